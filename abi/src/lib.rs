@@ -1,0 +1,2 @@
+//! The interface of the kernel.
+#![no_std]

@@ -1,0 +1,55 @@
+//! Turns `kernel/profiles/$PECAN_PROFILE.toml` into typed constants.
+//!
+//! The profiles use the simplest part of TOML (`key = value`, comments), which is read here without a crate
+//! so that the kernel's build depends on nothing.
+
+use std::{env, fs, path::PathBuf};
+
+/// Key, type and documentation of each option, in the order in which they are written out.
+const OPTIONS: &[(&str, &str, &str)] = &[
+    ("debug", "bool", "Debug system calls and kernel assertions are compiled in."),
+    ("root_cnode_size_bits", "usize", "Slots of the initial CNode, log2."),
+    ("num_domains", "usize", "Scheduling domains."),
+    ("num_domain_schedules", "usize", "Entries of the domain schedule."),
+    ("max_num_nodes", "usize", "Processor cores the kernel uses at most."),
+    ("retype_fan_out_limit", "u64", "Objects that one `Untyped_Retype` may create."),
+    ("reset_chunk_bits", "u32", "Bytes of an untyped zeroed between two preemption points, log2."),
+    ("max_num_work_units_per_preemption", "usize", "Steps of a long operation between two looks for an interrupt."),
+    ("max_num_bootinfo_untyped_caps", "usize", "Untyped capabilities that the boot information can list."),
+    ("boot_thread_time_slice_ms", "u64", "Budget and period of the initial thread, in milliseconds."),
+    ("set_tls_base_self", "bool", "The `SetTLSBase` system call exists."),
+];
+
+fn main() {
+    println!("cargo:rerun-if-env-changed=PECAN_PROFILE");
+    let name = env::var("PECAN_PROFILE").unwrap_or_else(|_| "default".into());
+    let dir = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR")).join("../profiles");
+    let path = dir.join(format!("{name}.toml"));
+    println!("cargo:rerun-if-changed={}", path.display());
+    let text = fs::read_to_string(&path)
+        .unwrap_or_else(|e| panic!("profile `{name}`: cannot read {}: {e}; see kernel/profiles/", path.display()));
+    let value = |key: &str| -> String {
+        text.lines()
+            .map(|l| l.split('#').next().unwrap_or("").trim())
+            .find_map(|l| l.split_once('=').filter(|(k, _)| k.trim() == key).map(|(_, v)| v.trim().to_string()))
+            .unwrap_or_else(|| panic!("profile `{name}` does not set `{key}`"))
+    };
+    let mut out = format!("/// Name of the profile.\npub const PROFILE: &str = {name:?};\n");
+    for (key, ty, doc) in OPTIONS {
+        out += &format!("/// {doc}\npub const {}: {ty} = {};\n", key.to_uppercase(), value(key));
+    }
+    let xsave = match value("fpu").as_str() {
+        "\"xsave\"" => true,
+        "\"fxsave\"" => false,
+        other => panic!("profile `{name}`: fpu is {other}, not \"fxsave\" or \"xsave\""),
+    };
+    out += &format!(
+        "/// Vector state is saved with XSAVE where the processor has it.\npub const FPU_XSAVE: bool = {xsave};\n\
+         /// Bytes of vector state in a TCB.\npub const XSAVE_SIZE: usize = {};\n\
+         /// State components (XCR0) that are saved.\npub const XSAVE_FEATURE_SET: u64 = {};\n",
+        if xsave { 832 } else { 512 },
+        if xsave { 7 } else { 0 },
+    );
+    fs::write(PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR")).join("profile.rs"), out)
+        .expect("OUT_DIR is writable");
+}
