@@ -1,2 +1,46 @@
-//! The interface of the kernel.
+//! The interface of the kernel, described once.
+//!
+//! Everything that crosses the line between user level and the kernel is named here: system calls, errors,
+//! object types, invocation labels, message layouts, the IPC buffer and the boot information. The numbers are
+//! those of the seL4 16.0 interface, MCS variant, 64-bit, so that software built for it runs unmodified.
+//!
+//! The crate packs and unpacks bits and does nothing else. The kernel, the user-level library, the generated
+//! stubs and the reference tables all take their numbers from it.
+//!
+//! What depends on the architecture lives in a module of that architecture's name; [`arch`] is the one the
+//! current build uses, and its names are re-exported at the root.
 #![no_std]
+#![forbid(unsafe_code)]
+
+#[macro_use]
+mod word_enum;
+
+pub mod boot;
+pub mod constants;
+mod error;
+pub mod fault;
+mod invocation;
+pub mod ipc;
+mod rights;
+mod syscall;
+pub mod x86_64;
+
+pub use error::{Error, LookupFailureKind};
+pub use invocation::{Direction, INVOCATIONS, Invocation, Object, Param, ParamType};
+pub use ipc::MessageInfo;
+pub use rights::{CNodeCapData, CapRights};
+pub use syscall::Syscall;
+
+/// The architecture this build is for. Host builds take the same one.
+pub use x86_64 as arch;
+
+pub use arch::{Label, ObjectType, UserContext};
+
+/// A machine word: the unit of messages, badges and capability addresses.
+pub type Word = u64;
+
+/// A capability address: the word a CSpace resolves to a slot.
+pub type CPtr = u64;
+
+/// A point in time or a duration, in microseconds where the interface counts in time.
+pub type Time = u64;

@@ -1,0 +1,99 @@
+//! System call numbers.
+
+/// A system call. The number travels sign-extended in the architecture's system call register.
+#[repr(i64)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Syscall {
+    /// Send to a capability and wait for the reply; every invocation of a kernel object is a call.
+    Call = -1,
+    /// Reply through a reply object, then receive.
+    ReplyRecv = -2,
+    /// Send without blocking, then receive.
+    NBSendRecv = -3,
+    /// Send without blocking, then wait (receive without a reply object).
+    NBSendWait = -4,
+    /// Send; blocks until there is a receiver. On a notification this is a signal.
+    Send = -5,
+    /// Send if a receiver is waiting, otherwise drop the message.
+    NBSend = -6,
+    /// Receive from an endpoint or a notification; blocks.
+    Recv = -7,
+    /// Receive if a sender is waiting, otherwise return at once with badge 0.
+    NBRecv = -8,
+    /// Receive without a reply object: for notifications, and for messages nobody replies to.
+    Wait = -9,
+    /// [`Syscall::Wait`] without blocking.
+    NBWait = -10,
+    /// Give up the rest of the current budget.
+    Yield = -11,
+    /// Write one byte on the kernel's console. Kernels with printing only.
+    DebugPutChar = -12,
+    /// Print the state of all threads on the kernel's console. Debug kernels only.
+    DebugDumpScheduler = -13,
+    /// Stop the machine. Debug kernels only.
+    DebugHalt = -14,
+    /// The type number of a capability. Debug kernels only.
+    DebugCapIdentify = -15,
+    /// Print the capabilities of the calling thread's CSpace. Debug kernels only.
+    DebugSnapshot = -16,
+    /// Give a thread a name for the kernel's messages. Debug kernels only.
+    DebugNameThread = -17,
+    /// Set the calling thread's own TLS base.
+    SetTLSBase = -33,
+}
+
+impl Syscall {
+    /// Every system call, from -1 downwards.
+    pub const ALL: &'static [Self] = &[
+        Self::Call,
+        Self::ReplyRecv,
+        Self::NBSendRecv,
+        Self::NBSendWait,
+        Self::Send,
+        Self::NBSend,
+        Self::Recv,
+        Self::NBRecv,
+        Self::Wait,
+        Self::NBWait,
+        Self::Yield,
+        Self::DebugPutChar,
+        Self::DebugDumpScheduler,
+        Self::DebugHalt,
+        Self::DebugCapIdentify,
+        Self::DebugSnapshot,
+        Self::DebugNameThread,
+        Self::SetTLSBase,
+    ];
+
+    /// The system call with this number, if there is one.
+    #[inline]
+    pub const fn from_number(number: i64) -> Option<Self> {
+        Some(match number {
+            -1 => Self::Call,
+            -2 => Self::ReplyRecv,
+            -3 => Self::NBSendRecv,
+            -4 => Self::NBSendWait,
+            -5 => Self::Send,
+            -6 => Self::NBSend,
+            -7 => Self::Recv,
+            -8 => Self::NBRecv,
+            -9 => Self::Wait,
+            -10 => Self::NBWait,
+            -11 => Self::Yield,
+            -12 => Self::DebugPutChar,
+            -13 => Self::DebugDumpScheduler,
+            -14 => Self::DebugHalt,
+            -15 => Self::DebugCapIdentify,
+            -16 => Self::DebugSnapshot,
+            -17 => Self::DebugNameThread,
+            -33 => Self::SetTLSBase,
+            _ => return None,
+        })
+    }
+
+    /// The number of this system call.
+    #[inline]
+    pub const fn number(self) -> i64 {
+        self as i64
+    }
+}
