@@ -174,7 +174,7 @@ impl Invocation {
     /// Where each parameter of one direction that is not a capability starts in the message, in bits: the
     /// offset of parameter `index`, or the length of all of them when `index` is past the last.
     pub const fn bit_offset(&self, direction: Direction, index: usize) -> usize {
-        let mut at = 0;
+        let mut at: usize = 0;
         let mut i = 0;
         while i < self.params.len() {
             let param = &self.params[i];
