@@ -1,2 +1,89 @@
-//! To come.
-fn main() {}
+//! `cargo xtask`: set up a machine for Pecan, build it, run it, test it, measure it and check it.
+//!
+//! Every command does the set-up it needs by itself; every failure says what to do about it.
+
+mod build;
+mod doctor;
+mod generate;
+mod kernel;
+mod multiboot;
+mod paths;
+mod process;
+mod profile;
+mod toolchain;
+mod ui;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use paths::Workspace;
+
+/// What a command ends with: the status that the process exits with.
+pub type Outcome = Result<u8>;
+
+/// Set Pecan up, build it, run it, test it, measure it and check it.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    /// Shows the commands that are run and all that they print.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what building and running Pecan needs (as root; otherwise says what to run).
+    Setup,
+    /// Say what is missing on this machine, and the command that mends it.
+    Doctor,
+    /// Build only the kernel, for use with other boot loaders and root tasks.
+    Kernel(kernel::Args),
+    /// Write the files that are generated from the interface description.
+    Generate,
+}
+
+/// The processor architectures that Pecan is built for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Arch {
+    /// 64-bit PCs.
+    #[value(name = "x86_64")]
+    X86_64,
+}
+
+/// Options that choose what kernel is built.
+#[derive(clap::Args, Clone)]
+pub struct Target {
+    /// Processor architecture.
+    #[arg(long, value_enum, default_value = "x86_64")]
+    arch: Arch,
+    /// Configuration of the kernel: a file of kernel/profiles/, without its `.toml`.
+    #[arg(long, default_value = "default")]
+    profile: String,
+}
+
+/// An output path of the command line, relative to where the command was typed.
+fn absolute(path: &std::path::Path) -> Result<PathBuf> {
+    Ok(std::path::absolute(path)?)
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    ui::set_verbose(cli.verbose);
+    let outcome = Workspace::find().and_then(|ws| match cli.command {
+        Command::Setup => doctor::setup(&ws),
+        Command::Doctor => doctor::doctor(&ws),
+        Command::Kernel(args) => kernel::run(&ws, &args),
+        Command::Generate => generate::run(&ws),
+    });
+    match outcome {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            ui::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Bare-metal builds: the kernel, and user-level programs.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    paths::Workspace,
+    process,
+    profile::Profile,
+    toolchain::{Purpose, Toolchain},
+};
+
+/// A built kernel.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    /// What boot loaders take.
+    pub image: PathBuf,
+    /// The linker's output, with symbols, for debuggers.
+    pub elf: PathBuf,
+}
+
+/// Crates whose assertions are compiled in by a debug profile; the libraries' stay out, for they cost a lot.
+const KERNEL_CRATES: [&str; 5] = ["pecan-config", "pecan-arch", "pecan-mem", "pecan-core", "pecan-kernel"];
+
+/// Builds the kernel with a profile.
+pub fn kernel(ws: &Workspace, toolchain: &Toolchain, name: &str) -> Result<Kernel> {
+    let profile = Profile::load(ws, name)?;
+    let dir = ws.bare().join(format!("kernel-{name}"));
+    let mut cargo = toolchain.cargo(ws, "build", Purpose::Kernel, &dir);
+    cargo.env("PECAN_PROFILE", name);
+    kernel_settings(&mut cargo, &profile);
+    cargo.args(["--package", "pecan-kernel", "--message-format=json-render-diagnostics"]);
+    let report = process::step(&format!("building the kernel, profile {name}"), &mut cargo)?;
+    let elf = executables(&report)?.remove("pecan-kernel").context(
+        "the package pecan-kernel has no program of that name\n  to mend it: see kernel/image/Cargo.toml",
+    )?;
+    let image = dir.join("pecan.elf");
+    postprocess_kernel(&elf, &image)?;
+    Ok(Kernel { image, elf })
+}
+
+/// Settings of a kernel build that follow from its profile.
+pub fn kernel_settings(cargo: &mut std::process::Command, profile: &Profile) {
+    cargo.arg("--release");
+    for name in if profile.debug { &KERNEL_CRATES[..] } else { &[] } {
+        for check in ["debug-assertions", "overflow-checks"] {
+            cargo.arg("--config").arg(format!("profile.release.package.{name}.{check}=true"));
+        }
+    }
+}
+
+/// Builds user-level packages; returns the path of each program by its name.
+pub fn programs(
+    ws: &Workspace,
+    toolchain: &Toolchain,
+    what: &str,
+    packages: &[&str],
+) -> Result<BTreeMap<String, PathBuf>> {
+    let mut cargo = toolchain.cargo(ws, "build", Purpose::User, &ws.bare().join("user"));
+    cargo.args(["--release", "--message-format=json-render-diagnostics"]);
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+    executables(&process::step(what, &mut cargo)?)
+}
+
+/// The programs that cargo reports to have built, by name.
+pub fn executables(report: &str) -> Result<BTreeMap<String, PathBuf>> {
+    let mut found = BTreeMap::new();
+    for line in report.lines().filter(|l| l.starts_with('{')) {
+        let message: serde_json::Value = serde_json::from_str(line).context("cargo's report is not JSON")?;
+        if let (Some(path), Some(name)) = (message["executable"].as_str(), message["target"]["name"].as_str())
+        {
+            found.insert(name.to_string(), PathBuf::from(path));
+        }
+    }
+    Ok(found)
+}
+
+/// Makes the file that boot loaders take out of the linker's output.
+///
+/// A Multiboot 1 loader (QEMU's `-kernel`) refuses a 64-bit ELF unless the Multiboot header says where to load
+/// it. With such a header the file is taken as it is; without one its segments are wrapped in a 32-bit ELF.
+fn postprocess_kernel(elf: &Path, image: &Path) -> Result<()> {
+    let input = fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
+    let output = match crate::multiboot::load_addresses(&input) {
+        Some(true) => input,
+        Some(false) => crate::multiboot::wrap_in_elf32(&input)?,
+        None => bail!(
+            "{} has no Multiboot header in its first 8 KiB\n  to mend it: see the linker script of kernel/image",
+            elf.display()
+        ),
+    };
+    if fs::read(image).is_ok_and(|old| old == output) {
+        return Ok(());
+    }
+    fs::write(image, output).with_context(|| format!("cannot write {}", image.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_read_off_cargos_report() {
+        let report = concat!(
+            "{\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"a\"},\"executable\":null}\n",
+            "{\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"init\"},\"executable\":\"/t/init\"}\n",
+            "{\"reason\":\"build-finished\",\"success\":true}\n",
+        );
+        let found = executables(report).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found["init"], PathBuf::from("/t/init"));
+    }
+}

@@ -1,0 +1,164 @@
+//! The kernel's profiles, and the configuration in the names that user-level builds expect.
+
+use std::{collections::BTreeMap, fs};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::paths::Workspace;
+
+/// A file of `kernel/profiles/`; what the options mean is said there.
+#[derive(Deserialize, Debug, Clone)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the options are explained in the profiles themselves")]
+pub struct Profile {
+    pub debug: bool,
+    pub root_cnode_size_bits: u32,
+    pub num_domains: u32,
+    pub num_domain_schedules: u32,
+    pub max_num_nodes: u32,
+    pub fpu: String,
+    pub retype_fan_out_limit: u64,
+    pub reset_chunk_bits: u32,
+    pub max_num_work_units_per_preemption: u32,
+    pub max_num_bootinfo_untyped_caps: u32,
+    pub boot_thread_time_slice_ms: u64,
+    pub set_tls_base_self: bool,
+}
+
+impl Profile {
+    /// Reads a profile by its name.
+    pub fn load(ws: &Workspace, name: &str) -> Result<Self> {
+        let path = ws.join("kernel/profiles").join(format!("{name}.toml"));
+        if !path.is_file() {
+            let known = Self::names(ws)?.join(", ");
+            bail!(
+                "there is no kernel profile `{name}`\n  to mend it: choose one of {known}, or write {}",
+                path.display()
+            );
+        }
+        let text = fs::read_to_string(&path)?;
+        toml::from_str(&text).with_context(|| format!("cannot understand the profile {}", path.display()))
+    }
+
+    /// The names of all profiles, sorted.
+    pub fn names(ws: &Workspace) -> Result<Vec<String>> {
+        let dir = ws.join("kernel/profiles");
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == "toml") {
+                names.extend(path.file_stem().map(|s| s.to_string_lossy().into_owned()));
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// The configuration in the names and form that user-level builds of this ABI expect: every option that is on,
+    /// with its value as text. An option that is absent is off.
+    pub fn config(&self) -> BTreeMap<String, String> {
+        let mut config: BTreeMap<String, String> =
+            FIXED.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        let mut set = |name: &str, value: String| config.insert(format!("CONFIG_{name}"), value);
+        let xsave = self.fpu == "xsave";
+        set(if xsave { "XSAVE" } else { "FXSAVE" }, "1".into());
+        set("KERNEL_X86_FPU", if xsave { "XSAVE" } else { "FXSAVE" }.into());
+        // Legacy area, header and upper halves of the 256-bit registers; their bits in XCR0.
+        set("XSAVE_SIZE", if xsave { "832" } else { "512" }.into());
+        set("XSAVE_FEATURE_SET", if xsave { "7" } else { "0" }.into());
+        set("ROOT_CNODE_SIZE_BITS", self.root_cnode_size_bits.to_string());
+        set("NUM_DOMAINS", self.num_domains.to_string());
+        set("NUM_DOMAIN_SCHEDULES", self.num_domain_schedules.to_string());
+        set("MAX_NUM_NODES", self.max_num_nodes.to_string());
+        set("RETYPE_FAN_OUT_LIMIT", self.retype_fan_out_limit.to_string());
+        set("RESET_CHUNK_BITS", self.reset_chunk_bits.to_string());
+        set("MAX_NUM_WORK_UNITS_PER_PREEMPTION", self.max_num_work_units_per_preemption.to_string());
+        set("MAX_NUM_BOOTINFO_UNTYPED_CAPS", self.max_num_bootinfo_untyped_caps.to_string());
+        set("BOOT_THREAD_TIME_SLICE", self.boot_thread_time_slice_ms.to_string());
+        if self.max_num_nodes > 1 {
+            set("ENABLE_SMP_SUPPORT", "1".into());
+        }
+        if self.set_tls_base_self {
+            set("SET_TLS_BASE_SELF", "1".into());
+        }
+        if self.debug {
+            set("DEBUG_BUILD", "1".into());
+            set("PRINTING", "1".into());
+        }
+        config
+    }
+}
+
+/// What no profile changes on x86_64.
+const FIXED: &[(&str, &str)] = &[
+    ("CONFIG_ARCH", "x86"),
+    ("CONFIG_ARCH_X86", "1"),
+    ("CONFIG_ARCH_X86_64", "1"),
+    ("CONFIG_SEL4_ARCH", "x86_64"),
+    ("CONFIG_PLAT", "pc99"),
+    ("CONFIG_PLAT_PC99", "1"),
+    ("CONFIG_WORD_SIZE", "64"),
+    ("CONFIG_CACHE_LN_SZ", "64"),
+    ("CONFIG_PADDR_USER_DEVICE_TOP", "140737488355328"),
+    ("CONFIG_KERNEL_MCS", "1"),
+    ("CONFIG_FASTPATH", "1"),
+    ("CONFIG_HAVE_FPU", "1"),
+    ("CONFIG_HUGE_PAGE", "1"),
+    ("CONFIG_SYSCALL", "1"),
+    ("CONFIG_KERNEL_X86_SYSCALL", "syscall"),
+    ("CONFIG_NUM_PRIORITIES", "256"),
+    ("CONFIG_KERNEL_STATIC_MAX_PERIOD_US", "0"),
+    ("CONFIG_KERNEL_WCET_SCALE", "1"),
+    ("CONFIG_KERNEL_BENCHMARK", "none"),
+    ("CONFIG_NO_BENCHMARKS", "1"),
+    ("CONFIG_MAX_NUM_TRACE_POINTS", "0"),
+    ("CONFIG_IRQ_IOAPIC", "1"),
+    ("CONFIG_KERNEL_IRQ_CONTROLLER", "IOAPIC"),
+    ("CONFIG_MAX_NUM_IOAPIC", "1"),
+    ("CONFIG_MAX_VPIDS", "0"),
+    ("CONFIG_MAX_RMRR_ENTRIES", "1"),
+    ("CONFIG_PC99_TSC_FREQUENCY", "0"),
+    ("CONFIG_MULTIBOOT1_HEADER", "1"),
+    ("CONFIG_MULTIBOOT2_HEADER", "1"),
+    ("CONFIG_MULTIBOOT_GRAPHICS_MODE_NONE", "1"),
+    ("CONFIG_USER_STACK_TRACE_LENGTH", "16"),
+    ("CONFIG_LIB_SEL4_FUNCTION_ATTRIBUTE", "inline"),
+    ("CONFIG_LIB_SEL4_INLINE_INVOCATIONS", "1"),
+    ("CONFIG_LIB_SEL4_PRINT_INVOCATION_ERRORS", "0"),
+    ("CONFIG_LIB_SEL4_USE_THREAD_LOCALS", "1"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_profile_is_understood() {
+        let ws = Workspace::find().unwrap();
+        let names = Profile::names(&ws).unwrap();
+        assert!(names.contains(&"default".to_string()), "{names:?}");
+        for name in names {
+            let profile = Profile::load(&ws, &name).unwrap();
+            assert!(profile.fpu == "xsave" || profile.fpu == "fxsave", "{name}: fpu is {}", profile.fpu);
+        }
+    }
+
+    #[test]
+    fn an_unknown_profile_names_the_known_ones() {
+        let error = Profile::load(&Workspace::find().unwrap(), "nonesuch").unwrap_err().to_string();
+        assert!(error.contains("release") && error.contains("sel4test"), "{error}");
+    }
+
+    #[test]
+    fn the_configuration_follows_the_profile() {
+        let ws = Workspace::find().unwrap();
+        let suite = Profile::load(&ws, "sel4test").unwrap().config();
+        assert_eq!(suite["CONFIG_FXSAVE"], "1");
+        assert_eq!(suite["CONFIG_XSAVE_SIZE"], "512");
+        assert_eq!(suite["CONFIG_NUM_DOMAINS"], "1");
+        assert_eq!(suite["CONFIG_DEBUG_BUILD"], "1");
+        let release = Profile::load(&ws, "release").unwrap().config();
+        assert!(!release.contains_key("CONFIG_DEBUG_BUILD") && !release.contains_key("CONFIG_PRINTING"));
+    }
+}
