@@ -1,2 +1,19 @@
-//! To come.
+//! What lies in kernel memory: layouts of objects, capability words, slots, the kernel's own state, and the
+//! few unsafe primitives that make, link and share them. What happens to objects is `pecan_core`'s.
 #![cfg_attr(not(test), no_std)]
+
+pub mod cap;
+pub mod link;
+pub mod object;
+pub mod retype;
+pub mod slot;
+pub mod state;
+
+pub use cap::{Cap, EndpointRights, FrameRights, Mapping, Words, ZombieKind};
+pub use link::Link;
+pub use object::{
+    AsidPool, Endpoint, EndpointState, Fault, IpcBuffer, LookupFailure, Notification, NotificationState, PageTable,
+    Refill, Reply, ReplyNext, SchedContext, Tcb, ThreadState, follow,
+};
+pub use slot::{CNodeRef, Slot};
+pub use state::{CoreState, IrqState, Kernel};

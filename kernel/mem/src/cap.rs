@@ -1,0 +1,452 @@
+//! Capabilities: two words in memory, one enum in code. Packing and unpacking happen here and nowhere else.
+//!
+//! Word 0 holds the tag in bits 59..63, eleven bits of the kind's own in 48..58, and an address in 0..47 (in
+//! canonical form for kernel objects, physical for untyped memory and frames). Word 1 is the kind's own.
+
+use pecan_arch::PhysAddr;
+
+use crate::{
+    link::{ADDR_MASK, Link, canonical},
+    object::{AsidPool, Endpoint, Notification, PageTable, Reply, SchedContext, Tcb},
+    slot::{CNodeRef, Slot},
+};
+
+/// A packed capability.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Words {
+    pub(crate) w0: u64,
+    pub(crate) w1: u64,
+}
+
+/// What the holder of an endpoint capability may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct EndpointRights {
+    /// Send and call.
+    pub send: bool,
+    /// Receive.
+    pub receive: bool,
+    /// Transfer capabilities with a message.
+    pub grant: bool,
+    /// Give the receiver a reply capability that may transfer capabilities.
+    pub grant_reply: bool,
+}
+
+/// Access that a frame capability allows its mappings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum FrameRights {
+    /// The kernel only: a mapping that user level cannot touch.
+    KernelOnly = 1,
+    /// Read only.
+    ReadOnly = 2,
+    /// Read and write.
+    ReadWrite = 3,
+}
+
+/// Where a frame or a paging structure is mapped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mapping {
+    /// The address space; never 0.
+    pub asid: u16,
+    /// The user address, aligned to what is mapped.
+    pub vaddr: u64,
+}
+
+/// What a [`Cap::Zombie`] once was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ZombieKind {
+    /// A thread; its slots are [`Tcb::SLOTS`] in number.
+    Tcb,
+    /// A CNode of `2^radix` slots.
+    CNode {
+        /// Slots, log2.
+        radix: u8,
+    },
+}
+
+/// A capability.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cap {
+    /// Nothing.
+    Null,
+    /// Memory that can be retyped.
+    Untyped {
+        /// Start of the memory, aligned to its size.
+        base: PhysAddr,
+        /// Size in bytes, log2.
+        bits: u8,
+        /// Device memory: never touched by the kernel, can only become frames and smaller untypeds.
+        device: bool,
+        /// Bytes from the start that are in use (the watermark).
+        used: u64,
+    },
+    /// A synchronous endpoint.
+    Endpoint {
+        /// The endpoint.
+        ep: Link<Endpoint>,
+        /// Handed to the receiver with each message.
+        badge: u64,
+        /// What the holder may do.
+        rights: EndpointRights,
+    },
+    /// A notification.
+    Notification {
+        /// The notification.
+        ntfn: Link<Notification>,
+        /// Or-ed into the notification's word by a signal.
+        badge: u64,
+        /// The holder may signal.
+        send: bool,
+        /// The holder may wait.
+        receive: bool,
+    },
+    /// A reply object.
+    Reply {
+        /// The reply object.
+        reply: Link<Reply>,
+        /// Replies may transfer capabilities.
+        grant: bool,
+    },
+    /// A CNode.
+    CNode {
+        /// The slots.
+        cnode: CNodeRef,
+        /// The guard's value, right-aligned.
+        guard: u64,
+        /// The guard's length in bits, at most 58.
+        guard_bits: u8,
+    },
+    /// A thread.
+    Tcb {
+        /// The thread.
+        tcb: Link<Tcb>,
+    },
+    /// A scheduling context.
+    SchedContext {
+        /// The scheduling context.
+        sc: Link<SchedContext>,
+        /// Size in bytes, log2.
+        bits: u8,
+    },
+    /// Authority to set the parameters of scheduling contexts on a core.
+    SchedControl {
+        /// The core.
+        core: u8,
+    },
+    /// A frame of memory.
+    Frame {
+        /// Start of the frame.
+        base: PhysAddr,
+        /// Page-table level at which it maps: 0 for 4 KiB, 1 for 2 MiB, 2 for 1 GiB.
+        level: u8,
+        /// The most its mappings allow.
+        rights: FrameRights,
+        /// Device memory.
+        device: bool,
+        /// Where this capability has mapped it.
+        mapping: Option<Mapping>,
+    },
+    /// A paging structure; at the highest level, an address space.
+    PageTable {
+        /// The table.
+        table: Link<PageTable>,
+        /// Its level: 0 holds pages, `PT_LEVELS - 1` is the root.
+        level: u8,
+        /// Where it is mapped; for a root the address is 0 and the ASID is its own.
+        mapping: Option<Mapping>,
+    },
+    /// Authority to create ASID pools.
+    AsidControl,
+    /// A pool of address-space identifiers.
+    AsidPool {
+        /// The pool.
+        pool: Link<AsidPool>,
+        /// The first identifier in it.
+        base: u16,
+    },
+    /// Authority to create interrupt handlers.
+    IrqControl,
+    /// Authority over one interrupt.
+    IrqHandler {
+        /// The interrupt.
+        irq: u16,
+    },
+    /// Authority to create I/O port capabilities.
+    IoPortControl,
+    /// A range of I/O ports.
+    IoPort {
+        /// First port.
+        first: u16,
+        /// Last port, inclusive.
+        last: u16,
+    },
+    /// Authority over scheduling domains.
+    Domain,
+    /// The rest of a CNode or a thread whose deletion is under way.
+    Zombie {
+        /// What it was.
+        kind: ZombieKind,
+        /// Its first slot.
+        first: Link<Slot>,
+        /// Slots not yet emptied.
+        remaining: u64,
+    },
+}
+
+/// The tags of packed capabilities. They show in `DebugCapIdentify`, otherwise nobody sees them.
+#[expect(missing_docs, reason = "one per variant of `Cap`")]
+pub mod tag {
+    pub const NULL: u64 = 0;
+    pub const UNTYPED: u64 = 1;
+    pub const ENDPOINT: u64 = 2;
+    pub const NOTIFICATION: u64 = 3;
+    pub const REPLY: u64 = 4;
+    pub const CNODE: u64 = 5;
+    pub const TCB: u64 = 6;
+    pub const SCHED_CONTEXT: u64 = 7;
+    pub const SCHED_CONTROL: u64 = 8;
+    pub const FRAME: u64 = 9;
+    pub const PAGE_TABLE: u64 = 10;
+    pub const ASID_CONTROL: u64 = 11;
+    pub const ASID_POOL: u64 = 12;
+    pub const IRQ_CONTROL: u64 = 13;
+    pub const IRQ_HANDLER: u64 = 14;
+    pub const IO_PORT_CONTROL: u64 = 15;
+    pub const IO_PORT: u64 = 16;
+    pub const DOMAIN: u64 = 17;
+    pub const ZOMBIE: u64 = 18;
+}
+
+const TAG_SHIFT: u32 = 59;
+const OWN_SHIFT: u32 = 48;
+/// Guards are at most this long (the ABI's `seL4_GuardBits`).
+pub const MAX_GUARD_BITS: u32 = 58;
+const GUARD_SIZE_BITS: u32 = 6;
+/// `ZombieKind::Tcb` in the bits that hold the radix of a CNode.
+const ZOMBIE_TCB: u64 = 63;
+
+const fn word0(tag: u64, own: u64, addr: u64) -> u64 {
+    tag << TAG_SHIFT | own << OWN_SHIFT | addr & ADDR_MASK
+}
+
+const fn mapping_word(mapping: Option<Mapping>) -> u64 {
+    match mapping {
+        Some(m) => (m.asid as u64) << 48 | m.vaddr & ADDR_MASK,
+        None => 0,
+    }
+}
+
+const fn word_mapping(word: u64) -> Option<Mapping> {
+    if word >> 48 == 0 {
+        None
+    } else {
+        Some(Mapping { asid: (word >> 48) as u16, vaddr: word & ADDR_MASK })
+    }
+}
+
+impl Words {
+    /// The capability's tag (see [`tag`]).
+    #[inline(always)]
+    pub const fn tag(self) -> u64 {
+        self.w0 >> TAG_SHIFT
+    }
+
+    const fn own(self) -> u64 {
+        self.w0 >> OWN_SHIFT & 0x7ff
+    }
+
+    #[inline(always)]
+    const fn addr(self) -> usize {
+        canonical(self.w0)
+    }
+
+    /// The object that word 0 names.
+    ///
+    /// # Safety
+    /// The tag says that the object is a `T`; then the link that was packed was one to a `T`.
+    #[inline(always)]
+    const unsafe fn link<T>(self) -> Link<T> {
+        // SAFETY: 1. and 2. hold of every link, and the packed link was a `Link<T>` (this function's obligation).
+        unsafe { Link::from_addr(self.addr()) }
+    }
+}
+
+// Fast decoding of the kinds that the fast paths meet; `unpack` serves everything else.
+impl Words {
+    /// The endpoint, if this is an endpoint capability with the right to send.
+    #[inline(always)]
+    pub fn endpoint_for_send(self) -> Option<Link<Endpoint>> {
+        const SEND: u64 = 1 << OWN_SHIFT;
+        const MASK: u64 = 31 << TAG_SHIFT | SEND;
+        // SAFETY: the tag is an endpoint's.
+        (self.w0 & MASK == tag::ENDPOINT << TAG_SHIFT | SEND).then(|| unsafe { self.link() })
+    }
+
+    /// The endpoint, if this is an endpoint capability with the right to receive.
+    #[inline(always)]
+    pub fn endpoint_for_receive(self) -> Option<Link<Endpoint>> {
+        const RECEIVE: u64 = 2 << OWN_SHIFT;
+        const MASK: u64 = 31 << TAG_SHIFT | RECEIVE;
+        // SAFETY: the tag is an endpoint's.
+        (self.w0 & MASK == tag::ENDPOINT << TAG_SHIFT | RECEIVE).then(|| unsafe { self.link() })
+    }
+
+    /// True if an endpoint capability has the right to grant.
+    #[inline(always)]
+    pub fn endpoint_grant(self) -> bool {
+        self.w0 >> OWN_SHIFT & 4 != 0
+    }
+
+    /// True if an endpoint capability has the right to grant-reply.
+    #[inline(always)]
+    pub fn endpoint_grant_reply(self) -> bool {
+        self.w0 >> OWN_SHIFT & 8 != 0
+    }
+
+    /// The badge of an endpoint or notification capability.
+    #[inline(always)]
+    pub fn badge(self) -> u64 {
+        self.w1
+    }
+
+    /// The reply object, if this is a reply capability.
+    #[inline(always)]
+    pub fn reply(self) -> Option<Link<Reply>> {
+        // SAFETY: the tag is a reply's.
+        (self.tag() == tag::REPLY).then(|| unsafe { self.link() })
+    }
+
+    /// The CNode with its guard (value, bits), if this is a CNode capability.
+    #[inline(always)]
+    pub fn cnode(self) -> Option<(CNodeRef, u64, u32)> {
+        (self.tag() == tag::CNODE).then(|| {
+            // SAFETY: the tag is a CNode's.
+            let first = unsafe { self.link() };
+            let guard_bits = (self.w1 & ((1 << GUARD_SIZE_BITS) - 1)) as u32;
+            (CNodeRef { first, radix: self.own() as u8 & 63 }, self.w1 >> GUARD_SIZE_BITS, guard_bits)
+        })
+    }
+
+    /// The root table and its ASID, if this is the capability to an address space that has one.
+    #[inline(always)]
+    pub fn vspace(self) -> Option<(Link<PageTable>, u16)> {
+        const ROOT: u64 = word0(tag::PAGE_TABLE, pecan_arch::PT_LEVELS as u64 - 1, 0);
+        let asid = (self.w1 >> 48) as u16;
+        // SAFETY: the tag is a page table's.
+        (self.w0 & !ADDR_MASK == ROOT && asid != 0).then(|| (unsafe { self.link() }, asid))
+    }
+}
+
+impl Cap {
+    /// Packs the capability into its two words.
+    #[inline]
+    pub fn pack(self) -> Words {
+        let (w0, w1) = match self {
+            Cap::Null => (0, 0),
+            Cap::Untyped { base, bits, device, used } => {
+                (word0(tag::UNTYPED, bits as u64 | (device as u64) << 6, base.0), used)
+            }
+            Cap::Endpoint { ep, badge, rights: r } => {
+                let own = r.send as u64 | (r.receive as u64) << 1 | (r.grant as u64) << 2 | (r.grant_reply as u64) << 3;
+                (word0(tag::ENDPOINT, own, ep.addr() as u64), badge)
+            }
+            Cap::Notification { ntfn, badge, send, receive } => {
+                (word0(tag::NOTIFICATION, send as u64 | (receive as u64) << 1, ntfn.addr() as u64), badge)
+            }
+            Cap::Reply { reply, grant } => (word0(tag::REPLY, grant as u64, reply.addr() as u64), 0),
+            Cap::CNode { cnode, guard, guard_bits } => (
+                word0(tag::CNODE, cnode.radix as u64, cnode.addr() as u64),
+                guard << GUARD_SIZE_BITS | guard_bits as u64,
+            ),
+            Cap::Tcb { tcb } => (word0(tag::TCB, 0, tcb.addr() as u64), 0),
+            Cap::SchedContext { sc, bits } => (word0(tag::SCHED_CONTEXT, bits as u64, sc.addr() as u64), 0),
+            Cap::SchedControl { core } => (word0(tag::SCHED_CONTROL, 0, 0), core as u64),
+            Cap::Frame { base, level, rights, device, mapping } => (
+                word0(tag::FRAME, level as u64 | (rights as u64) << 2 | (device as u64) << 4, base.0),
+                mapping_word(mapping),
+            ),
+            Cap::PageTable { table, level, mapping } => {
+                (word0(tag::PAGE_TABLE, level as u64, table.addr() as u64), mapping_word(mapping))
+            }
+            Cap::AsidControl => (word0(tag::ASID_CONTROL, 0, 0), 0),
+            Cap::AsidPool { pool, base } => (word0(tag::ASID_POOL, 0, pool.addr() as u64), base as u64),
+            Cap::IrqControl => (word0(tag::IRQ_CONTROL, 0, 0), 0),
+            Cap::IrqHandler { irq } => (word0(tag::IRQ_HANDLER, 0, 0), irq as u64),
+            Cap::IoPortControl => (word0(tag::IO_PORT_CONTROL, 0, 0), 0),
+            Cap::IoPort { first, last } => (word0(tag::IO_PORT, 0, 0), first as u64 | (last as u64) << 16),
+            Cap::Domain => (word0(tag::DOMAIN, 0, 0), 0),
+            Cap::Zombie { kind, first, remaining } => {
+                let own = match kind {
+                    ZombieKind::Tcb => ZOMBIE_TCB,
+                    ZombieKind::CNode { radix } => radix as u64,
+                };
+                (word0(tag::ZOMBIE, own, first.addr() as u64), remaining)
+            }
+        };
+        Words { w0, w1 }
+    }
+
+    /// Unpacks a capability. Only [`Cap::pack`] makes words, so every pair has a meaning.
+    #[inline]
+    pub fn unpack(words: Words) -> Cap {
+        let (own, addr, w1) = (words.own(), PhysAddr(words.w0 & ADDR_MASK), words.w1);
+        let bit = |n: u32| own >> n & 1 != 0;
+        // SAFETY (each `words.link()` below): the tag of the arm says what was packed; see `pack`.
+        macro_rules! link {
+            () => {
+                // SAFETY: see above.
+                unsafe { words.link() }
+            };
+        }
+        match words.tag() {
+            tag::UNTYPED => Cap::Untyped { base: addr, bits: own as u8 & 63, device: bit(6), used: w1 },
+            tag::ENDPOINT => Cap::Endpoint {
+                ep: link!(),
+                badge: w1,
+                rights: EndpointRights { send: bit(0), receive: bit(1), grant: bit(2), grant_reply: bit(3) },
+            },
+            tag::NOTIFICATION => {
+                Cap::Notification { ntfn: link!(), badge: w1, send: bit(0), receive: bit(1) }
+            }
+            tag::REPLY => Cap::Reply { reply: link!(), grant: bit(0) },
+            tag::CNODE => Cap::CNode {
+                cnode: CNodeRef { first: link!(), radix: own as u8 & 63 },
+                guard: w1 >> GUARD_SIZE_BITS,
+                guard_bits: (w1 & ((1 << GUARD_SIZE_BITS) - 1)) as u8,
+            },
+            tag::TCB => Cap::Tcb { tcb: link!() },
+            tag::SCHED_CONTEXT => Cap::SchedContext { sc: link!(), bits: own as u8 & 63 },
+            tag::SCHED_CONTROL => Cap::SchedControl { core: w1 as u8 },
+            tag::FRAME => Cap::Frame {
+                base: addr,
+                level: own as u8 & 3,
+                rights: match own >> 2 & 3 {
+                    1 => FrameRights::KernelOnly,
+                    2 => FrameRights::ReadOnly,
+                    _ => FrameRights::ReadWrite,
+                },
+                device: bit(4),
+                mapping: word_mapping(w1),
+            },
+            tag::PAGE_TABLE => {
+                Cap::PageTable { table: link!(), level: own as u8 & 7, mapping: word_mapping(w1) }
+            }
+            tag::ASID_CONTROL => Cap::AsidControl,
+            tag::ASID_POOL => Cap::AsidPool { pool: link!(), base: w1 as u16 },
+            tag::IRQ_CONTROL => Cap::IrqControl,
+            tag::IRQ_HANDLER => Cap::IrqHandler { irq: w1 as u16 },
+            tag::IO_PORT_CONTROL => Cap::IoPortControl,
+            tag::IO_PORT => Cap::IoPort { first: w1 as u16, last: (w1 >> 16) as u16 },
+            tag::DOMAIN => Cap::Domain,
+            tag::ZOMBIE => Cap::Zombie {
+                kind: match own & 63 {
+                    ZOMBIE_TCB => ZombieKind::Tcb,
+                    radix => ZombieKind::CNode { radix: radix as u8 },
+                },
+                first: link!(),
+                remaining: w1,
+            },
+            _ => Cap::Null,
+        }
+    }
+}

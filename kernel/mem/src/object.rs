@@ -1,0 +1,552 @@
+//! Layouts of kernel objects. Data only; what happens to them is `pecan_core`'s.
+//!
+//! Sizes are the ABI's and asserted below. Objects are made by [`crate::retype`] in zeroed memory, so for
+//! each of them all-zero bytes are a valid initial value, or `retype` writes what differs.
+
+use core::{
+    cell::Cell,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use pecan_arch::{FpuState, UserContext};
+
+use crate::{
+    Kernel,
+    link::{ADDR_MASK, Link, canonical},
+    slot::Slot,
+};
+
+/// An optional link in one word, with room for a flag in bit 0 and two more in bits 62 and 63.
+#[inline(always)]
+fn unpack<T>(word: u64) -> Option<Link<T>> {
+    let addr = word & ADDR_MASK & !1;
+    // SAFETY: 1. not null is checked; alignment and 2. life: the words that come here were made by `pack`.
+    (addr != 0).then(|| unsafe { Link::from_addr(canonical(addr)) })
+}
+
+#[inline(always)]
+fn pack<T>(link: Option<Link<T>>) -> u64 {
+    link.map_or(0, |l| l.addr() as u64 & ADDR_MASK)
+}
+
+/// What the threads queued at an endpoint are there for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum EndpointState {
+    /// Nobody is queued.
+    Idle = 0,
+    /// Senders are queued.
+    Sending = 1,
+    /// Receivers are queued.
+    Receiving = 2,
+}
+
+/// A synchronous endpoint: a queue of threads that all wait to send, or all to receive.
+#[repr(C)]
+pub struct Endpoint {
+    /// First thread; the state in bits 62 and 63.
+    head: Cell<u64>,
+    tail: Cell<u64>,
+}
+
+impl Endpoint {
+    /// What the queued threads are there for.
+    #[inline(always)]
+    pub fn state(&self) -> EndpointState {
+        match self.head.get() >> 62 {
+            1 => EndpointState::Sending,
+            2 => EndpointState::Receiving,
+            _ => EndpointState::Idle,
+        }
+    }
+
+    /// The first queued thread.
+    #[inline(always)]
+    pub fn head(&self) -> Option<Link<Tcb>> {
+        unpack(self.head.get())
+    }
+
+    /// The first queued thread, if the queue is one of receivers.
+    #[inline(always)]
+    pub fn receiver(&self) -> Option<Link<Tcb>> {
+        (self.head.get() >> 62 == EndpointState::Receiving as u64).then(|| self.head()).flatten()
+    }
+
+    /// The last queued thread.
+    #[inline(always)]
+    pub fn tail(&self) -> Option<Link<Tcb>> {
+        unpack(self.tail.get())
+    }
+
+    /// Sets the queue's ends. With no head the state becomes `Idle` whatever `state` says.
+    #[inline(always)]
+    pub fn set_queue(&self, state: EndpointState, head: Option<Link<Tcb>>, tail: Option<Link<Tcb>>) {
+        let state = if head.is_some() { state } else { EndpointState::Idle };
+        self.head.set(pack(head) | (state as u64) << 62);
+        self.tail.set(pack(tail));
+    }
+
+    /// A link to this endpoint.
+    #[inline(always)]
+    pub fn link(&self) -> Link<Endpoint> {
+        Link::of(self)
+    }
+}
+
+/// What a notification is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum NotificationState {
+    /// No signal, nobody waits.
+    Idle = 0,
+    /// Threads wait.
+    Waiting = 1,
+    /// Signalled; `badge` holds the word.
+    Active = 2,
+}
+
+/// A notification: a word of signals, or a queue of threads that wait for one.
+#[repr(C, align(64))]
+pub struct Notification {
+    /// What it is doing.
+    pub state: Cell<NotificationState>,
+    /// First waiting thread.
+    pub head: Cell<Option<Link<Tcb>>>,
+    /// Last waiting thread.
+    pub tail: Cell<Option<Link<Tcb>>>,
+    /// The badges of the signals not yet taken, or-ed.
+    pub badge: Cell<u64>,
+    /// The thread bound to the notification: it gets signals while it receives on an endpoint.
+    pub bound_tcb: Cell<Option<Link<Tcb>>>,
+    /// The scheduling context lent to a passive thread that takes a signal.
+    pub sched_context: Cell<Option<Link<SchedContext>>>,
+}
+
+impl Notification {
+    /// A link to this notification.
+    #[inline(always)]
+    pub fn link(&self) -> Link<Notification> {
+        Link::of(self)
+    }
+}
+
+/// What follows a reply object in the call stack, towards its top.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReplyNext {
+    /// The reply object is not part of a call stack.
+    None,
+    /// The reply object of the next call.
+    Reply(Link<Reply>),
+    /// It is the top of the stack: the scheduling context that was lent along it.
+    SchedContext(Link<SchedContext>),
+}
+
+/// A reply object: the caller that waits for an answer, and its place in the stack of calls along which a
+/// scheduling context was lent.
+#[repr(C)]
+pub struct Reply {
+    /// The thread that waits: for the answer (`BlockedOnReply`), or for a call to fill the object
+    /// (`BlockedOnReceive`).
+    pub tcb: Cell<Option<Link<Tcb>>>,
+    /// The call before, towards the bottom of the stack.
+    pub prev: Cell<Option<Link<Reply>>>,
+    /// Towards the top; bit 0 marks a scheduling context.
+    next: Cell<u64>,
+    _unused: Cell<u64>,
+}
+
+impl Reply {
+    /// What follows towards the top of the call stack.
+    #[inline(always)]
+    pub fn next(&self) -> ReplyNext {
+        let word = self.next.get();
+        if word & 1 != 0 {
+            unpack(word).map_or(ReplyNext::None, ReplyNext::SchedContext)
+        } else {
+            unpack(word).map_or(ReplyNext::None, ReplyNext::Reply)
+        }
+    }
+
+    /// Sets what follows towards the top of the call stack.
+    #[inline(always)]
+    pub fn set_next(&self, next: ReplyNext) {
+        self.next.set(match next {
+            ReplyNext::None => 0,
+            ReplyNext::Reply(reply) => pack(Some(reply)),
+            ReplyNext::SchedContext(sc) => pack(Some(sc)) | 1,
+        });
+    }
+
+    /// A link to this reply object.
+    #[inline(always)]
+    pub fn link(&self) -> Link<Reply> {
+        Link::of(self)
+    }
+}
+
+/// An amount of time that a scheduling context may use from a given moment on.
+#[repr(C)]
+pub struct Refill {
+    /// From when, in ticks of the port's clock.
+    pub time: Cell<u64>,
+    /// How much, in ticks.
+    pub amount: Cell<u64>,
+}
+
+/// A scheduling context: a budget per period, as a sporadic server with a ring of refills behind this struct.
+#[repr(C)]
+pub struct SchedContext {
+    /// The thread that runs on it.
+    pub tcb: Cell<Option<Link<Tcb>>>,
+    /// The top of the call stack along which it was lent.
+    pub reply: Cell<Option<Link<Reply>>>,
+    /// The notification it is bound to.
+    pub notification: Cell<Option<Link<Notification>>>,
+    /// The thread that yielded to it and waits for the time used.
+    pub yield_from: Cell<Option<Link<Tcb>>>,
+    /// Period in ticks; 0 for a scheduling context whose budget equals its period (round robin).
+    pub period: Cell<u64>,
+    /// Ticks used since somebody last asked.
+    pub consumed: Cell<u64>,
+    /// Identifies the scheduling context in timeout faults.
+    pub badge: Cell<u64>,
+    /// Refills in use at most; 0 until configured.
+    pub refill_max: Cell<u16>,
+    /// Index of the first refill.
+    pub refill_head: Cell<u16>,
+    /// Refills in the ring.
+    pub refill_count: Cell<u16>,
+    /// Refills that fit behind the struct.
+    pub(crate) refill_capacity: Cell<u16>,
+    /// The core it runs on.
+    pub core: Cell<u8>,
+    /// Configured with the sporadic flag.
+    pub sporadic: Cell<bool>,
+    _pad: [Cell<u8>; 6],
+    _unused: [Cell<u64>; 3],
+}
+
+/// Bytes of a scheduling context before its refills: the ABI's core size less the two refills it counts in.
+pub const SCHED_CONTEXT_HEADER: usize = 96;
+const _: () = assert!(size_of::<SchedContext>() == SCHED_CONTEXT_HEADER);
+
+impl SchedContext {
+    /// A link to this scheduling context.
+    #[inline(always)]
+    pub fn link(&self) -> Link<SchedContext> {
+        Link::of(self)
+    }
+
+    /// Refills that fit, at most.
+    #[inline(always)]
+    pub fn refill_capacity(&self) -> usize {
+        self.refill_capacity.get() as usize
+    }
+
+    /// The refill with index `i` of the ring's memory, `i < refill_capacity()`.
+    #[inline(always)]
+    pub fn refill(&self, i: usize) -> &Refill {
+        debug_assert!(i < self.refill_capacity());
+        let i = i.min(self.refill_capacity() - 1);
+        // SAFETY: retype set `refill_capacity` to the refills that fit between the end of the struct and the
+        // end of the object (at least two), and the index is below it. Refills are made of cells and zeroed.
+        unsafe { &*(self as *const SchedContext).add(1).cast::<Refill>().add(i) }
+    }
+}
+
+/// Why a thread cannot go on, for its fault handler.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// None.
+    None,
+    /// A capability lookup failed.
+    Cap {
+        /// The address that was looked up.
+        address: u64,
+        /// While receiving.
+        receive_phase: bool,
+        /// How it failed.
+        failure: LookupFailure,
+    },
+    /// A system call number that the kernel does not know.
+    UnknownSyscall {
+        /// The number.
+        number: u64,
+    },
+    /// An exception of the processor.
+    UserException {
+        /// Exception number.
+        number: u64,
+        /// Error code.
+        code: u64,
+    },
+    /// A memory access that the address space does not allow.
+    Vm {
+        /// The address.
+        address: u64,
+        /// An instruction fetch.
+        instruction: bool,
+        /// The port's fault status.
+        status: u64,
+    },
+    /// The budget ran out.
+    Timeout {
+        /// The scheduling context's badge.
+        badge: u64,
+    },
+}
+
+/// How a capability lookup failed (the ABI's lookup failure descriptions).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LookupFailure {
+    /// The root is not a CNode.
+    InvalidRoot,
+    /// An empty slot, or the wrong kind of capability.
+    MissingCapability {
+        /// Bits of the address that were left.
+        bits_left: u8,
+    },
+    /// The address does not end at a slot.
+    DepthMismatch {
+        /// Bits of the address that were left.
+        bits_left: u8,
+        /// Bits that the CNode resolves.
+        bits_found: u8,
+    },
+    /// A guard differs from the address.
+    GuardMismatch {
+        /// Bits of the address that were left.
+        bits_left: u8,
+        /// The guard.
+        guard: u64,
+        /// Its length.
+        guard_bits: u8,
+    },
+}
+
+/// What a thread is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ThreadState {
+    /// Suspended, or never started.
+    Inactive,
+    /// Runs or is ready to run.
+    Running,
+    /// Ready to run, beginning with the instruction that it was interrupted in.
+    Restart,
+    /// Waits for a message.
+    BlockedOnReceive {
+        /// Where.
+        ep: Link<Endpoint>,
+        /// The endpoint capability had the right to grant.
+        grant: bool,
+        /// Takes the caller.
+        reply: Option<Link<Reply>>,
+    },
+    /// Waits for a receiver.
+    BlockedOnSend {
+        /// Where.
+        ep: Link<Endpoint>,
+        /// Badge of the endpoint capability.
+        badge: u64,
+        /// The endpoint capability had the right to grant.
+        grant: bool,
+        /// The endpoint capability had the right to grant-reply.
+        grant_reply: bool,
+        /// Calls, and wants an answer.
+        call: bool,
+    },
+    /// Waits for an answer.
+    BlockedOnReply {
+        /// The reply object that holds it; `None` when the call stack was cut.
+        reply: Option<Link<Reply>>,
+    },
+    /// Waits for a signal.
+    BlockedOnNotification {
+        /// Where.
+        ntfn: Link<Notification>,
+    },
+    /// Runs when nothing else does.
+    Idle,
+}
+
+impl ThreadState {
+    /// True for a thread that the scheduler may pick.
+    #[inline(always)]
+    pub fn is_runnable(self) -> bool {
+        matches!(self, ThreadState::Running | ThreadState::Restart)
+    }
+}
+
+/// Links of a doubly linked queue of threads.
+pub struct QueueLinks {
+    /// Towards the head.
+    pub prev: Cell<Option<Link<Tcb>>>,
+    /// Towards the tail.
+    pub next: Cell<Option<Link<Tcb>>>,
+}
+
+/// Bytes of a thread's name that the kernel keeps for debugging.
+pub const NAME_LEN: usize = 24;
+
+/// A thread.
+#[repr(C)]
+pub struct Tcb {
+    /// Vector registers, while another thread's are in the processor.
+    pub fpu: FpuState,
+    /// The other user registers.
+    pub context: UserContext,
+    /// The thread's own slots; see the `SLOT_*` constants.
+    pub slots: [Slot; Tcb::SLOTS],
+    /// What the thread is doing.
+    pub state: Cell<ThreadState>,
+    /// Links in the queue of an endpoint or a notification.
+    pub ipc_queue: QueueLinks,
+    /// Links in a ready queue or the release queue.
+    pub sched_queue: QueueLinks,
+    /// What the thread runs on; without one it is passive.
+    pub sched_context: Cell<Option<Link<SchedContext>>>,
+    /// The scheduling context that this thread has yielded to.
+    pub yield_to: Cell<Option<Link<SchedContext>>>,
+    /// The notification bound to the thread.
+    pub bound_notification: Cell<Option<Link<Notification>>>,
+    /// User address of the IPC buffer; 0 for none.
+    pub ipc_buffer: Cell<u64>,
+    /// Why the thread cannot go on.
+    pub fault: Cell<Fault>,
+    /// Priority.
+    pub priority: Cell<u8>,
+    /// The highest priority that this thread may give to others.
+    pub mcp: Cell<u8>,
+    /// Scheduling domain.
+    pub domain: Cell<u8>,
+    /// The ABI's TCB flags.
+    pub flags: Cell<u8>,
+    /// In a ready queue.
+    pub is_queued: Cell<bool>,
+    /// In the release queue.
+    pub is_released_later: Cell<bool>,
+    /// For debugging; zero-terminated if shorter.
+    pub name: Cell<[u8; NAME_LEN]>,
+}
+
+impl Tcb {
+    /// Slots that a thread has.
+    pub const SLOTS: usize = 5;
+    /// Root of the capability space.
+    pub const SLOT_CSPACE: usize = 0;
+    /// Root of the address space.
+    pub const SLOT_VSPACE: usize = 1;
+    /// Frame of the IPC buffer.
+    pub const SLOT_IPC_BUFFER: usize = 2;
+    /// Endpoint for faults.
+    pub const SLOT_FAULT_HANDLER: usize = 3;
+    /// Endpoint for timeout faults.
+    pub const SLOT_TIMEOUT_HANDLER: usize = 4;
+
+    /// A link to this thread.
+    #[inline(always)]
+    pub fn link(&self) -> Link<Tcb> {
+        // TCBs are made by `retype` and as part of `Kernel` only.
+        Link::of(self)
+    }
+
+    /// The first of the thread's slots.
+    #[inline(always)]
+    pub fn first_slot(&self) -> Link<Slot> {
+        self.slots[0].link()
+    }
+
+    /// The thread whose first slot this is.
+    ///
+    /// Only for slots of a [`crate::ZombieKind::Tcb`].
+    pub(crate) fn from_first_slot(slot: Link<Slot>) -> Link<Tcb> {
+        // SAFETY: the slot is at this offset in a TCB, by the caller.
+        unsafe { Link::from_addr(slot.addr() - core::mem::offset_of!(Tcb, slots)) }
+    }
+}
+
+/// A paging structure.
+///
+/// The processor sets accessed and dirty bits behind our back, hence atomics (relaxed: plain moves).
+#[repr(C, align(4096))]
+pub struct PageTable {
+    entries: [AtomicU64; 1 << pecan_arch::PT_INDEX_BITS],
+}
+
+impl PageTable {
+    /// The entry at `index`, of which the low nine bits count.
+    #[inline(always)]
+    pub fn entry(&self, index: usize) -> pecan_arch::Pte {
+        pecan_arch::Pte(self.entries[index % self.entries.len()].load(Relaxed))
+    }
+
+    /// Sets the entry at `index`, of which the low nine bits count.
+    ///
+    /// Whoever calls this keeps the translation lookaside buffer true.
+    #[inline(always)]
+    pub fn set_entry(&self, index: usize, pte: pecan_arch::Pte) {
+        self.entries[index % self.entries.len()].store(pte.0, Relaxed);
+    }
+
+    /// A link to this table.
+    #[inline(always)]
+    pub fn link(&self) -> Link<PageTable> {
+        Link::of(self)
+    }
+
+    /// The table that a page-table entry refers to, if it does refer to one.
+    pub fn child(pte: pecan_arch::Pte, level: usize) -> Option<Link<PageTable>> {
+        // SAFETY: entries that refer to tables are made from links to page tables that live (a table is
+        // unmapped before it is given back).
+        pte.is_table(level).then(|| unsafe { Link::from_addr(pecan_arch::phys_to_virt(pte.addr(level))) })
+    }
+}
+
+/// Address spaces by identifier.
+#[repr(C, align(4096))]
+pub struct AsidPool {
+    /// The root table of each.
+    pub roots: [Cell<Option<Link<PageTable>>>; AsidPool::LEN],
+}
+
+impl AsidPool {
+    /// Address spaces in a pool.
+    pub const LEN: usize = 512;
+}
+
+/// A thread's IPC buffer: memory shared with user level, so read and written word by word.
+#[repr(C, align(1024))]
+pub struct IpcBuffer {
+    words: [AtomicU64; 128],
+}
+
+impl IpcBuffer {
+    /// The word at `index`, of which the low seven bits count.
+    #[inline(always)]
+    pub fn get(&self, index: usize) -> u64 {
+        self.words[index & 127].load(Relaxed)
+    }
+
+    /// Sets the word at `index`, of which the low seven bits count.
+    #[inline(always)]
+    pub fn set(&self, index: usize, value: u64) {
+        self.words[index & 127].store(value, Relaxed);
+    }
+}
+
+/// Follows an optional link.
+#[inline(always)]
+pub fn follow<T>(link: Option<Link<T>>, k: &Kernel) -> Option<&T> {
+    link.map(|l| l.get(k))
+}
+
+const _: () = {
+    assert!(size_of::<Endpoint>() == 16);
+    assert!(size_of::<Notification>() == 64);
+    assert!(size_of::<Reply>() == 32);
+    assert!(size_of::<Refill>() == 16);
+    assert!(size_of::<Tcb>() <= if pecan_config::XSAVE_SIZE >= 832 { 4096 } else { 2048 });
+    assert!(size_of::<PageTable>() == 4096);
+    assert!(size_of::<AsidPool>() == 4096);
+    assert!(size_of::<IpcBuffer>() == 1024);
+};

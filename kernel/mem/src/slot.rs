@@ -1,0 +1,165 @@
+//! Capability slots: a capability of two words and its place in the derivation list.
+
+use core::cell::Cell;
+
+use crate::{
+    Kernel,
+    cap::{Cap, Words},
+    link::{ADDR_MASK, Link, canonical},
+};
+
+/// A capability slot: 32 bytes, as the ABI says.
+///
+/// The slots that hold capabilities form one doubly linked list, the derivation list: the derivation tree in
+/// pre-order. `prev` and `next` carry two flags in the bits that addresses leave free.
+#[repr(C)]
+pub struct Slot {
+    words: [Cell<u64>; 2],
+    prev: Cell<u64>,
+    next: Cell<u64>,
+}
+
+const _: () = assert!(size_of::<Slot>() == 32);
+
+/// The capability may have children: it was the first to its object, or the first with its badge.
+const REVOCABLE: u64 = 1 << 63;
+/// The capability's badge differs from the one it was derived from.
+const FIRST_BADGED: u64 = 1 << 62;
+
+impl Slot {
+    /// An empty slot.
+    pub(crate) const fn new() -> Self {
+        Slot { words: [const { Cell::new(0) }; 2], prev: Cell::new(0), next: Cell::new(0) }
+    }
+
+    /// A link to this slot.
+    #[inline(always)]
+    pub fn link(&self) -> Link<Slot> {
+        // Slots cannot be made outside this crate, so `self` lives in kernel memory.
+        Link::of(self)
+    }
+
+    /// True if the slot holds no capability.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.words[0].get() == 0
+    }
+
+    /// The capability in the slot.
+    #[inline(always)]
+    pub fn cap(&self) -> Cap {
+        Cap::unpack(self.words())
+    }
+
+    /// The packed capability, for the fast paths.
+    #[inline(always)]
+    pub fn words(&self) -> Words {
+        Words { w0: self.words[0].get(), w1: self.words[1].get() }
+    }
+
+    /// Replaces the capability and leaves the slot's place in the derivation list alone.
+    ///
+    /// Whoever calls this answers for the derivation list: only `pecan_core`'s `derivation` and `finalise` do.
+    #[inline(always)]
+    pub fn set_cap(&self, cap: Cap) {
+        let words = cap.pack();
+        self.words[0].set(words.w0);
+        self.words[1].set(words.w1);
+    }
+
+    /// The slot before this one in the derivation list.
+    #[inline(always)]
+    pub fn prev(&self) -> Option<Link<Slot>> {
+        unpack_link(self.prev.get())
+    }
+
+    /// The slot after this one in the derivation list.
+    #[inline(always)]
+    pub fn next(&self) -> Option<Link<Slot>> {
+        unpack_link(self.next.get())
+    }
+
+    /// Sets the slot before this one.
+    #[inline(always)]
+    pub fn set_prev(&self, prev: Option<Link<Slot>>) {
+        self.prev.set(prev.map_or(0, |l| l.addr() as u64));
+    }
+
+    /// Sets the slot after this one; the flags stay.
+    #[inline(always)]
+    pub fn set_next(&self, next: Option<Link<Slot>>) {
+        let flags = self.next.get() & (REVOCABLE | FIRST_BADGED);
+        self.next.set(next.map_or(0, |l| l.addr() as u64 & ADDR_MASK) | flags);
+    }
+
+    /// The capability may have children.
+    #[inline(always)]
+    pub fn is_revocable(&self) -> bool {
+        self.next.get() & REVOCABLE != 0
+    }
+
+    /// The capability was the first with its badge.
+    #[inline(always)]
+    pub fn is_first_badged(&self) -> bool {
+        self.next.get() & FIRST_BADGED != 0
+    }
+
+    /// Sets both flags.
+    #[inline(always)]
+    pub fn set_flags(&self, revocable: bool, first_badged: bool) {
+        let flags = if revocable { REVOCABLE } else { 0 } | if first_badged { FIRST_BADGED } else { 0 };
+        self.next.set(self.next.get() & !(REVOCABLE | FIRST_BADGED) | flags);
+    }
+
+    /// Empties the slot: no capability, no neighbours, no flags.
+    #[inline(always)]
+    pub fn clear(&self) {
+        self.words[0].set(0);
+        self.words[1].set(0);
+        self.prev.set(0);
+        self.next.set(0);
+    }
+}
+
+#[inline(always)]
+fn unpack_link(word: u64) -> Option<Link<Slot>> {
+    let addr = canonical(word);
+    // SAFETY: 1. not null is checked, alignment and 2. life: `set_prev` and `set_next` store links only.
+    (word & ADDR_MASK != 0).then(|| unsafe { Link::from_addr(addr) })
+}
+
+/// A run of `2^radix` slots: the memory of a CNode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CNodeRef {
+    pub(crate) first: Link<Slot>,
+    pub(crate) radix: u8,
+}
+
+impl CNodeRef {
+    /// Slots, log2.
+    #[inline(always)]
+    pub fn radix(self) -> u32 {
+        self.radix as u32
+    }
+
+    /// Address of the first slot; the identity of the CNode.
+    #[inline(always)]
+    pub fn addr(self) -> usize {
+        self.first.addr()
+    }
+
+    /// The slot at `index`, of which the low `radix` bits count.
+    #[inline(always)]
+    pub fn slot(self, index: u64) -> Link<Slot> {
+        let index = (index & ((1u64 << self.radix) - 1)) as usize;
+        // SAFETY: 1. and 2.: a CNodeRef is made by retype from memory of `2^radix` slots and lives in the
+        // CNode's capabilities; the index is below `2^radix`.
+        unsafe { Link::from_addr(self.first.addr() + index * size_of::<Slot>()) }
+    }
+
+    /// Follows the link to the slot at `index`.
+    #[inline(always)]
+    pub fn get(self, k: &Kernel, index: u64) -> &Slot {
+        self.slot(index).get(k)
+    }
+}

@@ -1,0 +1,137 @@
+//! The kernel's own state: one value, which is also the kernel lock.
+
+use core::{cell::Cell, marker::PhantomData, ptr::addr_of_mut};
+
+use pecan_config::{MAX_NUM_NODES, NUM_DOMAIN_SCHEDULES, NUM_DOMAINS};
+
+use crate::{
+    link::Link,
+    object::{AsidPool, PageTable, SchedContext, Tcb, ThreadState},
+    slot::Slot,
+};
+
+/// Priorities.
+pub const PRIORITIES: usize = 256;
+/// ASID pools.
+pub const ASID_POOLS: usize = 8;
+
+/// The kernel's state, and the lock on it: whoever holds a reference is the only one in the kernel.
+pub struct Kernel {
+    /// The state of the core.
+    pub core: CoreState,
+    /// One slot for each interrupt, with the capability to the notification that it signals.
+    pub irq_slots: [Slot; pecan_arch::MAX_IRQ],
+    /// What each interrupt is used for.
+    pub irq_states: [Cell<IrqState>; pecan_arch::MAX_IRQ],
+    /// The ASID pools.
+    pub asid_pools: [Cell<Option<Link<AsidPool>>>; ASID_POOLS],
+    /// I/O ports that have been given out, a bit each.
+    pub io_ports: [Cell<u64>; 65536 / 64],
+    /// The domain schedule.
+    pub domain_schedule: [DomainScheduleEntry; NUM_DOMAIN_SCHEDULES],
+    /// Where the domain schedule begins anew.
+    pub domain_start: Cell<usize>,
+    /// Neither sent to nor shared with another host thread.
+    _not_send: PhantomData<*const ()>,
+}
+
+/// What an interrupt is used for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum IrqState {
+    /// Not used.
+    Inactive = 0,
+    /// There is a handler capability for it.
+    Handler = 1,
+    /// The kernel's timer.
+    Timer = 2,
+    /// Otherwise the kernel's own.
+    Reserved = 3,
+}
+
+/// An entry of the domain schedule.
+pub struct DomainScheduleEntry {
+    /// The domain.
+    pub domain: Cell<u8>,
+    /// For how many ticks; 0 ends the schedule.
+    pub duration: Cell<u64>,
+}
+
+/// The ready threads of one domain.
+pub struct ReadyQueues {
+    /// The first thread of each priority. Queues are rings: the head's `prev` is the tail.
+    pub heads: [Cell<Option<Link<Tcb>>>; PRIORITIES],
+    /// Priorities that have a thread, a bit each; the lowest priorities in the first word.
+    pub bitmap: [Cell<u64>; PRIORITIES / 64],
+}
+
+/// The state of one core.
+#[repr(C)]
+pub struct CoreState {
+    /// The thread that runs (or whose system call is being handled).
+    pub current: Cell<Link<Tcb>>,
+    /// The scheduling context that is being charged.
+    pub current_sc: Cell<Link<SchedContext>>,
+    /// Time of the last look at the clock, in ticks.
+    pub time: Cell<u64>,
+    /// Ticks since then that `current_sc` has not been charged.
+    pub consumed: Cell<u64>,
+    /// The timer must be set anew before user level runs.
+    pub reprogram: Cell<bool>,
+    /// The current domain.
+    pub domain: Cell<u8>,
+    /// Index in the domain schedule.
+    pub domain_index: Cell<usize>,
+    /// Ticks that the current domain has left.
+    pub domain_left: Cell<u64>,
+    /// Whose vector registers are in the processor.
+    pub fpu_owner: Cell<Option<Link<Tcb>>>,
+    /// Threads without budget, by the time at which they get some.
+    pub release_head: Cell<Option<Link<Tcb>>>,
+    /// Where preemption points count their work.
+    pub work_units: Cell<usize>,
+    /// The threads that are ready to run, by domain.
+    pub ready: [ReadyQueues; NUM_DOMAINS],
+    /// Runs when nothing else does.
+    pub idle_thread: Tcb,
+    /// What the idle thread runs on, with its two refills.
+    pub idle_sc: SchedContext,
+    _idle_refills: [u64; 4],
+}
+
+const _: () = assert!(MAX_NUM_NODES == 1, "more than one core is not there yet");
+
+impl Kernel {
+    /// Writes the initial state to `at`: the idle thread runs, nothing else exists.
+    ///
+    /// # Safety
+    /// 1. `at` is valid for writes, aligned, and not otherwise used for `'a`.
+    /// 2. The value is not moved: it holds links to its own parts.
+    pub unsafe fn init<'a>(at: *mut Kernel) -> &'a mut Kernel {
+        // SAFETY: 1. covers the writes. All-zero bytes are a value of every field but the four set here:
+        // links in options are null pointers (`None`), enums begin at 0, slots are empty.
+        unsafe {
+            at.write_bytes(0, 1);
+            let core = addr_of_mut!((*at).core);
+            let (idle, idle_sc) = (addr_of_mut!((*core).idle_thread), addr_of_mut!((*core).idle_sc));
+            crate::retype::init_tcb(idle);
+            (*core).current = Cell::new(Link::from_addr(idle as usize));
+            (*core).current_sc = Cell::new(Link::from_addr(idle_sc as usize));
+            let (k, idle, idle_sc) = (&mut *at, (*core).current.get(), (*core).current_sc.get());
+            idle.get(k).state.set(ThreadState::Idle);
+            idle.get(k).sched_context.set(Some(idle_sc));
+            let sc = idle_sc.get(k);
+            sc.tcb.set(Some(idle));
+            sc.refill_capacity.set(2);
+            k
+        }
+    }
+
+    /// Switches the processor to an address space.
+    #[inline(always)]
+    pub fn switch_vspace(&self, root: Link<PageTable>, asid: u16) {
+        // SAFETY: `root` is a live root table: the upper half is the kernel's (retype put it there), the
+        // lower half holds what user level has mapped.
+        unsafe { pecan_arch::switch_vspace(pecan_arch::virt_to_phys(root.addr()), asid) }
+    }
+}
