@@ -1,2 +1,32 @@
-//! To come.
+//! The portable kernel: capabilities, objects, messages, scheduling and boot policy.
+//!
+//! Nothing here knows a processor, and nothing here is unsafe. `entry` is where the kernel is entered.
 #![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+pub mod boot;
+pub mod budget;
+pub mod cnode;
+pub mod debug;
+pub mod derivation;
+pub mod domain;
+pub mod endpoint;
+pub mod entry;
+pub mod error;
+pub mod fastpath;
+pub mod fault;
+pub mod finalise;
+pub mod invoke;
+pub mod ioport;
+pub mod irq;
+pub mod lookup;
+pub mod message;
+pub mod notification;
+pub mod reply;
+pub mod sched_context;
+pub mod scheduler;
+pub mod tcb;
+pub mod thread;
+pub mod transfer;
+pub mod untyped;
+pub mod vspace;

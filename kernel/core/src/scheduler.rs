@@ -1,0 +1,15 @@
+//! The scheduler.
+
+use pecan_mem::{Kernel, Link, Tcb};
+
+/// What the scheduler must do after an operation. Whoever makes threads ready or blocks them returns one.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// Nothing: the current thread goes on if it still can.
+    Resume,
+    /// The thread became ready and is in no queue: run it if it may run now.
+    Switch(Link<Tcb>),
+    /// Choose anew from the queues.
+    Choose,
+}
