@@ -1,2 +1,34 @@
-//! To come.
-#![no_std]
+//! The ports: what the kernel needs of a processor and its platform.
+//!
+//! Exactly one port is compiled in, and the rest of the kernel sees only the items re-exported here;
+//! [`contract`](self) pins their types, so a port that lacks one does not compile and the error names it. The
+//! `host` port is an emulation of the contract for tests under plain `cargo test`.
+#![cfg_attr(target_os = "none", no_std)]
+
+mod boot;
+mod contract;
+
+#[cfg(any(target_arch = "x86_64", not(target_os = "none")))]
+mod common;
+
+#[cfg(not(target_os = "none"))]
+pub mod host;
+#[cfg(not(target_os = "none"))]
+use host as port;
+
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub mod x86_64;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+use x86_64 as port;
+
+pub use boot::{BootData, MemoryMapEntry, PhysRegion};
+pub use port::{
+    CacheAttr, Console, EXCEPTION_MESSAGE, Exception, FRAME_REGISTERS, FpuState, INTEGER_REGISTERS, IRQ_TIMER,
+    IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute, MAX_FRAME_LEVEL, MAX_IRQ, PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr,
+    Pte, ROOT_USER_ENTRIES, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, UserContext, console_putc, context_switch,
+    decode_exception, fpu_disable, fpu_enable, fpu_load, fpu_save, frame_level_supported, halt, idle_wait, io_read,
+    io_write, ioapic_pins, irq_ack, irq_mask, irq_pending, irq_route_ioapic, irq_route_msi, kernel_root_entry,
+    kernel_wcet_ticks, level_shift, load_context, max_us, now, num_ioapics, phys_to_virt, reg, set_deadline,
+    switch_kernel_vspace, switch_vspace, sync_context, take_pending_irq, ticks_to_us, tlb_flush_asid, tlb_flush_page,
+    tsc_mhz, us_to_ticks, virt_to_phys,
+};

@@ -1,0 +1,64 @@
+//! What a port finds out while it boots and hands to the portable kernel.
+
+use crate::PhysAddr;
+
+/// A range of physical memory, `start` inclusive, `end` exclusive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PhysRegion {
+    /// First byte.
+    pub start: PhysAddr,
+    /// First byte past the end.
+    pub end: PhysAddr,
+}
+
+impl PhysRegion {
+    /// The range from `start` up to `end`.
+    pub const fn new(start: u64, end: u64) -> Self {
+        Self { start: PhysAddr(start), end: PhysAddr(end) }
+    }
+
+    /// Bytes in the range.
+    pub const fn len(&self) -> u64 {
+        self.end.0.saturating_sub(self.start.0)
+    }
+
+    /// No byte is in the range.
+    pub const fn is_empty(&self) -> bool {
+        self.end.0 <= self.start.0
+    }
+}
+
+/// One entry of the firmware's memory map, as the extra boot information passes it on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MemoryMapEntry {
+    /// First byte.
+    pub base: u64,
+    /// Bytes.
+    pub len: u64,
+    /// Kind: 1 is usable memory.
+    pub kind: u32,
+}
+
+/// What the boot loader and the firmware told the port.
+#[derive(Clone, Copy, Debug)]
+pub struct BootData<'a> {
+    /// Usable RAM that the kernel sees through its window: page-aligned, sorted, disjoint, not empty.
+    pub memory: &'a [PhysRegion],
+    /// Parts of `memory` in use for good: the kernel image and its page tables. Page-aligned, sorted, disjoint.
+    /// The module is not among them.
+    pub reserved: &'a [PhysRegion],
+    /// Device registers that the kernel keeps for itself (interrupt controllers): user level never gets them.
+    /// Page-aligned, sorted, disjoint.
+    pub kernel_devices: &'a [PhysRegion],
+    /// First address that the processor cannot form; device memory ends here at the latest.
+    pub phys_limit: PhysAddr,
+    /// The root task's ELF file: the exact bytes, at any alignment. None if the boot loader brought none. It lies
+    /// within `memory` and is free memory once the root task is loaded.
+    pub module: Option<PhysRegion>,
+    /// The ACPI root pointer: 20 bytes of meaning in revision 0, 36 from revision 2 on.
+    pub rsdp: Option<[u8; 36]>,
+    /// The firmware's memory map, unchanged.
+    pub memory_map: &'a [MemoryMapEntry],
+    /// Clock ticks per microsecond ([`tsc_mhz`](crate::tsc_mhz)).
+    pub tsc_mhz: u32,
+}

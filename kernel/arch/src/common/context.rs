@@ -1,0 +1,257 @@
+//! The saved registers of a user thread.
+//!
+//! The layout serves the entry stubs: the last five words are the frame that the processor pushes on an
+//! interrupt, so the stack pointer it loads on entry from user level is the end of the running thread's
+//! context and the registers land there directly; `iretq` restores from the same place.
+//!
+//! A thread that entered by `SYSCALL` has `rcx` and `r11` overwritten by the processor. The entry stub then
+//! stores neither, nor the address of the instruction: [`UserContext::get`] derives them while the mark says
+//! so, and the first write to one of them makes them real ([`UserContext::force_full_restore`]).
+
+use core::cell::Cell;
+
+/// Words in a [`UserContext`].
+pub const CONTEXT_WORDS: usize = 24;
+
+/// Index of a register in a [`UserContext`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reg(pub u8);
+
+const R11: Reg = Reg(3);
+const RCX: Reg = Reg(4);
+const RAX: Reg = Reg(5);
+const RBX: Reg = Reg(6);
+const RDX: Reg = Reg(7);
+const RSI: Reg = Reg(8);
+const RBP: Reg = Reg(9);
+const R8: Reg = Reg(10);
+const R9: Reg = Reg(11);
+const R10: Reg = Reg(12);
+const R12: Reg = Reg(13);
+const R13: Reg = Reg(14);
+const R14: Reg = Reg(15);
+const R15: Reg = Reg(16);
+const RDI: Reg = Reg(17);
+/// Error code of an exception (never all ones), or [`MARK_SYSCALL`].
+const MARK: Reg = Reg(18);
+const CS: Reg = Reg(20);
+const SS: Reg = Reg(23);
+
+/// Value of the mark while the thread entered by `SYSCALL` and `sysretq` suffices to resume it.
+pub const MARK_SYSCALL: u64 = u64::MAX;
+
+/// The registers that portable code knows by role.
+pub mod reg {
+    use super::Reg;
+
+    /// Capability pointer in, badge out.
+    pub const CAP: Reg = super::RDI;
+    /// Message information, both ways.
+    pub const INFO: Reg = super::RSI;
+    /// The message registers that travel in processor registers.
+    pub const MSG: [Reg; 4] = [super::R10, super::R8, super::R9, super::R15];
+    /// Capability pointer of the reply object.
+    pub const REPLY: Reg = super::R12;
+    /// Number of the system call.
+    pub const SYSCALL: Reg = super::RDX;
+    /// Address of the instruction that entered the kernel.
+    pub const FAULT_IP: Reg = Reg(0);
+    /// Address at which the thread resumes.
+    pub const NEXT_IP: Reg = Reg(19);
+    /// Stack pointer.
+    pub const SP: Reg = Reg(22);
+    /// Flags.
+    pub const FLAGS: Reg = Reg(21);
+    /// Base of the thread-local storage (the FS base).
+    pub const TLS_BASE: Reg = Reg(1);
+    /// Base of the GS segment.
+    pub const GS_BASE: Reg = Reg(2);
+}
+use reg::{FAULT_IP, FLAGS, GS_BASE, NEXT_IP, SP, TLS_BASE};
+
+/// First part of the ABI's user context, in its order.
+pub const FRAME_REGISTERS: [Reg; 18] = [
+    FAULT_IP, SP, FLAGS, RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15,
+];
+/// The rest of the ABI's user context, in its order.
+pub const INTEGER_REGISTERS: [Reg; 2] = [TLS_BASE, GS_BASE];
+/// Registers in an unknown-system-call fault message and its reply.
+pub const SYSCALL_MESSAGE: [Reg; 18] = [
+    RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15, FAULT_IP, SP, FLAGS,
+];
+/// Registers at the start of a user-exception fault message, and in its reply.
+pub const EXCEPTION_MESSAGE: [Reg; 3] = [FAULT_IP, SP, FLAGS];
+/// Registers in the reply to a timeout fault.
+pub const TIMEOUT_MESSAGE: [Reg; 19] = [
+    FAULT_IP, SP, FLAGS, RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15, TLS_BASE,
+];
+
+/// Flags a thread has at its start: interrupts on, and the bit that is always one.
+pub const FLAGS_INITIAL: u64 = 0x202;
+/// Flags that user level may choose: CF, PF, AF, ZF, SF, TF, DF, OF, RF, AC, ID.
+const FLAGS_USER: u64 = 0x0025_0dd5;
+/// What an instruction pointer that no processor accepts becomes: a kernel address, so that the thread
+/// page-faults at user level instead of making the return instruction fault inside the kernel.
+const HARMLESS_IP: u64 = 0xffff_8000_0000_0000;
+
+/// Selector of the user code segment, with privilege level 3 (`sysretq` fixes the order of the descriptors).
+pub const USER_CS: u64 = 0x23;
+/// Selector of the user data segment, with privilege level 3.
+pub const USER_SS: u64 = 0x1b;
+
+/// The registers of a user thread while it does not run.
+#[repr(C, align(64))]
+pub struct UserContext {
+    words: [Cell<u64>; CONTEXT_WORDS],
+}
+
+const _: () = assert!(size_of::<UserContext>() == CONTEXT_WORDS * 8);
+
+impl UserContext {
+    /// The registers of a new thread: user flags and segments, everything else zero.
+    pub const fn new() -> Self {
+        let ctx = Self { words: [const { Cell::new(0) }; CONTEXT_WORDS] };
+        ctx.words[FLAGS.0 as usize].replace(FLAGS_INITIAL);
+        ctx.words[CS.0 as usize].replace(USER_CS);
+        ctx.words[SS.0 as usize].replace(USER_SS);
+        ctx
+    }
+
+    /// Makes this context that of a new thread ([`UserContext::new`]), in place.
+    pub fn reset(&self) {
+        for w in &self.words {
+            w.set(0);
+        }
+        self.words[FLAGS.0 as usize].set(FLAGS_INITIAL);
+        self.words[CS.0 as usize].set(USER_CS);
+        self.words[SS.0 as usize].set(USER_SS);
+    }
+
+    #[inline(always)]
+    fn entered_by_syscall(&self) -> bool {
+        self.words[MARK.0 as usize].get() == MARK_SYSCALL
+    }
+
+    /// Reads a register.
+    #[inline(always)]
+    pub fn get(&self, r: Reg) -> u64 {
+        if matches!(r, FAULT_IP | RCX | R11) && self.entered_by_syscall() {
+            return match r {
+                FAULT_IP => self.words[NEXT_IP.0 as usize].get().wrapping_sub(2),
+                RCX => self.words[NEXT_IP.0 as usize].get(),
+                _ => self.words[FLAGS.0 as usize].get(),
+            };
+        }
+        self.words[r.0 as usize].get()
+    }
+
+    /// Writes a register with a value that the kernel made. Instruction pointers and segment bases must be
+    /// canonical and flags must come from [`UserContext::get`]: values from user level go through
+    /// [`UserContext::set_user`].
+    #[inline(always)]
+    pub fn set(&self, r: Reg, value: u64) {
+        if matches!(r, FAULT_IP | NEXT_IP | FLAGS | RCX | R11) {
+            self.force_full_restore();
+        }
+        self.words[r.0 as usize].set(value);
+    }
+
+    /// Writes a register with a value from user level, changed where the processor would refuse it:
+    /// privileged flags are dropped, an instruction pointer or segment base that is not canonical becomes one
+    /// that is.
+    #[inline]
+    pub fn set_user(&self, r: Reg, value: u64) {
+        let canonical = is_canonical(value);
+        self.set(
+            r,
+            match r {
+                FLAGS => value & FLAGS_USER | FLAGS_INITIAL,
+                FAULT_IP | NEXT_IP if !canonical => HARMLESS_IP,
+                TLS_BASE | GS_BASE if !canonical => 0,
+                _ => value,
+            },
+        );
+    }
+
+    /// Makes the next return to this thread restore every register. Needed by code that goes round
+    /// [`UserContext::set`], which calls it where it matters.
+    #[inline]
+    pub fn force_full_restore(&self) {
+        if self.entered_by_syscall() {
+            let ip = self.words[NEXT_IP.0 as usize].get();
+            self.words[FAULT_IP.0 as usize].set(ip.wrapping_sub(2));
+            self.words[RCX.0 as usize].set(ip);
+            self.words[R11.0 as usize].set(self.words[FLAGS.0 as usize].get());
+            self.words[MARK.0 as usize].set(0);
+        }
+    }
+
+    /// Makes this context look as if its thread had just entered by `SYSCALL` with the instruction after it
+    /// at `next_ip`. For tests; on the target the entry stub does this.
+    #[cfg(not(target_os = "none"))]
+    pub fn enter_by_syscall(&self, next_ip: u64) {
+        self.words[NEXT_IP.0 as usize].set(next_ip);
+        self.words[MARK.0 as usize].set(MARK_SYSCALL);
+    }
+}
+
+impl Default for UserContext {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// True if bits 63 to 47 are all equal, as the processor demands of an address.
+pub const fn is_canonical(address: u64) -> bool {
+    ((address as i64) << 16 >> 16) as u64 == address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn syscall_entry_derives_what_the_processor_overwrote() {
+        let c = UserContext::new();
+        c.enter_by_syscall(0x40_0002);
+        assert_eq!(c.get(FAULT_IP), 0x40_0000);
+        assert_eq!(c.get(RCX), 0x40_0002);
+        assert_eq!(c.get(R11), FLAGS_INITIAL);
+    }
+
+    #[test]
+    fn restarting_a_syscall_moves_back_by_its_length_once() {
+        let c = UserContext::new();
+        c.enter_by_syscall(0x40_0002);
+        c.set(NEXT_IP, c.get(FAULT_IP));
+        assert_eq!(c.get(NEXT_IP), 0x40_0000);
+        assert_eq!(c.get(FAULT_IP), 0x40_0000);
+        assert_eq!(c.get(RCX), 0x40_0002);
+    }
+
+    #[test]
+    fn result_registers_leave_the_fast_return_possible() {
+        let c = UserContext::new();
+        c.enter_by_syscall(0x40_0002);
+        for r in [reg::CAP, reg::INFO, reg::MSG[0], reg::MSG[3], SP] {
+            c.set(r, 7);
+        }
+        assert!(c.entered_by_syscall());
+        c.set(RCX, 1);
+        assert!(!c.entered_by_syscall());
+    }
+
+    #[test]
+    fn user_values_are_made_acceptable() {
+        let c = UserContext::new();
+        c.set_user(FLAGS, u64::MAX);
+        assert_eq!(c.get(FLAGS), FLAGS_USER | FLAGS_INITIAL);
+        assert_eq!(c.get(FLAGS) & 0x7000, 0, "neither IOPL nor NT");
+        c.set_user(FAULT_IP, 0x0000_8000_0000_0000);
+        assert_eq!(c.get(FAULT_IP), HARMLESS_IP);
+        c.set_user(FAULT_IP, 0x0000_7fff_ffff_ffff);
+        assert_eq!(c.get(FAULT_IP), 0x0000_7fff_ffff_ffff);
+        c.set_user(TLS_BASE, 1 << 63);
+        assert_eq!(c.get(TLS_BASE), 0);
+    }
+}

@@ -1,0 +1,55 @@
+//! Interrupt numbers. An interrupt's hardware vector is its number plus [`VECTOR_OFFSET`].
+
+/// First number that user level can ask for; below are those of the legacy controller, which is not used.
+pub const IRQ_USER_MIN: usize = 16;
+/// Last number that user level can ask for.
+pub const IRQ_USER_MAX: usize = 123;
+/// The kernel's own timer.
+pub const IRQ_TIMER: usize = 124;
+/// Largest interrupt number.
+pub const MAX_IRQ: usize = IRQ_TIMER;
+/// Hardware vector of interrupt 0.
+pub const VECTOR_OFFSET: usize = 0x20;
+
+/// Where a device interrupt comes from: an input pin of an IOAPIC, and how the device drives it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IrqRoute {
+    /// Index of the IOAPIC, below [`num_ioapics`](crate::num_ioapics).
+    pub ioapic: usize,
+    /// Input pin, below [`ioapic_pins`](crate::ioapic_pins) of that IOAPIC.
+    pub pin: usize,
+    /// Level-triggered rather than edge-triggered.
+    pub level: bool,
+    /// Active low rather than active high.
+    pub active_low: bool,
+}
+
+/// An exception that a user thread caused, in the ABI's terms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exception {
+    /// An access that the thread's address space does not allow.
+    PageFault {
+        /// The address accessed.
+        address: u64,
+        /// It was an instruction fetch.
+        instruction: bool,
+        /// The processor's fault status, as the ABI's fault message carries it.
+        status: u64,
+    },
+    /// Anything else.
+    User {
+        /// The exception's number.
+        number: u64,
+        /// Its error code, 0 if it has none.
+        code: u64,
+    },
+}
+
+/// Sorts the exception `vector` with its `error` code and, for a page fault, the `address` accessed.
+#[inline]
+pub fn decode_exception(vector: u64, error: u64, address: u64) -> Exception {
+    match vector {
+        14 => Exception::PageFault { address, instruction: error & 1 << 4 != 0, status: error },
+        number => Exception::User { number, code: error },
+    }
+}

@@ -1,0 +1,172 @@
+//! The page-table format of x86_64.
+
+/// A physical address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct PhysAddr(pub u64);
+
+/// Levels of a page table: level 0 holds 4 KiB frames, level 3 is the root.
+pub const PT_LEVELS: usize = 4;
+/// Bits of the virtual address that each level translates.
+pub const PT_INDEX_BITS: u32 = 9;
+/// Highest level whose entries can be frames (1 GiB).
+pub const MAX_FRAME_LEVEL: usize = 2;
+/// Entries of a root table that belong to user level; the rest are the kernel's
+/// ([`kernel_root_entry`](crate::kernel_root_entry)).
+pub const ROOT_USER_ENTRIES: usize = 256;
+
+/// Bits of address below the part translated by `level`: an entry of that level covers `1 << level_shift`
+/// bytes.
+#[inline(always)]
+pub const fn level_shift(level: usize) -> u32 {
+    12 + PT_INDEX_BITS * level as u32
+}
+
+/// What user level may do with a frame. Without `read` the frame is out of its reach whatever else is set:
+/// the format knows no write-only pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PageRights {
+    /// Loads are allowed.
+    pub read: bool,
+    /// Stores are allowed.
+    pub write: bool,
+    /// Instruction fetches are allowed. The ABI has no such attribute on this architecture, so user frames
+    /// have it on; clearing it needs a processor with NX.
+    pub execute: bool,
+}
+
+/// How a frame is cached: the index into the processor's attribute table, which equals the ABI's value
+/// (0 write-back, 1 write-through, 2 cache disabled, 3 uncacheable, 4 write-combining).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CacheAttr(u8);
+
+impl CacheAttr {
+    /// Ordinary memory.
+    pub const WRITE_BACK: Self = Self(0);
+    /// Device registers.
+    pub const UNCACHEABLE: Self = Self(3);
+
+    /// From the ABI's attribute word, of which only the low three bits count. The values it does not define
+    /// select a stricter kind of caching.
+    #[inline(always)]
+    pub const fn from_abi(word: u64) -> Self {
+        Self((word & 7) as u8)
+    }
+}
+
+/// The attribute table that [`CacheAttr`] indexes, as the register wants it: WB, WT, UC-, UC, WC, WT, UC-, UC.
+#[cfg_attr(not(target_os = "none"), allow(dead_code))]
+pub const PAT: u64 = 0x0007_0401_0007_0406;
+
+/// A page-table entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(transparent)]
+pub struct Pte(pub u64);
+
+impl Pte {
+    /// Translates nothing.
+    pub const EMPTY: Self = Self(0);
+    pub(crate) const PRESENT: u64 = 1;
+    pub(crate) const WRITE: u64 = 1 << 1;
+    pub(crate) const USER: u64 = 1 << 2;
+    /// At levels above 0: the entry is a frame.
+    pub(crate) const LARGE: u64 = 1 << 7;
+    pub(crate) const NO_EXECUTE: u64 = 1 << 63;
+    const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+
+    /// An entry that points to a table of the next lower level.
+    #[inline(always)]
+    pub const fn table(table: PhysAddr) -> Self {
+        Self(table.0 | Self::USER | Self::WRITE | Self::PRESENT)
+    }
+
+    /// An entry of `level` that maps a frame of that level's size for user level.
+    #[inline]
+    pub const fn frame(frame: PhysAddr, level: usize, rights: PageRights, cache: CacheAttr) -> Self {
+        let mut e = frame.0 | Self::PRESENT | Self::cache_bits(level, cache);
+        if rights.read {
+            e |= Self::USER;
+            if rights.write {
+                e |= Self::WRITE;
+            }
+        }
+        if !rights.execute {
+            e |= Self::NO_EXECUTE;
+        }
+        if level > 0 {
+            e |= Self::LARGE;
+        }
+        Self(e)
+    }
+
+    pub(crate) const fn cache_bits(level: usize, cache: CacheAttr) -> u64 {
+        let c = cache.0 as u64;
+        // PWT, PCD, and the PAT bit, which sits at bit 7 of a 4 KiB entry and at bit 12 of a larger one.
+        (c & 3) << 3 | (c >> 2) << if level == 0 { 7 } else { 12 }
+    }
+
+    /// The entry translates something.
+    #[inline(always)]
+    pub const fn is_present(self) -> bool {
+        self.0 & Self::PRESENT != 0
+    }
+
+    /// The entry, of a table of `level`, points to a lower table.
+    #[inline(always)]
+    pub const fn is_table(self, level: usize) -> bool {
+        self.is_present() && level > 0 && self.0 & Self::LARGE == 0
+    }
+
+    /// Address of the table or frame that the entry, of a table of `level`, points to.
+    #[inline(always)]
+    pub const fn addr(self, level: usize) -> PhysAddr {
+        let mut a = self.0 & Self::ADDRESS;
+        if level > 0 && self.0 & Self::LARGE != 0 {
+            a &= !((1 << level_shift(level)) - 1);
+        }
+        PhysAddr(a)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RW: PageRights = PageRights { read: true, write: true, execute: true };
+
+    #[test]
+    fn entries_give_back_their_address() {
+        for level in 0..=MAX_FRAME_LEVEL {
+            let a = PhysAddr(5 << level_shift(level));
+            for attr in 0..8 {
+                let e = Pte::frame(a, level, RW, CacheAttr::from_abi(attr));
+                assert!(e.is_present() && !e.is_table(level));
+                assert_eq!(e.addr(level), a);
+            }
+        }
+        let t = Pte::table(PhysAddr(0x1234_5000));
+        assert!(t.is_table(3) && t.is_table(1));
+        assert_eq!(t.addr(2), PhysAddr(0x1234_5000));
+    }
+
+    #[test]
+    fn rights_become_bits() {
+        let bits = |r| Pte::frame(PhysAddr(0), 0, r, CacheAttr::WRITE_BACK).0;
+        assert_eq!(bits(RW), 7);
+        assert_eq!(bits(PageRights { write: false, ..RW }), 5);
+        assert_eq!(bits(PageRights { read: false, ..RW }), 1, "write-only is kernel-only");
+        assert_eq!(bits(PageRights { execute: false, ..RW }), 1 << 63 | 7);
+    }
+
+    #[test]
+    fn cache_attributes_select_the_matching_pat_entry() {
+        for abi in 0..5u64 {
+            for level in 0..2 {
+                let e = Pte::frame(PhysAddr(0), level, RW, CacheAttr::from_abi(abi)).0;
+                let pat = if level == 0 { e >> 7 & 1 } else { e >> 12 & 1 };
+                let index = pat << 2 | e >> 3 & 3;
+                let kind = PAT >> (index * 8) & 0xff;
+                assert_eq!(kind, [6, 4, 7, 0, 1][abi as usize], "attribute {abi} at level {level}");
+            }
+        }
+    }
+}

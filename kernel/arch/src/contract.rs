@@ -1,0 +1,83 @@
+//! The types of the items that every port provides. Nothing here is called: a port with a missing or different
+//! item fails to compile at the line that names it.
+
+use crate::*;
+
+const _: fn(&UserContext, Reg) -> u64 = UserContext::get;
+const _: fn(&UserContext, Reg, u64) = UserContext::set;
+const _: fn(&UserContext, Reg, u64) = UserContext::set_user;
+const _: fn() -> UserContext = UserContext::new;
+const _: fn(&UserContext) = UserContext::reset;
+const _: fn(&UserContext) = UserContext::force_full_restore;
+const _: [Reg; 10] = [
+    reg::CAP,
+    reg::INFO,
+    reg::REPLY,
+    reg::SYSCALL,
+    reg::FAULT_IP,
+    reg::NEXT_IP,
+    reg::SP,
+    reg::FLAGS,
+    reg::TLS_BASE,
+    reg::MSG[3],
+];
+const _: &[Reg] = &FRAME_REGISTERS;
+const _: &[Reg] = &INTEGER_REGISTERS;
+const _: &[Reg] = &SYSCALL_MESSAGE;
+const _: &[Reg] = &EXCEPTION_MESSAGE;
+const _: &[Reg] = &TIMEOUT_MESSAGE;
+const _: fn(&UserContext, &UserContext) = context_switch;
+const _: fn(&UserContext) = load_context;
+const _: fn(&UserContext) = sync_context;
+const _: fn(u64, u64, u64) -> Exception = decode_exception;
+
+const _: fn() -> FpuState = FpuState::new;
+const _: fn(&FpuState) = FpuState::reset;
+const _: fn(&FpuState) = fpu_save;
+const _: fn(&FpuState) = fpu_load;
+const _: fn() = fpu_enable;
+const _: fn() = fpu_disable;
+
+const _: fn(PhysAddr) -> usize = phys_to_virt;
+const _: fn(usize) -> PhysAddr = virt_to_phys;
+const _: [usize; 3] = [PT_LEVELS, MAX_FRAME_LEVEL, ROOT_USER_ENTRIES];
+const _: u32 = PT_INDEX_BITS;
+const _: fn(usize) -> u32 = level_shift;
+const _: fn(usize) -> bool = frame_level_supported;
+const _: Pte = Pte::EMPTY;
+const _: fn(PhysAddr) -> Pte = Pte::table;
+const _: fn(PhysAddr, usize, PageRights, CacheAttr) -> Pte = Pte::frame;
+const _: fn(Pte) -> bool = Pte::is_present;
+const _: fn(Pte, usize) -> bool = Pte::is_table;
+const _: fn(Pte, usize) -> PhysAddr = Pte::addr;
+const _: fn(u64) -> CacheAttr = CacheAttr::from_abi;
+const _: fn(usize) -> Pte = kernel_root_entry;
+const _: unsafe fn(PhysAddr, u16) = switch_vspace;
+const _: fn() = switch_kernel_vspace;
+const _: fn(u16, u64) = tlb_flush_page;
+const _: fn(u16) = tlb_flush_asid;
+
+const _: fn() -> u64 = now;
+const _: fn(u64) = set_deadline;
+const _: fn(u64) -> u64 = us_to_ticks;
+const _: fn(u64) -> u64 = ticks_to_us;
+const _: fn() -> u64 = max_us;
+const _: fn() -> u64 = kernel_wcet_ticks;
+const _: fn() -> u32 = tsc_mhz;
+
+const _: [usize; 4] = [IRQ_USER_MIN, IRQ_USER_MAX, IRQ_TIMER, MAX_IRQ];
+const _: fn(usize, bool) = irq_mask;
+const _: fn(usize) = irq_ack;
+const _: fn(usize, IrqRoute) = irq_route_ioapic;
+const _: fn(usize) = irq_route_msi;
+const _: fn() -> usize = num_ioapics;
+const _: fn(usize) -> usize = ioapic_pins;
+const _: fn() -> bool = irq_pending;
+const _: fn() -> Option<usize> = take_pending_irq;
+
+const _: fn(u16, u32) -> u32 = io_read;
+const _: fn(u16, u32, u32) = io_write;
+const _: fn(u8) = console_putc;
+const _: fn() -> ! = halt;
+const _: fn() = idle_wait;
+const _: fn(&mut Console) -> &mut dyn core::fmt::Write = |c| c;
