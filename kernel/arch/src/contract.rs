@@ -31,7 +31,7 @@ const _: fn(&UserContext) = load_context;
 const _: fn(&UserContext) = sync_context;
 const _: fn(u64, u64, u64) -> Exception = decode_exception;
 
-const _: fn() -> FpuState = FpuState::new;
+const _: fn() -> FpuState = FpuState::init;
 const _: fn(&FpuState) = FpuState::reset;
 const _: fn(&FpuState) = fpu_save;
 const _: fn(&FpuState) = fpu_load;

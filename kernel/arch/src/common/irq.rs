@@ -6,8 +6,8 @@ pub const IRQ_USER_MIN: usize = 16;
 pub const IRQ_USER_MAX: usize = 123;
 /// The kernel's own timer.
 pub const IRQ_TIMER: usize = 124;
-/// Largest interrupt number.
-pub const MAX_IRQ: usize = IRQ_TIMER;
+/// Every interrupt number is below this.
+pub const MAX_IRQ: usize = IRQ_TIMER + 1;
 /// Hardware vector of interrupt 0.
 pub const VECTOR_OFFSET: usize = 0x20;
 

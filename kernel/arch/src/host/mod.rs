@@ -143,7 +143,7 @@ pub struct FpuState(UnsafeCell<[u8; pecan_config::XSAVE_SIZE]>);
 
 impl FpuState {
     /// The state of a new thread.
-    pub const fn new() -> Self {
+    pub const fn init() -> Self {
         Self(UnsafeCell::new([0; pecan_config::XSAVE_SIZE]))
     }
 
@@ -157,7 +157,7 @@ impl FpuState {
 
 impl Default for FpuState {
     fn default() -> Self {
-        Self::new()
+        Self::init()
     }
 }
 
@@ -396,7 +396,7 @@ mod tests {
 
     #[test]
     fn vector_state_survives_a_round_trip() {
-        let (a, b) = (FpuState::new(), FpuState::new());
+        let (a, b) = (FpuState::init(), FpuState::init());
         *machine().fpu_registers.borrow_mut() = vec![7; 64];
         fpu_save(&a);
         fpu_load(&b);
