@@ -3,6 +3,7 @@
 //! Every command does the set-up it needs by itself; every failure says what to do about it.
 
 mod build;
+mod console;
 mod doctor;
 mod generate;
 mod kernel;
@@ -10,6 +11,11 @@ mod multiboot;
 mod paths;
 mod process;
 mod profile;
+mod qemu;
+mod run;
+mod shell;
+mod system;
+mod test;
 mod toolchain;
 mod ui;
 
@@ -40,6 +46,10 @@ enum Command {
     Setup,
     /// Say what is missing on this machine, and the command that mends it.
     Doctor,
+    /// Build everything and boot it in QEMU, to an interactive shell.
+    Run(run::Args),
+    /// Run the test suites; the last line is `N passed, N failed, N skipped`.
+    Test(test::Args),
     /// Build only the kernel, for use with other boot loaders and root tasks.
     Kernel(kernel::Args),
     /// Write the files that are generated from the interface description.
@@ -76,6 +86,8 @@ fn main() -> ExitCode {
     let outcome = Workspace::find().and_then(|ws| match cli.command {
         Command::Setup => doctor::setup(&ws),
         Command::Doctor => doctor::doctor(&ws),
+        Command::Run(args) => run::run(&ws, &args),
+        Command::Test(args) => test::run(&ws, &args),
         Command::Kernel(args) => kernel::run(&ws, &args),
         Command::Generate => generate::run(&ws),
     });

@@ -39,6 +39,11 @@ pub fn note(text: impl AsRef<str>) {
     eprintln!("note: {}", text.as_ref());
 }
 
+/// Prints what comes next.
+pub fn heading(text: &str) {
+    println!("== {text}");
+}
+
 /// One step of the work. On a terminal it is a line that moves while the step lasts; elsewhere a plain line when
 /// it starts. A step of less than half a second leaves no trace.
 pub struct Step {

@@ -1,0 +1,154 @@
+//! The text of a serial console: lines out of bytes, without the codes meant for a terminal.
+
+/// How a line starts with which the kernel says that it has stopped itself.
+pub const PANIC: &str = "KERNEL PANIC";
+
+/// What the shell prints at the beginning of a line when it waits for a command.
+pub const PROMPT: &str = "pecan> ";
+
+/// The console's text so far.
+#[derive(Default)]
+pub struct Console {
+    lines: Vec<String>,
+    /// The line that has not ended yet.
+    partial: Vec<u8>,
+    state: State,
+    /// Number of the line in which the kernel says that it has stopped itself.
+    panic: Option<usize>,
+}
+
+#[derive(Default, Clone, Copy, PartialEq)]
+enum State {
+    #[default]
+    Text,
+    /// After a carriage return: what comes next decides whether it ends the line or goes back to its start.
+    Return,
+    /// After an escape character.
+    Escape,
+    /// In a control sequence, up to its final letter.
+    Sequence,
+}
+
+impl Console {
+    /// Takes in bytes as they come from the machine.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.state = match (self.state, byte) {
+                (State::Escape, b'[') => State::Sequence,
+                (State::Escape, _) => State::Text,
+                (State::Sequence, b'@'..=b'~') => State::Text,
+                (State::Sequence, _) => State::Sequence,
+                (_, 0x1b) => State::Escape,
+                (_, b'\r') => State::Return,
+                (_, b'\n') => {
+                    if self.panic.is_none() && self.partial.starts_with(PANIC.as_bytes()) {
+                        self.panic = Some(self.lines.len());
+                    }
+                    self.lines.push(String::from_utf8_lossy(&self.partial).into_owned());
+                    self.partial.clear();
+                    State::Text
+                }
+                (before, byte) => {
+                    if before == State::Return {
+                        self.partial.clear();
+                    }
+                    match byte {
+                        0x08 | 0x7f => drop(self.partial.pop()),
+                        0..0x20 if byte != b'\t' => {}
+                        _ => self.partial.push(byte),
+                    }
+                    State::Text
+                }
+            };
+        }
+    }
+
+    /// The lines that have ended.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// The line that has not ended yet.
+    pub fn partial(&self) -> String {
+        String::from_utf8_lossy(&self.partial).into_owned()
+    }
+
+    /// All lines, the unfinished one included.
+    pub fn all(&self) -> Vec<String> {
+        let mut all = self.lines.clone();
+        if !self.partial.is_empty() {
+            all.push(self.partial());
+        }
+        all
+    }
+
+    /// The last lines, for an error message.
+    pub fn tail(&self) -> String {
+        let all = self.all();
+        if all.is_empty() {
+            return "  (nothing was printed)".into();
+        }
+        all[all.len().saturating_sub(15)..].iter().map(|l| format!("  | {l}")).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The line in which the kernel says that it has stopped itself.
+    pub fn panic(&self) -> Option<&str> {
+        Some(&self.lines[self.panic?])
+    }
+
+    /// Whether the shell waits for a command, on a line after the first `after` ones.
+    pub fn at_prompt(&self, after: usize) -> bool {
+        self.lines.len() >= after && self.partial == PROMPT.as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn console(text: &str) -> Console {
+        let mut console = Console::default();
+        // One byte at a time: nothing may depend on how the text is cut.
+        text.bytes().for_each(|b| console.feed(&[b]));
+        console
+    }
+
+    #[test]
+    fn lines_end_with_or_without_a_carriage_return() {
+        let console = console("one\r\ntwo\nthr");
+        assert_eq!(console.lines(), ["one", "two"]);
+        assert_eq!(console.partial(), "thr");
+    }
+
+    #[test]
+    fn terminal_codes_are_left_out() {
+        assert_eq!(console("\x1b[1;32mgreen\x1b[0m \x1b7x\n").lines(), ["green x"]);
+        assert_eq!(console("pecan> pz\x08s\n").lines(), ["pecan> ps"]);
+        assert_eq!(console("50 %\r100 %\r\n").lines(), ["100 %"]);
+    }
+
+    #[test]
+    fn the_prompt_counts_only_alone_and_below_the_last_command() {
+        let mut console = console("hello\r\npecan> ");
+        assert!(console.at_prompt(0));
+        console.feed(b"ps");
+        assert!(!console.at_prompt(0), "a command is being typed");
+        console.feed(b"\r\nNAME\r\n");
+        assert!(!console.at_prompt(2));
+        console.feed(b"pecan> ");
+        assert!(console.at_prompt(2) && !console.at_prompt(4));
+    }
+
+    #[test]
+    fn a_panic_is_seen_only_at_the_start_of_a_line() {
+        assert_eq!(console("a\nKERNEL PANIC: x\n").panic(), Some("KERNEL PANIC: x"));
+        assert_eq!(console("no KERNEL PANIC here\n").panic(), None);
+    }
+
+    #[test]
+    fn the_tail_is_short_and_includes_the_unfinished_line() {
+        let text: String = (0..40).map(|n| format!("line {n}\n")).collect();
+        let tail = console(&(text + "end")).tail();
+        assert!(tail.ends_with("  | end") && tail.contains("line 26") && !tail.contains("line 25"), "{tail}");
+    }
+}

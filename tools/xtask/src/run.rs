@@ -1,0 +1,105 @@
+//! `cargo xtask run`: build, boot in QEMU, and talk to what runs there.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result};
+use regex_lite::Regex;
+
+use crate::{
+    Outcome, Target, build, doctor,
+    paths::Workspace,
+    qemu::{self, Boot, End, Machine, Wait},
+    shell::{self, Shell},
+    system::System,
+    toolchain::Toolchain,
+    ui,
+};
+
+/// Options of `cargo xtask run`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    machine: Machine,
+    /// The system to boot: a file of systems/, without its `.toml`.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    system: String,
+    /// Type these commands at the shell and end with the status of the last.
+    #[arg(long, value_name = "CMD; CMD", conflicts_with_all = ["root_task", "until"])]
+    exec: Option<String>,
+    /// Boot this root task instead of Pecan's.
+    #[arg(long, value_name = "ELF", conflicts_with = "system")]
+    root_task: Option<PathBuf>,
+    /// End with success once a line of the console matches.
+    #[arg(long, value_name = "REGEX", value_parser = |r: &str| Regex::new(r))]
+    until: Option<Regex>,
+    /// Give up after so many seconds. Without it, 120 with --exec or --until, never otherwise.
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// Wait for a debugger before the first instruction.
+    #[arg(long)]
+    gdb: bool,
+}
+
+/// Seconds after which a run that nobody watches is given up.
+const TIMEOUT: u64 = 120;
+
+/// Builds what the options name, boots it and returns its status.
+pub fn run(ws: &Workspace, args: &Args) -> Outcome {
+    let toolchain = doctor::toolchain(ws)?;
+    doctor::qemu()?;
+    let root_task = match &args.root_task {
+        Some(path) => qemu::existing(path)?,
+        None => assemble(ws, &toolchain, &args.system)?,
+    };
+    let kernel = build::kernel(ws, &toolchain, &args.target.profile)?;
+    if args.gdb {
+        ui::note(format!(
+            "the machine waits for a debugger: gdb {} -ex 'target remote :1234'",
+            kernel.elf.strip_prefix(ws.root()).unwrap_or(&kernel.elf).display()
+        ));
+    }
+    let boot = Boot { machine: &args.machine, kernel: &kernel.image, root_task: &root_task, gdb: args.gdb };
+    // A run under a debugger takes as long as it takes.
+    let patience = if args.gdb { 24 * 3600 } else { TIMEOUT };
+    let timeout = Duration::from_secs(args.timeout.unwrap_or(patience));
+    if let Some(text) = &args.exec {
+        return Shell::start(boot.session(true, timeout)?)?.run(&shell::commands(text));
+    }
+    if let Some(regex) = &args.until {
+        let mut session = boot.session(true, timeout)?;
+        let mut seen = 0;
+        let wait = session.wait(|c| {
+            let new = c.lines().len() - seen;
+            seen += new;
+            c.lines()[seen - new..].iter().any(|l| regex.is_match(l)).then_some(())
+        })?;
+        // A last line may lack its end.
+        let found = matches!(wait, Wait::Found(())) || regex.is_match(&session.console.partial());
+        return if found {
+            Ok(0)
+        } else {
+            Err(session.failure(&wait, &format!("a line that matches `{regex}`")))
+        };
+    }
+    match boot.interactive(args.timeout.map(Duration::from_secs))? {
+        End::Status(status) => Ok(status),
+        // Ctrl-C and Ctrl-A X switch the machine off, too.
+        End::Reset => {
+            ui::note("the machine was switched off or reset");
+            Ok(0)
+        }
+        End::Failed => Ok(1),
+    }
+}
+
+/// Builds a system and puts it together into a root task.
+pub fn assemble(ws: &Workspace, toolchain: &Toolchain, name: &str) -> Result<PathBuf> {
+    let system = System::load(ws, name)?;
+    let programs =
+        build::programs(ws, toolchain, &format!("building the system {name}"), &system.packages())?;
+    let dir = ws.bare().join("systems").join(name);
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
+    system.assemble(&programs, &dir)
+}

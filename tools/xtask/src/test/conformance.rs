@@ -1,0 +1,229 @@
+//! The conformance suite: root tasks that test the kernel's interface on the target.
+//!
+//! Every program of the package `conformance` is a root task. It prints `test NAME ... ` before it starts a test
+//! and `ok`, `FAILED: why` or `skipped: why` after it, and at its end `conformance: N passed, N failed, N skipped`.
+//! A FILTER is written into the program's symbol `PECAN_TEST_FILTER` (bytes, padded with zeros) if it has one;
+//! in any case only tests whose name contains it are counted.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use object::{Object, ObjectSegment, ObjectSymbol};
+
+use super::Tally;
+use crate::{
+    build,
+    paths::Workspace,
+    qemu::{Boot, Machine, Wait},
+    toolchain::Toolchain,
+};
+
+/// How long a root task may print nothing before it counts as hanging.
+const SILENCE: Duration = Duration::from_secs(60);
+
+const FILTER_SYMBOL: &str = "PECAN_TEST_FILTER";
+
+/// Boots every conformance root task and counts.
+pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<&str>) -> Result<Tally> {
+    let programs = build::programs(ws, toolchain, "building the conformance tests", &["conformance"])?;
+    if programs.is_empty() {
+        bail!("the package conformance has no program");
+    }
+    let kernel = build::kernel(ws, toolchain, profile)?;
+    let mut tally = Tally::default();
+    for (name, path) in &programs {
+        let path = match filter {
+            Some(filter) => with_filter(path, filter, &ws.bare().join(format!("{name}-filtered")))?,
+            None => path.clone(),
+        };
+        tally.add(boot(&kernel.image, name, &path, filter)?);
+    }
+    Ok(tally)
+}
+
+fn boot(kernel: &Path, program: &str, root_task: &Path, filter: Option<&str>) -> Result<Tally> {
+    let machine = Machine::default();
+    let boot = Boot { machine: &machine, kernel, root_task, gdb: false };
+    let mut session = boot.session(true, SILENCE)?;
+    let mut report = Report::new(filter);
+    let mut seen = 0;
+    loop {
+        session.allow(SILENCE);
+        let wait = session.wait(|c| (c.lines().len() > seen).then_some(()))?;
+        for line in &session.console.lines()[seen..] {
+            seen += 1;
+            report.line(line);
+        }
+        if report.finished.is_some() {
+            break;
+        }
+        if !matches!(wait, Wait::Found(())) {
+            let running = report.running.clone();
+            let place = running.as_deref().unwrap_or("between two tests");
+            let failure = session.failure(&wait, "the end of the test").to_string();
+            println!("\n{program}: {place}: {failure}\nthe tests after it did not run");
+            report.interrupted(failure.lines().next().unwrap_or_default());
+            break;
+        }
+    }
+    println!();
+    Ok(report.verdict(program))
+}
+
+/// What a root task has said about its tests.
+struct Report<'a> {
+    filter: Option<&'a str>,
+    tally: Tally,
+    /// Tests seen, those that the filter leaves out included: passed, failed, skipped.
+    seen: [usize; 3],
+    running: Option<String>,
+    /// The counts of the last line.
+    finished: Option<[usize; 3]>,
+}
+
+impl<'a> Report<'a> {
+    fn new(filter: Option<&'a str>) -> Self {
+        Report { filter, tally: Tally::default(), seen: [0; 3], running: None, finished: None }
+    }
+
+    fn line(&mut self, line: &str) {
+        if let Some(counts) = line.strip_prefix("conformance: ") {
+            self.finished = Some(counts_of(counts));
+            return;
+        }
+        let mut result = line.trim();
+        if let Some((name, rest)) = line.strip_prefix("test ").and_then(|l| l.split_once(" ... ")) {
+            if self.running.is_some() {
+                self.interrupted("it did not say how it ended");
+            }
+            self.running = Some(name.to_string());
+            result = rest.trim();
+        }
+        let Some(name) = self.running.clone() else { return };
+        // The kernel may print in the middle of the line, so that the result stands at its end or on a later one.
+        let (kind, why) = if result == "ok" || result.ends_with(" ok") {
+            (0, "")
+        } else if let Some(at) = result.find("FAILED") {
+            (1, result[at..].trim_start_matches("FAILED").trim_start_matches(':').trim())
+        } else if result.starts_with("skipped") {
+            (2, "")
+        } else {
+            return;
+        };
+        self.running = None;
+        self.seen[kind] += 1;
+        if self.filter.is_some_and(|f| !name.contains(f)) {
+            return;
+        }
+        match kind {
+            0 => self.tally.passed += 1,
+            1 => self.tally.fail(format!("conformance {name}: {why}")),
+            _ => self.tally.skipped += 1,
+        }
+    }
+
+    /// The test that runs, if any, has not come to its end.
+    fn interrupted(&mut self, why: &str) {
+        let name = self.running.take().unwrap_or_else(|| "between two tests".into());
+        self.tally.fail(format!("conformance {name}: {why}"));
+    }
+
+    fn verdict(mut self, program: &str) -> Tally {
+        if let Some(said) = self.finished.filter(|&said| said != self.seen) {
+            let [passed, failed, skipped] = self.seen;
+            self.tally.fail(format!(
+                "conformance: {program} says {} passed, {} failed, {} skipped, but its lines say {passed}, {failed}, {skipped}",
+                said[0], said[1], said[2],
+            ));
+        }
+        self.tally
+    }
+}
+
+/// `N passed, N failed, N skipped`.
+fn counts_of(text: &str) -> [usize; 3] {
+    let number = |what: &str| {
+        text.split(',')
+            .find_map(|f| f.trim().strip_suffix(what))
+            .and_then(|n| n.trim().parse().ok())
+            .unwrap_or(0)
+    };
+    [number("passed"), number("failed"), number("skipped")]
+}
+
+/// Writes the filter into a copy of the program, if the program has a place for it.
+fn with_filter(program: &Path, filter: &str, copy: &Path) -> Result<PathBuf> {
+    let mut file = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let place = {
+        let elf = object::read::elf::ElfFile64::<object::Endianness>::parse(file.as_slice())
+            .with_context(|| format!("{} is not a 64-bit ELF file", program.display()))?;
+        let symbol = elf.symbols().find(|s| s.name() == Ok(FILTER_SYMBOL));
+        symbol.and_then(|s| {
+            let segment =
+                elf.segments().find(|g| (g.address()..g.address() + g.size()).contains(&s.address()))?;
+            Some(((segment.file_range().0 + s.address() - segment.address()) as usize, s.size() as usize))
+        })
+    };
+    let Some((at, size)) = place else { return Ok(program.to_path_buf()) };
+    if filter.len() >= size {
+        bail!("the filter is longer than {} bytes", size - 1);
+    }
+    let bytes = file.get_mut(at..at + size).context("the filter's place lies outside the file")?;
+    bytes.fill(0);
+    bytes[..filter.len()].copy_from_slice(filter.as_bytes());
+    fs::write(copy, file).with_context(|| format!("cannot write {}", copy.display()))?;
+    Ok(copy.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report<'a>(text: &str, filter: Option<&'a str>) -> Report<'a> {
+        let mut report = Report::new(filter);
+        text.lines().for_each(|l| report.line(l));
+        report
+    }
+
+    #[test]
+    fn results_are_counted() {
+        let text = "booting\ntest a ... ok\ntest b ... FAILED: got 3\ntest c ... skipped: no HPET\n\
+                    conformance: 1 passed, 1 failed, 1 skipped\n";
+        let report = report(text, None);
+        assert!(report.finished.is_some());
+        let failures = vec!["conformance b: got 3".to_string()];
+        assert_eq!(report.verdict("p"), Tally { passed: 1, skipped: 1, failures });
+    }
+
+    #[test]
+    fn the_kernel_may_print_in_the_middle_of_a_test() {
+        let report = report("test a ... a fault was reported\nregisters\nok\ntest b ... ok\n", None);
+        assert_eq!(report.verdict("p").passed, 2);
+    }
+
+    #[test]
+    fn a_test_that_does_not_end_has_failed() {
+        let mut report = report("test a ... ok\ntest b ... \n", None);
+        assert_eq!(report.running.as_deref(), Some("b"));
+        report.interrupted("the kernel panicked");
+        assert_eq!(report.verdict("p").failures, ["conformance b: the kernel panicked"]);
+        let next = super::tests::report("test a ... \ntest b ... ok\n", None);
+        assert_eq!(next.verdict("p").failures, ["conformance a: it did not say how it ended"]);
+    }
+
+    #[test]
+    fn a_sum_that_is_wrong_is_a_failure() {
+        let report = report("test a ... ok\nconformance: 2 passed, 0 failed, 0 skipped\n", None);
+        assert!(report.verdict("p").failures[0].contains("says 2 passed"));
+    }
+
+    #[test]
+    fn only_tests_that_match_the_filter_count() {
+        let report = report("test cnode_copy ... ok\ntest tcb_resume ... FAILED: x\n", Some("cnode"));
+        assert_eq!(report.verdict("p"), Tally { passed: 1, ..Tally::default() });
+    }
+}

@@ -1,0 +1,101 @@
+//! The host suite: `cargo test` of the crates that build here.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::Tally;
+use crate::{paths::Workspace, process, toolchain, ui};
+
+/// Runs `cargo test` on the workspace's default members and counts.
+pub fn run(ws: &Workspace, filter: Option<&str>) -> Result<Tally> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    toolchain::clean(&mut command);
+    command.current_dir(ws.root()).args(["test", "--no-fail-fast"]);
+    if ui::on_terminal() {
+        command.args(["--color", "always"]);
+    }
+    if let Some(filter) = filter {
+        command.args(["--", filter]);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let shown = process::shown(&command);
+    let mut child = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
+    let stdout = child.stdout.take().context("cargo's standard output is piped")?;
+    let mut count = Count::default();
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        // Crates without tests would fill the screen with nothing.
+        if !count.line(&line) {
+            println!("{line}");
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() && count.binaries == 0 {
+        bail!("`{shown}` failed before any test ran ({status}); see above");
+    }
+    if !status.success() && count.tally.failures.is_empty() {
+        count.tally.fail(format!(
+            "`{shown}` failed ({status}): a test program crashed or a doc test does not build"
+        ));
+    }
+    Ok(count.tally)
+}
+
+/// What the output of libtest says.
+#[derive(Default)]
+struct Count {
+    tally: Tally,
+    /// Test programs that ran to their end.
+    binaries: usize,
+}
+
+impl Count {
+    /// Takes in a line; returns whether it need not be shown.
+    fn line(&mut self, line: &str) -> bool {
+        let line = strip_colors(line);
+        if let Some(name) = line.strip_prefix("test ").and_then(|l| l.strip_suffix(" ... FAILED")) {
+            self.tally.fail(format!("host {name}"));
+        }
+        let Some(result) = line.strip_prefix("test result: ") else {
+            return line.trim().is_empty() || line == "running 0 tests";
+        };
+        self.binaries += 1;
+        let number = |what: &str| -> usize {
+            let field = result.split([';', '.']).find_map(|f| f.trim().strip_suffix(what));
+            field.and_then(|n| n.trim().parse().ok()).unwrap_or(0)
+        };
+        let (passed, skipped) = (number("passed"), number("ignored"));
+        self.tally.passed += passed;
+        self.tally.skipped += skipped;
+        passed + skipped + number("failed") == 0
+    }
+}
+
+fn strip_colors(line: &str) -> String {
+    let mut console = crate::console::Console::default();
+    console.feed(line.as_bytes());
+    console.partial()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libtests_output_is_counted() {
+        let mut count = Count::default();
+        let output = "\nrunning 3 tests\ntest a ... ok\ntest b::c ... FAILED\ntest d ... ignored\n\
+            test result: \x1b[31mFAILED\x1b[0m. 1 passed; 1 failed; 1 ignored; 0 measured; 4 filtered out; finished in 0.00s\n\
+            running 0 tests\n\
+            test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        let hidden = output.lines().filter(|l| count.line(l)).count();
+        assert_eq!(count.tally, Tally { passed: 1, skipped: 1, failures: vec!["host b::c".into()] });
+        assert_eq!((count.binaries, hidden), (2, 3));
+    }
+}

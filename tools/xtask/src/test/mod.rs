@@ -1,0 +1,173 @@
+//! `cargo xtask test`: the suites, and one sum over all of them.
+
+mod conformance;
+mod host;
+mod scenarios;
+
+use std::fmt;
+
+use anyhow::{Result, bail};
+
+use crate::{Outcome, doctor, paths::Workspace, ui};
+
+/// Options of `cargo xtask test`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Processor architecture, or `all`.
+    #[arg(long, default_value = "x86_64", value_parser = ["x86_64", "all"])]
+    arch: String,
+    /// Configuration of the kernel for the suites that run on the target.
+    #[arg(long, default_value = "default")]
+    profile: String,
+    /// Run only this suite; all there are without it.
+    #[arg(long, value_enum)]
+    suite: Option<Suite>,
+    /// Run only the tests whose name contains this text.
+    filter: Option<String>,
+}
+
+/// The suites, from the inside out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum Suite {
+    /// The portable crates under plain `cargo test`.
+    Host,
+    /// Root tasks that test each invocation on the target.
+    Conformance,
+    /// The whole system, as shell transcripts.
+    Scenarios,
+    /// The kernel against its reference model.
+    Spec,
+    /// Random system calls.
+    Fuzz,
+}
+
+impl Suite {
+    const ALL: [Suite; 5] = [Suite::Host, Suite::Conformance, Suite::Scenarios, Suite::Spec, Suite::Fuzz];
+
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+
+    fn exists(self, ws: &Workspace) -> bool {
+        match self {
+            Suite::Host => true,
+            Suite::Conformance => ws.join("tests/conformance/Cargo.toml").is_file(),
+            Suite::Scenarios => scenarios::files(ws).is_ok_and(|f| !f.is_empty()),
+            Suite::Spec | Suite::Fuzz => false,
+        }
+    }
+}
+
+/// Counts of tests, and why those failed that did.
+#[derive(Default, Debug, PartialEq, Eq)]
+pub struct Tally {
+    passed: usize,
+    skipped: usize,
+    /// One line for each test that failed.
+    failures: Vec<String>,
+}
+
+impl Tally {
+    fn add(&mut self, other: Tally) {
+        self.passed += other.passed;
+        self.skipped += other.skipped;
+        self.failures.extend(other.failures);
+    }
+
+    fn fail(&mut self, why: impl Into<String>) {
+        self.failures.push(why.into());
+    }
+
+    fn is_empty(&self) -> bool {
+        self.passed + self.skipped + self.failures.len() == 0
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failures.len(), self.skipped)
+    }
+}
+
+/// Runs the suites; the last line printed is the sum.
+pub fn run(ws: &Workspace, args: &Args) -> Outcome {
+    let filter = args.filter.as_deref();
+    let mut sum = Tally::default();
+    for suite in chosen(ws, args.suite)? {
+        ui::heading(&format!("suite {}", suite.name()));
+        let tally = match run_suite(ws, suite, &args.profile, filter) {
+            Ok(tally) => tally,
+            // The other suites still run: one that cannot start is one failure.
+            Err(error) => {
+                ui::error(&error);
+                Tally {
+                    failures: vec![format!("the suite {} could not run: {error}", suite.name())],
+                    ..Tally::default()
+                }
+            }
+        };
+        println!("suite {}: {tally}", suite.name());
+        sum.add(tally);
+    }
+    if sum.is_empty() {
+        sum.fail(match filter {
+            Some(filter) => format!("no test has `{filter}` in its name"),
+            None => "no test was run".into(),
+        });
+    }
+    for failure in &sum.failures {
+        println!("FAILED: {}", failure.lines().next().unwrap_or_default());
+    }
+    println!("{sum}");
+    Ok(u8::from(!sum.failures.is_empty()))
+}
+
+/// The suites to run: the one asked for, or all that exist.
+fn chosen(ws: &Workspace, asked: Option<Suite>) -> Result<Vec<Suite>> {
+    let existing: Vec<Suite> = Suite::ALL.into_iter().filter(|s| s.exists(ws)).collect();
+    match asked {
+        None => Ok(existing),
+        Some(suite) if existing.contains(&suite) => Ok(vec![suite]),
+        Some(suite) => {
+            let names: Vec<_> = existing.into_iter().map(Suite::name).collect();
+            bail!(
+                "there is no suite `{}` yet\n  to mend it: choose one of {}",
+                suite.name(),
+                names.join(", ")
+            )
+        }
+    }
+}
+
+fn run_suite(ws: &Workspace, suite: Suite, profile: &str, filter: Option<&str>) -> Result<Tally> {
+    if suite == Suite::Host {
+        return host::run(ws, filter);
+    }
+    let toolchain = doctor::toolchain(ws)?;
+    doctor::qemu()?;
+    match suite {
+        Suite::Conformance => conformance::run(ws, &toolchain, profile, filter),
+        Suite::Scenarios => scenarios::run(ws, &toolchain, profile, filter),
+        Suite::Host | Suite::Spec | Suite::Fuzz => bail!("there is no suite `{}` yet", suite.name()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_reads_as_the_contract_says() {
+        let mut sum = Tally { passed: 2, skipped: 1, failures: vec![] };
+        sum.add(Tally { passed: 3, skipped: 0, failures: vec!["a: b".into()] });
+        assert_eq!(sum.to_string(), "5 passed, 1 failed, 1 skipped");
+    }
+
+    #[test]
+    fn a_suite_that_does_not_exist_names_those_that_do() {
+        let ws = Workspace::find().unwrap();
+        let error = chosen(&ws, Some(Suite::Fuzz)).unwrap_err().to_string();
+        assert!(error.contains("`fuzz`") && error.contains("host"), "{error}");
+        assert_eq!(chosen(&ws, Some(Suite::Host)).unwrap(), [Suite::Host]);
+    }
+}

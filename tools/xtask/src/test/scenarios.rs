@@ -1,0 +1,189 @@
+//! The scenarios: the whole system, written as transcripts of its shell.
+//!
+//! A file of `tests/scenarios/` is one test on a machine of its own. Lines that start with the prompt are typed; the
+//! lines below are what the command must print. `...` stands for any text within a line and, alone on a line, for
+//! any number of lines. `(status N)` as the last line is the status with which the system ends. Lines that start
+//! with `#` before the first command say what the scenario shows.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::Tally;
+use crate::{
+    build,
+    console::PROMPT,
+    paths::Workspace,
+    qemu::{Boot, Machine},
+    run,
+    shell::{Done, Shell},
+    toolchain::Toolchain,
+};
+
+/// How long a scenario may take.
+const TIME: Duration = Duration::from_secs(120);
+
+/// The scenario files, sorted.
+pub fn files(ws: &Workspace) -> Result<Vec<PathBuf>> {
+    let dir = ws.join("tests/scenarios");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "txt") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Plays every scenario and counts.
+pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<&str>) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let name = |p: &Path| p.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut files = files(ws)?;
+    files.retain(|f| filter.is_none_or(|filter| name(f).contains(filter)));
+    if files.is_empty() {
+        return Ok(tally);
+    }
+    let root_task = run::assemble(ws, toolchain, "default")?;
+    let kernel = build::kernel(ws, toolchain, profile)?;
+    let machine = Machine::default();
+    for file in files {
+        let name = name(&file);
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: &root_task, gdb: false };
+        match parse(&text).and_then(|steps| play(&steps, Shell::start(boot.session(false, TIME)?)?)) {
+            Ok(()) => {
+                println!("test {name} ... ok");
+                tally.passed += 1;
+            }
+            Err(error) => {
+                println!("test {name} ... FAILED\n{error}");
+                tally.fail(format!(
+                    "scenario {name}: {}",
+                    error.to_string().lines().next().unwrap_or_default()
+                ));
+            }
+        }
+    }
+    Ok(tally)
+}
+
+/// A command and the lines expected of it.
+#[derive(Debug, PartialEq, Eq)]
+struct Step {
+    command: String,
+    expected: Vec<String>,
+}
+
+fn parse(text: &str) -> Result<Vec<Step>> {
+    let mut steps: Vec<Step> = Vec::new();
+    for (n, line) in text.lines().enumerate() {
+        if let Some(command) = line.strip_prefix(PROMPT) {
+            steps.push(Step { command: command.trim().to_string(), expected: Vec::new() });
+        } else if let Some(step) = steps.last_mut() {
+            step.expected.push(line.trim_end().to_string());
+        } else if !line.trim().is_empty() && !line.starts_with('#') {
+            bail!("line {}: before the first command there can only be comments", n + 1);
+        }
+    }
+    if steps.is_empty() {
+        bail!("no line starts with `{PROMPT}`");
+    }
+    for step in &mut steps {
+        while step.expected.last().is_some_and(String::is_empty) {
+            step.expected.pop();
+        }
+    }
+    Ok(steps)
+}
+
+fn play(steps: &[Step], mut shell: Shell) -> Result<()> {
+    for (n, step) in steps.iter().enumerate() {
+        let (done, mut printed) = shell.command(&step.command)?;
+        let last = n + 1 == steps.len();
+        if let Done::Ended(status) = done {
+            if !last {
+                bail!("`{}` ended the system with status {status}", step.command);
+            }
+            if step.expected.last().is_some_and(|l| l.starts_with("(status ")) {
+                printed.push(format!("(status {status})"));
+            }
+        }
+        let mut printed: Vec<&str> = printed.iter().map(|l| l.trim_end()).collect();
+        while printed.last().is_some_and(|l| l.is_empty()) {
+            printed.pop();
+        }
+        let expected: Vec<&str> = step.expected.iter().map(String::as_str).collect();
+        if !lines_match(&expected, &printed) {
+            let indented = |lines: &[&str]| lines.iter().map(|l| format!("    {l}\n")).collect::<String>();
+            bail!(
+                "`{}` printed something else\n  expected:\n{}  printed:\n{}",
+                step.command,
+                indented(&expected),
+                indented(&printed)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Whether printed lines are what a transcript expects.
+fn lines_match(expected: &[&str], printed: &[&str]) -> bool {
+    match expected.split_first() {
+        None => printed.is_empty(),
+        Some((&"...", rest)) => (0..=printed.len()).any(|n| lines_match(rest, &printed[n..])),
+        Some((line, rest)) => printed
+            .split_first()
+            .is_some_and(|(p, others)| line_matches(line, p) && lines_match(rest, others)),
+    }
+}
+
+/// Whether a line is what a transcript expects, where `...` stands for any text.
+fn line_matches(expected: &str, printed: &str) -> bool {
+    let Some((head, tail)) = expected.split_once("...") else { return expected == printed };
+    let Some(rest) = printed.strip_prefix(head) else { return false };
+    rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| line_matches(tail, &rest[at..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transcript_is_commands_and_what_they_print() {
+        let steps =
+            parse("# Shows something.\n\npecan> ps\nNAME\n...\n\npecan> exit 3\n(status 3)\n").unwrap();
+        let step = |command: &str, expected: &[&str]| Step {
+            command: command.into(),
+            expected: expected.iter().map(|l| l.to_string()).collect(),
+        };
+        assert_eq!(steps, [step("ps", &["NAME", "..."]), step("exit 3", &["(status 3)"])]);
+        assert!(parse("hello\npecan> ps\n").is_err());
+        assert!(parse("# nothing\n").is_err());
+    }
+
+    #[test]
+    fn dots_match_within_a_line() {
+        assert!(line_matches("ping: ... instructions", "ping: 812 instructions"));
+        assert!(line_matches("a...c...e", "abcde"));
+        assert!(line_matches("...", ""));
+        assert!(!line_matches("ping: ... instructions", "ping: 812 cycles"));
+        assert!(!line_matches("abc", "abcd"));
+        assert!(line_matches("ä...ü", "äöü"));
+    }
+
+    #[test]
+    fn dots_alone_match_any_number_of_lines() {
+        assert!(lines_match(&["a", "...", "d"], &["a", "b", "c", "d"]));
+        assert!(lines_match(&["...", "d"], &["d"]));
+        assert!(lines_match(&["..."], &[]));
+        assert!(!lines_match(&["a", "...", "e"], &["a", "b", "c", "d"]));
+        assert!(!lines_match(&["a"], &["a", "b"]));
+    }
+}
