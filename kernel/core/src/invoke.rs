@@ -12,9 +12,9 @@ use crate::{
 };
 
 /// An invocation as its decoders see it: the capability, the label, the arguments.
-pub struct Invocation<'k> {
+pub struct Invocation {
     /// The thread that invokes.
-    pub thread: &'k Tcb,
+    pub thread: Link<Tcb>,
     /// The slot of the capability invoked.
     pub slot: Link<Slot>,
     /// The capability invoked.
@@ -29,10 +29,10 @@ pub struct Invocation<'k> {
     pub call: bool,
 }
 
-impl Invocation<'_> {
+impl Invocation {
     /// The argument word with index `i`, which must be below `length` (check with [`Invocation::need`]).
     pub fn arg(&self, k: &Kernel, i: usize) -> u64 {
-        message::get(k, self.thread, i)
+        message::get(k, self.thread.get(k), i)
     }
 
     /// Fails with `TruncatedMessage` unless there are at least `words` words and `caps` extra capabilities.
