@@ -2,6 +2,7 @@
 //! few unsafe primitives that make, link and share them. What happens to objects is `pecan_core`'s.
 #![cfg_attr(not(test), no_std)]
 
+pub mod boot;
 pub mod cap;
 pub mod link;
 pub mod object;
