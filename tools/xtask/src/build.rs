@@ -12,7 +12,7 @@ use crate::{
     paths::Workspace,
     process,
     profile::Profile,
-    toolchain::{Purpose, Toolchain},
+    toolchain::{Purpose, TARGET, Toolchain},
 };
 
 /// A built kernel.
@@ -39,9 +39,19 @@ pub fn kernel(ws: &Workspace, toolchain: &Toolchain, name: &str) -> Result<Kerne
     let elf = executables(&report)?.remove("pecan-kernel").context(
         "the package pecan-kernel has no program of that name\n  to mend it: see kernel/image/Cargo.toml",
     )?;
-    let image = dir.join("pecan.elf");
+    let image = kernel_image(ws, name);
     postprocess_kernel(&elf, &image)?;
     Ok(Kernel { image, elf })
+}
+
+/// Where the kernel of a profile is, in the form that boot loaders take, once it is built.
+fn kernel_image(ws: &Workspace, profile: &str) -> PathBuf {
+    ws.bare().join(format!("kernel-{profile}/pecan.elf"))
+}
+
+/// Where the linker's output for the kernel of a profile is, once it is built.
+pub fn kernel_elf(ws: &Workspace, profile: &str) -> PathBuf {
+    ws.bare().join(format!("kernel-{profile}/{TARGET}/release/pecan-kernel"))
 }
 
 /// Settings of a kernel build that follow from its profile.

@@ -130,6 +130,15 @@ pub fn toolchain(_ws: &Workspace) -> Result<Toolchain> {
     Toolchain::find()
 }
 
+/// The toolchain for bare metal and its lints, installed if they are not there.
+pub fn toolchain_with_clippy(ws: &Workspace) -> Result<Toolchain> {
+    let found = toolchain(ws)?;
+    if !found.has_clippy() {
+        ensure(&[CLIPPY]).context("the lints need clippy; with rustup: rustup component add clippy")?;
+    }
+    Ok(found)
+}
+
 /// Makes sure that QEMU is there.
 pub fn qemu() -> Result<()> {
     ensure(&[QEMU])

@@ -3,6 +3,7 @@
 //! Every command does the set-up it needs by itself; every failure says what to do about it.
 
 mod build;
+mod check;
 mod console;
 mod doctor;
 mod generate;
@@ -52,6 +53,8 @@ enum Command {
     Test(test::Args),
     /// Build only the kernel, for use with other boot loaders and root tasks.
     Kernel(kernel::Args),
+    /// Check format, lints, layering, licences and generated files, and print the kernel's figures.
+    Check,
     /// Write the files that are generated from the interface description.
     Generate,
 }
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&ws, &args),
         Command::Test(args) => test::run(&ws, &args),
         Command::Kernel(args) => kernel::run(&ws, &args),
+        Command::Check => check::run(&ws),
         Command::Generate => generate::run(&ws),
     });
     match outcome {

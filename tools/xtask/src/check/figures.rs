@@ -1,0 +1,106 @@
+//! Figures about the kernel: lines, unsafe blocks, sizes.
+
+use std::fs;
+
+use object::{Object, ObjectSection, SectionKind};
+
+use super::rules::File;
+use crate::paths::Workspace;
+
+/// Folders of the kernel and how they are called; the first folder that holds a file is its own.
+const PARTS: [(&str, &str); 7] = [
+    ("abi/", "abi"),
+    ("kernel/config/", "kernel/config"),
+    ("kernel/arch/src/host", "kernel/arch, host port"),
+    ("kernel/arch/", "kernel/arch"),
+    ("kernel/mem/", "kernel/mem"),
+    ("kernel/core/", "kernel/core"),
+    ("kernel/image/", "kernel/image"),
+];
+
+#[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
+struct Figures {
+    code: usize,
+    blocks: usize,
+    block_lines: usize,
+}
+
+fn measure(files: &[File]) -> Vec<Figures> {
+    let mut parts = vec![Figures::default(); PARTS.len()];
+    for file in files.iter().filter(|f| !f.is_test() && !f.path.ends_with("build.rs")) {
+        let Some(part) = PARTS.iter().position(|(dir, _)| file.path.starts_with(dir)) else { continue };
+        let blocks: Vec<_> = file.source.unsafes().into_iter().filter(|u| u.lines > 0).collect();
+        parts[part].code += file.source.lines_of_code();
+        parts[part].blocks += blocks.len();
+        parts[part].block_lines += blocks.iter().map(|b| b.lines).sum::<usize>();
+    }
+    parts
+}
+
+/// Prints lines of code without comments and tests, and unsafe blocks, by crate of the kernel.
+pub fn print(ws: &Workspace, files: &[File]) {
+    println!("{:<24}{:>8}{:>16}{:>16}", "kernel", "lines", "unsafe blocks", "lines in them");
+    let parts = measure(files);
+    let mut sum = Figures::default();
+    for ((_, name), part) in PARTS.iter().zip(&parts) {
+        println!("{name:<24}{:>8}{:>16}{:>16}", part.code, part.blocks, part.block_lines);
+        // The host port is a test bench, not part of any kernel.
+        if !name.ends_with("host port") {
+            sum.code += part.code;
+            sum.blocks += part.blocks;
+            sum.block_lines += part.block_lines;
+        }
+    }
+    println!("{:<24}{:>8}{:>16}{:>16}", "x86_64 kernel in all", sum.code, sum.blocks, sum.block_lines);
+    for (profile, [text, data, bss]) in sizes(ws) {
+        println!("kernel ELF, profile {profile}: text {text}, data {data}, zeroed {bss} bytes");
+    }
+}
+
+/// Bytes of code and constants, of data and of zeroed memory of each kernel that has been built.
+fn sizes(ws: &Workspace) -> Vec<(String, [u64; 3])> {
+    let mut sizes = Vec::new();
+    for profile in crate::profile::Profile::names(ws).unwrap_or_default() {
+        let path = crate::build::kernel_elf(ws, &profile);
+        let Ok(file) = fs::read(path) else { continue };
+        let Ok(elf) = object::read::elf::ElfFile64::<object::Endianness>::parse(file.as_slice()) else {
+            continue;
+        };
+        let mut sum = [0; 3];
+        for section in elf.sections() {
+            match section.kind() {
+                SectionKind::Text | SectionKind::ReadOnlyData | SectionKind::ReadOnlyString => {
+                    sum[0] += section.size()
+                }
+                SectionKind::Data => sum[1] += section.size(),
+                SectionKind::UninitializedData => sum[2] += section.size(),
+                _ => {}
+            }
+        }
+        sizes.push((profile, sum));
+    }
+    sizes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::source::Source;
+
+    #[test]
+    fn figures_are_kept_by_crate_and_leave_tests_out() {
+        let file = |path: &str, text: &str| File { path: path.into(), source: Source::new(text) };
+        let parts = measure(&[
+            file(
+                "kernel/arch/src/x86_64/a.rs",
+                "fn a() {\n    // SAFETY: b.\n    unsafe {\n        b()\n    }\n}\n",
+            ),
+            file("kernel/arch/src/host/a.rs", "fn a() {}\n"),
+            file("kernel/core/src/tests.rs", "fn a() {}\n"),
+            file("os/init/src/main.rs", "fn a() {}\n"),
+        ]);
+        assert_eq!(parts[3], Figures { code: 5, blocks: 1, block_lines: 3 });
+        assert_eq!(parts[2].code, 1);
+        assert_eq!(parts.iter().map(|p| p.code).sum::<usize>(), 6);
+    }
+}

@@ -1,0 +1,122 @@
+//! `cargo xtask check`: the rules of the house, mechanically.
+
+mod figures;
+mod licences;
+mod rules;
+mod source;
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::{
+    Outcome, build, doctor, generate,
+    paths::Workspace,
+    process,
+    profile::Profile,
+    toolchain::{self, Purpose},
+};
+use rules::{House, Metadata};
+
+/// Runs every check, then prints the kernel's figures.
+pub fn run(ws: &Workspace) -> Outcome {
+    let house = House::load(ws)?;
+    let files = rules::rust_files(ws)?;
+    let metadata = Metadata::load(ws)?;
+    let mut report = Report::default();
+    report.findings("layering", rules::layering(&house, &files));
+    report.findings("SAFETY comments", rules::explained(&files));
+    report.findings("length of files", rules::lengths(&house, &files));
+    report.findings("dependencies of the kernel", rules::directions(&house, &metadata));
+    report.findings("a README in every crate", rules::readmes(ws, &metadata));
+    report.findings("licences of dependencies", rules::licences(&house, &metadata));
+    let stale = generate::stale(ws).into_iter();
+    report.findings(
+        "generated files",
+        stale.map(|p| format!("{} is not fresh: run `cargo xtask generate`", p.display())).collect(),
+    );
+    report.result("format", format(ws));
+    report.result("lints on the host", host_lints(ws));
+    report.result("lints on bare metal", bare_metal_lints(ws, &metadata));
+    figures::print(ws, &files);
+    if report.failed.is_empty() {
+        println!("all checks passed");
+        return Ok(0);
+    }
+    println!("failed: {}", report.failed.join(", "));
+    Ok(1)
+}
+
+#[derive(Default)]
+struct Report {
+    failed: Vec<&'static str>,
+}
+
+impl Report {
+    fn findings(&mut self, what: &'static str, findings: Vec<String>) {
+        if findings.is_empty() {
+            println!("ok    {what}");
+            return;
+        }
+        println!("FAIL  {what}");
+        findings.iter().for_each(|f| println!("      {f}"));
+        self.failed.push(what);
+    }
+
+    fn result(&mut self, what: &'static str, result: Result<()>) {
+        let findings = result.err().map(|e| format!("{e:#}")).into_iter().collect();
+        self.findings(what, findings);
+    }
+}
+
+fn host_cargo(ws: &Workspace) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    toolchain::clean(&mut cargo);
+    cargo.current_dir(ws.root());
+    cargo
+}
+
+fn format(ws: &Workspace) -> Result<()> {
+    let mut cargo = host_cargo(ws);
+    let result = process::output(cargo.args(["fmt", "--all", "--check", "--", "--files-with-diff"]));
+    result.map(drop).map_err(|e| {
+        let hint = if e.to_string().contains("no such command") {
+            "rustup component add rustfmt"
+        } else {
+            "cargo fmt --all"
+        };
+        e.context(format!("files are not formatted\n  to mend it: {hint}"))
+    })
+}
+
+fn host_lints(ws: &Workspace) -> Result<()> {
+    let mut cargo = host_cargo(ws);
+    cargo.args(["clippy", "--all-targets", "--", "--deny", "warnings"]);
+    process::step("linting for the host", &mut cargo).map(drop)
+}
+
+/// Lints the crates that only build for bare metal, the kernel's with the kernel's settings.
+fn bare_metal_lints(ws: &Workspace, metadata: &Metadata) -> Result<()> {
+    let toolchain = doctor::toolchain_with_clippy(ws)?;
+    let (kernel, user): (Vec<_>, Vec<_>) =
+        metadata.bare_metal().map(|p| p.name.as_str()).partition(|name| *name == "pecan-kernel");
+    for (what, purpose, packages, dir) in [
+        ("linting the kernel", Purpose::Kernel, kernel, "kernel-default"),
+        ("linting user level", Purpose::User, user, "user"),
+    ] {
+        if packages.is_empty() {
+            continue;
+        }
+        let mut cargo = toolchain.cargo(ws, "clippy", purpose, &ws.bare().join(dir));
+        if purpose == Purpose::Kernel {
+            build::kernel_settings(&mut cargo, &Profile::load(ws, "default")?);
+        } else {
+            cargo.arg("--release");
+        }
+        packages.iter().for_each(|p| {
+            cargo.args(["--package", p]);
+        });
+        process::step(what, cargo.args(["--", "--deny", "warnings"]))?;
+    }
+    Ok(())
+}
