@@ -53,6 +53,10 @@ const CLIPPY: Need = Need {
     },
 };
 
+/// What only `cargo xtask check` needs, too.
+const RUSTFMT: Need =
+    Need { what: "rustfmt, for `check`", packages: &["rustfmt-web"], found: || program("cargo-fmt") };
+
 /// What only `cargo xtask image` needs.
 const IMAGE_NEEDS: [Need; 3] = [
     Need { what: "GRUB, for `image`", packages: &["grub-common"], found: || program("grub-mkrescue") },
@@ -95,8 +99,9 @@ pub fn doctor(_ws: &Workspace) -> Outcome {
     };
     NEEDS.iter().for_each(|n| report(n, false));
     report(&CLIPPY, true);
+    report(&RUSTFMT, true);
     IMAGE_NEEDS.iter().for_each(|n| report(n, true));
-    let optional = missing(std::iter::once(&CLIPPY).chain(&IMAGE_NEEDS));
+    let optional = missing([&CLIPPY, &RUSTFMT].into_iter().chain(&IMAGE_NEEDS));
     if !optional.is_empty() {
         println!(
             "what is absent is installed when a command needs it, or now: {}",
@@ -130,13 +135,11 @@ pub fn toolchain(_ws: &Workspace) -> Result<Toolchain> {
     Toolchain::find()
 }
 
-/// The toolchain for bare metal and its lints, installed if they are not there.
-pub fn toolchain_with_clippy(ws: &Workspace) -> Result<Toolchain> {
-    let found = toolchain(ws)?;
-    if !found.has_clippy() {
-        ensure(&[CLIPPY]).context("the lints need clippy; with rustup: rustup component add clippy")?;
-    }
-    Ok(found)
+/// The toolchain for bare metal, with what `check` needs, installed if it is not there.
+pub fn toolchain_for_checks(ws: &Workspace) -> Result<Toolchain> {
+    toolchain(ws)?;
+    ensure(&[CLIPPY, RUSTFMT]).context("with rustup: rustup component add clippy rustfmt")?;
+    Toolchain::find()
 }
 
 /// Makes sure that QEMU is there.

@@ -14,12 +14,13 @@ use crate::{
     paths::Workspace,
     process,
     profile::Profile,
-    toolchain::{self, Purpose},
+    toolchain::{self, Purpose, Toolchain},
 };
 use rules::{House, Metadata};
 
 /// Runs every check, then prints the kernel's figures.
 pub fn run(ws: &Workspace) -> Outcome {
+    let toolchain = doctor::toolchain_for_checks(ws)?;
     let house = House::load(ws)?;
     let files = rules::rust_files(ws)?;
     let metadata = Metadata::load(ws)?;
@@ -37,7 +38,7 @@ pub fn run(ws: &Workspace) -> Outcome {
     );
     report.result("format", format(ws));
     report.result("lints on the host", host_lints(ws));
-    report.result("lints on bare metal", bare_metal_lints(ws, &metadata));
+    report.result("lints on bare metal", bare_metal_lints(ws, &toolchain, &metadata));
     figures::print(ws, &files);
     if report.failed.is_empty() {
         println!("all checks passed");
@@ -79,14 +80,7 @@ fn host_cargo(ws: &Workspace) -> Command {
 fn format(ws: &Workspace) -> Result<()> {
     let mut cargo = host_cargo(ws);
     let result = process::output(cargo.args(["fmt", "--all", "--check", "--", "--files-with-diff"]));
-    result.map(drop).map_err(|e| {
-        let hint = if e.to_string().contains("no such command") {
-            "rustup component add rustfmt"
-        } else {
-            "cargo fmt --all"
-        };
-        e.context(format!("files are not formatted\n  to mend it: {hint}"))
-    })
+    result.map(drop).map_err(|e| e.context("files are not formatted\n  to mend it: cargo fmt --all"))
 }
 
 fn host_lints(ws: &Workspace) -> Result<()> {
@@ -96,8 +90,7 @@ fn host_lints(ws: &Workspace) -> Result<()> {
 }
 
 /// Lints the crates that only build for bare metal, the kernel's with the kernel's settings.
-fn bare_metal_lints(ws: &Workspace, metadata: &Metadata) -> Result<()> {
-    let toolchain = doctor::toolchain_with_clippy(ws)?;
+fn bare_metal_lints(ws: &Workspace, toolchain: &Toolchain, metadata: &Metadata) -> Result<()> {
     let (kernel, user): (Vec<_>, Vec<_>) =
         metadata.bare_metal().map(|p| p.name.as_str()).partition(|name| *name == "pecan-kernel");
     for (what, purpose, packages, dir) in [
