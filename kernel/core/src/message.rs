@@ -1,13 +1,83 @@
-//! Messages: words in registers and in the IPC buffer.
+//! The words of a message: the first four in registers, the rest in the IPC buffer.
 
-use pecan_mem::{Kernel, Tcb};
+use pecan_abi::ipc::{MESSAGE_REGISTERS, MSG_MAX_LENGTH, buffer};
+use pecan_arch::reg;
+use pecan_mem::{IpcBuffer, Kernel, Tcb, retype};
 
-/// Word `i` of the thread's message.
-pub fn get(_k: &Kernel, _thread: &Tcb, _i: usize) -> u64 {
-    todo!()
+/// The IPC buffer of a thread, to write to; `None` if it has none (or none it may write).
+#[inline]
+pub fn buffer_for_writing<'k>(k: &'k Kernel, thread: &Tcb) -> Option<&'k IpcBuffer> {
+    buffer(k, thread, true)
 }
 
-/// Sets word `i` of the thread's message; false if it has no place for it.
-pub fn put(_k: &Kernel, _thread: &Tcb, _i: usize, _word: u64) -> bool {
-    todo!()
+/// The IPC buffer of a thread, to read from.
+#[inline]
+pub fn buffer_for_reading<'k>(k: &'k Kernel, thread: &Tcb) -> Option<&'k IpcBuffer> {
+    buffer(k, thread, false)
+}
+
+fn buffer<'k>(k: &'k Kernel, thread: &Tcb, write: bool) -> Option<&'k IpcBuffer> {
+    let frame = thread.slots[Tcb::SLOT_IPC_BUFFER].cap();
+    retype::ipc_buffer(frame, thread.ipc_buffer.get(), write).map(|link| link.get(k))
+}
+
+/// Message word `i` of a thread that sends; 0 where there is no IPC buffer to hold it.
+#[inline]
+pub fn get(k: &Kernel, thread: &Tcb, i: usize) -> u64 {
+    if i < MESSAGE_REGISTERS {
+        thread.context.get(reg::MSG[i])
+    } else {
+        buffer_for_reading(k, thread).map_or(0, |b| b.get(buffer::MSG + i))
+    }
+}
+
+/// Sets message word `i` of a thread that receives. False if there is no place for it.
+#[inline]
+pub fn put(k: &Kernel, thread: &Tcb, i: usize, word: u64) -> bool {
+    if i < MESSAGE_REGISTERS {
+        thread.context.set(reg::MSG[i], word);
+        return true;
+    }
+    match buffer_for_writing(k, thread) {
+        Some(b) if i < MSG_MAX_LENGTH => {
+            b.set(buffer::MSG + i, word);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Sets the message words of a thread from the first on; returns how many had a place.
+pub fn put_all(k: &Kernel, thread: &Tcb, words: impl IntoIterator<Item = u64>) -> usize {
+    let buffer = buffer_for_writing(k, thread);
+    let mut n = 0;
+    for word in words {
+        if n < MESSAGE_REGISTERS {
+            thread.context.set(reg::MSG[n], word);
+        } else if let Some(b) = buffer.filter(|_| n < MSG_MAX_LENGTH) {
+            b.set(buffer::MSG + n, word);
+        } else {
+            break;
+        }
+        n += 1;
+    }
+    n
+}
+
+/// Copies `length` message words from one thread to another; returns how many had a place on both sides.
+pub fn copy(k: &Kernel, from: &Tcb, to: &Tcb, length: usize) -> usize {
+    for r in &reg::MSG[..length.min(MESSAGE_REGISTERS)] {
+        to.context.set(*r, from.context.get(*r));
+    }
+    if length <= MESSAGE_REGISTERS {
+        return length;
+    }
+    let (Some(source), Some(dest)) = (buffer_for_reading(k, from), buffer_for_writing(k, to)) else {
+        return MESSAGE_REGISTERS;
+    };
+    let length = length.min(MSG_MAX_LENGTH);
+    for i in MESSAGE_REGISTERS..length {
+        dest.set(buffer::MSG + i, source.get(buffer::MSG + i));
+    }
+    length
 }

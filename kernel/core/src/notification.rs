@@ -1,1 +1,150 @@
-//! To come.
+//! Notifications: signals, waiting, and binding to threads.
+
+use pecan_arch::reg;
+use pecan_mem::{Kernel, Notification, NotificationState, Tcb, ThreadState};
+
+use crate::{
+    endpoint::{self, Queue},
+    sched_context,
+    scheduler::{self, Next},
+    thread,
+};
+
+fn queue(ntfn: &Notification) -> Queue {
+    Queue { head: ntfn.head.get(), tail: ntfn.tail.get() }
+}
+
+fn set_queue(ntfn: &Notification, queue: Queue) {
+    ntfn.head.set(queue.head);
+    ntfn.tail.set(queue.tail);
+    ntfn.state.set(if queue.head.is_some() { NotificationState::Waiting } else { NotificationState::Idle });
+}
+
+/// Lends the notification's scheduling context to a passive thread that takes a signal.
+fn maybe_donate(k: &Kernel, thread: &Tcb, ntfn: &Notification) {
+    if thread.sched_context.get().is_none()
+        && let Some(sc) = ntfn.sched_context.get()
+        && sc.get(k).tcb.get().is_none()
+    {
+        sched_context::donate(k, sc.get(k), thread);
+        crate::budget::resume(k, sc.get(k));
+    }
+}
+
+/// Gives the notification's scheduling context back when the thread that it was lent to waits again.
+pub fn maybe_return(k: &Kernel, ntfn: &Notification, thread: &Tcb) {
+    if let Some(sc) = ntfn.sched_context.get()
+        && thread.sched_context.get() == Some(sc)
+    {
+        scheduler::dequeue(k, thread);
+        thread.sched_context.set(None);
+        sc.get(k).tcb.set(None);
+    }
+}
+
+/// Hands a signal's word to a thread that was waiting, and makes it ready.
+fn deliver(k: &Kernel, thread: &Tcb, ntfn: &Notification, badge: u64) -> Next {
+    thread.context.set(reg::CAP, badge);
+    maybe_donate(k, thread, ntfn);
+    thread::unblock(k, thread)
+}
+
+/// Signals: wakes one waiting thread (or the bound one, if it receives), or notes the badge.
+pub fn signal(k: &Kernel, ntfn: &Notification, badge: u64) -> Next {
+    match ntfn.state.get() {
+        NotificationState::Idle => {
+            if let Some(bound) = ntfn.bound_tcb.get()
+                && let ThreadState::BlockedOnReceive { .. } = bound.get(k).state.get()
+            {
+                endpoint::cancel_ipc(k, bound.get(k));
+                return deliver(k, bound.get(k), ntfn, badge);
+            }
+            ntfn.badge.set(badge);
+            ntfn.state.set(NotificationState::Active);
+            Next::Resume
+        }
+        NotificationState::Waiting => {
+            let mut waiting = queue(ntfn);
+            let Some(thread) = waiting.pop(k) else { return Next::Resume };
+            set_queue(ntfn, waiting);
+            deliver(k, thread, ntfn, badge)
+        }
+        NotificationState::Active => {
+            ntfn.badge.set(ntfn.badge.get() | badge);
+            Next::Resume
+        }
+    }
+}
+
+/// Takes the signal of an active notification.
+pub fn take(k: &Kernel, thread: &Tcb, ntfn: &Notification) {
+    thread.context.set(reg::CAP, ntfn.badge.replace(0));
+    ntfn.state.set(NotificationState::Idle);
+    maybe_donate(k, thread, ntfn);
+    thread::refresh_budget(k, thread);
+}
+
+/// Waits for a signal, or takes the one that is there. Not `blocking`, it gets badge 0 if there is none.
+pub fn wait(k: &Kernel, thread: &Tcb, ntfn: &Notification, blocking: bool) {
+    if ntfn.state.get() == NotificationState::Active {
+        take(k, thread, ntfn);
+    } else if blocking {
+        thread.state.set(ThreadState::BlockedOnNotification { ntfn: ntfn.link() });
+        maybe_return(k, ntfn, thread);
+        let mut waiting = queue(ntfn);
+        waiting.insert(k, thread);
+        set_queue(ntfn, waiting);
+    } else {
+        thread.context.set(reg::CAP, 0);
+    }
+}
+
+/// Takes one thread out of the queue of those that wait.
+pub fn cancel_wait(k: &Kernel, thread: &Tcb, ntfn: &Notification) {
+    let mut waiting = queue(ntfn);
+    waiting.remove(k, thread);
+    set_queue(ntfn, waiting);
+    thread.state.set(ThreadState::Inactive);
+}
+
+/// Every thread that waits makes its system call again (and finds the capability gone).
+pub fn cancel_all(k: &Kernel, ntfn: &Notification) -> Next {
+    if ntfn.state.get() != NotificationState::Waiting {
+        return Next::Resume;
+    }
+    let mut waiting = queue(ntfn);
+    set_queue(ntfn, Queue::EMPTY);
+    let mut next = Next::Choose;
+    while let Some(thread) = waiting.pop(k) {
+        next = next.and(k, thread::unblock_restart(k, thread));
+    }
+    next
+}
+
+/// The place of a queued thread changes with its priority.
+pub fn reorder(k: &Kernel, thread: &Tcb, ntfn: &Notification) {
+    let mut waiting = queue(ntfn);
+    waiting.remove(k, thread);
+    waiting.insert(k, thread);
+    set_queue(ntfn, waiting);
+}
+
+/// Binds a notification to a thread: its signals reach the thread while that receives on an endpoint.
+pub fn bind(thread: &Tcb, ntfn: &Notification) {
+    ntfn.bound_tcb.set(Some(thread.link()));
+    thread.bound_notification.set(Some(ntfn.link()));
+}
+
+/// Unbinds whatever notification is bound to the thread.
+pub fn unbind_tcb(k: &Kernel, thread: &Tcb) {
+    if let Some(ntfn) = thread.bound_notification.take() {
+        ntfn.get(k).bound_tcb.set(None);
+    }
+}
+
+/// Unbinds whatever thread is bound to the notification.
+pub fn unbind_notification(k: &Kernel, ntfn: &Notification) {
+    if let Some(thread) = ntfn.bound_tcb.take() {
+        thread.get(k).bound_notification.set(None);
+    }
+}

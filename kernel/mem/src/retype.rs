@@ -221,12 +221,15 @@ pub(crate) unsafe fn init_tcb(tcb: *mut Tcb) {
 }
 
 /// The IPC buffer at user address `vaddr` in a frame: `None` if the capability is not one to a frame of memory
-/// that user level may write.
+/// that user level may read, and write if `write`.
 #[inline]
-pub fn ipc_buffer(frame: Cap, vaddr: u64) -> Option<Link<IpcBuffer>> {
-    let Cap::Frame { base, level, rights: FrameRights::ReadWrite, device: false, .. } = frame else {
+pub fn ipc_buffer(frame: Cap, vaddr: u64, write: bool) -> Option<Link<IpcBuffer>> {
+    let Cap::Frame { base, level, rights, device: false, .. } = frame else {
         return None;
     };
+    if rights != FrameRights::ReadWrite && (write || rights != FrameRights::ReadOnly) {
+        return None;
+    }
     let offset = vaddr & ((1 << pecan_arch::level_shift(level as usize)) - 1) & !(size_of::<IpcBuffer>() as u64 - 1);
     // SAFETY: the frame is RAM, hence mapped; the offset is aligned and inside it. User level writes to the
     // same memory, which the buffer's atomics allow for.
