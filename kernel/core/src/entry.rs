@@ -1,1 +1,178 @@
-//! To come.
+//! Where the kernel is entered: system calls, exceptions and interrupts. Each returns the thread to run next.
+
+use pecan_abi::Syscall;
+use pecan_arch::{Exception, IRQ_TIMER, reg};
+use pecan_mem::{Cap, EndpointRights, Fault, Kernel, Link, LookupFailure, Tcb};
+
+use crate::{
+    budget, debug, endpoint,
+    error::Preempted,
+    fault,
+    invoke::{self, How},
+    irq, lookup, notification,
+    scheduler::{self, Next},
+};
+
+/// A system call of the current thread, by its number. The arguments are in the thread's registers.
+pub fn syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
+    let Some(call) = Syscall::from_number(number) else { return unknown_syscall(k, number) };
+    if debug::syscall(k, call) || set_tls_base(k, call) {
+        return k.core.current.get();
+    }
+    if !is_core_syscall(call) {
+        return unknown_syscall(k, number);
+    }
+    budget::update_time(k);
+    let next = match budget::check_budget_restart(k) {
+        Ok(()) => match perform(k, call) {
+            Ok(next) => next,
+            Err(Preempted) => pending_interrupts(k),
+        },
+        Err(next) => next,
+    };
+    scheduler::schedule(k, next).link()
+}
+
+/// An exception of the current thread.
+pub fn exception(k: &mut Kernel, exception: Exception) -> Link<Tcb> {
+    fault_current(
+        k,
+        match exception {
+            Exception::PageFault { address, instruction, status } => Fault::Vm { address, instruction, status },
+            Exception::User { number, code } => Fault::UserException { number, code },
+        },
+    )
+}
+
+/// An interrupt while a thread (or nothing) was running.
+pub fn interrupt(k: &mut Kernel, irq: usize) -> Link<Tcb> {
+    budget::update_time(k);
+    let next = match budget::check_budget(k) {
+        Ok(()) => Next::Resume,
+        Err(next) => next,
+    };
+    let next = next.and(k, handle_interrupt(k, irq));
+    scheduler::schedule(k, next).link()
+}
+
+fn is_core_syscall(call: Syscall) -> bool {
+    call as i64 >= Syscall::Yield as i64
+}
+
+#[cold]
+fn unknown_syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
+    fault_current(k, Fault::UnknownSyscall { number: number as u64 })
+}
+
+fn fault_current(k: &mut Kernel, fault: Fault) -> Link<Tcb> {
+    budget::update_time(k);
+    let next = match budget::check_budget_restart(k) {
+        Ok(()) => fault::handle(k, k.core.current.get().get(k), fault),
+        Err(next) => next,
+    };
+    scheduler::schedule(k, next).link()
+}
+
+fn set_tls_base(k: &Kernel, call: Syscall) -> bool {
+    if !pecan_config::SET_TLS_BASE_SELF || call != Syscall::SetTLSBase {
+        return false;
+    }
+    let context = &k.core.current.get().get(k).context;
+    pecan_arch::sync_context(context);
+    context.set_user(reg::TLS_BASE, context.get(reg::CAP));
+    pecan_arch::load_context(context);
+    true
+}
+
+/// Handles the interrupts that stopped a long operation.
+fn pending_interrupts(k: &mut Kernel) -> Next {
+    budget::update_time(k);
+    let mut next = match budget::check_budget(k) {
+        Ok(()) => Next::Resume,
+        Err(next) => next,
+    };
+    while let Some(irq) = pecan_arch::take_pending_irq() {
+        next = next.and(k, handle_interrupt(k, irq));
+    }
+    next
+}
+
+fn handle_interrupt(k: &Kernel, irq: usize) -> Next {
+    if irq == IRQ_TIMER {
+        // Who gets budget now is seen when the next thread is chosen.
+        k.core.reprogram.set(true);
+        pecan_arch::irq_ack(irq);
+        Next::Resume
+    } else {
+        irq::interrupt(k, irq)
+    }
+}
+
+fn perform(k: &mut Kernel, call: Syscall) -> Result<Next, Preempted> {
+    let current = k.core.current.get();
+    let r = |k: &Kernel, r| current.get(k).context.get(r);
+    let send = |k: &mut Kernel, cptr, call, blocking, donate| {
+        invoke::invoke(k, cptr, How { call, blocking, donate, first_phase: false })
+    };
+    let first = |k: &mut Kernel, cptr| {
+        invoke::invoke(k, cptr, How { call: false, blocking: false, donate: true, first_phase: true })
+    };
+    let cptr = r(k, reg::CAP);
+    Ok(match call {
+        Syscall::Call => send(k, cptr, true, true, true)?,
+        Syscall::Send => send(k, cptr, false, true, false)?,
+        Syscall::NBSend => send(k, cptr, false, false, false)?,
+        Syscall::Recv => receive(k, true, true),
+        Syscall::NBRecv => receive(k, false, true),
+        Syscall::Wait => receive(k, true, false),
+        Syscall::NBWait => receive(k, false, false),
+        Syscall::ReplyRecv => {
+            let next = first(k, r(k, reg::REPLY))?;
+            next.and(k, receive(k, true, true))
+        }
+        Syscall::NBSendRecv => {
+            let next = first(k, r(k, reg::SEND_DEST))?;
+            next.and(k, receive(k, true, true))
+        }
+        Syscall::NBSendWait => {
+            let next = first(k, r(k, reg::REPLY))?;
+            next.and(k, receive(k, true, false))
+        }
+        Syscall::Yield => budget::yield_now(k),
+        _ => Next::Resume,
+    })
+}
+
+/// Receives on the capability that the current thread names; `with_reply`, it names a reply object, too.
+fn receive(k: &Kernel, blocking: bool, with_reply: bool) -> Next {
+    let thread = k.core.current.get().get(k);
+    let cap_fault = |address, failure| fault::handle(k, thread, Fault::Cap { address, receive_phase: true, failure });
+    const WRONG: LookupFailure = LookupFailure::MissingCapability { bits_left: 0 };
+
+    let cptr = thread.context.get(reg::CAP);
+    let cap = match lookup::cap(k, thread, cptr) {
+        Ok(slot) => slot.get(k).cap(),
+        Err(failure) => return cap_fault(cptr, failure),
+    };
+    match cap {
+        Cap::Endpoint { ep, rights: rights @ EndpointRights { receive: true, .. }, .. } => {
+            let mut reply = None;
+            if with_reply {
+                let cptr = thread.context.get(reg::REPLY);
+                match lookup::cap(k, thread, cptr).map(|slot| slot.get(k).cap()) {
+                    Ok(Cap::Reply { reply: r, .. }) => reply = Some(r),
+                    Ok(_) => return cap_fault(cptr, WRONG),
+                    Err(failure) => return cap_fault(cptr, failure),
+                }
+            }
+            endpoint::receive(k, thread, ep.get(k), rights, blocking, reply)
+        }
+        Cap::Notification { ntfn, receive: true, .. }
+            if ntfn.get(k).bound_tcb.get().is_none_or(|bound| bound == thread.link()) =>
+        {
+            notification::wait(k, thread, ntfn.get(k), blocking);
+            Next::Resume
+        }
+        _ => cap_fault(cptr, WRONG),
+    }
+}

@@ -1,1 +1,123 @@
-//! To come.
+//! Faults: telling the handler, and applying its answer.
+
+use pecan_abi::{LookupFailureKind, MessageInfo, fault::FaultTag};
+use pecan_arch::{EXCEPTION_MESSAGE, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, reg};
+use pecan_mem::{Cap, EndpointRights, Fault, Kernel, LookupFailure, Tcb, ThreadState};
+
+use crate::{
+    endpoint::{self, Sending},
+    message, sched_context,
+    scheduler::Next,
+};
+
+/// The label of a fault's message.
+pub fn tag(fault: Fault) -> FaultTag {
+    match fault {
+        Fault::None => FaultTag::Null,
+        Fault::Cap { .. } => FaultTag::CapFault,
+        Fault::UnknownSyscall { .. } => FaultTag::UnknownSyscall,
+        Fault::UserException { .. } => FaultTag::UserException,
+        Fault::Timeout { .. } => FaultTag::Timeout,
+        Fault::Vm { .. } => FaultTag::VMFault,
+    }
+}
+
+/// True for a capability that faults can be sent to: an endpoint, with the right to send and to hand over the
+/// reply capability in one form or the other.
+pub fn is_handler(cap: Cap) -> bool {
+    matches!(cap, Cap::Endpoint { rights: r, .. } if r.send && (r.grant || r.grant_reply))
+}
+
+/// True if the thread's timeouts have a handler.
+pub fn has_timeout_handler(thread: &Tcb) -> bool {
+    is_handler(thread.slots[Tcb::SLOT_TIMEOUT_HANDLER].cap())
+}
+
+/// The thread cannot go on: tells its fault handler. Without one it is suspended.
+pub fn handle(k: &Kernel, thread: &Tcb, fault: Fault) -> Next {
+    let donate = thread.sched_context.get().is_some();
+    send(k, thread, fault, Tcb::SLOT_FAULT_HANDLER, donate)
+}
+
+/// The thread's budget ran out: tells its timeout handler.
+pub fn timeout(k: &Kernel, thread: &Tcb) -> Next {
+    let badge = thread.sched_context.get().map_or(0, |sc| sc.get(k).badge.get());
+    send(k, thread, Fault::Timeout { badge }, Tcb::SLOT_TIMEOUT_HANDLER, false)
+}
+
+fn send(k: &Kernel, thread: &Tcb, fault: Fault, handler: usize, donate: bool) -> Next {
+    match thread.slots[handler].cap() {
+        cap @ Cap::Endpoint { ep, badge, rights: EndpointRights { grant, grant_reply, .. } } if is_handler(cap) => {
+            thread.fault.set(fault);
+            let how = Sending { blocking: true, call: false, donate, badge, grant, grant_reply };
+            endpoint::send(k, thread, ep.get(k), how)
+        }
+        _ => {
+            crate::debug::unhandled_fault(thread, fault);
+            thread.state.set(ThreadState::Inactive);
+            Next::Resume
+        }
+    }
+}
+
+/// The words of a lookup failure: kind, then its details.
+pub fn lookup_failure_words(failure: LookupFailure) -> ([u64; 4], usize) {
+    let (kind, details, n) = match failure {
+        LookupFailure::InvalidRoot => (LookupFailureKind::InvalidRoot, [0; 3], 0),
+        LookupFailure::MissingCapability { bits_left } => {
+            (LookupFailureKind::MissingCapability, [bits_left as u64, 0, 0], 1)
+        }
+        LookupFailure::DepthMismatch { bits_left, bits_found } => {
+            (LookupFailureKind::DepthMismatch, [bits_left as u64, bits_found as u64, 0], 2)
+        }
+        LookupFailure::GuardMismatch { bits_left, guard, guard_bits } => {
+            (LookupFailureKind::GuardMismatch, [bits_left as u64, guard, guard_bits as u64], 3)
+        }
+    };
+    ([kind as u64, details[0], details[1], details[2]], n + 1)
+}
+
+/// Writes the message of a fault to its handler; returns the words that had a place.
+pub fn put_message(k: &Kernel, faulty: &Tcb, fault: Fault, handler: &Tcb) -> usize {
+    let context = &faulty.context;
+    let ip = context.get(reg::FAULT_IP);
+    let registers = |regs: &'static [Reg]| regs.iter().map(|r| context.get(*r));
+    match fault {
+        Fault::None => 0,
+        Fault::Cap { address, receive_phase, failure } => {
+            let (words, n) = lookup_failure_words(failure);
+            let head = [ip, address, receive_phase as u64];
+            message::put_all(k, handler, head.into_iter().chain(words.into_iter().take(n)))
+        }
+        Fault::UnknownSyscall { number } => {
+            message::put_all(k, handler, registers(&SYSCALL_MESSAGE).chain([number]))
+        }
+        Fault::UserException { number, code } => {
+            message::put_all(k, handler, registers(&EXCEPTION_MESSAGE).chain([number, code]))
+        }
+        Fault::Timeout { badge } => {
+            let consumed = faulty.sched_context.get().map_or(0, |sc| sched_context::take_consumed(k, sc.get(k)));
+            message::put_all(k, handler, [badge, consumed])
+        }
+        Fault::Vm { address, instruction, status } => {
+            message::put_all(k, handler, [ip, address, instruction as u64, status])
+        }
+    }
+}
+
+/// Applies the handler's answer to the faulty thread. True if the thread shall go on.
+pub fn apply_reply(k: &Kernel, fault: Fault, handler: &Tcb, faulty: &Tcb) -> bool {
+    let registers: &[Reg] = match fault {
+        Fault::None | Fault::Cap { .. } | Fault::Vm { .. } => return true,
+        Fault::UnknownSyscall { .. } => &SYSCALL_MESSAGE,
+        Fault::UserException { .. } => &EXCEPTION_MESSAGE,
+        Fault::Timeout { .. } => &TIMEOUT_MESSAGE,
+    };
+    let info = MessageInfo(handler.context.get(reg::INFO));
+    let length = crate::transfer::sendable_length(k, handler, info).min(registers.len());
+    for (i, r) in registers[..length].iter().enumerate() {
+        faulty.context.set_user(*r, message::get(k, handler, i));
+    }
+    faulty.context.force_full_restore();
+    info.label() == 0
+}

@@ -1,14 +1,16 @@
 //! Invocations: what is common to all, and the dispatch on the kind of capability.
 
 use pecan_abi::{Label, MessageInfo};
-use pecan_mem::{Cap, Kernel, Link, Slot, Tcb};
+use pecan_arch::reg;
+use pecan_mem::{Cap, EndpointRights, Fault, Kernel, Link, Slot, Tcb, ThreadState};
 
 use crate::{
-    cnode, domain, endpoint,
-    error::{Decoded, Stop, SyscallError},
-    ioport, irq, message, notification, reply, sched_context,
+    cnode, domain,
+    endpoint::{self, Sending},
+    error::{Decoded, Preempted, Stop, SyscallError},
+    fault, ioport, irq, lookup, message, notification, reply, sched_context,
     scheduler::Next,
-    tcb, untyped, vspace,
+    tcb, transfer, untyped, vspace,
 };
 
 /// An invocation as its decoders see it: the capability, the label, the arguments.
@@ -65,8 +67,148 @@ impl Done {
         Done { next, words: 0 }
     }
 
+    /// Finished; `words` words of the answer are in place.
+    pub fn answer(words: usize) -> Self {
+        Done { next: Next::Resume, words }
+    }
+
     /// Finished, nothing for the scheduler to do, nothing to answer but success.
     pub fn ok() -> Self {
         Done::new(Next::Resume)
     }
+}
+
+/// How a system call invokes a capability.
+#[derive(Clone, Copy)]
+pub struct How {
+    /// An answer is expected.
+    pub call: bool,
+    /// Wait for a receiver; report capability faults.
+    pub blocking: bool,
+    /// The scheduling context may be lent with the message.
+    pub donate: bool,
+    /// It is the sending phase of a combined system call: kernel objects cannot be invoked in it.
+    pub first_phase: bool,
+}
+
+/// Invokes the capability at `cptr` with the message in the current thread's registers and IPC buffer.
+pub fn invoke(k: &mut Kernel, cptr: u64, how: How) -> Result<Next, Preempted> {
+    let link = k.core.current.get();
+    let thread = link.get(k);
+    let info = MessageInfo(thread.context.get(reg::INFO));
+
+    let cap_fault = |address, failure| {
+        if how.blocking {
+            fault::handle(k, thread, Fault::Cap { address, receive_phase: false, failure })
+        } else {
+            Next::Resume
+        }
+    };
+    let slot = match lookup::cap(k, thread, cptr) {
+        Ok(slot) => slot,
+        Err(failure) => return Ok(cap_fault(cptr, failure)),
+    };
+    let extra = match transfer::extra_caps(k, thread, info) {
+        Ok(extra) => extra,
+        Err((address, failure)) => return Ok(cap_fault(address, failure)),
+    };
+
+    // Until it is known to have finished, the system call would be made again.
+    thread.state.set(ThreadState::Restart);
+    let cap = slot.get(k).cap();
+    let result = match message_to(k, thread, cap, how) {
+        Some(result) => result.map(Done::new).map_err(Stop::Error),
+        None if how.first_phase => Err(Stop::Error(SyscallError::InvalidCapability(0))),
+        None => {
+            let length = transfer::sendable_length(k, thread, info);
+            let label = Label::from_word(info.label());
+            dispatch(k, &Invocation { thread: link, slot, cap, label, length, extra, call: how.call })
+        }
+    };
+
+    let thread = link.get(k);
+    match result {
+        Err(Stop::Preempted) => Err(Preempted),
+        Err(Stop::Error(error)) => {
+            if how.call {
+                put_error(k, thread, error);
+            }
+            thread.state.set(ThreadState::Running);
+            Ok(Next::Resume)
+        }
+        Ok(done) => {
+            if thread.state.get() == ThreadState::Restart {
+                if how.call {
+                    thread.context.set(reg::CAP, 0);
+                    thread.context.set(reg::INFO, transfer::kernel_info(0, done.words).0);
+                }
+                thread.state.set(ThreadState::Running);
+            }
+            Ok(done.next)
+        }
+    }
+}
+
+/// Sends a message to an endpoint, a notification or a reply object. `None` for other capabilities.
+#[inline]
+fn message_to(k: &Kernel, thread: &Tcb, cap: Cap, how: How) -> Option<Decoded<Next>> {
+    match cap {
+        Cap::Endpoint { ep, badge, rights } => {
+            if !rights.send {
+                return Some(Err(SyscallError::InvalidCapability(0)));
+            }
+            let How { call, blocking, donate, .. } = how;
+            let EndpointRights { grant, grant_reply, .. } = rights;
+            // A call lends the scheduling context to a passive receiver.
+            let donate = donate || call;
+            let how = Sending { blocking, call, donate, badge, grant, grant_reply };
+            Some(Ok(endpoint::send(k, thread, ep.get(k), how)))
+        }
+        Cap::Notification { ntfn, badge, send, .. } => Some(if send {
+            Ok(notification::signal(k, ntfn.get(k), badge))
+        } else {
+            Err(SyscallError::InvalidCapability(0))
+        }),
+        Cap::Reply { reply, grant } => Some(Ok(reply::send(k, thread, reply.get(k), grant))),
+        _ => None,
+    }
+}
+
+/// Invokes a kernel object.
+fn dispatch(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
+    match inv.cap {
+        Cap::Untyped { .. } => untyped::invoke(k, inv),
+        Cap::CNode { .. } => cnode::invoke(k, inv),
+        Cap::Tcb { .. } => tcb::invoke(k, inv),
+        Cap::SchedContext { .. } => sched_context::invoke(k, inv),
+        Cap::SchedControl { .. } => sched_context::invoke_control(k, inv),
+        Cap::Domain => domain::invoke(k, inv),
+        Cap::Frame { .. } | Cap::PageTable { .. } | Cap::AsidControl | Cap::AsidPool { .. } => vspace::invoke(k, inv),
+        Cap::IrqControl | Cap::IrqHandler { .. } => irq::invoke(k, inv),
+        Cap::IoPortControl | Cap::IoPort { .. } => ioport::invoke(k, inv),
+        Cap::Null | Cap::Zombie { .. } | Cap::Endpoint { .. } | Cap::Notification { .. } | Cap::Reply { .. } => {
+            Err(SyscallError::InvalidCapability(0).into())
+        }
+    }
+}
+
+/// Answers a call with an error and its details.
+fn put_error(k: &Kernel, thread: &Tcb, error: SyscallError) {
+    let (words, n) = match error {
+        SyscallError::InvalidArgument(i) | SyscallError::InvalidCapability(i) => ([i, 0, 0, 0, 0], 1),
+        SyscallError::RangeError(min, max) => ([min, max, 0, 0, 0], 2),
+        SyscallError::NotEnoughMemory(left) => ([left, 0, 0, 0, 0], 1),
+        SyscallError::FailedLookup { source, failure } => {
+            let (w, n) = fault::lookup_failure_words(failure);
+            ([source as u64, w[0], w[1], w[2], w[3]], n + 1)
+        }
+        SyscallError::IllegalOperation
+        | SyscallError::AlignmentError
+        | SyscallError::TruncatedMessage
+        | SyscallError::DeleteFirst
+        | SyscallError::RevokeFirst => ([0; 5], 0),
+    };
+    let length = message::put_all(k, thread, words.into_iter().take(n));
+    thread.context.set(reg::CAP, 0);
+    thread.context.set(reg::INFO, transfer::kernel_info(error.code() as u64, length).0);
 }

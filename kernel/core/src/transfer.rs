@@ -1,1 +1,108 @@
-//! To come.
+//! Moving a message from a sender to a receiver.
+
+use pecan_abi::{
+    MessageInfo,
+    ipc::{MESSAGE_REGISTERS, MSG_MAX_EXTRA_CAPS, buffer},
+};
+use pecan_arch::reg;
+use pecan_mem::{Cap, Endpoint, Fault, IpcBuffer, Kernel, Link, LookupFailure, Slot, Tcb};
+
+use crate::{derivation, fault, lookup, message};
+
+/// The extra capabilities of a message, in order.
+pub type ExtraCaps = [Option<Link<Slot>>; MSG_MAX_EXTRA_CAPS];
+
+/// Looks up the extra capabilities that a thread sends. Fails with the address that did not resolve.
+pub fn extra_caps(k: &Kernel, sender: &Tcb, info: MessageInfo) -> Result<ExtraCaps, (u64, LookupFailure)> {
+    let mut caps = [None; MSG_MAX_EXTRA_CAPS];
+    if info.extra_caps() > 0
+        && let Some(buf) = message::buffer_for_reading(k, sender)
+    {
+        for (i, cap) in caps.iter_mut().enumerate().take(info.extra_caps()) {
+            let cptr = buf.get(buffer::CAPS_OR_BADGES + i);
+            *cap = Some(lookup::cap(k, sender, cptr).map_err(|failure| (cptr, failure))?);
+        }
+    }
+    Ok(caps)
+}
+
+/// Moves the message of `sender` (its fault, if it has one) to `receiver`, with the badge, and with the extra
+/// capabilities if `grant`. `ep` is the endpoint it goes through, if it is not an answer.
+pub fn message(k: &Kernel, sender: &Tcb, ep: Option<&Endpoint>, badge: u64, grant: bool, receiver: &Tcb) {
+    let info = match sender.fault.get() {
+        Fault::None => {
+            let info = MessageInfo(sender.context.get(reg::INFO));
+            let length = message::copy(k, sender, receiver, info.length_capped());
+            let (caps, unwrapped) = if grant && info.extra_caps() > 0 {
+                // A message whose capabilities cannot be found goes without them.
+                let caps = extra_caps(k, sender, info).unwrap_or_default();
+                transfer_caps(k, &caps, ep, receiver)
+            } else {
+                (0, 0)
+            };
+            MessageInfo::new(info.label(), unwrapped, caps, length as u64)
+        }
+        fault => {
+            let length = fault::put_message(k, sender, fault, receiver);
+            MessageInfo::new(fault::tag(fault) as u64, 0, 0, length as u64)
+        }
+    };
+    receiver.context.set(reg::INFO, info.0);
+    receiver.context.set(reg::CAP, badge);
+}
+
+/// Hands the extra capabilities over: a capability to the endpoint itself becomes its badge, one other goes to
+/// the receive slot. Returns how many were handed over and which of them (a bit each) as badges.
+fn transfer_caps(k: &Kernel, caps: &ExtraCaps, ep: Option<&Endpoint>, receiver: &Tcb) -> (u64, u64) {
+    let Some(buf) = message::buffer_for_writing(k, receiver) else { return (0, 0) };
+    let mut free_slot = None;
+    let (mut done, mut unwrapped, mut used_slot) = (0, 0, false);
+    for slot in caps.iter().flatten() {
+        let cap = slot.get(k).cap();
+        match cap {
+            Cap::Endpoint { ep: e, badge, .. } if ep.is_some_and(|ep| ep.link() == e) => {
+                buf.set(buffer::CAPS_OR_BADGES + done as usize, badge);
+                unwrapped |= 1 << done;
+            }
+            _ => {
+                if used_slot {
+                    break;
+                }
+                if free_slot.is_none() {
+                    free_slot = receive_slot(k, receiver, buf);
+                }
+                let Some(dest) = free_slot else { break };
+                match derivation::derive(k, *slot, cap) {
+                    Ok(derived) if derived != Cap::Null => derivation::insert(k, derived, *slot, dest),
+                    _ => break,
+                }
+                used_slot = true;
+            }
+        }
+        done += 1;
+    }
+    (done, unwrapped)
+}
+
+/// The slot in which a receiver wants a capability, if it names one that exists and is empty.
+fn receive_slot(k: &Kernel, receiver: &Tcb, buf: &IpcBuffer) -> Option<Link<Slot>> {
+    let root = lookup::cap(k, receiver, buf.get(buffer::RECEIVE_CNODE)).ok()?;
+    let (index, depth) = (buf.get(buffer::RECEIVE_INDEX), buf.get(buffer::RECEIVE_DEPTH));
+    let slot = lookup::target_slot(k, false, root.get(k).cap(), index, depth).ok()?;
+    slot.get(k).is_empty().then_some(slot)
+}
+
+/// The message information of an answer from the kernel.
+pub fn kernel_info(label: u64, length: usize) -> MessageInfo {
+    MessageInfo::new(label, 0, 0, length as u64)
+}
+
+/// Words of a message that a thread can really send: without an IPC buffer, those in registers.
+pub fn sendable_length(k: &Kernel, sender: &Tcb, info: MessageInfo) -> usize {
+    let length = info.length_capped();
+    if length > MESSAGE_REGISTERS && message::buffer_for_reading(k, sender).is_none() {
+        MESSAGE_REGISTERS
+    } else {
+        length
+    }
+}
