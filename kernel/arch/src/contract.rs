@@ -9,8 +9,9 @@ const _: fn(&UserContext, Reg, u64) = UserContext::set_user;
 const _: fn() -> UserContext = UserContext::new;
 const _: fn(&UserContext) = UserContext::reset;
 const _: fn(&UserContext) = UserContext::force_full_restore;
-const _: [Reg; 10] = [
+const _: [Reg; 11] = [
     reg::CAP,
+    reg::SEND_DEST,
     reg::INFO,
     reg::REPLY,
     reg::SYSCALL,

@@ -5,12 +5,7 @@ use pecan_mem::{
     Endpoint, EndpointRights, EndpointState, Fault, Kernel, Link, NotificationState, Reply, Tcb, ThreadState,
 };
 
-use crate::{
-    error::Preempted,
-    notification, reply, sched_context,
-    scheduler::Next,
-    thread, transfer,
-};
+use crate::{error::Preempted, notification, reply, sched_context, scheduler::Next, thread, transfer};
 
 /// A queue of blocked threads, by priority and then by arrival.
 #[derive(Clone, Copy)]

@@ -16,8 +16,9 @@ use crate::{
 /// A system call of the current thread, by its number. The arguments are in the thread's registers.
 pub fn syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
     let Some(call) = Syscall::from_number(number) else { return unknown_syscall(k, number) };
-    if debug::syscall(k, call) || set_tls_base(k, call) {
-        return k.core.current.get();
+    let current = k.core.current.get();
+    if debug::syscall(k, current.get(k), call) || set_tls_base(k, call) {
+        return current;
     }
     if !is_core_syscall(call) {
         return unknown_syscall(k, number);
@@ -38,7 +39,9 @@ pub fn exception(k: &mut Kernel, exception: Exception) -> Link<Tcb> {
     fault_current(
         k,
         match exception {
-            Exception::PageFault { address, instruction, status } => Fault::Vm { address, instruction, status },
+            Exception::PageFault { address, instruction, status } => {
+                Fault::Vm { address, instruction, status }
+            }
             Exception::User { number, code } => Fault::UserException { number, code },
         },
     )
@@ -146,7 +149,8 @@ fn perform(k: &mut Kernel, call: Syscall) -> Result<Next, Preempted> {
 /// Receives on the capability that the current thread names; `with_reply`, it names a reply object, too.
 fn receive(k: &Kernel, blocking: bool, with_reply: bool) -> Next {
     let thread = k.core.current.get().get(k);
-    let cap_fault = |address, failure| fault::handle(k, thread, Fault::Cap { address, receive_phase: true, failure });
+    let cap_fault =
+        |address, failure| fault::handle(k, thread, Fault::Cap { address, receive_phase: true, failure });
     const WRONG: LookupFailure = LookupFailure::MissingCapability { bits_left: 0 };
 
     let cptr = thread.context.get(reg::CAP);

@@ -47,7 +47,9 @@ pub fn timeout(k: &Kernel, thread: &Tcb) -> Next {
 
 fn send(k: &Kernel, thread: &Tcb, fault: Fault, handler: usize, donate: bool) -> Next {
     match thread.slots[handler].cap() {
-        cap @ Cap::Endpoint { ep, badge, rights: EndpointRights { grant, grant_reply, .. } } if is_handler(cap) => {
+        cap @ Cap::Endpoint { ep, badge, rights: EndpointRights { grant, grant_reply, .. } }
+            if is_handler(cap) =>
+        {
             thread.fault.set(fault);
             let how = Sending { blocking: true, call: false, donate, badge, grant, grant_reply };
             endpoint::send(k, thread, ep.get(k), how)
@@ -96,7 +98,8 @@ pub fn put_message(k: &Kernel, faulty: &Tcb, fault: Fault, handler: &Tcb) -> usi
             message::put_all(k, handler, registers(&EXCEPTION_MESSAGE).chain([number, code]))
         }
         Fault::Timeout { badge } => {
-            let consumed = faulty.sched_context.get().map_or(0, |sc| sched_context::take_consumed(k, sc.get(k)));
+            let consumed =
+                faulty.sched_context.get().map_or(0, |sc| sched_context::take_consumed(k, sc.get(k)));
             message::put_all(k, handler, [badge, consumed])
         }
         Fault::Vm { address, instruction, status } => {

@@ -183,12 +183,16 @@ fn dispatch(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
         Cap::SchedContext { .. } => sched_context::invoke(k, inv),
         Cap::SchedControl { .. } => sched_context::invoke_control(k, inv),
         Cap::Domain => domain::invoke(k, inv),
-        Cap::Frame { .. } | Cap::PageTable { .. } | Cap::AsidControl | Cap::AsidPool { .. } => vspace::invoke(k, inv),
+        Cap::Frame { .. } | Cap::PageTable { .. } | Cap::AsidControl | Cap::AsidPool { .. } => {
+            vspace::invoke(k, inv)
+        }
         Cap::IrqControl | Cap::IrqHandler { .. } => irq::invoke(k, inv),
         Cap::IoPortControl | Cap::IoPort { .. } => ioport::invoke(k, inv),
-        Cap::Null | Cap::Zombie { .. } | Cap::Endpoint { .. } | Cap::Notification { .. } | Cap::Reply { .. } => {
-            Err(SyscallError::InvalidCapability(0).into())
-        }
+        Cap::Null
+        | Cap::Zombie { .. }
+        | Cap::Endpoint { .. }
+        | Cap::Notification { .. }
+        | Cap::Reply { .. } => Err(SyscallError::InvalidCapability(0).into()),
     }
 }
 

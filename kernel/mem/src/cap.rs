@@ -237,11 +237,7 @@ const fn mapping_word(mapping: Option<Mapping>) -> u64 {
 }
 
 const fn word_mapping(word: u64) -> Option<Mapping> {
-    if word >> 48 == 0 {
-        None
-    } else {
-        Some(Mapping { asid: (word >> 48) as u16, vaddr: word & ADDR_MASK })
-    }
+    if word >> 48 == 0 { None } else { Some(Mapping { asid: (word >> 48) as u16, vaddr: word & ADDR_MASK }) }
 }
 
 impl Words {
@@ -347,7 +343,10 @@ impl Cap {
                 (word0(tag::UNTYPED, bits as u64 | (device as u64) << 6, base.0), used)
             }
             Cap::Endpoint { ep, badge, rights: r } => {
-                let own = r.send as u64 | (r.receive as u64) << 1 | (r.grant as u64) << 2 | (r.grant_reply as u64) << 3;
+                let own = r.send as u64
+                    | (r.receive as u64) << 1
+                    | (r.grant as u64) << 2
+                    | (r.grant_reply as u64) << 3;
                 (word0(tag::ENDPOINT, own, ep.addr() as u64), badge)
             }
             Cap::Notification { ntfn, badge, send, receive } => {

@@ -230,7 +230,8 @@ pub fn ipc_buffer(frame: Cap, vaddr: u64, write: bool) -> Option<Link<IpcBuffer>
     if rights != FrameRights::ReadWrite && (write || rights != FrameRights::ReadOnly) {
         return None;
     }
-    let offset = vaddr & ((1 << pecan_arch::level_shift(level as usize)) - 1) & !(size_of::<IpcBuffer>() as u64 - 1);
+    let offset =
+        vaddr & ((1 << pecan_arch::level_shift(level as usize)) - 1) & !(size_of::<IpcBuffer>() as u64 - 1);
     // SAFETY: the frame is RAM, hence mapped; the offset is aligned and inside it. User level writes to the
     // same memory, which the buffer's atomics allow for.
     Some(unsafe { Link::from_addr(phys_to_virt(PhysAddr(base.0 + offset))) })

@@ -52,6 +52,8 @@ pub mod reg {
     pub const MSG: [Reg; 4] = [super::R10, super::R8, super::R9, super::R15];
     /// Capability pointer of the reply object.
     pub const REPLY: Reg = super::R12;
+    /// Capability pointer of the destination in a combined non-blocking send and receive.
+    pub const SEND_DEST: Reg = super::R13;
     /// Number of the system call.
     pub const SYSCALL: Reg = super::RDX;
     /// Address of the instruction that entered the kernel.
