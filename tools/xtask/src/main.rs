@@ -2,6 +2,7 @@
 //!
 //! Every command does the set-up it needs by itself; every failure says what to do about it.
 
+mod bench;
 mod build;
 mod check;
 mod console;
@@ -53,6 +54,8 @@ enum Command {
     Test(test::Args),
     /// Build only the kernel, for use with other boot loaders and root tasks.
     Kernel(kernel::Args),
+    /// Count the instructions of kernel operations and compare them with the budgets.
+    Bench(bench::Args),
     /// Check format, lints, layering, licences and generated files, and print the kernel's figures.
     Check,
     /// Write the files that are generated from the interface description.
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&ws, &args),
         Command::Test(args) => test::run(&ws, &args),
         Command::Kernel(args) => kernel::run(&ws, &args),
+        Command::Bench(args) => bench::run(&ws, &args),
         Command::Check => check::run(&ws),
         Command::Generate => generate::run(&ws),
     });

@@ -42,7 +42,7 @@ pub struct Machine {
     smp: u32,
     /// Count instructions instead of time: the clock advances by one nanosecond per instruction.
     #[arg(skip)]
-    pub icount: bool,
+    icount: bool,
 }
 
 fn one_core(text: &str) -> Result<u32, String> {
@@ -56,6 +56,13 @@ fn one_core(text: &str) -> Result<u32, String> {
 impl Default for Machine {
     fn default() -> Self {
         Machine { machine: Board::Pc, cpu: "max".into(), memory: "1G".into(), smp: 1, icount: false }
+    }
+}
+
+impl Machine {
+    /// The machine for measurements, whose clock advances by one nanosecond per instruction.
+    pub fn counting() -> Self {
+        Machine { icount: true, ..Machine::default() }
     }
 }
 

@@ -1,0 +1,183 @@
+//! `cargo xtask bench`: instructions per kernel operation, compared with the budgets.
+//!
+//! The package `bench` is a root task. On a machine whose clock advances by one nanosecond per instruction it times
+//! each operation and prints `bench ID INSTRUCTIONS`, and `bench: done` at its end. What the rows are, and how many
+//! instructions each may take, is in `bench/budgets.toml`.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Arch, Outcome, absolute, build, doctor,
+    paths::Workspace,
+    process,
+    qemu::{Boot, Machine, Wait},
+};
+
+/// Options of `cargo xtask bench`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Processor architecture.
+    #[arg(long, value_enum, default_value = "x86_64")]
+    arch: Arch,
+    /// Configuration of the kernel.
+    #[arg(long, default_value = "release")]
+    profile: String,
+    /// Write the figures to this file, too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// A row of `bench/budgets.toml`.
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+struct Budget {
+    /// The operation, in words.
+    what: String,
+    /// Instructions that it may take; more is a failure.
+    budget: u64,
+    /// Instructions that we want it to take one day.
+    aim: Option<u64>,
+    /// Instructions that it takes on seL4.
+    sel4: Option<u64>,
+}
+
+/// A row of the report.
+#[derive(Serialize, Debug, PartialEq, Eq)]
+struct Row {
+    id: String,
+    what: String,
+    instructions: Option<u64>,
+    budget: Option<u64>,
+    aim: Option<u64>,
+    sel4: Option<u64>,
+}
+
+impl Row {
+    /// What is wrong with the figure, if anything.
+    fn wrong(&self) -> Option<String> {
+        match (self.instructions, self.budget) {
+            (None, _) => Some(format!("{} was not measured", self.id)),
+            (Some(n), Some(budget)) if n > budget => {
+                Some(format!("{} takes {n}, its budget is {budget}", self.id))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    arch: &'a str,
+    commit: String,
+    rows: &'a [Row],
+}
+
+/// How long the whole measurement may take.
+const TIME: Duration = Duration::from_secs(300);
+
+/// Measures, prints the figures and fails if one is over its budget.
+pub fn run(ws: &Workspace, args: &Args) -> Outcome {
+    if !ws.join("bench/Cargo.toml").is_file() {
+        bail!("there is no benchmark yet: the package `bench` in the folder bench/ is still to be written");
+    }
+    let path = ws.join("bench/budgets.toml");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let budgets = toml::from_str(&text).with_context(|| format!("cannot understand {}", path.display()))?;
+    let rows = table(budgets, measure(ws, args)?);
+    print(&rows);
+    if let Some(path) = &args.json {
+        let path = absolute(path)?;
+        let arch = match args.arch {
+            Arch::X86_64 => "x86_64",
+        };
+        let report = Report { arch, commit: commit(ws), rows: &rows };
+        fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let wrong: Vec<String> = rows.iter().filter_map(Row::wrong).collect();
+    wrong.iter().for_each(|w| println!("OVER: {w}"));
+    println!("{} operations, {} over budget", rows.len(), wrong.len());
+    Ok(u8::from(!wrong.is_empty()))
+}
+
+fn measure(ws: &Workspace, args: &Args) -> Result<BTreeMap<String, u64>> {
+    let toolchain = doctor::toolchain(ws)?;
+    doctor::qemu()?;
+    let root_task = build::programs(ws, &toolchain, "building the benchmark", &["bench"])?
+        .remove("bench")
+        .context("the package bench has no program of its name")?;
+    let kernel = build::kernel(ws, &toolchain, &args.profile)?;
+    let machine = Machine::counting();
+    let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: &root_task, gdb: false };
+    let mut session = boot.session(crate::ui::verbose(), TIME)?;
+    let wait = session.wait(|c| c.lines().iter().any(|l| l == "bench: done").then_some(()))?;
+    if !matches!(wait, Wait::Found(())) {
+        return Err(session.failure(&wait, "the end of the benchmark"));
+    }
+    Ok(session.console.lines().iter().filter_map(|l| figure(l)).collect())
+}
+
+/// `bench ID INSTRUCTIONS`.
+fn figure(line: &str) -> Option<(String, u64)> {
+    let (id, instructions) = line.strip_prefix("bench ")?.trim().split_once(' ')?;
+    Some((id.to_string(), instructions.trim().parse().ok()?))
+}
+
+/// The budgets' rows with their figures, then figures without a budget.
+fn table(budgets: BTreeMap<String, Budget>, mut figures: BTreeMap<String, u64>) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for (id, Budget { what, budget, aim, sel4 }) in budgets {
+        let instructions = figures.remove(&id);
+        rows.push(Row { id, what, instructions, budget: Some(budget), aim, sel4 });
+    }
+    for (id, instructions) in figures {
+        let what = "(not in bench/budgets.toml)".into();
+        rows.push(Row { id, what, instructions: Some(instructions), budget: None, aim: None, sel4: None });
+    }
+    rows
+}
+
+fn print(rows: &[Row]) {
+    let number = |n: Option<u64>| n.map_or("-".to_string(), |n| n.to_string());
+    println!("{:<52}{:>14}{:>9}{:>9}{:>9}", "operation", "instructions", "budget", "aim", "seL4");
+    for row in rows {
+        let (n, budget, aim, sel4) =
+            (number(row.instructions), number(row.budget), number(row.aim), number(row.sel4));
+        println!("{:<52}{n:>14}{budget:>9}{aim:>9}{sel4:>9}", format!("{}: {}", row.id, row.what));
+    }
+}
+
+fn commit(ws: &Workspace) -> String {
+    let mut git = Command::new("git");
+    let described = process::output(git.current_dir(ws.root()).args(["describe", "--always", "--dirty"]));
+    described.map_or_else(|_| "unknown".into(), |c| c.trim().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_meet_their_budgets() {
+        let budgets = toml::from_str(
+            "[call]\nwhat = \"Call\"\nbudget = 200\nsel4 = 212\n[yield]\nwhat = \"Yield\"\nbudget = 9\n",
+        );
+        let figures = ["bench call 201", "booted", "bench: done", "bench new 7"]
+            .iter()
+            .filter_map(|l| figure(l))
+            .collect();
+        let rows = table(budgets.unwrap(), figures);
+        let wrong: Vec<_> = rows.iter().filter_map(Row::wrong).collect();
+        assert_eq!(wrong, ["call takes 201, its budget is 200", "yield was not measured"]);
+        assert_eq!((rows[2].id.as_str(), rows[2].instructions, rows[2].budget), ("new", Some(7), None));
+        let text =
+            serde_json::to_string(&Report { arch: "x86_64", commit: "c".into(), rows: &rows[..1] }).unwrap();
+        assert_eq!(
+            text,
+            r#"{"arch":"x86_64","commit":"c","rows":[{"id":"call","what":"Call","instructions":201,"budget":200,"aim":null,"sel4":212}]}"#
+        );
+    }
+}
