@@ -1,34 +1,280 @@
-//! To come.
-#![expect(missing_docs)]
-use crate::scheduler::Next;
-use pecan_mem::*;
-pub fn update_time(_k: &Kernel) {
-    todo!()
+//! Time: charging the scheduling context that runs, and what happens when its budget is used up.
+//!
+//! The clock is read once per kernel entry ([`update_time`]); what has passed since is added up in
+//! `CoreState::consumed` and charged when the budget is used up or another scheduling context begins. Threads
+//! whose scheduling context has no budget wait in the release queue, ordered by the time at which they get some.
+
+use pecan_config::NUM_DOMAINS;
+use pecan_mem::{Kernel, Link, SchedContext, Tcb, ThreadState, follow};
+
+use crate::{
+    domain, fault, refill,
+    scheduler::{self, Next},
+};
+
+/// Starts the clock: the idle thread's time, the first domain, the timer. Called once, before the first thread
+/// is made.
+pub fn start(k: &Kernel) {
+    k.core.time.set(pecan_arch::now());
+    k.core.consumed.set(0);
+    k.core.reprogram.set(true);
+    // A time slice that does not end.
+    refill::start(&k.core.idle_sc, refill::MIN_REFILLS, 1 << 62, 0, k.core.time.get());
+    domain::start(k);
 }
-pub fn check_budget_restart(_k: &Kernel) -> Result<(), Next> {
-    todo!()
+
+/// Reads the clock. Every entry to the kernel that is not on a fast path does this first.
+#[inline(always)]
+pub fn update_time(k: &Kernel) {
+    let core = &k.core;
+    let now = pecan_arch::now();
+    let passed = now.wrapping_sub(core.time.get());
+    core.time.set(now);
+    core.consumed.set(core.consumed.get().wrapping_add(passed));
 }
-pub fn check_budget(_k: &Kernel) -> Result<(), Next> {
-    todo!()
+
+/// True if the scheduling context that runs, or the current domain, has no time left for more work. Looks at the
+/// time of the last [`update_time`] and changes nothing.
+#[inline(always)]
+pub fn is_exhausted(k: &Kernel) -> bool {
+    let sc = k.core.current_sc.get().get(k);
+    sc.refill_max.get() == 0
+        || !refill::is_sufficient(sc, k.core.consumed.get())
+        || NUM_DOMAINS > 1 && domain::is_over(k)
 }
-pub fn yield_now(_k: &Kernel) -> Next {
-    todo!()
+
+/// After [`update_time`]: fails if the current thread has used up its time, with what the scheduler must do. Its
+/// scheduling context has then been charged, and it waits for budget, is queued behind its peers, or has raised
+/// a timeout fault.
+#[inline(always)]
+pub fn check_budget(k: &Kernel) -> Result<(), Next> {
+    let sc = k.core.current_sc.get().get(k);
+    if !refill::is_sufficient(sc, k.core.consumed.get()) {
+        return Err(charge(k, k.core.consumed.get(), true));
+    }
+    if NUM_DOMAINS > 1 && domain::is_over(k) {
+        return Err(Next::Choose);
+    }
+    Ok(())
 }
-pub fn resume(_k: &Kernel, _sc: &SchedContext) {
-    todo!()
+
+/// As [`check_budget`]; a thread that has used up its time in a system call or an exception makes it again when
+/// it runs next.
+#[inline(always)]
+pub fn check_budget_restart(k: &Kernel) -> Result<(), Next> {
+    check_budget(k).inspect_err(|_| {
+        let current = k.core.current.get().get(k);
+        if current.state.get() == ThreadState::Running {
+            current.state.set(ThreadState::Restart);
+        }
+    })
 }
-pub fn postpone(_k: &Kernel, _sc: &SchedContext) {
-    todo!()
+
+/// After a preempted operation: charges what it has used if that was all there was. The operation may have
+/// taken the current thread's scheduling context away, or stopped it.
+#[cold]
+pub fn check_preempted(k: &Kernel) -> Next {
+    update_time(k);
+    let current = k.core.current.get().get(k);
+    let sc = k.core.current_sc.get().get(k);
+    if scheduler::is_schedulable(k, current) && current.sched_context.get() == Some(sc.link()) {
+        return check_budget(k).err().unwrap_or(Next::Resume);
+    }
+    commit_time(k);
+    Next::Choose
 }
-pub fn refill_unblock_check(_k: &Kernel, _sc: &SchedContext) {
-    todo!()
+
+/// Charges `usage` to the scheduling context that runs and ends its time slice. `may_fault`: a timeout fault is
+/// raised if the thread has a handler for it.
+#[cold]
+pub fn charge(k: &Kernel, usage: u64, may_fault: bool) -> Next {
+    let core = &k.core;
+    let sc = core.current_sc.get().get(k);
+    core.consumed.set(0);
+    core.reprogram.set(true);
+    if sc.refill_max.get() != 0 {
+        if refill::is_round_robin(sc) {
+            refill::new_slice(sc);
+        } else {
+            refill::charge(sc, usage);
+        }
+        sc.consumed.set(sc.consumed.get().wrapping_add(usage));
+    }
+    let current = core.current.get().get(k);
+    if scheduler::is_schedulable(k, current) && current.sched_context.get() == Some(sc.link()) {
+        end_slice(k, current, sc, may_fault)
+    } else {
+        Next::Choose
+    }
 }
-pub fn refill_ready(_k: &Kernel, _sc: &SchedContext) -> bool {
-    todo!()
+
+/// The current thread has used up its time slice.
+fn end_slice(k: &Kernel, current: &Tcb, sc: &SchedContext, may_fault: bool) -> Next {
+    let handled = !current.slots[Tcb::SLOT_TIMEOUT_HANDLER].is_empty();
+    if may_fault && handled && !refill::is_round_robin(sc) {
+        return fault::timeout(k, current);
+    }
+    if is_released(k, sc) {
+        if scheduler::has_peers(k, current) {
+            scheduler::append(k, current);
+        }
+    } else {
+        postpone(k, sc);
+    }
+    Next::Choose
 }
-pub fn refill_sufficient(_k: &Kernel, _sc: &SchedContext, _usage: u64) -> bool {
-    todo!()
+
+/// Gives up what is left of the head refill (the `Yield` system call).
+#[inline]
+pub fn yield_now(k: &Kernel) -> Next {
+    let core = &k.core;
+    let sc = core.current_sc.get().get(k);
+    // Only what was really used counts as consumed.
+    let consumed = sc.consumed.get().wrapping_add(core.consumed.get());
+    let next = charge(k, refill::head(sc).amount.get(), false);
+    sc.consumed.set(consumed);
+    next
 }
-pub fn release_remove(_k: &Kernel, _t: &Tcb) {
-    todo!()
+
+/// Charges what has been used so far to the scheduling context that runs.
+#[inline]
+pub fn commit_time(k: &Kernel) {
+    let core = &k.core;
+    let sc = core.current_sc.get().get(k);
+    let usage = core.consumed.replace(0);
+    if usage > 0 && sc.refill_max.get() != 0 {
+        if refill::is_round_robin(sc) {
+            refill::charge_slice(sc, usage);
+        } else {
+            refill::charge(sc, usage);
+        }
+        sc.consumed.set(sc.consumed.get().wrapping_add(usage));
+    }
+}
+
+/// The scheduling context is configured and has budget that can be used now.
+#[inline(always)]
+pub fn is_released(k: &Kernel, sc: &SchedContext) -> bool {
+    sc.refill_max.get() != 0 && refill::is_sufficient(sc, 0) && refill::is_ready(sc, k.core.time.get())
+}
+
+/// The head refill can be used now.
+#[inline(always)]
+pub fn refill_ready(k: &Kernel, sc: &SchedContext) -> bool {
+    refill::is_ready(sc, k.core.time.get())
+}
+
+/// The head refill has the least budget left after `usage` ticks more.
+#[inline(always)]
+pub fn refill_sufficient(_k: &Kernel, sc: &SchedContext, usage: u64) -> bool {
+    refill::is_sufficient(sc, usage)
+}
+
+/// The scheduling context begins to be used after a pause: see [`refill::unblock_check`].
+#[inline(always)]
+pub fn refill_unblock_check(k: &Kernel, sc: &SchedContext) {
+    if sc.refill_max.get() != 0 && refill::unblock_check(sc, k.core.time.get()) {
+        k.core.reprogram.set(true);
+    }
+}
+
+/// The thread of a scheduling context without budget waits for its next refill.
+pub fn postpone(k: &Kernel, sc: &SchedContext) {
+    if let Some(thread) = follow(sc.tcb.get(), k) {
+        scheduler::remove(k, thread);
+        release_insert(k, thread, sc);
+    }
+}
+
+/// The thread of a scheduling context, if it is schedulable, waits if there is no budget.
+pub fn resume(k: &Kernel, sc: &SchedContext) {
+    if let Some(thread) = follow(sc.tcb.get(), k)
+        && scheduler::is_schedulable(k, thread)
+        && !is_released(k, sc)
+    {
+        postpone(k, sc);
+    }
+}
+
+/// Puts a thread into the release queue, behind those that are released at the same time.
+fn release_insert(k: &Kernel, thread: &Tcb, sc: &SchedContext) {
+    let time = refill::head(sc).time.get();
+    let mut prev: Option<Link<Tcb>> = None;
+    let mut next = k.core.release_head.get();
+    while let Some(other) = follow(next, k)
+        && release_time(k, other) <= time
+    {
+        prev = next;
+        next = other.sched_queue.next.get();
+    }
+    let this = Some(thread.link());
+    thread.sched_queue.prev.set(prev);
+    thread.sched_queue.next.set(next);
+    if let Some(next) = follow(next, k) {
+        next.sched_queue.prev.set(this);
+    }
+    match follow(prev, k) {
+        Some(prev) => prev.sched_queue.next.set(this),
+        None => {
+            k.core.release_head.set(this);
+            k.core.reprogram.set(true);
+        }
+    }
+    thread.is_released_later.set(true);
+}
+
+/// When a thread of the release queue gets budget.
+fn release_time(k: &Kernel, thread: &Tcb) -> u64 {
+    follow(thread.sched_context.get(), k).map_or(0, |sc| refill::head(sc).time.get())
+}
+
+/// Takes a thread out of the release queue, if it is in it.
+#[inline]
+pub fn release_remove(k: &Kernel, thread: &Tcb) {
+    if !thread.is_released_later.get() {
+        return;
+    }
+    let (prev, next) = (thread.sched_queue.prev.get(), thread.sched_queue.next.get());
+    if let Some(next) = follow(next, k) {
+        next.sched_queue.prev.set(prev);
+    }
+    match follow(prev, k) {
+        Some(prev) => prev.sched_queue.next.set(next),
+        None => {
+            k.core.release_head.set(next);
+            k.core.reprogram.set(true);
+        }
+    }
+    thread.sched_queue.prev.set(None);
+    thread.sched_queue.next.set(None);
+    thread.is_released_later.set(false);
+}
+
+/// Wakes the threads of the release queue whose time has come.
+pub fn awaken(k: &Kernel) -> Next {
+    let mut next = Next::Resume;
+    let limit = k.core.time.get().saturating_add(pecan_arch::kernel_wcet_ticks());
+    while let Some(thread) = follow(k.core.release_head.get(), k)
+        && release_time(k, thread) <= limit
+    {
+        release_remove(k, thread);
+        if scheduler::is_schedulable(k, thread) {
+            next = next.and(k, scheduler::candidate(k, thread));
+        }
+    }
+    next
+}
+
+/// Sets the timer: to the end of the budget, the next release, or the end of the domain, whichever comes first.
+#[inline]
+pub fn set_next_interrupt(k: &Kernel) {
+    let core = &k.core;
+    let mut at = core.time.get().saturating_add(refill::head(core.current_sc.get().get(k)).amount.get());
+    if let Some(thread) = follow(core.release_head.get(), k) {
+        at = at.min(release_time(k, thread));
+    }
+    if NUM_DOMAINS > 1 {
+        at = at.min(core.domain_end.get());
+    }
+    pecan_arch::set_deadline(at);
 }

@@ -22,6 +22,7 @@ pub mod irq;
 pub mod lookup;
 pub mod message;
 pub mod notification;
+pub mod refill;
 pub mod reply;
 pub mod sched_context;
 pub mod scheduler;

@@ -1,6 +1,14 @@
-//! The scheduler.
+//! The scheduler: ready queues by domain and priority, the choice of the next thread, and the switch to it.
+//!
+//! Of the threads of the current domain that are schedulable, the first of the highest priority runs. The
+//! thread that runs is in no queue, and no queued thread of its domain has a higher priority. A thread that is
+//! preempted goes to the head of its queue, one whose time slice has ended to the tail.
 
-use pecan_mem::{Kernel, Link, Tcb};
+use pecan_arch::reg;
+use pecan_config::NUM_DOMAINS;
+use pecan_mem::{Kernel, Link, Tcb, ThreadState, follow, state::ReadyQueues};
+
+use crate::{budget, domain, endpoint, notification, sched_context, vspace};
 
 /// What the scheduler must do after an operation. Whoever makes threads ready or blocks them returns one.
 #[must_use]
@@ -15,21 +23,391 @@ pub enum Next {
 }
 
 impl Next {
-    /// Both things that the scheduler must do.
-    pub fn and(self, _k: &Kernel, _other: Next) -> Next {
-        todo!()
+    /// What to do after two operations: this one, then `other`.
+    #[inline]
+    pub fn and(self, k: &Kernel, other: Next) -> Next {
+        match (self, other) {
+            (Next::Resume, next) | (next, Next::Resume) => next,
+            (Next::Switch(a), Next::Switch(b)) if a == b => self,
+            _ => {
+                self.queue(k);
+                other.queue(k);
+                Next::Choose
+            }
+        }
+    }
+
+    /// Puts the thread that was to be switched to into its queue instead.
+    fn queue(self, k: &Kernel) {
+        if let Next::Switch(thread) = self {
+            let thread = thread.get(k);
+            // It may have been stopped since.
+            if is_schedulable(k, thread) {
+                enqueue(k, thread);
+            }
+        }
     }
 }
 
-/// Stub.
-pub fn wake(_k: &Kernel, _t: &Tcb) -> Next {
-    todo!()
+/// True if the thread may run as far as it is concerned: it is runnable, has a configured scheduling context,
+/// and that has budget now.
+#[inline(always)]
+pub fn is_schedulable(k: &Kernel, thread: &Tcb) -> bool {
+    thread.state.get().is_runnable()
+        && !thread.is_released_later.get()
+        && follow(thread.sched_context.get(), k).is_some_and(|sc| sc.refill_max.get() != 0)
 }
-/// Stub.
-pub fn dequeue(_k: &Kernel, _t: &Tcb) {
-    todo!()
+
+/// The thread became runnable. If it cannot run for want of budget it waits in the release queue; otherwise it
+/// is a candidate for the processor.
+#[inline]
+pub fn wake(k: &Kernel, thread: &Tcb) -> Next {
+    let Some(sc) = follow(thread.sched_context.get(), k) else { return Next::Resume };
+    if !is_schedulable(k, thread) {
+        return Next::Resume;
+    }
+    if !budget::is_released(k, sc) {
+        budget::postpone(k, sc);
+        return Next::Resume;
+    }
+    candidate(k, thread)
 }
-/// Stub.
-pub fn schedule(_k: &Kernel, _n: Next) -> &Tcb {
-    todo!()
+
+/// A schedulable thread, in no queue, wants to run.
+#[inline(always)]
+pub(crate) fn candidate(k: &Kernel, thread: &Tcb) -> Next {
+    if NUM_DOMAINS > 1 && thread.domain.get() != k.core.domain.get() {
+        enqueue(k, thread);
+        Next::Resume
+    } else {
+        Next::Switch(thread.link())
+    }
+}
+
+#[inline(always)]
+fn queues(k: &Kernel, domain: u8) -> &ReadyQueues {
+    &k.core.ready[if NUM_DOMAINS > 1 { domain as usize % NUM_DOMAINS } else { 0 }]
+}
+
+/// The highest priority that has a thread in a queue of the current domain.
+#[inline(always)]
+fn highest(k: &Kernel) -> Option<u8> {
+    let bitmap = &queues(k, k.core.domain.get()).bitmap;
+    let mut i = bitmap.len();
+    while i > 0 {
+        i -= 1;
+        let word = bitmap[i].get();
+        if word != 0 {
+            return Some((i as u8) << 6 | (63 - word.leading_zeros() as u8));
+        }
+    }
+    None
+}
+
+/// Puts a thread at the head of its ready queue, unless it is in it.
+#[inline]
+pub fn enqueue(k: &Kernel, thread: &Tcb) {
+    if !thread.is_queued.get() {
+        link(k, thread);
+        // The ring now ends with the thread; begin with it.
+        queues(k, thread.domain.get()).heads[thread.priority.get() as usize].set(Some(thread.link()));
+    }
+}
+
+/// Puts a thread at the tail of its ready queue, unless it is in it.
+#[inline]
+pub fn append(k: &Kernel, thread: &Tcb) {
+    if !thread.is_queued.get() {
+        link(k, thread);
+    }
+}
+
+/// Links a thread into its ring, before the head.
+#[inline(always)]
+fn link(k: &Kernel, thread: &Tcb) {
+    let priority = thread.priority.get() as usize;
+    let queues = queues(k, thread.domain.get());
+    let this = thread.link();
+    match queues.heads[priority].get() {
+        None => {
+            thread.sched_queue.prev.set(Some(this));
+            thread.sched_queue.next.set(Some(this));
+            queues.heads[priority].set(Some(this));
+            let word = &queues.bitmap[priority / 64];
+            word.set(word.get() | 1 << (priority % 64));
+        }
+        Some(head) => {
+            let head_ref = head.get(k);
+            let tail = head_ref.sched_queue.prev.get();
+            thread.sched_queue.prev.set(tail);
+            thread.sched_queue.next.set(Some(head));
+            head_ref.sched_queue.prev.set(Some(this));
+            if let Some(tail) = follow(tail, k) {
+                tail.sched_queue.next.set(Some(this));
+            }
+        }
+    }
+    thread.is_queued.set(true);
+}
+
+/// Takes a thread out of its ready queue, if it is in it.
+#[inline]
+pub fn dequeue(k: &Kernel, thread: &Tcb) {
+    if !thread.is_queued.get() {
+        return;
+    }
+    let priority = thread.priority.get() as usize;
+    let queues = queues(k, thread.domain.get());
+    let (prev, next) = (thread.sched_queue.prev.get(), thread.sched_queue.next.get());
+    if next == Some(thread.link()) {
+        queues.heads[priority].set(None);
+        let word = &queues.bitmap[priority / 64];
+        word.set(word.get() & !(1 << (priority % 64)));
+    } else {
+        if let Some(prev) = follow(prev, k) {
+            prev.sched_queue.next.set(next);
+        }
+        if let Some(next) = follow(next, k) {
+            next.sched_queue.prev.set(prev);
+        }
+        let head = &queues.heads[priority];
+        if head.get() == Some(thread.link()) {
+            head.set(next);
+        }
+    }
+    thread.sched_queue.prev.set(None);
+    thread.sched_queue.next.set(None);
+    thread.is_queued.set(false);
+}
+
+/// Takes a thread out of the ready and the release queue: it stops being schedulable, or what its place there
+/// depends on is about to change.
+pub fn remove(k: &Kernel, thread: &Tcb) {
+    dequeue(k, thread);
+    budget::release_remove(k, thread);
+}
+
+/// True if another thread is queued at this thread's priority.
+#[inline]
+pub(crate) fn has_peers(k: &Kernel, thread: &Tcb) -> bool {
+    queues(k, thread.domain.get()).heads[thread.priority.get() as usize].get().is_some()
+}
+
+/// Ends a kernel entry: wakes threads whose time has come, changes the domain when its time is up, chooses the
+/// thread that runs next, charges the scheduling context that ends and begins the next one, sets the timer, and
+/// makes the thread ready to enter user level. Returns the thread, which is the current one now.
+pub fn schedule(k: &Kernel, next: Next) -> &Tcb {
+    let core = &k.core;
+    let mut next = next;
+    if core.release_head.get().is_some() {
+        next = next.and(k, budget::awaken(k));
+    }
+    let current = core.current.get().get(k);
+    if NUM_DOMAINS > 1 && domain::is_over(k) {
+        next.queue(k);
+        if is_schedulable(k, current) {
+            enqueue(k, current);
+        }
+        domain::advance(k);
+        next = Next::Choose;
+    }
+    let thread = match next {
+        Next::Resume if is_schedulable(k, current) && !current.is_queued.get() => current,
+        Next::Switch(thread) => switch_or_queue(k, current, thread.get(k)),
+        _ => choose(k, current),
+    };
+    if thread.link() != current.link() {
+        switch_to(k, thread);
+    }
+    activate(k, thread);
+    switch_sched_context(k, thread);
+    thread
+}
+
+/// Chooses between the current thread, one that became ready, and the queues.
+#[inline]
+fn switch_or_queue<'k>(k: &'k Kernel, current: &'k Tcb, thread: &'k Tcb) -> &'k Tcb {
+    if !is_schedulable(k, thread) || thread.link() == current.link() {
+        return choose(k, current);
+    }
+    let (new, old) = (thread.priority.get(), current.priority.get());
+    if current.is_queued.get() {
+        enqueue(k, thread);
+        return choose(k, current);
+    }
+    if is_schedulable(k, current) && in_current_domain(k, current) {
+        if new > old {
+            enqueue(k, current);
+            dequeue(k, thread);
+            return thread;
+        }
+        if new == old {
+            append(k, thread);
+        } else {
+            enqueue(k, thread);
+        }
+        return current;
+    }
+    if highest(k).is_some_and(|top| top > new) {
+        enqueue(k, thread);
+        return choose(k, current);
+    }
+    dequeue(k, thread);
+    thread
+}
+
+#[inline(always)]
+fn in_current_domain(k: &Kernel, thread: &Tcb) -> bool {
+    NUM_DOMAINS == 1 || thread.domain.get() == k.core.domain.get()
+}
+
+/// The current thread if it is schedulable and nothing in the queues beats it; otherwise what the queues have,
+/// or the idle thread.
+fn choose<'k>(k: &'k Kernel, current: &'k Tcb) -> &'k Tcb {
+    let top = highest(k);
+    if !current.is_queued.get() && is_schedulable(k, current) {
+        if in_current_domain(k, current) && top.is_none_or(|top| top <= current.priority.get()) {
+            return current;
+        }
+        enqueue(k, current);
+    }
+    let head = top.and_then(|top| queues(k, k.core.domain.get()).heads[top as usize].get());
+    match follow(head, k) {
+        Some(thread) => {
+            dequeue(k, thread);
+            thread
+        }
+        None => &k.core.idle_thread,
+    }
+}
+
+/// Makes a thread the current one: address space, vector registers, and what else the processor holds of it.
+/// The scheduling context stays as it is.
+#[inline(always)]
+pub fn switch_to(k: &Kernel, thread: &Tcb) {
+    let core = &k.core;
+    let from = core.current.get().get(k);
+    core.current.set(thread.link());
+    if thread.state.get() == ThreadState::Idle || from.state.get() == ThreadState::Idle {
+        return switch_idle(k, from, thread);
+    }
+    load_vspace(k, thread);
+    load_fpu(k, thread);
+    pecan_arch::context_switch(&from.context, &thread.context);
+}
+
+/// The switch from or to the idle thread, which has no registers and no address space of its own.
+#[cold]
+fn switch_idle(k: &Kernel, from: &Tcb, to: &Tcb) {
+    if from.state.get() != ThreadState::Idle {
+        pecan_arch::sync_context(&from.context);
+    }
+    if to.state.get() == ThreadState::Idle {
+        pecan_arch::switch_kernel_vspace();
+    } else {
+        load_vspace(k, to);
+        load_fpu(k, to);
+        pecan_arch::load_context(&to.context);
+    }
+}
+
+/// Switches to the address space of a thread; to the kernel's own if it has no valid one.
+#[inline(always)]
+pub fn load_vspace(k: &Kernel, thread: &Tcb) {
+    match vspace::root(k, thread) {
+        Some((root, asid)) => k.switch_vspace(root, asid),
+        None => pecan_arch::switch_kernel_vspace(),
+    }
+}
+
+/// Puts a thread's vector registers into the processor, or forbids it to use them.
+#[inline(always)]
+pub fn load_fpu(k: &Kernel, thread: &Tcb) {
+    if thread.flags.get() as u64 & pecan_abi::constants::tcb_flag::FPU_DISABLED != 0 {
+        pecan_arch::fpu_disable();
+        return;
+    }
+    pecan_arch::fpu_enable();
+    let owner = k.core.fpu_owner.get();
+    if owner != Some(thread.link()) {
+        if let Some(owner) = follow(owner, k) {
+            pecan_arch::fpu_save(&owner.fpu);
+        }
+        pecan_arch::fpu_load(&thread.fpu);
+        k.core.fpu_owner.set(Some(thread.link()));
+    }
+}
+
+/// Takes a thread's vector registers out of the processor. They are kept in the thread if `keep`, and lost
+/// otherwise.
+pub fn release_fpu(k: &Kernel, thread: &Tcb, keep: bool) {
+    if k.core.fpu_owner.get() == Some(thread.link()) {
+        if keep {
+            pecan_arch::fpu_enable();
+            pecan_arch::fpu_save(&thread.fpu);
+        }
+        k.core.fpu_owner.set(None);
+    }
+}
+
+/// What remains to be done before a chosen thread can enter user level.
+#[inline(always)]
+fn activate(k: &Kernel, thread: &Tcb) {
+    if thread.state.get() == ThreadState::Restart {
+        thread.context.set(reg::NEXT_IP, thread.context.get(reg::FAULT_IP));
+        thread.state.set(ThreadState::Running);
+    }
+    if thread.yield_to.get().is_some() {
+        sched_context::complete_yield_to(k, thread);
+    }
+}
+
+/// Charges the scheduling context that ends, begins that of `thread`, and sets the timer, as far as needed.
+#[inline(always)]
+fn switch_sched_context(k: &Kernel, thread: &Tcb) {
+    let core = &k.core;
+    // Every thread that is chosen has one; the idle thread has its own.
+    let Some(sc) = thread.sched_context.get() else { return };
+    if sc != core.current_sc.get() {
+        core.reprogram.set(true);
+        let sc = sc.get(k);
+        if !sc.sporadic.get() {
+            budget::refill_unblock_check(k, sc);
+        }
+    }
+    if core.reprogram.get() {
+        budget::commit_time(k);
+        core.current_sc.set(sc);
+        budget::set_next_interrupt(k);
+        core.reprogram.set(false);
+    }
+}
+
+/// Sets a thread's priority and moves it in the queue it is in.
+pub fn set_priority(k: &Kernel, thread: &Tcb, priority: u8) -> Next {
+    if thread.state.get().is_runnable() {
+        let is_current = thread.link() == k.core.current.get();
+        let queued = thread.is_queued.get();
+        dequeue(k, thread);
+        thread.priority.set(priority);
+        if is_current {
+            Next::Choose
+        } else if queued {
+            candidate(k, thread)
+        } else {
+            // Without scheduling context, or waiting for budget.
+            Next::Resume
+        }
+    } else {
+        thread.priority.set(priority);
+        // The queues of endpoints and notifications are in order of priority.
+        match thread.state.get() {
+            ThreadState::BlockedOnReceive { ep, .. } | ThreadState::BlockedOnSend { ep, .. } => {
+                endpoint::reorder(k, thread, ep.get(k));
+            }
+            ThreadState::BlockedOnNotification { ntfn } => notification::reorder(k, thread, ntfn.get(k)),
+            _ => {}
+        }
+        Next::Resume
+    }
 }

@@ -82,8 +82,8 @@ pub struct CoreState {
     pub domain: Cell<u8>,
     /// Index in the domain schedule.
     pub domain_index: Cell<usize>,
-    /// Ticks that the current domain has left.
-    pub domain_left: Cell<u64>,
+    /// When the current domain ends, in ticks; all ones for never.
+    pub domain_end: Cell<u64>,
     /// Whose vector registers are in the processor.
     pub fpu_owner: Cell<Option<Link<Tcb>>>,
     /// Threads without budget, by the time at which they get some.
