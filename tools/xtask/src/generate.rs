@@ -1,5 +1,8 @@
 //! `cargo xtask generate`: the files that are written from the interface description in `abi/`.
 
+mod reference;
+mod stubs;
+
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result};
@@ -8,7 +11,10 @@ use crate::{Outcome, paths::Workspace};
 
 /// Every generated file: its path below the top folder, and its text.
 pub fn generated_files() -> Vec<(PathBuf, String)> {
-    Vec::new()
+    vec![
+        (PathBuf::from("user/pecan/src/raw/invocations.rs"), stubs::text()),
+        (PathBuf::from("docs/abi.md"), reference::text()),
+    ]
 }
 
 /// The generated files whose text in the working tree is not what it should be.

@@ -1,0 +1,299 @@
+//! `docs/abi.md`: the reference tables of the interface.
+
+use std::fmt::Write;
+
+use pecan_abi::{
+    Direction, Error, INVOCATIONS, Invocation, Label, LookupFailureKind, Object, ObjectType, Syscall,
+    UserContext, boot, boot::BootInfoId, constants, fault, fault::FaultTag, ipc,
+};
+
+use super::stubs::rust_type;
+
+/// The text of `docs/abi.md`.
+pub fn text() -> String {
+    let mut out = String::from(
+        "# The kernel interface: reference tables\n\n\
+         Generated from `abi/` by `cargo xtask generate`; do not edit.\n\n\
+         The interface is that of seL4 16.0 (MCS, 64-bit); this page is its x86_64 form without hardware \
+         breakpoints, multiple cores, IOMMU and virtual machines, whose invocations would shift the labels \
+         after them.\n",
+    );
+    system_calls(&mut out);
+    messages(&mut out);
+    errors(&mut out);
+    objects(&mut out);
+    invocations(&mut out);
+    faults(&mut out);
+    boot_information(&mut out);
+    out
+}
+
+/// A heading, and the head of a table below it.
+fn table(out: &mut String, level: usize, heading: &str, columns: &[&str]) {
+    write!(out, "\n{} {heading}\n\n", "#".repeat(level)).unwrap();
+    head(out, columns);
+}
+
+fn head(out: &mut String, columns: &[&str]) {
+    writeln!(out, "| {} |", columns.join(" | ")).unwrap();
+    writeln!(out, "|{}", " --- |".repeat(columns.len())).unwrap();
+}
+
+fn system_calls(out: &mut String) {
+    table(out, 2, "System calls", &["number", "call"]);
+    for call in Syscall::ALL {
+        writeln!(out, "| {} | `{call:?}` |", call.number()).unwrap();
+    }
+    table(out, 3, "Registers (x86_64, `syscall`)", &["register", "holds"]);
+    for (register, holds) in [
+        ("rdx", "number, sign-extended"),
+        ("rdi", "capability; afterwards the badge"),
+        ("rsi", "message information, both ways"),
+        ("r10, r8, r9, r15", "message words 0 to 3, both ways"),
+        ("r12", "reply object of a call that receives; destination of `NBSendWait`"),
+        ("r13", "destination of `NBSendRecv`, whose rdi is the source"),
+        ("rbx", "the stack pointer, which the kernel does not keep otherwise"),
+        ("rcx, r11", "overwritten"),
+    ] {
+        writeln!(out, "| {register} | {holds} |").unwrap();
+    }
+}
+
+fn messages(out: &mut String) {
+    table(out, 2, "Messages", &["bits of the message information", "field"]);
+    for (bits, field) in [
+        ("0 to 6", "length in words"),
+        ("7 to 8", "number of extra capabilities"),
+        ("9 to 11", "which capabilities arrived as badges"),
+        ("12 to 63", "label"),
+    ] {
+        writeln!(out, "| {bits} | {field} |").unwrap();
+    }
+    table(out, 3, "The IPC buffer", &["word", "holds"]);
+    let last = ipc::buffer::USER_DATA - 1;
+    for (word, holds) in [
+        (ipc::buffer::TAG.to_string(), "message information, a note of user level"),
+        (format!("{} to {last}", ipc::buffer::MSG), "message words; the first ones travel in registers"),
+        (ipc::buffer::USER_DATA.to_string(), "the user's own word"),
+        (
+            format!("{} to {}", ipc::buffer::CAPS_OR_BADGES, ipc::buffer::RECEIVE_CNODE - 1),
+            "capabilities to send; badges after a receive",
+        ),
+        (ipc::buffer::RECEIVE_CNODE.to_string(), "receive slot: root"),
+        (ipc::buffer::RECEIVE_INDEX.to_string(), "receive slot: address"),
+        (ipc::buffer::RECEIVE_DEPTH.to_string(), "receive slot: bits of the address"),
+    ] {
+        writeln!(out, "| {word} | {holds} |").unwrap();
+    }
+    writeln!(
+        out,
+        "\nA buffer has 2^{} bytes and is aligned to them. A message has at most {} words and {} extra capabilities.",
+        ipc::IPC_BUFFER_BITS,
+        ipc::MSG_MAX_LENGTH,
+        ipc::MSG_MAX_EXTRA_CAPS
+    )
+    .unwrap();
+}
+
+fn errors(out: &mut String) {
+    table(out, 2, "Errors", &["label", "error", "message words"]);
+    for error in Error::ALL {
+        let words = match error {
+            Error::InvalidArgument => "index of the argument",
+            Error::InvalidCapability => "index of the capability, 0 being the one invoked",
+            Error::RangeError => "least value; greatest value",
+            Error::FailedLookup => "1 for a source, 0 for a destination; failure; its details",
+            Error::NotEnoughMemory => "bytes left",
+            _ => "",
+        };
+        writeln!(out, "| {} | `{}` | {words} |", error.word(), error.name()).unwrap();
+    }
+    table(out, 3, "Lookup failures", &["number", "failure", "details"]);
+    for kind in LookupFailureKind::ALL {
+        let details = match kind {
+            LookupFailureKind::MissingCapability => "bits left",
+            LookupFailureKind::DepthMismatch => "bits left; bits found",
+            LookupFailureKind::GuardMismatch => "bits left; guard; bits of the guard",
+            _ => "",
+        };
+        writeln!(out, "| {} | `{}` | {details} |", kind.word(), kind.name()).unwrap();
+    }
+}
+
+fn objects(out: &mut String) {
+    table(out, 2, "Objects", &["type", "object", "log2 of the size in bytes"]);
+    for object in ObjectType::ALL {
+        let size = match object {
+            ObjectType::Untyped => {
+                format!("the parameter, {} to {}", constants::MIN_UNTYPED_BITS, constants::MAX_UNTYPED_BITS)
+            }
+            ObjectType::Tcb => format!(
+                "{}; {} when the FPU state takes 832 bytes or more",
+                constants::tcb_bits(0),
+                constants::tcb_bits(832)
+            ),
+            ObjectType::CNode => format!("the parameter (log2 of slots) + {}", constants::SLOT_BITS),
+            ObjectType::SchedContext => format!("the parameter, from {}", constants::MIN_SCHED_CONTEXT_BITS),
+            ObjectType::Endpoint => constants::ENDPOINT_BITS.to_string(),
+            ObjectType::Notification => constants::NOTIFICATION_BITS.to_string(),
+            ObjectType::Reply => constants::REPLY_BITS.to_string(),
+            ObjectType::Pdpt => constants::PDPT_BITS.to_string(),
+            ObjectType::Pml4 => constants::PML4_BITS.to_string(),
+            ObjectType::HugePage => constants::HUGE_PAGE_BITS.to_string(),
+            ObjectType::Page4K => constants::PAGE_BITS.to_string(),
+            ObjectType::LargePage => constants::LARGE_PAGE_BITS.to_string(),
+            ObjectType::PageTable => constants::PAGE_TABLE_BITS.to_string(),
+            ObjectType::PageDirectory => constants::PAGE_DIRECTORY_BITS.to_string(),
+        };
+        writeln!(out, "| {} | `{}` | {size} |", object.word(), object.name()).unwrap();
+    }
+    writeln!(
+        out,
+        "\nOne retype makes at most {} objects. A scheduling context takes {} bytes and {} for each refill beyond \
+         the first two. An ASID pool takes 2^{} bytes. Addresses of user programs end at {:#x}.",
+        constants::UNTYPED_RETYPE_MAX_OBJECTS,
+        constants::CORE_SCHED_CONTEXT_BYTES,
+        constants::REFILL_SIZE_BYTES,
+        constants::ASID_POOL_BITS,
+        constants::USER_TOP
+    )
+    .unwrap();
+}
+
+fn invocations(out: &mut String) {
+    writeln!(
+        out,
+        "\n## Invocations\n\n\
+         An invocation is a call whose label says what is asked. Capabilities travel as extra capabilities, in \
+         order; other parameters are packed into message words in order, each aligned to its own width (a `bool` \
+         takes one bit). A result is in the message words of the reply, whose label is the error."
+    )
+    .unwrap();
+    for object in Object::ALL {
+        table(out, 3, object.name(), &["label", "invocation", "what it does", "errors"]);
+        for invocation in INVOCATIONS.iter().filter(|i| i.object == *object) {
+            row(out, invocation);
+        }
+    }
+    writeln!(
+        out,
+        "\n`{}` (label {}) asks for nothing and is always an error.\n\n\
+         `UserContext` is the registers {}, a word each.",
+        Label::InvalidInvocation.name(),
+        Label::InvalidInvocation.word(),
+        UserContext::NAMES.join(", ")
+    )
+    .unwrap();
+}
+
+fn row(out: &mut String, invocation: &Invocation) {
+    let list = |direction| -> Vec<String> {
+        invocation
+            .params
+            .iter()
+            .filter(|p| p.direction == direction)
+            .map(|p| format!("{}: {}", p.name, rust_type(p.ty, p.direction)))
+            .collect()
+    };
+    let results = list(Direction::Out);
+    let results = if results.is_empty() { String::new() } else { format!(" -> {}", results.join(", ")) };
+    let errors: Vec<&str> = invocation.errors.iter().map(|e| e.name()).collect();
+    writeln!(
+        out,
+        "| {} | `{}({}){results}` | {} | {} |",
+        invocation.label.word(),
+        invocation.method.trim_end_matches('_'),
+        list(Direction::In).join(", "),
+        invocation.doc,
+        errors.join(", ")
+    )
+    .unwrap();
+}
+
+fn faults(out: &mut String) {
+    table(out, 2, "Faults", &["label", "fault", "message words"]);
+    for tag in FaultTag::ALL {
+        let words: &[(usize, &str)] = match tag {
+            FaultTag::Null => &[],
+            FaultTag::CapFault => &[
+                (fault::cap_fault::IP, "instruction"),
+                (fault::cap_fault::ADDR, "capability address"),
+                (fault::cap_fault::IN_RECV_PHASE, "1 while receiving"),
+                (fault::cap_fault::LOOKUP_FAILURE, "lookup failure"),
+                (fault::cap_fault::BITS_LEFT, "its details"),
+            ],
+            FaultTag::UnknownSyscall => &[
+                (fault::unknown_syscall::RAX, "rax to r15 without rsp"),
+                (fault::unknown_syscall::FAULT_IP, "next instruction"),
+                (fault::unknown_syscall::SP, "rsp"),
+                (fault::unknown_syscall::FLAGS, "flags"),
+                (fault::unknown_syscall::SYSCALL, "number"),
+            ],
+            FaultTag::UserException => &[
+                (fault::user_exception::FAULT_IP, "instruction"),
+                (fault::user_exception::SP, "stack pointer"),
+                (fault::user_exception::FLAGS, "flags"),
+                (fault::user_exception::NUMBER, "vector"),
+                (fault::user_exception::CODE, "error code"),
+            ],
+            FaultTag::Timeout => {
+                &[(fault::timeout::DATA, "badge word"), (fault::timeout::CONSUMED, "microseconds consumed")]
+            }
+            FaultTag::VMFault => &[
+                (fault::vm_fault::IP, "instruction"),
+                (fault::vm_fault::ADDR, "address"),
+                (fault::vm_fault::PREFETCH_FAULT, "1 for an instruction fetch"),
+                (fault::vm_fault::FSR, "error code"),
+            ],
+        };
+        let words: Vec<String> = words.iter().map(|(index, what)| format!("{index}: {what}")).collect();
+        writeln!(out, "| {} | `{}` | {} |", tag.word(), tag.name(), words.join("; ")).unwrap();
+    }
+}
+
+fn boot_information(out: &mut String) {
+    table(out, 2, "The initial CNode", &["slot", "capability"]);
+    use boot::slot::*;
+    for (slot, what) in [
+        (NULL, "empty"),
+        (INIT_THREAD_TCB, "initial thread"),
+        (INIT_THREAD_CNODE, "the initial CNode itself"),
+        (INIT_THREAD_VSPACE, "its address space"),
+        (IRQ_CONTROL, "interrupts"),
+        (ASID_CONTROL, "ASID pools"),
+        (INIT_THREAD_ASID_POOL, "ASID pool of the initial thread"),
+        (IO_PORT_CONTROL, "I/O ports"),
+        (IO_SPACE, "I/O page tables, where there is an IOMMU"),
+        (BOOT_INFO_FRAME, "frame of the boot information"),
+        (INIT_THREAD_IPC_BUFFER, "frame of its IPC buffer"),
+        (DOMAIN, "domains"),
+        (SMMU_SID_CONTROL, "SMMU streams (Arm)"),
+        (SMMU_CB_CONTROL, "SMMU context banks (Arm)"),
+        (INIT_THREAD_SC, "scheduling context of the initial thread"),
+        (SMC, "secure monitor calls (Arm)"),
+    ] {
+        writeln!(out, "| {slot} | {what} |").unwrap();
+    }
+    table(out, 2, "Extra boot information", &["id", "chunk"]);
+    for id in BootInfoId::ALL {
+        writeln!(out, "| {} | `{}` |", id.word(), id.name()).unwrap();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_invocation_and_error_is_in_the_reference() {
+        let text = text();
+        for invocation in INVOCATIONS {
+            let start =
+                format!("| {} | `{}(", invocation.label.word(), invocation.method.trim_end_matches('_'));
+            assert!(text.contains(&start), "{start}");
+        }
+        for error in Error::ALL {
+            assert!(text.contains(&format!("| `{}` |", error.name())));
+        }
+    }
+}

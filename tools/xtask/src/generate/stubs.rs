@@ -1,0 +1,165 @@
+//! The user-level stubs: one function for each invocation, which packs its parameters into a message.
+
+use std::fmt::Write;
+
+use pecan_abi::{Direction, INVOCATIONS, Invocation, Param, ParamType};
+
+/// The text of `user/pecan/src/raw/invocations.rs`.
+pub fn text() -> String {
+    let mut out = String::from(
+        "//! One function for each invocation. Generated from `abi/` by `cargo xtask generate`; do not edit.\n\
+         //!\n\
+         //! `service` is the capability that is invoked. Parameters are packed into message words in order, each\n\
+         //! aligned to its own width; capabilities travel beside them.\n\
+         #![allow(clippy::too_many_arguments)]\n\n\
+         use pecan_abi::{CPtr, CapRights, Label, UserContext};\n\n\
+         use super::invoke;\n\
+         use crate::Result;\n",
+    );
+    for invocation in INVOCATIONS {
+        function(&mut out, invocation);
+    }
+    out
+}
+
+/// `Tcb.read_registers` is `tcb_read_registers`.
+pub fn function_name(invocation: &Invocation) -> String {
+    let mut name = String::new();
+    for c in invocation.object.name().chars() {
+        if c.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.extend(c.to_lowercase());
+    }
+    // `CNode` is one word.
+    format!("{}_{}", name.replace("c_node", "cnode"), invocation.method.trim_end_matches('_'))
+}
+
+/// The Rust type of a parameter.
+pub fn rust_type(ty: ParamType, direction: Direction) -> &'static str {
+    match ty {
+        ParamType::Cap => "CPtr",
+        ParamType::Word | ParamType::Time | ParamType::VmAttributes => "u64",
+        ParamType::Bool => "bool",
+        ParamType::U8 => "u8",
+        ParamType::U16 => "u16",
+        ParamType::U32 => "u32",
+        ParamType::Rights => "CapRights",
+        ParamType::UserContext if direction == Direction::In => "&UserContext",
+        ParamType::UserContext => "UserContext",
+    }
+}
+
+fn function(out: &mut String, invocation: &Invocation) {
+    let of = |direction| invocation.params.iter().filter(move |p| p.direction == direction);
+    let errors: Vec<String> = invocation.errors.iter().map(|e| format!("`{}`", e.name())).collect();
+    writeln!(out, "\n/// {}\n///\n/// Errors: {}.", invocation.doc, errors.join(", ")).unwrap();
+    let parameters: String =
+        of(Direction::In).map(|p| format!(", {}: {}", p.name, rust_type(p.ty, p.direction))).collect();
+    let result = match of(Direction::Out).next() {
+        Some(p) => rust_type(p.ty, p.direction),
+        None => "()",
+    };
+    let name = function_name(invocation);
+    writeln!(out, "#[inline]\npub fn {name}(service: CPtr{parameters}) -> Result<{result}> {{").unwrap();
+
+    let caps: Vec<&str> = of(Direction::In).filter(|p| p.ty.is_cap()).map(|p| p.name).collect();
+    let words = word_expressions(invocation);
+    let words = match of(Direction::In).find(|p| p.ty == ParamType::UserContext) {
+        Some(context) => {
+            // The words before the registers, then the registers in order.
+            writeln!(out, "    let mut words = [0; {}];", invocation.words(Direction::In)).unwrap();
+            for (index, word) in words.iter().enumerate() {
+                writeln!(out, "    words[{index}] = {word};").unwrap();
+            }
+            let first = words.len();
+            writeln!(out, "    words[{first}..].copy_from_slice(&{}.to_words());", context.name).unwrap();
+            "words".to_string()
+        }
+        None => format!("[{}]", words.join(", ")),
+    };
+    let call =
+        format!("invoke(service, Label::{}, [{}], {words})?", invocation.label.name(), caps.join(", "));
+    match of(Direction::Out).next() {
+        None => writeln!(out, "    {call};\n    Ok(())\n}}").unwrap(),
+        Some(p) => writeln!(out, "    let reply = {call};\n    Ok({})\n}}", read(p)).unwrap(),
+    }
+}
+
+/// What goes into each message word, registers of a thread left out.
+fn word_expressions(invocation: &Invocation) -> Vec<String> {
+    let mut words: Vec<Vec<String>> = Vec::new();
+    for (index, param) in invocation.params.iter().enumerate() {
+        let narrow = param.ty.bits();
+        if param.direction != Direction::In || narrow == 0 || param.ty == ParamType::UserContext {
+            continue;
+        }
+        let at = invocation.bit_offset(Direction::In, index);
+        words.resize(words.len().max(at / 64 + 1), Vec::new());
+        let value = match param.ty {
+            ParamType::Rights => format!("{}.0", param.name),
+            _ if narrow < 64 => format!("{} as u64", param.name),
+            _ => param.name.to_string(),
+        };
+        words[at / 64].push(match at % 64 {
+            0 => value,
+            shift => format!("({value}) << {shift}"),
+        });
+    }
+    words.iter().map(|parts| parts.join(" | ")).collect()
+}
+
+/// The expression that takes a result out of the reply. There is at most one result, so it starts at word 0.
+fn read(param: &Param) -> String {
+    match param.ty {
+        ParamType::UserContext => "UserContext::from_words(&core::array::from_fn(|index| {\n        \
+             if index < reply.info.length() { reply.word(index) } else { 0 }\n    }))"
+            .to_string(),
+        ty if ty.bits() == 64 => "reply.word(0)".to_string(),
+        ty => format!("reply.word(0) as {}", rust_type(ty, param.direction)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pecan_abi::Label;
+
+    fn find(label: Label) -> &'static Invocation {
+        INVOCATIONS.iter().find(|i| i.label == label).unwrap()
+    }
+
+    #[test]
+    fn narrow_parameters_share_a_word() {
+        assert_eq!(
+            word_expressions(find(Label::TcbCopyRegisters)),
+            ["suspend_source as u64 | (resume_target as u64) << 1 | (transfer_frame as u64) << 2 | \
+              (transfer_integer as u64) << 3 | (arch_flags as u64) << 8"]
+        );
+        assert_eq!(
+            word_expressions(find(Label::TcbWriteRegisters)),
+            ["resume_target as u64 | (arch_flags as u64) << 8", "count"]
+        );
+    }
+
+    #[test]
+    fn a_word_follows_a_narrow_parameter_in_the_next_word() {
+        assert_eq!(
+            word_expressions(find(Label::CNodeMint)),
+            ["dest_index", "dest_depth as u64", "src_index", "src_depth as u64", "rights.0", "badge"]
+        );
+    }
+
+    #[test]
+    fn functions_are_named_after_object_and_method() {
+        assert_eq!(function_name(find(Label::CNodeMove)), "cnode_move");
+        assert_eq!(function_name(find(Label::X86IoPortControlIssue)), "io_port_control_issue");
+    }
+
+    #[test]
+    fn no_invocation_has_two_results() {
+        for invocation in INVOCATIONS {
+            assert!(invocation.params.iter().filter(|p| p.direction == Direction::Out).count() <= 1);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Capabilities with the type of what they refer to.
+
+use core::{fmt, hash, marker::PhantomData};
+
+use pecan_abi::{CPtr, ObjectType, constants};
+
+/// The address of a capability in this program's CSpace, with the type of what it refers to.
+///
+/// It is a name, not the thing: copying it copies no capability, and dropping it deletes none. Using one whose
+/// slot is empty, or holds something else, gives the kernel's error.
+pub struct Cap<T> {
+    cptr: CPtr,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> Cap<T> {
+    /// The address that never holds a capability. Where a capability is optional, this is "none".
+    pub const NULL: Self = Self::new(0);
+
+    /// The capability at an address.
+    #[inline]
+    pub const fn new(cptr: CPtr) -> Self {
+        Self { cptr, of: PhantomData }
+    }
+
+    /// The address.
+    #[inline]
+    pub const fn cptr(self) -> CPtr {
+        self.cptr
+    }
+
+    /// The same address, taken to be of another type.
+    #[inline]
+    pub const fn cast<U>(self) -> Cap<U> {
+        Cap::new(self.cptr)
+    }
+
+    /// The same address, of no particular type.
+    #[inline]
+    pub const fn any(self) -> Cap<types::Any> {
+        self.cast()
+    }
+
+    /// Whether this is [`Cap::NULL`].
+    #[inline]
+    pub const fn is_null(self) -> bool {
+        self.cptr == 0
+    }
+}
+
+impl<T> Clone for Cap<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Cap<T> {}
+
+impl<T> PartialEq for Cap<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cptr == other.cptr
+    }
+}
+
+impl<T> Eq for Cap<T> {}
+
+impl<T> hash::Hash for Cap<T> {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.cptr.hash(state);
+    }
+}
+
+impl<T: CapType> fmt::Debug for Cap<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", T::NAME, self.cptr)
+    }
+}
+
+/// What a capability can refer to.
+pub trait CapType {
+    /// Its name.
+    const NAME: &'static str;
+}
+
+/// A kernel object that a retype makes.
+pub trait Object: CapType {
+    /// Its type.
+    const TYPE: ObjectType;
+
+    /// log2 of the bytes it takes, for the size parameter it was asked for (which only objects of variable
+    /// size have).
+    fn size_bits(parameter: u32) -> u32;
+}
+
+/// A kernel object of one size.
+pub trait FixedSize: Object {
+    /// log2 of its bytes. Of a thread this is the least it can be; kernels with a large FPU state need twice that.
+    const SIZE_BITS: u32;
+}
+
+/// A frame: memory that can be mapped.
+pub trait FrameType: FixedSize {}
+
+macro_rules! cap_types {
+    ($($(#[$meta:meta])* $Name:ident,)+) => {
+        /// The types of capabilities, used as the parameter of [`Cap`].
+        pub mod types {
+            $($(#[$meta])* #[derive(Clone, Copy, Debug)] pub enum $Name {})+
+        }
+        $(impl CapType for types::$Name { const NAME: &'static str = stringify!($Name); })+
+    };
+}
+
+cap_types! {
+    /// Whatever it is.
+    Any,
+    /// Memory not yet given a type.
+    Untyped,
+    /// A thread.
+    Tcb,
+    /// An endpoint.
+    Endpoint,
+    /// A notification.
+    Notification,
+    /// A table of capabilities.
+    CNode,
+    /// A scheduling context.
+    SchedContext,
+    /// A reply object.
+    Reply,
+    /// A page-directory-pointer table.
+    Pdpt,
+    /// The top of an address space.
+    VSpace,
+    /// A page directory.
+    PageDirectory,
+    /// A page table.
+    PageTable,
+    /// A frame of 4 KiB.
+    SmallPage,
+    /// A frame of 2 MiB.
+    LargePage,
+    /// A frame of 1 GiB.
+    HugePage,
+    /// Authority over interrupts.
+    IrqControl,
+    /// One interrupt.
+    IrqHandler,
+    /// Authority to create ASID pools.
+    AsidControl,
+    /// A pool of address space identifiers.
+    AsidPool,
+    /// Authority over I/O ports.
+    IoPortControl,
+    /// A range of I/O ports.
+    IoPort,
+    /// Authority over the time of one core.
+    SchedControl,
+    /// Authority over domains.
+    DomainSet,
+}
+
+macro_rules! fixed {
+    ($($Name:ident = $Type:ident, $bits:expr;)+) => {
+        $(
+            impl Object for types::$Name {
+                const TYPE: ObjectType = ObjectType::$Type;
+                fn size_bits(_: u32) -> u32 { $bits }
+            }
+            impl FixedSize for types::$Name { const SIZE_BITS: u32 = $bits; }
+        )+
+    };
+}
+
+fixed! {
+    Tcb = Tcb, constants::tcb_bits(0);
+    Endpoint = Endpoint, constants::ENDPOINT_BITS;
+    Notification = Notification, constants::NOTIFICATION_BITS;
+    Reply = Reply, constants::REPLY_BITS;
+    Pdpt = Pdpt, constants::PDPT_BITS;
+    VSpace = Pml4, constants::VSPACE_BITS;
+    PageDirectory = PageDirectory, constants::PAGE_DIRECTORY_BITS;
+    PageTable = PageTable, constants::PAGE_TABLE_BITS;
+    SmallPage = Page4K, constants::PAGE_BITS;
+    LargePage = LargePage, constants::LARGE_PAGE_BITS;
+    HugePage = HugePage, constants::HUGE_PAGE_BITS;
+}
+
+impl FrameType for types::SmallPage {}
+impl FrameType for types::LargePage {}
+impl FrameType for types::HugePage {}
+
+impl Object for types::Untyped {
+    const TYPE: ObjectType = ObjectType::Untyped;
+    fn size_bits(parameter: u32) -> u32 {
+        parameter
+    }
+}
+
+impl Object for types::CNode {
+    const TYPE: ObjectType = ObjectType::CNode;
+    /// The parameter is log2 of the number of slots.
+    fn size_bits(parameter: u32) -> u32 {
+        parameter + constants::SLOT_BITS
+    }
+}
+
+impl Object for types::SchedContext {
+    const TYPE: ObjectType = ObjectType::SchedContext;
+    fn size_bits(parameter: u32) -> u32 {
+        parameter
+    }
+}

@@ -1,0 +1,142 @@
+//! Faults: the messages that the kernel sends to a thread's handler.
+
+use pecan_abi::fault::{FaultTag, cap_fault, timeout, unknown_syscall, user_exception, vm_fault};
+
+use crate::{LookupFailure, Message};
+
+/// What a thread did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// Used a capability address that does not resolve.
+    Cap {
+        /// The instruction.
+        ip: u64,
+        /// The address.
+        addr: u64,
+        /// Whether it was receiving.
+        receiving: bool,
+        /// What is wrong with it.
+        failure: LookupFailure,
+    },
+    /// Made a system call that does not exist.
+    UnknownSyscall {
+        /// The instruction after it.
+        ip: u64,
+        /// Stack pointer.
+        sp: u64,
+        /// The number.
+        number: u64,
+    },
+    /// Raised a processor exception.
+    UserException {
+        /// The instruction.
+        ip: u64,
+        /// Stack pointer.
+        sp: u64,
+        /// Flags register.
+        flags: u64,
+        /// The vector.
+        number: u64,
+        /// The processor's error code.
+        code: u64,
+    },
+    /// Ran out of budget.
+    Timeout {
+        /// The badge of its scheduling context.
+        badge: u64,
+        /// Microseconds consumed.
+        consumed: u64,
+    },
+    /// Used an address that is not mapped for it.
+    Vm {
+        /// The instruction.
+        ip: u64,
+        /// The address.
+        addr: u64,
+        /// Whether it was fetching an instruction.
+        instruction: bool,
+        /// The processor's error code.
+        code: u64,
+    },
+}
+
+impl Fault {
+    /// Reads a fault message; `None` if the message is not one.
+    pub fn from_message(message: &Message) -> Option<Self> {
+        let word = |index| message.word(index);
+        Some(match FaultTag::from_word(message.label())? {
+            FaultTag::Null => return None,
+            FaultTag::CapFault => Self::Cap {
+                ip: word(cap_fault::IP),
+                addr: word(cap_fault::ADDR),
+                receiving: word(cap_fault::IN_RECV_PHASE) != 0,
+                failure: LookupFailure::from_words(word(cap_fault::LOOKUP_FAILURE), |index| {
+                    word(cap_fault::BITS_LEFT + index)
+                }),
+            },
+            FaultTag::UnknownSyscall => Self::UnknownSyscall {
+                ip: word(unknown_syscall::FAULT_IP),
+                sp: word(unknown_syscall::SP),
+                number: word(unknown_syscall::SYSCALL),
+            },
+            FaultTag::UserException => Self::UserException {
+                ip: word(user_exception::FAULT_IP),
+                sp: word(user_exception::SP),
+                flags: word(user_exception::FLAGS),
+                number: word(user_exception::NUMBER),
+                code: word(user_exception::CODE),
+            },
+            FaultTag::Timeout => {
+                Self::Timeout { badge: word(timeout::DATA), consumed: word(timeout::CONSUMED) }
+            }
+            FaultTag::VMFault => Self::Vm {
+                ip: word(vm_fault::IP),
+                addr: word(vm_fault::ADDR),
+                instruction: word(vm_fault::PREFETCH_FAULT) != 0,
+                code: word(vm_fault::FSR),
+            },
+        })
+    }
+
+    /// The name of a processor exception of x86_64.
+    pub const fn exception_name(number: u64) -> &'static str {
+        match number {
+            0 => "divide error",
+            1 => "debug exception",
+            3 => "breakpoint",
+            4 => "overflow",
+            5 => "bound range exceeded",
+            6 => "invalid opcode",
+            7 => "device not available",
+            8 => "double fault",
+            10 => "invalid TSS",
+            11 => "segment not present",
+            12 => "stack fault",
+            13 => "general protection",
+            14 => "page fault",
+            16 => "x87 error",
+            17 => "alignment check",
+            18 => "machine check",
+            19 => "SIMD error",
+            _ => "exception",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_fault_is_read() {
+        let message = Message::new(6, [0x40_1000, 0x10, 0, 6]);
+        let fault = Fault::Vm { ip: 0x40_1000, addr: 0x10, instruction: false, code: 6 };
+        assert_eq!(Fault::from_message(&message), Some(fault));
+    }
+
+    #[test]
+    fn other_messages_are_not_faults() {
+        assert_eq!(Fault::from_message(&Message::new(0, [1, 2])), None);
+        assert_eq!(Fault::from_message(&Message::new(77, [1, 2])), None);
+    }
+}

@@ -1,0 +1,72 @@
+//! Address spaces: paging structures, frames, ASIDs.
+
+use pecan_abi::CapRights;
+
+use crate::{
+    Cap, FrameType, Result, Slot,
+    raw::invocations,
+    types::{AsidControl, AsidPool, PageDirectory, PageTable, Pdpt, Untyped, VSpace},
+};
+
+macro_rules! paging_structure {
+    ($($Name:ident: $map:ident, $unmap:ident;)+) => {$(
+        impl Cap<$Name> {
+            /// Maps this structure so that it covers `vaddr`. Attributes are one of
+            /// [`pecan_abi::constants::vm_attributes`].
+            pub fn map(self, vspace: Cap<VSpace>, vaddr: u64, attr: u64) -> Result<()> {
+                invocations::$map(self.cptr(), vspace.cptr(), vaddr, attr)
+            }
+
+            /// Unmaps it, with everything below it.
+            pub fn unmap(self) -> Result<()> {
+                invocations::$unmap(self.cptr())
+            }
+        }
+    )+};
+}
+
+paging_structure! {
+    Pdpt: pdpt_map, pdpt_unmap;
+    PageDirectory: page_directory_map, page_directory_unmap;
+    PageTable: page_table_map, page_table_unmap;
+}
+
+impl<F: FrameType> Cap<F> {
+    /// Maps the frame at `vaddr`, or changes rights and attributes where it is mapped already. Attributes are
+    /// one of [`pecan_abi::constants::vm_attributes`]. When a paging structure is missing, the error says at
+    /// which level; [`crate::vspace::VSpace`] puts it in.
+    pub fn map(self, vspace: Cap<VSpace>, vaddr: u64, rights: CapRights, attr: u64) -> Result<()> {
+        invocations::page_map(self.cptr(), vspace.cptr(), vaddr, rights, attr)
+    }
+
+    /// Unmaps the frame; does nothing if it is not mapped.
+    pub fn unmap(self) -> Result<()> {
+        invocations::page_unmap(self.cptr())
+    }
+
+    /// The physical address.
+    pub fn physical_address(self) -> Result<u64> {
+        invocations::page_get_address(self.cptr())
+    }
+}
+
+impl Cap<AsidControl> {
+    /// Turns an untyped of 4 KiB into an ASID pool, with its capability in `dest`.
+    pub fn make_pool(self, untyped: Cap<Untyped>, dest: Slot) -> Result<Cap<AsidPool>> {
+        invocations::asid_control_make_pool(
+            self.cptr(),
+            untyped.cptr(),
+            dest.root.cptr(),
+            dest.index,
+            dest.depth,
+        )?;
+        Ok(dest.cap())
+    }
+}
+
+impl Cap<AsidPool> {
+    /// Gives an address space an identifier. Nothing can be mapped in it before.
+    pub fn assign(self, vspace: Cap<VSpace>) -> Result<()> {
+        invocations::asid_pool_assign(self.cptr(), vspace.cptr())
+    }
+}

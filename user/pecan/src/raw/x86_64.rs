@@ -1,0 +1,208 @@
+//! The system calls of x86_64.
+//!
+//! The kernel's way in keeps neither rcx and r11 (the processor overwrites them) nor rsp, which it takes from
+//! rbx. The compiler reserves rbx, so it is saved in r14 meanwhile. All other registers come back as they were,
+//! except those that carry results.
+
+use core::arch::asm;
+
+use pecan_abi::{CPtr, MessageInfo, Syscall};
+
+use super::{Registers, Reply};
+
+/// A system call; the operands that all calls have in common are added to those given.
+macro_rules! syscall {
+    ($($operands:tt)*) => {
+        // SAFETY: the kernel keeps to the register contract above, and touches no memory of this program but
+        // the IPC buffer, which is only accessed volatile.
+        unsafe {
+            asm!(
+                "mov r14, rbx",
+                "mov rbx, rsp",
+                "syscall",
+                "mov rsp, rbx",
+                "mov rbx, r14",
+                $($operands)*
+                out("rcx") _,
+                out("r11") _,
+                out("r14") _,
+                options(nostack),
+            )
+        }
+    };
+}
+
+#[inline]
+fn send_only(syscall: Syscall, dest: CPtr, info: MessageInfo, regs: Registers) {
+    syscall!(
+        in("rdx") syscall.number(),
+        in("rdi") dest,
+        in("rsi") info.0,
+        in("r10") regs[0],
+        in("r8") regs[1],
+        in("r9") regs[2],
+        in("r15") regs[3],
+    );
+}
+
+#[inline]
+fn receive_only(syscall: Syscall, src: CPtr, reply: CPtr) -> Reply {
+    let (badge, info);
+    let mut regs = [0; 4];
+    syscall!(
+        in("rdx") syscall.number(),
+        inlateout("rdi") src => badge,
+        lateout("rsi") info,
+        lateout("r10") regs[0],
+        lateout("r8") regs[1],
+        lateout("r9") regs[2],
+        lateout("r15") regs[3],
+        in("r12") reply,
+    );
+    Reply { badge, info: MessageInfo(info), regs }
+}
+
+#[inline]
+fn send_and_receive(
+    syscall: Syscall,
+    cap: CPtr,
+    info: MessageInfo,
+    regs: Registers,
+    reply: CPtr,
+    dest: CPtr,
+) -> Reply {
+    any_syscall(syscall.number(), cap, info, regs, reply, dest)
+}
+
+/// Sends; blocks until there is a receiver. On a notification this signals; on a reply object it replies.
+#[inline]
+pub fn send(dest: CPtr, info: MessageInfo, regs: Registers) {
+    send_only(Syscall::Send, dest, info, regs);
+}
+
+/// Sends if a receiver is waiting; otherwise the message is dropped.
+#[inline]
+pub fn nb_send(dest: CPtr, info: MessageInfo, regs: Registers) {
+    send_only(Syscall::NBSend, dest, info, regs);
+}
+
+/// Sends and waits for the reply.
+#[inline]
+pub fn call(dest: CPtr, info: MessageInfo, regs: Registers) -> Reply {
+    send_and_receive(Syscall::Call, dest, info, regs, 0, 0)
+}
+
+/// Receives; the right to reply goes to the reply object.
+#[inline]
+pub fn recv(src: CPtr, reply: CPtr) -> Reply {
+    receive_only(Syscall::Recv, src, reply)
+}
+
+/// Receives if there is something to receive; otherwise returns badge 0.
+#[inline]
+pub fn nb_recv(src: CPtr, reply: CPtr) -> Reply {
+    receive_only(Syscall::NBRecv, src, reply)
+}
+
+/// Receives without a reply object.
+#[inline]
+pub fn wait(src: CPtr) -> Reply {
+    receive_only(Syscall::Wait, src, 0)
+}
+
+/// Receives without a reply object if there is something to receive; otherwise returns badge 0.
+#[inline]
+pub fn nb_wait(src: CPtr) -> Reply {
+    receive_only(Syscall::NBWait, src, 0)
+}
+
+/// Replies through the reply object, then receives into it.
+#[inline]
+pub fn reply_recv(src: CPtr, info: MessageInfo, regs: Registers, reply: CPtr) -> Reply {
+    send_and_receive(Syscall::ReplyRecv, src, info, regs, reply, 0)
+}
+
+/// Sends to `dest` if a receiver is waiting there, then receives from `src` in any case.
+#[inline]
+pub fn nb_send_recv(dest: CPtr, info: MessageInfo, regs: Registers, src: CPtr, reply: CPtr) -> Reply {
+    send_and_receive(Syscall::NBSendRecv, src, info, regs, reply, dest)
+}
+
+/// Sends to `dest` if a receiver is waiting there, then receives from `src` without a reply object.
+#[inline]
+pub fn nb_send_wait(dest: CPtr, info: MessageInfo, regs: Registers, src: CPtr) -> Reply {
+    // Of the two registers for a second capability this call uses the one that holds the reply object elsewhere.
+    send_and_receive(Syscall::NBSendWait, src, info, regs, dest, 0)
+}
+
+/// Gives up the rest of the current budget.
+#[inline]
+pub fn yield_now() {
+    send_only(Syscall::Yield, 0, MessageInfo(0), [0; 4]);
+}
+
+/// Sets the TLS base of the running thread.
+///
+/// # Safety
+/// `base` must be the address of a [`super::ThreadBlock`] that is filled in and that lives as long as the thread.
+#[inline]
+pub unsafe fn set_tls_base(base: u64) {
+    send_only(Syscall::SetTLSBase, base, MessageInfo(0), [0; 4]);
+}
+
+/// A debug call with one parameter; returns what comes back in its place.
+#[inline]
+pub(super) fn debug_call(syscall: Syscall, parameter: u64) -> u64 {
+    send_and_receive(syscall, parameter, MessageInfo(0), [0; 4], 0, 0).badge
+}
+
+/// Writes a byte on the kernel's console (kernels with printing).
+pub fn debug_put_char(byte: u8) {
+    debug_call(Syscall::DebugPutChar, byte as u64);
+}
+
+/// Prints the state of all threads on the kernel's console (debug kernels).
+pub fn debug_dump_scheduler() {
+    debug_call(Syscall::DebugDumpScheduler, 0);
+}
+
+/// Stops the machine (debug kernels).
+pub fn debug_halt() {
+    debug_call(Syscall::DebugHalt, 0);
+}
+
+/// The number of the kind of a capability, 0 for an empty slot (debug kernels).
+pub fn debug_cap_identify(cap: CPtr) -> u64 {
+    debug_call(Syscall::DebugCapIdentify, cap)
+}
+
+/// Prints the CSpace of this thread on the kernel's console (debug kernels).
+pub fn debug_snapshot() {
+    debug_call(Syscall::DebugSnapshot, 0);
+}
+
+/// A system call with any number and any registers, for tests of what the kernel does with them.
+#[inline]
+pub fn any_syscall(
+    number: i64,
+    cap: CPtr,
+    info: MessageInfo,
+    regs: Registers,
+    reply: CPtr,
+    dest: CPtr,
+) -> Reply {
+    let (badge, info_out);
+    let mut regs = regs;
+    syscall!(
+        in("rdx") number,
+        inlateout("rdi") cap => badge,
+        inlateout("rsi") info.0 => info_out,
+        inlateout("r10") regs[0],
+        inlateout("r8") regs[1],
+        inlateout("r9") regs[2],
+        inlateout("r15") regs[3],
+        in("r12") reply,
+        in("r13") dest,
+    );
+    Reply { badge, info: MessageInfo(info_out), regs }
+}

@@ -1,0 +1,200 @@
+//! Address spaces: mapping frames, and finding room for them.
+
+use pecan_abi::{
+    CapRights,
+    constants::{HUGE_PAGE_BITS, LARGE_PAGE_BITS, PAGE_BITS, USER_TOP, vm_attributes},
+};
+
+use crate::{
+    Cap, Error, FrameType, LookupFailure, Result,
+    alloc::Objects,
+    types::{AsidPool, PageDirectory, PageTable, Pdpt, SmallPage, VSpace},
+};
+
+/// log2 of what a page-directory-pointer table covers.
+const PDPT_SPAN_BITS: u32 = 39;
+
+/// Bytes of the smallest page.
+pub const PAGE_SIZE: u64 = 1 << PAGE_BITS;
+
+/// An address space, with a range of addresses that are handed out in order.
+#[derive(Debug)]
+pub struct AddressSpace {
+    vspace: Cap<VSpace>,
+    next: u64,
+    end: u64,
+}
+
+impl AddressSpace {
+    /// An address space that exists, in which nothing is mapped from `start` to `end`.
+    pub const fn new(vspace: Cap<VSpace>, start: u64, end: u64) -> Self {
+        Self { vspace, next: start, end }
+    }
+
+    /// Makes an empty address space whose addresses from `start` on are handed out.
+    pub fn create(objects: &mut Objects<'_>, pool: Cap<AsidPool>, start: u64) -> Result<Self> {
+        let vspace = objects.make::<VSpace>()?;
+        if let Err(error) = pool.assign(vspace) {
+            // The error that matters is the first one.
+            let _ = objects.delete(vspace);
+            return Err(error);
+        }
+        Ok(Self::new(vspace, start, USER_TOP))
+    }
+
+    /// The capability to the top of its page tables.
+    pub const fn cap(&self) -> Cap<VSpace> {
+        self.vspace
+    }
+
+    /// Hands out `bytes` of addresses, aligned to `align` (a power of two). They are not used again.
+    pub fn reserve(&mut self, bytes: u64, align: u64) -> Result<u64> {
+        let room = || {
+            let start = self.next.checked_next_multiple_of(align)?;
+            let end = start.checked_add(bytes)?.checked_next_multiple_of(PAGE_SIZE)?;
+            (end <= self.end).then_some((start, end))
+        };
+        let (start, end) = room().ok_or(Error::NoMemory { size_bits: bytes.max(1).ilog2() })?;
+        self.next = end;
+        Ok(start)
+    }
+
+    /// Maps a frame, after making and mapping the paging structures that are missing.
+    pub fn map<F: FrameType>(
+        &self,
+        objects: &mut Objects<'_>,
+        frame: Cap<F>,
+        vaddr: u64,
+        rights: CapRights,
+        attr: u64,
+    ) -> Result<()> {
+        loop {
+            let Err(error) = frame.map(self.vspace, vaddr, rights, attr) else { return Ok(()) };
+            self.add_level(objects, vaddr, error)?;
+        }
+    }
+
+    /// Puts in the paging structure that the error of a mapping says is missing. Any other error is returned.
+    fn add_level(&self, objects: &mut Objects<'_>, vaddr: u64, error: Error) -> Result<()> {
+        let Error::FailedLookup { failure: LookupFailure::MissingCapability { bits_left }, .. } = error
+        else {
+            return Err(error);
+        };
+        let attr = vm_attributes::DEFAULT;
+        match bits_left as u32 {
+            PDPT_SPAN_BITS => {
+                let table = objects.make::<Pdpt>()?;
+                table.map(self.vspace, vaddr & !0 << PDPT_SPAN_BITS, attr)
+            }
+            HUGE_PAGE_BITS => {
+                let table = objects.make::<PageDirectory>()?;
+                table.map(self.vspace, vaddr & !0 << HUGE_PAGE_BITS, attr)
+            }
+            LARGE_PAGE_BITS => {
+                let table = objects.make::<PageTable>()?;
+                table.map(self.vspace, vaddr & !0 << LARGE_PAGE_BITS, attr)
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Maps a frame at an address of this type's choosing; returns the address.
+    pub fn map_anywhere<F: FrameType>(
+        &mut self,
+        objects: &mut Objects<'_>,
+        frame: Cap<F>,
+        rights: CapRights,
+        attr: u64,
+    ) -> Result<u64> {
+        let vaddr = self.reserve(1 << F::SIZE_BITS, 1 << F::SIZE_BITS)?;
+        self.map(objects, frame, vaddr, rights, attr)?;
+        Ok(vaddr)
+    }
+
+    /// Makes `count` small pages and maps them in a row at `vaddr`; returns the first of their capabilities, which
+    /// are in consecutive slots.
+    pub fn map_new_at(
+        &self,
+        objects: &mut Objects<'_>,
+        vaddr: u64,
+        count: u64,
+        rights: CapRights,
+    ) -> Result<Cap<SmallPage>> {
+        let most = pecan_abi::constants::UNTYPED_RETYPE_MAX_OBJECTS;
+        let slots = objects.slots.take(count)?;
+        let mut made = 0;
+        while made < count {
+            let run = most.min(count - made);
+            // A large run may not fit where single pages do.
+            let run = match crate::memory::retype::<SmallPage>(objects.memory, 0, slots.offset(made), run) {
+                Ok(_) => run,
+                Err(Error::NoMemory { .. }) if run > 1 => {
+                    crate::memory::retype::<SmallPage>(objects.memory, 0, slots.offset(made), 1)?;
+                    1
+                }
+                Err(error) => return Err(error),
+            };
+            for n in made..made + run {
+                let frame = slots.offset(n).cap::<SmallPage>();
+                self.map(objects, frame, vaddr + n * PAGE_SIZE, rights, vm_attributes::DEFAULT)?;
+            }
+            made += run;
+        }
+        Ok(slots.cap())
+    }
+
+    /// Makes small pages for `bytes` and maps them readable and writable; returns the address and the first
+    /// capability.
+    pub fn map_new(&mut self, objects: &mut Objects<'_>, bytes: u64) -> Result<(u64, Cap<SmallPage>)> {
+        let pages = bytes.div_ceil(PAGE_SIZE);
+        let vaddr = self.reserve(pages * PAGE_SIZE, PAGE_SIZE)?;
+        let frame = self.map_new_at(objects, vaddr, pages, CapRights::READ_WRITE)?;
+        Ok((vaddr, frame))
+    }
+}
+
+/// A page-sized window of this program's own address space, to look into frames that belong elsewhere.
+#[derive(Debug)]
+pub struct Window {
+    vspace: Cap<VSpace>,
+    vaddr: u64,
+}
+
+impl Window {
+    /// Reserves a window. The first use makes the paging structures.
+    pub fn new(own: &mut AddressSpace) -> Result<Self> {
+        Ok(Self { vspace: own.cap(), vaddr: own.reserve(PAGE_SIZE, PAGE_SIZE)? })
+    }
+
+    /// Maps a frame that is mapped nowhere, lets `action` read and write it, and unmaps it again.
+    pub fn with<R>(
+        &mut self,
+        objects: &mut Objects<'_>,
+        frame: Cap<SmallPage>,
+        action: impl FnOnce(&mut [u8; PAGE_SIZE as usize]) -> R,
+    ) -> Result<R> {
+        let space = AddressSpace::new(self.vspace, 0, 0);
+        space.map(objects, frame, self.vaddr, CapRights::READ_WRITE, vm_attributes::DEFAULT)?;
+        // SAFETY: the window's address is reserved for it, the frame was just mapped there writable, and the
+        // window is borrowed mutably, so this is the only reference. It ends before the frame is unmapped.
+        let result = action(unsafe { &mut *(self.vaddr as *mut [u8; PAGE_SIZE as usize]) });
+        frame.unmap()?;
+        Ok(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_aligned_and_not_handed_out_twice() {
+        let mut space = AddressSpace::new(Cap::new(3), 0x1000, 0x40_0000);
+        assert_eq!(space.reserve(1, 0x1000), Ok(0x1000));
+        assert_eq!(space.reserve(0x2001, 0x1000), Ok(0x2000));
+        assert_eq!(space.reserve(0x1000, 0x20_0000), Ok(0x20_0000));
+        assert_eq!(space.reserve(0x1f_f001, 0x1000), Err(Error::NoMemory { size_bits: 20 }));
+        assert_eq!(space.reserve(0x1f_f000, 0x1000), Ok(0x20_1000));
+        assert!(space.reserve(u64::MAX, 0x1000).is_err());
+    }
+}
