@@ -333,6 +333,85 @@ impl Words {
     }
 }
 
+const TAG_MASK: u64 = 31 << TAG_SHIFT;
+
+/// A set of tags, a bit each.
+const fn tags<const N: usize>(of: [u64; N]) -> u64 {
+    let (mut set, mut i) = (0, 0);
+    while i < N {
+        set |= 1 << of[i];
+        i += 1;
+    }
+    set
+}
+
+// What the derivation list asks of capabilities, answered on their packed form: it is asked at every deletion.
+impl Words {
+    #[inline(always)]
+    fn is_one_of(self, set: u64) -> bool {
+        set >> self.tag() & 1 != 0
+    }
+
+    /// True if both are capabilities to the same object. Untyped memory and zombies are no objects: never
+    /// true of them.
+    #[inline(always)]
+    pub fn same_object(self, other: Words) -> bool {
+        // Objects in kernel memory are told by their address.
+        const IN_MEMORY: u64 = tags([
+            tag::ENDPOINT,
+            tag::NOTIFICATION,
+            tag::REPLY,
+            tag::CNODE,
+            tag::TCB,
+            tag::SCHED_CONTEXT,
+            tag::PAGE_TABLE,
+            tag::ASID_POOL,
+        ]);
+        const NEVER: u64 = tags([tag::NULL, tag::UNTYPED, tag::ZOMBIE]);
+        const LEVEL: u64 = 3 << OWN_SHIFT;
+        let differ = self.w0 ^ other.w0;
+        if self.is_one_of(IN_MEMORY) {
+            differ & (TAG_MASK | ADDR_MASK) == 0
+        } else if self.tag() == tag::FRAME {
+            differ & (TAG_MASK | ADDR_MASK | LEVEL) == 0
+        } else {
+            !self.is_one_of(NEVER) && differ == 0 && self.w1 == other.w1
+        }
+    }
+
+    /// True if this is a capability to untyped memory and the other one's object (or what is left of it) lies
+    /// in that memory.
+    #[inline]
+    pub fn covers(self, other: Words) -> bool {
+        const IN_KERNEL_WINDOW: u64 = tags([
+            tag::ENDPOINT,
+            tag::NOTIFICATION,
+            tag::REPLY,
+            tag::CNODE,
+            tag::TCB,
+            tag::SCHED_CONTEXT,
+            tag::PAGE_TABLE,
+            tag::ASID_POOL,
+            tag::ZOMBIE,
+        ]);
+        if self.tag() != tag::UNTYPED {
+            return false;
+        }
+        let bits = self.own() & 63;
+        let base = if other.is_one_of(IN_KERNEL_WINDOW) {
+            pecan_arch::virt_to_phys(other.addr()).0
+        } else if other.tag() == tag::FRAME {
+            other.w0 & ADDR_MASK
+        } else if other.tag() == tag::UNTYPED && other.own() & 63 <= bits {
+            other.w0 & ADDR_MASK
+        } else {
+            return false;
+        };
+        // Memory is carved at multiples of its size, so what begins inside also ends inside.
+        (base ^ self.w0 & ADDR_MASK) >> bits == 0
+    }
+}
+
 impl Cap {
     /// Packs the capability into its two words.
     #[inline]

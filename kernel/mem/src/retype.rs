@@ -162,8 +162,8 @@ pub(crate) unsafe fn create(kind: ObjectKind, at: PhysAddr, device: bool) -> Cap
         };
     }
     match kind {
-        // A new untyped counts as used up: its first retype resets it.
-        ObjectKind::Untyped { bits } => Cap::Untyped { base: at, bits, device, used: 1 << bits },
+        // Nothing of it is used: its memory is zero by obligation 1.
+        ObjectKind::Untyped { bits } => Cap::Untyped { base: at, bits, device, used: 0 },
         ObjectKind::Frame { level } => {
             Cap::Frame { base: at, level, rights: FrameRights::ReadWrite, device, mapping: None }
         }
