@@ -1,7 +1,179 @@
-//! To come.
-#![expect(missing_docs)]
-use crate::{error::*, invoke::*};
-use pecan_mem::*;
-pub fn invoke(_k: &mut Kernel, _inv: &Invocation) -> Result<Done, Stop> {
-    todo!()
+//! CNode invocations: copying, moving and deleting capabilities.
+
+use pecan_abi::{CapRights, Label};
+use pecan_mem::{Cap, Endpoint, EndpointRights, Kernel, Link, LookupFailure, Slot};
+
+use crate::{
+    derivation, endpoint,
+    error::{Decoded, Stop, SyscallError},
+    finalise,
+    invoke::{Done, Invocation},
+    lookup,
+    scheduler::Next,
+};
+
+/// An invocation of a CNode that will succeed.
+enum Op {
+    /// Copy or mint: `cap` is derived from the one in `src`.
+    Insert {
+        cap: Cap,
+        src: Link<Slot>,
+        dest: Link<Slot>,
+    },
+    /// Move or mutate: the capability in `src` becomes `cap` in `dest`.
+    Move {
+        cap: Cap,
+        src: Link<Slot>,
+        dest: Link<Slot>,
+    },
+    /// `pivot` to `dest`, then `src` to `pivot`; `src` and `dest` may be the same slot. With what they become.
+    Rotate {
+        pivot: (Cap, Link<Slot>),
+        src: (Cap, Link<Slot>),
+        dest: Link<Slot>,
+    },
+    Delete(Link<Slot>),
+    Revoke(Link<Slot>),
+    CancelBadgedSends {
+        ep: Link<Endpoint>,
+        badge: u64,
+    },
+}
+
+/// Invocations of CNode capabilities.
+///
+/// # Errors
+/// Those of the ABI's CNode methods; `Preempted` for deleting, revoking and cancelling.
+pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
+    let op = decode(k, inv)?;
+    commit(k, op)
+}
+
+fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
+    use Label::*;
+    let Some(
+        label @ (CNodeRevoke
+        | CNodeDelete
+        | CNodeCancelBadgedSends
+        | CNodeCopy
+        | CNodeMint
+        | CNodeMove
+        | CNodeMutate
+        | CNodeRotate),
+    ) = inv.label
+    else {
+        return Err(SyscallError::IllegalOperation);
+    };
+    inv.need(2, 0)?;
+    let target = lookup::target_slot(k, false, inv.cap, inv.arg(k, 0), inv.arg(k, 1))?;
+    match label {
+        CNodeRevoke => Ok(Op::Revoke(target)),
+        CNodeDelete => Ok(Op::Delete(target)),
+        CNodeCancelBadgedSends => match target.get(k).cap() {
+            Cap::Endpoint {
+                ep,
+                badge,
+                rights: EndpointRights { send: true, receive: true, grant: true, grant_reply: true },
+            } => Ok(Op::CancelBadgedSends { ep, badge }),
+            _ => Err(SyscallError::IllegalOperation),
+        },
+        CNodeRotate => decode_rotate(k, inv, target),
+        _ => decode_transfer(k, inv, label, target),
+    }
+}
+
+/// Copy, mint, move and mutate.
+fn decode_transfer(k: &Kernel, inv: &Invocation, label: Label, dest: Link<Slot>) -> Decoded<Op> {
+    inv.need(4, 1)?;
+    lookup::ensure_empty(k, dest)?;
+    let src_depth = inv.arg(k, 3);
+    let (_, src_root) = inv.extra_cap(k, 0)?;
+    let src = lookup::target_slot(k, true, src_root, inv.arg(k, 2), src_depth)?;
+    let cap = occupied(k, src, true, src_depth)?;
+    let copy = |cap: Cap| match derivation::derive(k, src, cap)? {
+        Cap::Null => Err(SyscallError::IllegalOperation),
+        cap => Ok(Op::Insert { cap, src, dest }),
+    };
+    let moved = |cap: Cap| match cap {
+        Cap::Null => Err(SyscallError::IllegalOperation),
+        cap => Ok(Op::Move { cap, src, dest }),
+    };
+    match label {
+        Label::CNodeCopy => {
+            inv.need(5, 1)?;
+            copy(derivation::mask_rights(cap, CapRights(inv.arg(k, 4))))
+        }
+        Label::CNodeMint => {
+            inv.need(6, 1)?;
+            let cap = derivation::mask_rights(cap, CapRights(inv.arg(k, 4)));
+            copy(derivation::update_data(cap, inv.arg(k, 5), false))
+        }
+        Label::CNodeMutate => {
+            inv.need(5, 1)?;
+            moved(derivation::update_data(cap, inv.arg(k, 4), true))
+        }
+        _ => moved(cap),
+    }
+}
+
+fn decode_rotate(k: &Kernel, inv: &Invocation, dest: Link<Slot>) -> Decoded<Op> {
+    inv.need(8, 2)?;
+    let [pivot_data, pivot_index, pivot_depth, src_data, src_index, src_depth] =
+        core::array::from_fn(|i| inv.arg(k, i + 2));
+    let ((_, pivot_root), (_, src_root)) = (inv.extra_cap(k, 0)?, inv.extra_cap(k, 1)?);
+    let src = lookup::target_slot(k, true, src_root, src_index, src_depth)?;
+    let pivot = lookup::target_slot(k, true, pivot_root, pivot_index, pivot_depth)?;
+    if pivot == src || pivot == dest {
+        return Err(SyscallError::IllegalOperation);
+    }
+    if src != dest {
+        lookup::ensure_empty(k, dest)?;
+    }
+    let src_cap = occupied(k, src, true, src_depth)?;
+    let pivot_cap = occupied(k, pivot, false, pivot_depth)?;
+    let updated = |cap, data| match derivation::update_data(cap, data, true) {
+        Cap::Null => Err(SyscallError::IllegalOperation),
+        cap => Ok(cap),
+    };
+    let (src_cap, pivot_cap) = (updated(src_cap, src_data)?, updated(pivot_cap, pivot_data)?);
+    Ok(Op::Rotate { pivot: (pivot_cap, pivot), src: (src_cap, src), dest })
+}
+
+/// The capability in a slot that must not be empty.
+fn occupied(k: &Kernel, slot: Link<Slot>, source: bool, depth: u64) -> Decoded<Cap> {
+    match slot.get(k).cap() {
+        Cap::Null => {
+            let failure = LookupFailure::MissingCapability { bits_left: depth as u8 };
+            Err(SyscallError::FailedLookup { source, failure })
+        }
+        cap => Ok(cap),
+    }
+}
+
+fn commit(k: &mut Kernel, op: Op) -> Result<Done, Stop> {
+    let next = match op {
+        Op::Insert { cap, src, dest } => {
+            derivation::insert(k, cap, src, dest);
+            Next::Resume
+        }
+        Op::Move { cap, src, dest } => {
+            derivation::move_cap(k, cap, src, dest);
+            Next::Resume
+        }
+        Op::Rotate { pivot: (pivot_cap, pivot), src: (src_cap, src), dest } => {
+            if src == dest {
+                derivation::swap(k, src_cap, src, pivot_cap, pivot);
+            } else {
+                derivation::move_cap(k, pivot_cap, pivot, dest);
+                derivation::move_cap(k, src_cap, src, pivot);
+            }
+            Next::Resume
+        }
+        Op::Delete(slot) => finalise::delete(k, slot)?,
+        Op::Revoke(slot) => finalise::revoke(k, slot)?,
+        // Badge 0 is no badge: nothing was sent with it that could be told apart.
+        Op::CancelBadgedSends { badge: 0, .. } => Next::Resume,
+        Op::CancelBadgedSends { ep, badge } => endpoint::cancel_badged(k, ep.get(k), badge)?,
+    };
+    Ok(Done::new(next))
 }

@@ -1,10 +1,251 @@
-//! To come.
-#![expect(missing_docs)]
-use crate::error::*;
-use pecan_mem::*;
-pub fn derive(_k: &Kernel, _slot: Link<Slot>, _cap: Cap) -> Decoded<Cap> {
-    todo!()
+//! The derivation list: which capability was made from which.
+//!
+//! The slots that hold capabilities form lists, each a derivation tree in pre-order: a capability is followed
+//! by its descendants. The list has no depths; whether `b` descends from an earlier `a` is told from the two
+//! capabilities and two flags ([`is_parent`]). All capabilities to one object lie next to each other, so one
+//! look at both neighbours tells whether a capability is its object's last ([`is_final`]).
+
+use pecan_abi::{CNodeCapData, CapRights};
+use pecan_mem::{Cap, EndpointRights, FrameRights, Kernel, Link, Slot, cap::tag};
+
+use crate::error::{Decoded, SyscallError};
+
+/// Puts the first capability of a tree into an empty slot.
+pub fn insert_root(k: &Kernel, cap: Cap, dest: Link<Slot>) {
+    let dest = dest.get(k);
+    dest.set_cap(cap);
+    dest.set_prev(None);
+    dest.set_next(None);
+    dest.set_flags(true, true);
 }
-pub fn insert(_k: &Kernel, _cap: Cap, _src: Link<Slot>, _dest: Link<Slot>) {
-    todo!()
+
+/// Puts the capability to a new object into an empty slot, as a child of `parent`.
+pub fn insert_new(k: &Kernel, parent: Link<Slot>, dest: Link<Slot>, cap: Cap) {
+    insert_after(k, cap, parent, dest, true);
+}
+
+/// Puts a capability that was derived from the one in `src` into an empty slot, as its child or sibling.
+///
+/// The source of copied untyped memory then counts as used up, or both would hand out the same memory.
+pub fn insert(k: &Kernel, cap: Cap, src: Link<Slot>, dest: Link<Slot>) {
+    let from = src.get(k).cap();
+    let first = match (cap, from) {
+        (Cap::Endpoint { badge, .. }, Cap::Endpoint { badge: of, .. })
+        | (Cap::Notification { badge, .. }, Cap::Notification { badge: of, .. }) => badge != of,
+        (Cap::Untyped { .. }, _)
+        | (Cap::IrqHandler { .. }, Cap::IrqControl)
+        | (Cap::IoPort { .. }, Cap::IoPortControl) => true,
+        _ => false,
+    };
+    insert_after(k, cap, src, dest, first);
+    if let (Cap::Untyped { base: new, bits: size, .. }, Cap::Untyped { base, bits, device, .. }) = (cap, from)
+        && (new, size) == (base, bits)
+    {
+        src.get(k).set_cap(Cap::Untyped { base, bits, device, used: 1 << bits });
+    }
+}
+
+#[inline(always)]
+fn insert_after(k: &Kernel, cap: Cap, before: Link<Slot>, dest: Link<Slot>, first: bool) {
+    let (before, slot) = (before.get(k), dest.get(k));
+    let after = before.next();
+    slot.set_cap(cap);
+    slot.set_prev(Some(before.link()));
+    slot.set_next(after);
+    slot.set_flags(first, first);
+    before.set_next(Some(dest));
+    if let Some(after) = after {
+        after.get(k).set_prev(Some(dest));
+    }
+}
+
+/// Moves a capability to an empty slot, where it becomes `cap` (the same one, with another guard perhaps).
+pub fn move_cap(k: &Kernel, cap: Cap, src: Link<Slot>, dest: Link<Slot>) {
+    let (from, to) = (src.get(k), dest.get(k));
+    to.set_cap(cap);
+    to.set_prev(from.prev());
+    to.set_next(from.next());
+    to.set_flags(from.is_revocable(), from.is_first_badged());
+    from.clear();
+    attach(k, to);
+}
+
+/// Swaps what two slots hold; what was in `a` becomes `cap_a` and what was in `b` becomes `cap_b`. Either may
+/// be empty.
+pub fn swap(k: &Kernel, cap_a: Cap, a: Link<Slot>, cap_b: Cap, b: Link<Slot>) {
+    if a == b {
+        return;
+    }
+    let place = |slot: &Slot| (slot.prev(), slot.next(), slot.is_revocable(), slot.is_first_badged());
+    // The two may be neighbours: then a link from one to the other turns around.
+    let turn = |link: Option<Link<Slot>>| match link {
+        Some(l) if l == a => Some(b),
+        Some(l) if l == b => Some(a),
+        other => other,
+    };
+    let put = |slot: &Slot, cap, (prev, next, revocable, first_badged)| {
+        slot.set_cap(cap);
+        slot.set_prev(turn(prev));
+        slot.set_next(turn(next));
+        slot.set_flags(revocable, first_badged);
+    };
+    let (a, b) = (a.get(k), b.get(k));
+    let (place_a, place_b) = (place(a), place(b));
+    put(a, cap_b, place_b);
+    put(b, cap_a, place_a);
+    attach(k, a);
+    attach(k, b);
+}
+
+/// Makes the neighbours of a slot point to it.
+#[inline(always)]
+fn attach(k: &Kernel, slot: &Slot) {
+    if let Some(prev) = slot.prev() {
+        prev.get(k).set_next(Some(slot.link()));
+    }
+    if let Some(next) = slot.next() {
+        next.get(k).set_prev(Some(slot.link()));
+    }
+}
+
+/// Empties a slot and takes it out of the list. The capability has been finalised.
+pub fn remove(k: &Kernel, slot: Link<Slot>) {
+    let slot = slot.get(k);
+    let (prev, next) = (slot.prev(), slot.next());
+    if let Some(prev) = prev {
+        prev.get(k).set_next(next);
+    }
+    if let Some(next) = next {
+        let next = next.get(k);
+        next.set_prev(prev);
+        // The copies of a badged capability must not become children of whatever lies before them.
+        if slot.is_first_badged() {
+            next.set_flags(next.is_revocable(), true);
+        }
+    }
+    slot.clear();
+}
+
+/// True if both are capabilities to the same object.
+pub fn same_object(a: Cap, b: Cap) -> bool {
+    a.pack().same_object(b.pack())
+}
+
+/// True if the capability in `b`, which follows that in `a` in the list, descends from it.
+pub fn is_parent(a: &Slot, b: &Slot) -> bool {
+    if !a.is_revocable() {
+        return false;
+    }
+    let (cap, child) = (a.words(), b.words());
+    match cap.tag() {
+        tag::UNTYPED => cap.covers(child),
+        tag::ENDPOINT | tag::NOTIFICATION => {
+            cap.same_object(child)
+                && (cap.badge() == 0 || cap.badge() == child.badge() && !b.is_first_badged())
+        }
+        tag::IRQ_CONTROL => child.tag() == tag::IRQ_HANDLER || cap.same_object(child),
+        tag::IO_PORT_CONTROL => child.tag() == tag::IO_PORT || cap.same_object(child),
+        _ => cap.same_object(child),
+    }
+}
+
+/// The next capability in the list if it descends from the one in `slot`.
+#[inline]
+pub fn first_child(k: &Kernel, slot: Link<Slot>) -> Option<Link<Slot>> {
+    let slot = slot.get(k);
+    slot.next().filter(|next| is_parent(slot, next.get(k)))
+}
+
+/// True if capabilities descend from the one in `slot`.
+pub fn has_children(k: &Kernel, slot: Link<Slot>) -> bool {
+    first_child(k, slot).is_some()
+}
+
+/// Fails with `RevokeFirst` if capabilities descend from the one in `slot`.
+pub fn ensure_no_children(k: &Kernel, slot: Link<Slot>) -> Decoded<()> {
+    if has_children(k, slot) { Err(SyscallError::RevokeFirst) } else { Ok(()) }
+}
+
+/// True if no other slot holds a capability to the same object.
+#[inline]
+pub fn is_final(k: &Kernel, slot: Link<Slot>) -> bool {
+    let slot = slot.get(k);
+    let words = slot.words();
+    let same = |other: Option<Link<Slot>>| other.is_some_and(|o| words.same_object(o.get(k).words()));
+    !same(slot.prev()) && !same(slot.next())
+}
+
+/// What a copy of `cap`, which is in `slot` (perhaps with other rights), becomes. `Null` for capabilities that
+/// cannot be copied.
+///
+/// # Errors
+/// `RevokeFirst` for untyped memory with children; `IllegalOperation` for a paging structure that is not
+/// mapped, as its copies could not know where the others get mapped.
+pub fn derive(k: &Kernel, slot: Link<Slot>, cap: Cap) -> Decoded<Cap> {
+    Ok(match cap {
+        Cap::Untyped { .. } => {
+            ensure_no_children(k, slot)?;
+            cap
+        }
+        Cap::Frame { base, level, rights, device, .. } => {
+            Cap::Frame { base, level, rights, device, mapping: None }
+        }
+        Cap::PageTable { mapping: None, .. } => return Err(SyscallError::IllegalOperation),
+        Cap::Zombie { .. } | Cap::IrqControl | Cap::IoPortControl => Cap::Null,
+        other => other,
+    })
+}
+
+/// The capability with no more than the given rights.
+pub fn mask_rights(cap: Cap, rights: CapRights) -> Cap {
+    let (read, write) = (rights.read(), rights.write());
+    match cap {
+        Cap::Endpoint { ep, badge, rights: has } => {
+            let rights = EndpointRights {
+                send: has.send && write,
+                receive: has.receive && read,
+                grant: has.grant && rights.grant(),
+                grant_reply: has.grant_reply && rights.grant_reply(),
+            };
+            Cap::Endpoint { ep, badge, rights }
+        }
+        Cap::Notification { ntfn, badge, send, receive } => {
+            Cap::Notification { ntfn, badge, send: send && write, receive: receive && read }
+        }
+        Cap::Reply { reply, grant } => Cap::Reply { reply, grant: grant && rights.grant() },
+        Cap::Frame { base, level, rights: has, device, mapping } => {
+            let rights = match has {
+                FrameRights::ReadWrite if read && write => FrameRights::ReadWrite,
+                FrameRights::ReadWrite | FrameRights::ReadOnly if read => FrameRights::ReadOnly,
+                _ => FrameRights::KernelOnly,
+            };
+            Cap::Frame { base, level, rights, device, mapping }
+        }
+        other => other,
+    }
+}
+
+/// The capability with the badge or guard that `data` describes; `Null` where that cannot be: the badge of a
+/// badged endpoint or notification, any badge where `preserve` is asked for (the capability is moved, not
+/// copied), a guard that leaves no room for the index. Other capabilities have no such data and stay as they
+/// are.
+pub fn update_data(cap: Cap, data: u64, preserve: bool) -> Cap {
+    match cap {
+        Cap::Endpoint { ep, badge: 0, rights } if !preserve => Cap::Endpoint { ep, badge: data, rights },
+        Cap::Notification { ntfn, badge: 0, send, receive } if !preserve => {
+            Cap::Notification { ntfn, badge: data, send, receive }
+        }
+        Cap::Endpoint { .. } | Cap::Notification { .. } => Cap::Null,
+        Cap::CNode { cnode, .. } => {
+            let data = CNodeCapData(data);
+            let guard_bits = data.guard_size() as u32;
+            if guard_bits + cnode.radix() > u64::BITS {
+                return Cap::Null;
+            }
+            // The data word has room for 58 bits of guard; the bits of a longer one above them are zero.
+            let guard = data.guard() & ((1 << guard_bits) - 1);
+            Cap::CNode { cnode, guard, guard_bits: guard_bits as u8 }
+        }
+        other => other,
+    }
 }

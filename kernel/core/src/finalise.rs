@@ -1,1 +1,207 @@
-//! To come.
+//! Deleting and revoking capabilities, and what happens to an object whose last capability goes.
+//!
+//! Most objects go at once. CNodes and threads hold slots of their own, which must be emptied first: the last
+//! capability to one becomes a *zombie* in the same slot, which knows how many slots are left, and each step
+//! of the deletion empties one from the end. All of the deletion's state lies in slots, so it can stop at any
+//! preemption point and is resumed by making the same call again.
+//!
+//! A slot of a dying CNode may itself hold the last capability to a CNode. Deletion descends into that one
+//! without a stack, by turning pointers around: the slot being deleted always holds the zombie of the innermost
+//! CNode, and the first slot of that CNode, which is emptied last, holds the zombie of the one around it.
+
+use pecan_config::MAX_NUM_WORK_UNITS_PER_PREEMPTION;
+use pecan_mem::{Cap, Kernel, Link, Slot, ZombieKind};
+
+use crate::{
+    budget, derivation, endpoint, error::Preempted, ioport, irq, notification, reply, sched_context,
+    scheduler::Next, tcb, vspace,
+};
+
+/// Counts a step of a long operation and, after so many, looks whether something more urgent waits.
+///
+/// What the operation has done to threads so far must be settled (see [`settle`]): whoever is told `Preempted`
+/// chooses a thread anew.
+///
+/// # Errors
+/// `Preempted`: stop here; the system call is made again later.
+#[inline]
+pub fn preemption_point(k: &Kernel) -> Result<(), Preempted> {
+    let units = k.core.work_units.get() + 1;
+    if units < MAX_NUM_WORK_UNITS_PER_PREEMPTION {
+        k.core.work_units.set(units);
+        return Ok(());
+    }
+    k.core.work_units.set(0);
+    budget::update_time(k);
+    if pecan_arch::irq_pending() || budget::is_exhausted(k) { Err(Preempted) } else { Ok(()) }
+}
+
+/// Puts a thread that would be switched to into its queue, so that it may be deleted or forgotten.
+#[inline]
+fn settle(k: &Kernel, next: Next) -> Next {
+    if next == Next::Resume { next } else { next.and(k, Next::Choose) }
+}
+
+/// Deletes the capability in a slot, and the object if it was the last. The slot is empty afterwards. An empty
+/// slot stays empty.
+///
+/// # Errors
+/// `Preempted`: the slot holds what is left, and other calls may see it.
+pub fn delete(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
+    let next = finalise(k, slot);
+    if slot.get(k).is_empty() {
+        return Ok(next);
+    }
+    let next = settle(k, next);
+    empty_zombie(k, slot, next)
+}
+
+/// Deletes a capability that is known to be neither to a CNode nor to a thread: that is done in one step.
+pub fn delete_one(k: &mut Kernel, slot: Link<Slot>) -> Next {
+    finalise(k, slot)
+}
+
+/// Deletes all capabilities that descend from the one in a slot.
+///
+/// # Errors
+/// `Preempted`: some are left.
+pub fn revoke(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
+    let mut next = Next::Resume;
+    // A descendant may be the CNode that holds `slot`. Then the slot gets another capability or none, and
+    // there is nothing left to revoke; its memory remains what it is, as nothing is retyped meanwhile.
+    while let Some(child) = derivation::first_child(k, slot) {
+        let deleted = delete(k, child)?;
+        next = settle(k, next.and(k, deleted));
+        preemption_point(k)?;
+    }
+    Ok(next)
+}
+
+/// Empties the CNode or thread whose zombie is in `slot`, with everything that dies with it, and then the slot.
+///
+/// Every round empties a slot for good or turns to another zombie; each zombie is turned to once and left when
+/// it is empty, so the rounds are bounded by the slots involved. Two zombies never name the same object: there
+/// is a zombie only where the last capability was.
+#[inline(never)]
+fn empty_zombie(k: &mut Kernel, slot: Link<Slot>, mut next: Next) -> Result<Next, Preempted> {
+    let mut active = slot;
+    loop {
+        let zombie = active.get(k).cap();
+        let Cap::Zombie { kind, first, remaining } = zombie else { break };
+        let index = remaining.saturating_sub(1);
+        let last = kind.slot(k, first, index);
+
+        if last == active {
+            // The zombie lies in its own CNode. At the first slot it is all that is left; anywhere else it
+            // moves to the first slot and what was there is emptied here.
+            if index == 0 {
+                derivation::remove(k, active);
+                break;
+            }
+            let other = first.get(k).cap();
+            derivation::swap(k, zombie, active, other, first);
+            active = first;
+            continue;
+        }
+
+        let finalised = finalise(k, last);
+        next = settle(k, next.and(k, finalised));
+        match last.get(k).cap() {
+            Cap::Zombie { first: inner, .. } if index == 0 => {
+                // Nothing is left of this one but the zombie around it (or one never begun with): go on there.
+                debug_assert!(inner != first);
+                derivation::remove(k, active);
+                let outer = last.get(k).cap();
+                derivation::move_cap(k, outer, last, active);
+            }
+            Cap::Zombie { first: inner, .. } if inner == active => {
+                // This zombie is in the first slot of the next, just where it should be.
+                active = last;
+            }
+            next_zombie @ Cap::Zombie { first: inner, .. } => {
+                // Descend: the inner zombie to the active slot, this one to the inner's first slot, and what
+                // was there to the slot that the inner came from.
+                derivation::swap(k, zombie, active, next_zombie, last);
+                let content = inner.get(k).cap();
+                derivation::swap(k, zombie, last, content, inner);
+            }
+            _ if index == 0 => {
+                derivation::remove(k, active);
+                break;
+            }
+            _ => active.get(k).set_cap(Cap::Zombie { kind, first, remaining: index }),
+        }
+        preemption_point(k)?;
+    }
+    Ok(next)
+}
+
+/// Finalises the capability in a slot: if it is its object's last, the object is taken out of everything that
+/// refers to it. Then the slot is emptied, or holds a zombie if the object has slots of its own.
+fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Next {
+    let cap = slot.get(k).cap();
+    let last = match cap {
+        Cap::Null | Cap::Zombie { .. } => return Next::Resume,
+        _ => derivation::is_final(k, slot),
+    };
+    let next = match cap {
+        // Mappings belong to the capability, not to the frame.
+        Cap::Frame { base, level, mapping: Some(mapping), .. } => {
+            vspace::unmap_frame(k, base, level, mapping);
+            Next::Resume
+        }
+        _ if !last => Next::Resume,
+        Cap::Endpoint { ep, .. } => endpoint::cancel_all(k, ep.get(k)),
+        Cap::Notification { ntfn, .. } => {
+            let ntfn = ntfn.get(k);
+            if let Some(sc) = ntfn.sched_context.take() {
+                sc.get(k).notification.set(None);
+            }
+            notification::unbind_notification(k, ntfn);
+            notification::cancel_all(k, ntfn)
+        }
+        Cap::Reply { reply, .. } => {
+            reply::finalise(k, reply.get(k));
+            Next::Resume
+        }
+        Cap::SchedContext { sc, .. } => {
+            sched_context::finalise(k, sc.get(k));
+            Next::Resume
+        }
+        Cap::CNode { cnode, .. } => {
+            let kind = ZombieKind::CNode { radix: cnode.radix() as u8 };
+            become_zombie(k, slot, kind, cnode.slot(0));
+            return Next::Resume;
+        }
+        Cap::Tcb { tcb } => {
+            let next = tcb::finalise(k, tcb);
+            let first = tcb.get(k).first_slot();
+            become_zombie(k, slot, ZombieKind::Tcb, first);
+            return next;
+        }
+        Cap::PageTable { table, level, mapping: Some(mapping) } => {
+            if level as usize == pecan_arch::PT_LEVELS - 1 {
+                vspace::delete_asid(k, mapping.asid, table);
+            } else {
+                vspace::unmap_table(k, table, level, mapping);
+            }
+            Next::Resume
+        }
+        Cap::AsidPool { pool, base } => {
+            vspace::delete_asid_pool(k, base, pool);
+            Next::Resume
+        }
+        Cap::IrqHandler { irq } => irq::deleted(k, irq),
+        Cap::IoPort { first, last } => {
+            ioport::deleted(k, first, last);
+            Next::Resume
+        }
+        _ => Next::Resume,
+    };
+    derivation::remove(k, slot);
+    next
+}
+
+fn become_zombie(k: &Kernel, slot: Link<Slot>, kind: ZombieKind, first: Link<Slot>) {
+    slot.get(k).set_cap(Cap::Zombie { kind, first, remaining: kind.slots() });
+}

@@ -1,10 +1,102 @@
-//! To come.
-#![expect(missing_docs)]
-use crate::error::*;
-use pecan_mem::*;
-pub fn cap(_k: &Kernel, _t: &Tcb, _cptr: u64) -> Result<Link<Slot>, LookupFailure> {
-    todo!()
+//! Resolving capability addresses to slots.
+//!
+//! A CNode takes its guard and then its index from the top of what is left of an address. Every level takes at
+//! least one bit, so a walk ends even where CNodes refer to one another in a circle.
+
+use pecan_mem::{Cap, Kernel, Link, LookupFailure, Slot, Tcb, Words};
+
+use crate::error::{Decoded, SyscallError};
+
+/// Bits of a capability address.
+const CPTR_BITS: u32 = u64::BITS;
+
+/// The slot that a thread means by `cptr`: the address resolved in its CSpace, as far as that goes. Bits left
+/// over at a capability that is not a CNode are ignored. The slot may be empty.
+#[inline(always)]
+pub fn cap(k: &Kernel, thread: &Tcb, cptr: u64) -> Result<Link<Slot>, LookupFailure> {
+    let root = thread.slots[Tcb::SLOT_CSPACE].words();
+    if let Some((cnode, guard, guard_bits)) = root.cnode()
+        && guard_bits + cnode.radix() == CPTR_BITS
+        && cptr >> cnode.radix() == guard
+    {
+        // The common CSpace: one CNode that takes the whole address.
+        return Ok(cnode.slot(cptr));
+    }
+    walk(k, root, cptr, CPTR_BITS).map(|(slot, _)| slot)
 }
-pub fn target_slot(_k: &Kernel, _source: bool, _root: Cap, _index: u64, _depth: u64) -> Decoded<Link<Slot>> {
-    todo!()
+
+/// Resolves the low `depth_bits` (at most 64) of `cptr` from `root`, as far as CNodes go. Returns the slot and
+/// how many bits are left.
+///
+/// # Errors
+/// The root is not a CNode, a guard differs, or the address ends within a CNode.
+pub fn slot(k: &Kernel, root: Cap, cptr: u64, depth_bits: u32) -> Result<(Link<Slot>, u32), LookupFailure> {
+    walk(k, root.pack(), cptr, depth_bits)
+}
+
+fn walk(k: &Kernel, root: Words, cptr: u64, depth_bits: u32) -> Result<(Link<Slot>, u32), LookupFailure> {
+    let (mut cnode, mut guard, mut guard_bits) = root.cnode().ok_or(LookupFailure::InvalidRoot)?;
+    let mut left = depth_bits;
+    loop {
+        let level_bits = guard_bits + cnode.radix();
+        // A guard has at most 63 bits; without one there is nothing to compare (and no shift by 64).
+        let guard_matches = guard_bits <= left
+            && (guard_bits == 0 || cptr >> (left - guard_bits) & low_bits(guard_bits) == guard);
+        if !guard_matches {
+            let guard_bits = guard_bits as u8;
+            return Err(LookupFailure::GuardMismatch { bits_left: left as u8, guard, guard_bits });
+        }
+        if level_bits > left {
+            return Err(LookupFailure::DepthMismatch { bits_left: left as u8, bits_found: level_bits as u8 });
+        }
+        left -= level_bits;
+        // `slot` takes the low bits of the index only. Shifting by 64 would need a level of no bits.
+        let slot = cnode.slot(cptr >> (left % CPTR_BITS));
+        if left == 0 {
+            return Ok((slot, 0));
+        }
+        match slot.get(k).words().cnode() {
+            Some(next) => (cnode, guard, guard_bits) = next,
+            None => return Ok((slot, left)),
+        }
+    }
+}
+
+const fn low_bits(n: u32) -> u64 {
+    (1 << n) - 1
+}
+
+/// The slot that an invocation names by a CNode capability, an index and a depth; all of the address must
+/// resolve. `source` tells the caller in the error which of its slots it was.
+///
+/// # Errors
+/// `FailedLookup`; `RangeError` for a depth that is not 1 to 64.
+pub fn target_slot(k: &Kernel, source: bool, root: Cap, index: u64, depth: u64) -> Decoded<Link<Slot>> {
+    let failed = |failure| SyscallError::FailedLookup { source, failure };
+    if !matches!(root, Cap::CNode { .. }) {
+        return Err(failed(LookupFailure::InvalidRoot));
+    }
+    if !(1..=CPTR_BITS as u64).contains(&depth) {
+        return Err(SyscallError::RangeError(1, CPTR_BITS as u64));
+    }
+    match slot(k, root, index, depth as u32) {
+        Ok((slot, 0)) => Ok(slot),
+        Ok((_, left)) => Err(failed(LookupFailure::DepthMismatch { bits_left: left as u8, bits_found: 0 })),
+        Err(failure) => Err(failed(failure)),
+    }
+}
+
+/// The destination slot of an invocation, which must be empty.
+///
+/// # Errors
+/// Those of [`target_slot`]; `DeleteFirst` if the slot holds a capability.
+pub fn empty_target(k: &Kernel, root: Cap, index: u64, depth: u64) -> Decoded<Link<Slot>> {
+    let slot = target_slot(k, false, root, index, depth)?;
+    ensure_empty(k, slot)?;
+    Ok(slot)
+}
+
+/// Fails with `DeleteFirst` unless the slot is empty.
+pub fn ensure_empty(k: &Kernel, slot: Link<Slot>) -> Decoded<()> {
+    if slot.get(k).is_empty() { Ok(()) } else { Err(SyscallError::DeleteFirst) }
 }

@@ -1,7 +1,141 @@
-//! To come.
-#![expect(missing_docs)]
-use crate::{error::*, invoke::*};
-use pecan_mem::*;
-pub fn invoke(_k: &mut Kernel, _inv: &Invocation) -> Result<Done, Stop> {
-    todo!()
+//! Untyped memory: retyping it into objects.
+
+use pecan_abi::{
+    Label, ObjectType,
+    constants::{MAX_UNTYPED_BITS, MIN_SCHED_CONTEXT_BITS, MIN_UNTYPED_BITS},
+};
+use pecan_config::{RESET_CHUNK_BITS, RETYPE_FAN_OUT_LIMIT};
+use pecan_mem::{
+    CNodeRef, Cap, Kernel, Link, LookupFailure, Slot,
+    retype::{self, ObjectKind},
+};
+
+use crate::{
+    derivation,
+    error::{Decoded, Stop, SyscallError},
+    finalise::preemption_point,
+    invoke::{Done, Invocation},
+    lookup,
+};
+
+/// A retype that will succeed.
+struct Retype {
+    /// The untyped capability.
+    parent: Link<Slot>,
+    /// It has no children: all of its memory is to be had.
+    reset: bool,
+    kind: ObjectKind,
+    count: u64,
+    /// Where the capabilities go.
+    node: CNodeRef,
+    first: u64,
+}
+
+/// Invocations of untyped capabilities.
+///
+/// # Errors
+/// Those of `Untyped_Retype`; `Preempted` while the memory is being cleared.
+pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
+    let op = decode(k, inv)?;
+    commit(k, op)
+}
+
+fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Retype> {
+    let Cap::Untyped { bits, device, used, .. } = inv.cap else {
+        return Err(SyscallError::InvalidCapability(0));
+    };
+    if inv.label != Some(Label::UntypedRetype) {
+        return Err(SyscallError::IllegalOperation);
+    }
+    inv.need(6, 1)?;
+    let [object_type, size_bits, index, depth, offset, count] = core::array::from_fn(|i| inv.arg(k, i));
+
+    let kind = object_kind(object_type, size_bits)?;
+    let (_, root) = inv.extra_cap(k, 0)?;
+    let node = match depth {
+        // The capability itself.
+        0 => root,
+        _ => lookup::target_slot(k, false, root, index, depth)?.get(k).cap(),
+    };
+    let Cap::CNode { cnode: node, .. } = node else {
+        let failure = LookupFailure::MissingCapability { bits_left: depth as u8 };
+        return Err(SyscallError::FailedLookup { source: false, failure });
+    };
+    let slots = 1u64 << node.radix();
+    if offset >= slots {
+        return Err(SyscallError::RangeError(0, slots - 1));
+    }
+    if !(1..=RETYPE_FAN_OUT_LIMIT).contains(&count) {
+        return Err(SyscallError::RangeError(1, RETYPE_FAN_OUT_LIMIT));
+    }
+    if count > slots - offset {
+        return Err(SyscallError::RangeError(1, slots - offset));
+    }
+    for i in offset..offset + count {
+        lookup::ensure_empty(k, node.slot(i))?;
+    }
+
+    let reset = !derivation::has_children(k, inv.slot);
+    let used = if reset { 0 } else { used };
+    if retype::placement(bits, used, kind, count).is_none() {
+        return Err(SyscallError::NotEnoughMemory((1 << bits) - used));
+    }
+    if device && !kind.allowed_in_device() {
+        return Err(SyscallError::InvalidArgument(1));
+    }
+    Ok(Retype { parent: inv.slot, reset, kind, count, node, first: offset })
+}
+
+/// The kind of object that the first two arguments describe.
+fn object_kind(object_type: u64, size_bits: u64) -> Decoded<ObjectKind> {
+    let object_type = ObjectType::from_word(object_type).ok_or(SyscallError::InvalidArgument(0))?;
+    if size_bits >= u64::BITS as u64 {
+        return Err(SyscallError::RangeError(0, MAX_UNTYPED_BITS as u64));
+    }
+    let size = size_bits as u8;
+    let kind = match object_type {
+        ObjectType::Untyped => ObjectKind::Untyped { bits: size },
+        ObjectType::Tcb => ObjectKind::Tcb,
+        ObjectType::Endpoint => ObjectKind::Endpoint,
+        ObjectType::Notification => ObjectKind::Notification,
+        ObjectType::CNode => ObjectKind::CNode { radix: size },
+        ObjectType::SchedContext => ObjectKind::SchedContext { bits: size },
+        ObjectType::Reply => ObjectKind::Reply,
+        ObjectType::Page4K => ObjectKind::Frame { level: 0 },
+        ObjectType::LargePage => ObjectKind::Frame { level: 1 },
+        ObjectType::HugePage => ObjectKind::Frame { level: 2 },
+        ObjectType::PageTable => ObjectKind::PageTable { level: 0 },
+        ObjectType::PageDirectory => ObjectKind::PageTable { level: 1 },
+        ObjectType::Pdpt => ObjectKind::PageTable { level: 2 },
+        ObjectType::Pml4 => ObjectKind::PageTable { level: 3 },
+    };
+    if kind.bits() > MAX_UNTYPED_BITS {
+        return Err(SyscallError::RangeError(0, MAX_UNTYPED_BITS as u64));
+    }
+    let least = match kind {
+        ObjectKind::Untyped { .. } => MIN_UNTYPED_BITS,
+        ObjectKind::SchedContext { .. } => MIN_SCHED_CONTEXT_BITS,
+        ObjectKind::CNode { .. } => 1,
+        _ => 0,
+    };
+    if (size as u32) < least {
+        return Err(SyscallError::InvalidArgument(1));
+    }
+    Ok(kind)
+}
+
+fn commit(k: &mut Kernel, op: Retype) -> Result<Done, Stop> {
+    if op.reset {
+        while !retype::reset_step(k, op.parent, RESET_CHUNK_BITS) {
+            preemption_point(k)?;
+        }
+    }
+    if let Some(mut batch) = retype::carve(k, op.parent, op.kind, op.count) {
+        let mut index = op.first;
+        while let Some(cap) = batch.next(k) {
+            derivation::insert_new(k, op.parent, op.node.slot(index), cap);
+            index += 1;
+        }
+    }
+    Ok(Done::ok())
 }
