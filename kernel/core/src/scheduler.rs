@@ -91,7 +91,7 @@ fn queues(k: &Kernel, domain: u8) -> &ReadyQueues {
 
 /// The highest priority that has a thread in a queue of the current domain.
 #[inline(always)]
-fn highest(k: &Kernel) -> Option<u8> {
+pub(crate) fn highest(k: &Kernel) -> Option<u8> {
     let bitmap = &queues(k, k.core.domain.get()).bitmap;
     let mut i = bitmap.len();
     while i > 0 {

@@ -293,10 +293,10 @@ impl Words {
         self.w0 >> OWN_SHIFT & 4 != 0
     }
 
-    /// True if an endpoint capability has the right to grant-reply.
+    /// True if an endpoint capability has the right to grant or to grant-reply.
     #[inline(always)]
-    pub fn endpoint_grant_reply(self) -> bool {
-        self.w0 >> OWN_SHIFT & 8 != 0
+    pub fn endpoint_grant_or_grant_reply(self) -> bool {
+        self.w0 >> OWN_SHIFT & 12 != 0
     }
 
     /// The badge of an endpoint or notification capability.
