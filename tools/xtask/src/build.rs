@@ -44,6 +44,18 @@ pub fn kernel(ws: &Workspace, toolchain: &Toolchain, name: &str) -> Result<Kerne
     Ok(Kernel { image, elf })
 }
 
+/// A kernel that was built elsewhere, made ready for boot loaders.
+pub fn given_kernel(ws: &Workspace, elf: &Path) -> Result<Kernel> {
+    let image = ws.bare().join("given-kernel.elf");
+    fs::create_dir_all(ws.bare())?;
+    if object::FileKind::parse(fs::read(elf)?.as_slice()) == Ok(object::FileKind::Elf64) {
+        postprocess_kernel(elf, &image)?;
+    } else {
+        fs::copy(elf, &image)?;
+    }
+    Ok(Kernel { image, elf: elf.to_path_buf() })
+}
+
 /// Where the kernel of a profile is, in the form that boot loaders take, once it is built.
 fn kernel_image(ws: &Workspace, profile: &str) -> PathBuf {
     ws.bare().join(format!("kernel-{profile}/pecan.elf"))

@@ -57,6 +57,9 @@ const CLIPPY: Need = Need {
 const RUSTFMT: Need =
     Need { what: "rustfmt, for `check`", packages: &["rustfmt-web"], found: || program("cargo-fmt") };
 
+/// Where GRUB's modules for PCs with a BIOS are.
+pub const GRUB_BIOS: &str = "/usr/lib/grub/i386-pc";
+
 /// What only `cargo xtask image` needs.
 const IMAGE_NEEDS: [Need; 3] = [
     Need { what: "GRUB, for `image`", packages: &["grub-common"], found: || program("grub-mkrescue") },
@@ -64,8 +67,8 @@ const IMAGE_NEEDS: [Need; 3] = [
         what: "GRUB's BIOS modules, for `image`",
         packages: &["grub-pc-bin"],
         found: || {
-            let dir = "/usr/lib/grub/i386-pc";
-            if Path::new(dir).is_dir() { Ok(dir.into()) } else { Err(format!("{dir} is not there")) }
+            let there = Path::new(GRUB_BIOS).is_dir();
+            if there { Ok(GRUB_BIOS.into()) } else { Err(format!("{GRUB_BIOS} is not there")) }
         },
     },
     Need { what: "ISO tools, for `image`", packages: &["xorriso", "mtools"], found: || program("xorriso") },
@@ -145,6 +148,11 @@ pub fn toolchain_for_checks(ws: &Workspace) -> Result<Toolchain> {
 /// Makes sure that QEMU is there.
 pub fn qemu() -> Result<()> {
     ensure(&[QEMU])
+}
+
+/// Makes sure that the tools for images are there.
+pub fn image_tools() -> Result<()> {
+    ensure(&IMAGE_NEEDS)
 }
 
 fn ensure(needs: &[Need]) -> Result<()> {

@@ -8,6 +8,7 @@ mod check;
 mod console;
 mod doctor;
 mod generate;
+mod image;
 mod kernel;
 mod multiboot;
 mod paths;
@@ -56,6 +57,8 @@ enum Command {
     Kernel(kernel::Args),
     /// Count the instructions of kernel operations and compare them with the budgets.
     Bench(bench::Args),
+    /// Write a bootable ISO image (GRUB, BIOS).
+    Image(image::Args),
     /// Check format, lints, layering, licences and generated files, and print the kernel's figures.
     Check,
     /// Write the files that are generated from the interface description.
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&ws, &args),
         Command::Kernel(args) => kernel::run(&ws, &args),
         Command::Bench(args) => bench::run(&ws, &args),
+        Command::Image(args) => image::run(&ws, &args),
         Command::Check => check::run(&ws),
         Command::Generate => generate::run(&ws),
     });

@@ -26,11 +26,14 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "default")]
     system: String,
     /// Type these commands at the shell and end with the status of the last.
-    #[arg(long, value_name = "CMD; CMD", conflicts_with_all = ["root_task", "until"])]
+    #[arg(long, value_name = "CMD; CMD", conflicts_with = "until")]
     exec: Option<String>,
     /// Boot this root task instead of Pecan's.
     #[arg(long, value_name = "ELF", conflicts_with = "system")]
     root_task: Option<PathBuf>,
+    /// Boot this kernel instead of building one.
+    #[arg(long, value_name = "ELF", conflicts_with = "profile")]
+    kernel: Option<PathBuf>,
     /// End with success once a line of the console matches.
     #[arg(long, value_name = "REGEX", value_parser = |r: &str| Regex::new(r))]
     until: Option<Regex>,
@@ -53,7 +56,10 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
         Some(path) => qemu::existing(path)?,
         None => assemble(ws, &toolchain, &args.system)?,
     };
-    let kernel = build::kernel(ws, &toolchain, &args.target.profile)?;
+    let kernel = match &args.kernel {
+        Some(elf) => build::given_kernel(ws, &qemu::existing(elf)?)?,
+        None => build::kernel(ws, &toolchain, &args.target.profile)?,
+    };
     if args.gdb {
         ui::note(format!(
             "the machine waits for a debugger: gdb {} -ex 'target remote :1234'",
