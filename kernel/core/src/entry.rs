@@ -89,11 +89,8 @@ fn set_tls_base(k: &Kernel, call: Syscall) -> bool {
 
 /// Handles the interrupts that stopped a long operation.
 fn pending_interrupts(k: &mut Kernel) -> Next {
-    budget::update_time(k);
-    let mut next = match budget::check_budget(k) {
-        Ok(()) => Next::Resume,
-        Err(next) => next,
-    };
+    // What the operation did to threads is in the queues by now: the choice is always made anew.
+    let mut next = Next::Choose.and(k, budget::check_preempted(k));
     while let Some(irq) = pecan_arch::take_pending_irq() {
         next = next.and(k, handle_interrupt(k, irq));
     }
