@@ -34,6 +34,9 @@ pub const ASID_POOL_INDEX_BITS: u32 = 9;
 /// log2 of the number of pools.
 pub const NUM_ASID_POOLS_BITS: u32 = 3;
 
+/// The machine number of user programs' ELF files.
+pub const ELF_MACHINE: u16 = 62;
+
 /// The end of the address space of a user program: the first address that cannot be mapped.
 pub const USER_TOP: u64 = 0x0000_7fff_ffff_f000;
 /// Where physical addresses that a user can have as device memory end.

@@ -1,15 +1,193 @@
-//! The debug system calls.
+//! The debug system calls, and what the kernel says of threads on its console.
 
-use pecan_abi::Syscall;
-use pecan_mem::{Fault, Kernel, Tcb};
+use core::fmt::{self, Write};
+
+use pecan_abi::{
+    Syscall,
+    ipc::{MESSAGE_REGISTERS, MSG_MAX_LENGTH, buffer},
+};
+use pecan_arch::{Console, reg};
+use pecan_mem::{Cap, Fault, Kernel, LookupFailure, Tcb, ThreadState, object::NAME_LEN};
+
+use crate::{lookup, message, vspace};
+
+/// Threads that a dump shows at most; a dump must end.
+const MAX_THREADS: usize = 4096;
+/// Capabilities that a snapshot shows at most.
+const MAX_CAPS: u64 = 4096;
 
 /// Does the debug system call `call` for the thread `caller`, which reads its arguments from the registers and
 /// writes its results there. False if `call` is none, or the profile has no debug calls: then it is unknown.
-pub fn syscall(_k: &Kernel, _caller: &Tcb, _call: Syscall) -> bool {
-    todo!()
+#[inline(always)]
+pub fn syscall(k: &Kernel, caller: &Tcb, call: Syscall) -> bool {
+    let is_debug = matches!(
+        call,
+        Syscall::DebugPutChar
+            | Syscall::DebugDumpScheduler
+            | Syscall::DebugHalt
+            | Syscall::DebugCapIdentify
+            | Syscall::DebugSnapshot
+            | Syscall::DebugNameThread
+    );
+    if pecan_config::DEBUG && is_debug {
+        perform(k, caller, call);
+    }
+    pecan_config::DEBUG && is_debug
+}
+
+#[inline(never)]
+fn perform(k: &Kernel, caller: &Tcb, call: Syscall) {
+    let cptr = caller.context.get(reg::CAP);
+    match call {
+        Syscall::DebugPutChar => pecan_arch::console_putc(cptr as u8),
+        Syscall::DebugDumpScheduler => dump_scheduler(k),
+        Syscall::DebugHalt => {
+            print(format_args!("halted by {}\n", Name(caller)));
+            pecan_arch::halt();
+        }
+        Syscall::DebugCapIdentify => {
+            let tag = lookup::cap(k, caller, cptr).map_or(0, |slot| slot.get(k).words().tag());
+            caller.context.set(reg::CAP, tag);
+        }
+        Syscall::DebugSnapshot => snapshot(k, caller),
+        Syscall::DebugNameThread => name_thread(k, caller, cptr),
+        _ => {}
+    }
+}
+
+/// The console cannot fail.
+fn print(args: fmt::Arguments) {
+    let _ = Console.write_fmt(args);
 }
 
 /// Tells on the console of a fault that nobody handles.
-pub fn unhandled_fault(_thread: &Tcb, _fault: Fault) {
-    todo!()
+pub fn unhandled_fault(thread: &Tcb, fault: Fault) {
+    if !pecan_config::DEBUG {
+        return;
+    }
+    print(format_args!("{} stopped: ", Name(thread)));
+    match fault {
+        Fault::None => print(format_args!("no fault")),
+        Fault::Cap { address, receive_phase, failure } => {
+            let phase = if receive_phase { "receiving" } else { "sending" };
+            print(format_args!("capability fault at {address:#x} while {phase}: "));
+            match failure {
+                LookupFailure::InvalidRoot => print(format_args!("the CSpace root is no CNode")),
+                LookupFailure::MissingCapability { bits_left } => {
+                    print(format_args!("no such capability ({bits_left} bits left)"));
+                }
+                LookupFailure::DepthMismatch { bits_left, bits_found } => {
+                    print(format_args!("{bits_left} bits left, {bits_found} found"));
+                }
+                LookupFailure::GuardMismatch { bits_left, guard, guard_bits } => {
+                    print(format_args!("guard {guard:#x} of {guard_bits} bits, {bits_left} bits left"));
+                }
+            }
+        }
+        Fault::UnknownSyscall { number } => print(format_args!("unknown system call {}", number as i64)),
+        Fault::UserException { number, code } => {
+            print(format_args!("exception {number}, error code {code:#x}"));
+        }
+        Fault::Vm { address, instruction, status } => {
+            let what = if instruction { "instruction fetch" } else { "access" };
+            print(format_args!("page fault: {what} at {address:#x}, status {status:#x}"));
+        }
+        Fault::Timeout { badge } => print(format_args!("budget used up, badge {badge:#x}")),
+    }
+    let (ip, sp) = (thread.context.get(reg::FAULT_IP), thread.context.get(reg::SP));
+    print(format_args!("; ip {ip:#x}, sp {sp:#x}; it has no fault handler\n"));
+}
+
+/// A thread's name, or its address if it has none.
+struct Name<'k>(&'k Tcb);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.0.name.get();
+        let len = name.iter().position(|&b| b == 0).unwrap_or(NAME_LEN);
+        if len == 0 {
+            return write!(f, "{:#x}", self.0.link().addr());
+        }
+        name[..len].iter().try_for_each(|&b| f.write_char(if b.is_ascii_graphic() { b as char } else { '?' }))
+    }
+}
+
+fn state(state: ThreadState) -> &'static str {
+    match state {
+        ThreadState::Inactive => "inactive",
+        ThreadState::Running => "running",
+        ThreadState::Restart => "restart",
+        ThreadState::BlockedOnReceive { .. } => "receiving",
+        ThreadState::BlockedOnSend { .. } => "sending",
+        ThreadState::BlockedOnReply { .. } => "calling",
+        ThreadState::BlockedOnNotification { .. } => "waiting",
+        ThreadState::Idle => "idle",
+    }
+}
+
+fn dump_thread(thread: &Tcb) {
+    let ip = thread.context.get(reg::FAULT_IP);
+    let (state, priority) = (state(thread.state.get()), thread.priority.get());
+    // One core only: see `state::CoreState`.
+    print(format_args!("{:<24} {state:<10} {ip:#18x} {priority:>4} {:>4}\n", Name(thread), 0));
+}
+
+/// Prints the threads that run, are ready to run, or wait for budget.
+fn dump_scheduler(k: &Kernel) {
+    print(format_args!("{:<24} {:<10} {:>18} {:>4} {:>4}\n", "Name", "State", "IP", "Prio", "Core"));
+    let current = k.core.current.get();
+    dump_thread(current.get(k));
+    let heads = k.core.ready.iter().flat_map(|queues| queues.heads.iter().rev());
+    for head in heads.filter_map(|head| head.get()) {
+        // A ring.
+        let mut thread = head;
+        for _ in 0..MAX_THREADS {
+            dump_thread(thread.get(k));
+            match thread.get(k).sched_queue.next.get() {
+                Some(next) if next != head => thread = next,
+                _ => break,
+            }
+        }
+    }
+    let mut thread = k.core.release_head.get();
+    for _ in 0..MAX_THREADS {
+        let Some(link) = thread else { break };
+        dump_thread(link.get(k));
+        thread = link.get(k).sched_queue.next.get();
+    }
+}
+
+/// Prints the capabilities in the first CNode of the caller's CSpace.
+fn snapshot(k: &Kernel, caller: &Tcb) {
+    print(format_args!("capabilities of {}:\n", Name(caller)));
+    let Cap::CNode { cnode, .. } = caller.slots[Tcb::SLOT_CSPACE].cap() else { return };
+    for index in 0..MAX_CAPS.min(1 << cnode.radix()) {
+        let slot = cnode.get(k, index);
+        if !slot.is_empty() {
+            print(format_args!("{index:>6}: {:?}\n", slot.cap()));
+        }
+    }
+    if let Some((root, asid)) = vspace::root(k, caller) {
+        print(format_args!("address space {root:?}, ASID {asid}\n"));
+    }
+}
+
+/// Names the thread at `cptr` by the string in the caller's message, which begins with word 0 in the buffer.
+fn name_thread(k: &Kernel, caller: &Tcb, cptr: u64) {
+    let thread = match lookup::cap(k, caller, cptr).map(|slot| slot.get(k).cap()) {
+        Ok(Cap::Tcb { tcb }) => tcb.get(k),
+        _ => return print(format_args!("{}: cannot name {cptr:#x}, which is no thread\n", Name(caller))),
+    };
+    let Some(words) = message::buffer_for_reading(k, caller) else {
+        return print(format_args!("{}: no IPC buffer to take a thread's name from\n", Name(caller)));
+    };
+    const { assert!(NAME_LEN / 8 < MSG_MAX_LENGTH && MESSAGE_REGISTERS < MSG_MAX_LENGTH) }
+    let mut name = [0; NAME_LEN];
+    for (i, bytes) in name.chunks_exact_mut(8).enumerate() {
+        bytes.copy_from_slice(&words.get(buffer::MSG + i).to_ne_bytes());
+    }
+    // The last byte is kept for the end of a longer name.
+    let len = name.iter().position(|&b| b == 0).unwrap_or(NAME_LEN - 1);
+    name[len..].fill(0);
+    thread.name.set(name);
 }

@@ -1,27 +1,374 @@
 //! Boot policy: the root task and what it is given.
+//!
+//! The root task's address space, from its lowest address up: the image (whole and contiguous, as its frame
+//! capabilities are), the IPC buffer, the boot information, the extra boot information. Its objects come from
+//! the top of memory, so that the rest falls into few, large pieces of untyped memory.
+
+pub mod elf;
+mod info;
+#[cfg(test)]
+mod tests;
 
 use core::fmt;
 
-use pecan_arch::BootData;
-use pecan_mem::{Kernel, Link, Tcb, boot::BootMemory};
+use pecan_abi::{
+    boot::{SlotRegion, slot},
+    constants::{MAX_PRIORITY, USER_TOP},
+};
+use pecan_arch::{BootData, CacheAttr, IRQ_TIMER, Pte, level_shift, reg, us_to_ticks};
+use pecan_config::{BOOT_THREAD_TIME_SLICE_MS, ROOT_CNODE_SIZE_BITS};
+use pecan_mem::{
+    CNodeRef, Cap, FrameRights, IrqState, Kernel, Link, Mapping, PageTable, Slot, Tcb, ThreadState, boot::BootMemory,
+    object::NAME_LEN, retype::ObjectKind,
+};
+
+use crate::{
+    budget, derivation, refill,
+    vspace::{self, ROOT_LEVEL},
+};
+use elf::{ElfError, Program};
+
+/// Bytes of a page of the root task.
+const PAGE: u64 = 1 << level_shift(0);
+/// The root task's address space has this ASID; 0 is the kernel's.
+const ROOT_ASID: u16 = 1;
+/// Size (log2) of a scheduling context of two refills: what a round-robin thread needs.
+const SC_BITS: u8 = pecan_abi::constants::MIN_SCHED_CONTEXT_BITS as u8;
 
 /// Why the root task cannot be started. Displays as one line that says what to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BootError {
     /// The boot loader brought no root task.
     NoModule,
+    /// The root task's file cannot be loaded.
+    Elf(ElfError),
+    /// There is too little memory for the root task.
+    NoMemory {
+        /// Bytes it takes at least.
+        needed: u64,
+        /// Bytes that were free.
+        found: u64,
+    },
+    /// The initial CNode is too small for the capabilities to the root task's frames.
+    NoSlots {
+        /// Pages of the image.
+        pages: u64,
+    },
+    /// There is no room in the address space above the image.
+    NoAddressSpace {
+        /// Where the image ends.
+        end: u64,
+    },
+}
+
+impl From<ElfError> for BootError {
+    fn from(error: ElfError) -> Self {
+        BootError::Elf(error)
+    }
 }
 
 impl fmt::Display for BootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BootError::NoModule => f.write_str("no root task: pass its ELF file as the first boot module"),
+        match *self {
+            BootError::NoModule => {
+                f.write_str("no root task: pass its ELF file as the first boot module (QEMU: -initrd FILE)")
+            }
+            BootError::Elf(ElfError::NotElf) => ElfError::NotElf.fmt(f),
+            BootError::Elf(error) => write!(f, "cannot load the root task: {error}"),
+            BootError::NoMemory { needed, found } => write!(
+                f,
+                "too little memory: the root task takes {} KiB, {} KiB are free; give the machine more",
+                needed.div_ceil(1024),
+                found / 1024
+            ),
+            BootError::NoSlots { pages } => write!(
+                f,
+                "the root task has {pages} pages, too many for an initial CNode of {} slots: \
+                 make it smaller, or raise root_cnode_size_bits in the kernel's profile",
+                1u64 << ROOT_CNODE_SIZE_BITS
+            ),
+            BootError::NoAddressSpace { end } => write!(
+                f,
+                "the root task ends at {end:#x}, which leaves no room for its IPC buffer: link it to lower addresses"
+            ),
         }
     }
 }
 
+/// Where things lie in the root task's address space.
+struct Layout {
+    /// Start of the image, page-aligned; it ends where the IPC buffer begins.
+    image: u64,
+    ipc_buffer: u64,
+    info: u64,
+    extra: u64,
+    end: u64,
+}
+
+impl Layout {
+    fn new(program: &Program, extra_bytes: u64) -> Result<Self, BootError> {
+        let (start, end) = program.range();
+        let ipc_buffer = end.next_multiple_of(PAGE);
+        let (info, extra) = (ipc_buffer + PAGE, ipc_buffer + 2 * PAGE);
+        let layout = Layout {
+            image: start & !(PAGE - 1),
+            ipc_buffer,
+            info,
+            extra,
+            end: extra + extra_bytes.next_multiple_of(PAGE),
+        };
+        if layout.end > USER_TOP {
+            return Err(BootError::NoAddressSpace { end });
+        }
+        Ok(layout)
+    }
+
+    /// The addresses at which the tables of `level` begin.
+    fn tables(&self, level: usize) -> impl Iterator<Item = u64> {
+        let span = 1u64 << level_shift(level + 1);
+        (self.image & !(span - 1)..self.end).step_by(span as usize)
+    }
+}
+
+/// The root task as it grows: its CNode, its address space, and the memory it all comes from.
+struct Builder<'m, 'a> {
+    memory: &'m mut BootMemory<'a>,
+    cnode: CNodeRef,
+    /// The next slot to fill.
+    next: u64,
+    vspace: Link<PageTable>,
+    /// Bytes that the root task takes at least, and those that were free, for the error.
+    needed: u64,
+    found: u64,
+}
+
+impl Builder<'_, '_> {
+    fn alloc(&mut self, kind: ObjectKind) -> Result<Cap, BootError> {
+        self.memory.alloc(kind).ok_or(BootError::NoMemory { needed: self.needed, found: self.found })
+    }
+
+    fn slot(&self, index: u64) -> Link<Slot> {
+        self.cnode.slot(index)
+    }
+
+    /// Puts a capability into one of the fixed slots.
+    fn provide(&self, k: &Kernel, index: u64, cap: Cap) {
+        derivation::insert_root(k, cap, self.slot(index));
+    }
+
+    /// Puts a capability into the next slot.
+    fn push(&mut self, k: &Kernel, cap: Cap) -> Result<(), BootError> {
+        if self.next >= 1 << self.cnode.radix() {
+            return Err(BootError::NoSlots { pages: 0 });
+        }
+        self.provide(k, self.next, cap);
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Puts capabilities into the next slots, and says into which.
+    fn region(
+        &mut self,
+        f: impl FnOnce(&mut Self) -> Result<(), BootError>,
+    ) -> Result<SlotRegion, BootError> {
+        let start = self.next;
+        f(self)?;
+        Ok(SlotRegion { start, end: self.next })
+    }
+
+    /// The entry for `vaddr` in a table of `level`; the tables above are there.
+    fn entry(&self, k: &Kernel, vaddr: u64, level: usize) -> Result<vspace::Entry, BootError> {
+        // Cannot fail: `build_tables` has gone from the root down.
+        vspace::entry(k, self.vspace, vaddr, level).map_err(|_| BootError::NoAddressSpace { end: vaddr })
+    }
+
+    fn map_table(&mut self, k: &Kernel, level: usize, vaddr: u64) -> Result<(), BootError> {
+        let kind = ObjectKind::PageTable { level: level as u8 };
+        let Cap::PageTable { table, level: l, .. } = self.alloc(kind)? else { return Ok(()) };
+        self.entry(k, vaddr, level + 1)?.set(k, vspace::table_pte(table));
+        let mapping = Some(Mapping { asid: ROOT_ASID, vaddr });
+        self.push(k, Cap::PageTable { table, level: l, mapping })
+    }
+
+    /// A new frame, mapped at `vaddr` for reading and writing.
+    fn map_frame(&mut self, k: &Kernel, vaddr: u64) -> Result<Cap, BootError> {
+        let Cap::Frame { base, level, rights, device, .. } = self.alloc(ObjectKind::Frame { level: 0 })? else {
+            return Ok(Cap::Null);
+        };
+        let page = Pte::frame(base, 0, vspace::page_rights(FrameRights::ReadWrite, true, true), CacheAttr::from_abi(0));
+        self.entry(k, vaddr, 0)?.set(k, page);
+        Ok(Cap::Frame { base, level, rights, device, mapping: Some(Mapping { asid: ROOT_ASID, vaddr }) })
+    }
+
+    /// The frames of the image, with what the segments put there.
+    fn load(&mut self, k: &Kernel, program: &Program, layout: &Layout) -> Result<(), BootError> {
+        for page in (layout.image..layout.ipc_buffer).step_by(PAGE as usize) {
+            let frame = self.map_frame(k, page)?;
+            for segment in program.segments() {
+                // The part of the segment's bytes in the file that lies in this page.
+                let start = segment.vaddr.max(page);
+                let end = (segment.vaddr + segment.file_size as u64).min(page + PAGE);
+                if start < end {
+                    let from = segment.offset + (start - segment.vaddr) as usize;
+                    // Both ranges were checked when the file was parsed.
+                    self.memory.write_module(frame, (start - page) as usize, from, (end - start) as usize);
+                }
+            }
+            self.push(k, frame)?;
+        }
+        Ok(())
+    }
+
+    /// All memory that is left, and device memory: no more pieces than the boot information can list, the
+    /// largest if there are more. Memory goes before devices.
+    fn untyped(&mut self, k: &Kernel) -> Result<(), BootError> {
+        let room = (1u64 << self.cnode.radix()) - self.next;
+        let room = (info::MAX_UNTYPED as u64).min(room) as u32;
+        let (ram_bits, ram) = fitting(&self.memory.piece_sizes(false), room);
+        let (device_bits, _) = fitting(&self.memory.piece_sizes(true), room - ram);
+        for (device, bits) in [(true, device_bits), (false, ram_bits)] {
+            while let Some(cap) = self.memory.take_untyped(device, bits) {
+                self.push(k, cap)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The smallest size (log2) such that the pieces of that size and larger are at most `room`, and their number.
+fn fitting(sizes: &[u32; 64], room: u32) -> (u32, u32) {
+    let mut count = 0;
+    for bits in (pecan_mem::boot::MIN_PIECE_BITS..64).rev() {
+        if count + sizes[bits as usize] > room {
+            return (bits + 1, count);
+        }
+        count += sizes[bits as usize];
+    }
+    (pecan_mem::boot::MIN_PIECE_BITS, count)
+}
+
 /// Builds the root task from the boot module and hands it all that the machine has. The thread returned is
 /// ready to run and in no queue.
-pub fn start(_k: &mut Kernel, _boot: &BootData, _memory: &mut BootMemory) -> Result<Link<Tcb>, BootError> {
-    todo!()
+pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result<Link<Tcb>, BootError> {
+    budget::start(k);
+    k.irq_states[IRQ_TIMER].set(IrqState::Timer);
+    if boot.module.is_none() {
+        return Err(BootError::NoModule);
+    }
+    let program = elf::parse(memory.module())?;
+    let extra_bytes = info::extra_len(boot);
+    let layout = Layout::new(&program, extra_bytes)?;
+    let pages = (layout.ipc_buffer - layout.image) / PAGE;
+    let tables: u64 = (0..ROOT_LEVEL).map(|level| (layout.end - layout.image) >> level_shift(level + 1)).sum();
+    if pages + tables >= (1 << ROOT_CNODE_SIZE_BITS) - slot::NUM_INITIAL_CAPS {
+        return Err(BootError::NoSlots { pages });
+    }
+    let cnode_kind = ObjectKind::CNode { radix: ROOT_CNODE_SIZE_BITS as u8 };
+    let found = memory.free_bytes();
+    let needed = layout.end - layout.image + (1 << cnode_kind.bits());
+    let no_memory = BootError::NoMemory { needed, found };
+    let (Some(Cap::CNode { cnode, .. }), Some(Cap::PageTable { table: vspace, level, .. })) =
+        (memory.alloc(cnode_kind), memory.alloc(ObjectKind::PageTable { level: ROOT_LEVEL as u8 }))
+    else {
+        return Err(no_memory);
+    };
+    let mut b = Builder { memory, cnode, next: slot::NUM_INITIAL_CAPS, vspace, needed, found };
+
+    // The CSpace: with this guard, an address is a slot's index.
+    let guard_bits = (64 - ROOT_CNODE_SIZE_BITS) as u8;
+    let cnode_cap = Cap::CNode { cnode, guard: 0, guard_bits };
+    b.provide(k, slot::INIT_THREAD_CNODE, cnode_cap);
+    b.provide(k, slot::IRQ_CONTROL, Cap::IrqControl);
+    b.provide(k, slot::ASID_CONTROL, Cap::AsidControl);
+    b.provide(k, slot::IO_PORT_CONTROL, Cap::IoPortControl);
+    b.provide(k, slot::DOMAIN, Cap::Domain);
+
+    // The VSpace.
+    let vspace_cap = Cap::PageTable { table: vspace, level, mapping: Some(Mapping { asid: ROOT_ASID, vaddr: 0 }) };
+    b.provide(k, slot::INIT_THREAD_VSPACE, vspace_cap);
+    let pool_cap = b.alloc(ObjectKind::AsidPool { base: 0 })?;
+    if let Cap::AsidPool { pool, .. } = pool_cap {
+        pool.get(k).roots[ROOT_ASID as usize].set(Some(vspace));
+        k.asid_pools[0].set(Some(pool));
+    }
+    b.provide(k, slot::INIT_THREAD_ASID_POOL, pool_cap);
+    let mut regions = info::Regions::default();
+    regions.user_image_paging = b.region(|b| {
+        let mut tables = (0..ROOT_LEVEL).rev().flat_map(|level| layout.tables(level).map(move |at| (level, at)));
+        tables.try_for_each(|(level, vaddr)| b.map_table(k, level, vaddr))
+    })?;
+    let ipc_cap = b.map_frame(k, layout.ipc_buffer)?;
+    b.provide(k, slot::INIT_THREAD_IPC_BUFFER, ipc_cap);
+    let info_cap = b.map_frame(k, layout.info)?;
+    b.provide(k, slot::BOOT_INFO_FRAME, info_cap);
+    regions.extra_bi_pages = b.region(|b| {
+        (layout.extra..layout.end).step_by(PAGE as usize).try_for_each(|vaddr| {
+            let frame = b.map_frame(k, vaddr)?;
+            b.push(k, frame)
+        })
+    })?;
+    regions.user_image_frames = b.region(|b| b.load(k, &program, &layout))?;
+
+    // The thread.
+    let thread = b.thread(k, cnode_cap, vspace_cap, ipc_cap, &layout, program.entry)?;
+    regions.sched_control = b.region(|b| b.push(k, Cap::SchedControl { core: 0 }))?;
+
+    // All the rest.
+    b.memory.release_module();
+    regions.untyped = b.region(|b| b.untyped(k))?;
+    regions.empty = SlotRegion { start: b.next, end: 1 << ROOT_CNODE_SIZE_BITS };
+    info::write(k, &mut b, boot, &layout, &regions, info_cap);
+    Ok(thread)
+}
+
+impl Builder<'_, '_> {
+    /// The initial thread with its scheduling context, its registers set.
+    fn thread(
+        &mut self,
+        k: &Kernel,
+        cnode_cap: Cap,
+        vspace_cap: Cap,
+        ipc_cap: Cap,
+        layout: &Layout,
+        entry: u64,
+    ) -> Result<Link<Tcb>, BootError> {
+        let tcb_cap = self.alloc(ObjectKind::Tcb)?;
+        let sc_cap = self.alloc(ObjectKind::SchedContext { bits: SC_BITS })?;
+        let (Cap::Tcb { tcb: thread }, Cap::SchedContext { sc, .. }) = (tcb_cap, sc_cap) else {
+            return Err(BootError::NoMemory { needed: self.needed, found: self.found });
+        };
+        self.provide(k, slot::INIT_THREAD_TCB, tcb_cap);
+        self.provide(k, slot::INIT_THREAD_SC, sc_cap);
+        let (tcb, sc) = (thread.get(k), sc.get(k));
+
+        let unmapped = match ipc_cap {
+            Cap::Frame { base, level, rights, device, .. } => Cap::Frame { base, level, rights, device, mapping: None },
+            _ => Cap::Null,
+        };
+        for (cap, from, to) in [
+            (cnode_cap, slot::INIT_THREAD_CNODE, Tcb::SLOT_CSPACE),
+            (vspace_cap, slot::INIT_THREAD_VSPACE, Tcb::SLOT_VSPACE),
+            (unmapped, slot::INIT_THREAD_IPC_BUFFER, Tcb::SLOT_IPC_BUFFER),
+        ] {
+            derivation::insert(k, cap, self.slot(from), tcb.slots[to].link());
+        }
+        tcb.ipc_buffer.set(layout.ipc_buffer);
+        tcb.priority.set(MAX_PRIORITY as u8);
+        tcb.mcp.set(MAX_PRIORITY as u8);
+        tcb.domain.set(k.core.domain.get());
+        let mut name = [0; NAME_LEN];
+        name[..10].copy_from_slice(b"rootserver");
+        tcb.name.set(name);
+
+        let slice = us_to_ticks(BOOT_THREAD_TIME_SLICE_MS * 1000);
+        refill::start(sc, refill::MIN_REFILLS, slice, 0, k.core.time.get());
+        sc.tcb.set(Some(thread));
+        tcb.sched_context.set(Some(sc.link()));
+
+        tcb.context.set(reg::CAP, layout.info);
+        tcb.context.set(reg::FAULT_IP, entry);
+        tcb.context.set(reg::NEXT_IP, entry);
+        tcb.state.set(ThreadState::Running);
+        Ok(thread)
+    }
 }

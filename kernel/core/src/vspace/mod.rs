@@ -4,17 +4,46 @@
 //! may have gone stale by the time it is used (the address space deleted, a table between unmapped), so every
 //! use walks the tables again and looks whether what it finds there is what it expects.
 
-use pecan_arch::PhysAddr;
-use pecan_mem::{AsidPool, Kernel, Link, Mapping, PageTable, Tcb};
+mod asid;
+mod map;
+#[cfg(test)]
+mod tests;
+
+use pecan_abi::constants::USER_TOP;
+use pecan_arch::{PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte, level_shift, tlb_flush_asid, tlb_flush_page};
+use pecan_mem::{AsidPool, Cap, FrameRights, Kernel, Link, LookupFailure, Mapping, PageTable, Tcb};
 
 use crate::{
-    error::Stop,
+    error::{Stop, SyscallError},
     invoke::{Done, Invocation},
 };
 
+/// Level of root tables.
+pub const ROOT_LEVEL: usize = PT_LEVELS - 1;
+
 /// Invocations of paging structures, frames, ASID control and ASID pools.
-pub fn invoke(_k: &mut Kernel, _inv: &Invocation) -> Result<Done, Stop> {
-    todo!()
+pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
+    match inv.cap {
+        Cap::Frame { .. } => {
+            let op = map::decode_frame(k, inv)?;
+            Ok(map::commit(k, op))
+        }
+        Cap::PageTable { .. } => {
+            let op = map::decode_table(k, inv)?;
+            Ok(map::commit(k, op))
+        }
+        Cap::AsidControl => {
+            let op = asid::decode_control(k, inv)?;
+            asid::make_pool(k, op);
+            Ok(Done::ok())
+        }
+        Cap::AsidPool { .. } => {
+            let op = asid::decode_pool(k, inv)?;
+            asid::assign(k, op);
+            Ok(Done::ok())
+        }
+        _ => Err(SyscallError::InvalidCapability(0).into()),
+    }
 }
 
 /// The address space of a thread and its ASID, if the thread has a valid one.
@@ -31,22 +60,124 @@ pub fn find_root(k: &Kernel, asid: u16) -> Option<Link<PageTable>> {
     pool.get(k).roots[asid as usize % AsidPool::LEN].get()
 }
 
+/// An entry of a page table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Entry {
+    table: Link<PageTable>,
+    index: usize,
+    /// Level of the table.
+    level: usize,
+}
+
+impl Entry {
+    pub(crate) fn get(self, k: &Kernel) -> Pte {
+        self.table.get(k).entry(self.index)
+    }
+
+    pub(crate) fn set(self, k: &Kernel, pte: Pte) {
+        self.table.get(k).set_entry(self.index, pte);
+    }
+
+    /// The entry maps this frame.
+    fn maps(self, k: &Kernel, frame: PhysAddr) -> bool {
+        let pte = self.get(k);
+        pte.is_present() && !pte.is_table(self.level) && pte.addr(self.level) == frame
+    }
+}
+
+/// The entry for `vaddr` in the table of `level` below a root table. Fails where a table on the way is
+/// missing, with the number of address bits below the entry that lacks it.
+#[inline]
+pub(crate) fn entry(
+    k: &Kernel,
+    root: Link<PageTable>,
+    vaddr: u64,
+    level: usize,
+) -> Result<Entry, LookupFailure> {
+    let index = |level: usize| (vaddr >> level_shift(level)) as usize & ((1 << PT_INDEX_BITS) - 1);
+    let mut table = root;
+    for above in (level + 1..PT_LEVELS).rev() {
+        let pte = table.get(k).entry(index(above));
+        table = PageTable::child(pte, above)
+            .ok_or(LookupFailure::MissingCapability { bits_left: level_shift(above) as u8 })?;
+    }
+    Ok(Entry { table, index: index(level), level })
+}
+
+/// The entry behind a mapping, if its address space and all tables on the way are (still) there.
+fn mapped_entry(k: &Kernel, mapping: Mapping, level: usize) -> Option<Entry> {
+    // Root tables have no entry of their own; user mappings end where user addresses do.
+    if level >= PT_LEVELS || mapping.vaddr >= USER_TOP {
+        return None;
+    }
+    entry(k, find_root(k, mapping.asid)?, mapping.vaddr, level).ok()
+}
+
+/// The page-table entry that refers to a table.
+pub(crate) fn table_pte(table: Link<PageTable>) -> Pte {
+    Pte::table(pecan_arch::virt_to_phys(table.addr()))
+}
+
+/// What user level may do with a page, as far as both the capability and the request allow. Pages cannot be
+/// write-only: those are out of user level's reach.
+pub(crate) fn page_rights(cap: FrameRights, read: bool, write: bool) -> PageRights {
+    let read = read && cap != FrameRights::KernelOnly;
+    PageRights { read, write: read && write && cap == FrameRights::ReadWrite, execute: true }
+}
+
+/// Makes the processor use the current thread's address space as it is now: without one, the kernel's.
+pub fn refresh(k: &Kernel) {
+    match root(k, k.core.current.get().get(k)) {
+        Some((table, asid)) => k.switch_vspace(table, asid),
+        None => pecan_arch::switch_kernel_vspace(),
+    }
+}
+
 /// The last capability to an address space goes: its ASID becomes free.
-pub fn delete_asid(_k: &Kernel, _asid: u16, _root: Link<PageTable>) {
-    todo!()
+pub fn delete_asid(k: &Kernel, asid: u16, root: Link<PageTable>) {
+    if find_root(k, asid) != Some(root) {
+        return;
+    }
+    let pool = k.asid_pools[asid as usize / AsidPool::LEN].get();
+    if let Some(pool) = pool {
+        pool.get(k).roots[asid as usize % AsidPool::LEN].set(None);
+    }
+    // First leave the address space, so that nothing more of it is cached; then forget what was.
+    refresh(k);
+    tlb_flush_asid(asid);
 }
 
 /// The last capability to an ASID pool goes: its address spaces lose their ASIDs.
-pub fn delete_asid_pool(_k: &Kernel, _base: u16, _pool: Link<AsidPool>) {
-    todo!()
+pub fn delete_asid_pool(k: &Kernel, base: u16, pool: Link<AsidPool>) {
+    let Some(entry) = k.asid_pools.get(base as usize / AsidPool::LEN) else { return };
+    if entry.get() != Some(pool) {
+        return;
+    }
+    entry.set(None);
+    refresh(k);
+    for (asid, root) in (base..).zip(&pool.get(k).roots) {
+        if root.take().is_some() {
+            tlb_flush_asid(asid);
+        }
+    }
 }
 
 /// Unmaps a paging structure of `level`, if it is (still) mapped where its capability says.
-pub fn unmap_table(_k: &Kernel, _table: Link<PageTable>, _level: u8, _mapping: Mapping) {
-    todo!()
+pub fn unmap_table(k: &Kernel, table: Link<PageTable>, level: u8, mapping: Mapping) {
+    let above = level as usize + 1;
+    let Some(entry) = mapped_entry(k, mapping, above) else { return };
+    if PageTable::child(entry.get(k), above) == Some(table) {
+        entry.set(k, Pte::EMPTY);
+        // Everything below the table goes, and what the processor has cached of the table itself.
+        tlb_flush_asid(mapping.asid);
+    }
 }
 
 /// Unmaps a frame of `level`, if it is (still) mapped where its capability says.
-pub fn unmap_frame(_k: &Kernel, _base: PhysAddr, _level: u8, _mapping: Mapping) {
-    todo!()
+pub fn unmap_frame(k: &Kernel, base: PhysAddr, level: u8, mapping: Mapping) {
+    let Some(entry) = mapped_entry(k, mapping, level as usize) else { return };
+    if entry.maps(k, base) {
+        entry.set(k, Pte::EMPTY);
+        tlb_flush_page(mapping.asid, mapping.vaddr);
+    }
 }

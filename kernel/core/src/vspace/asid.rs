@@ -1,0 +1,93 @@
+//! ASID control and ASID pools.
+
+use pecan_abi::Label;
+use pecan_mem::{
+    AsidPool, Cap, Kernel, Link, LookupFailure, Mapping, PageTable, Slot,
+    retype::{self, ObjectKind},
+};
+
+use super::ROOT_LEVEL;
+use crate::{
+    derivation,
+    error::{Decoded, SyscallError},
+    invoke::Invocation,
+    lookup,
+};
+
+/// Untyped memory becomes the pool of the ASIDs from `base` on.
+pub(super) struct MakePool {
+    untyped: Link<Slot>,
+    dest: Link<Slot>,
+    base: u16,
+}
+
+/// An address space gets an ASID.
+pub(super) struct Assign {
+    pool: Link<AsidPool>,
+    slot: Link<Slot>,
+    table: Link<PageTable>,
+    level: u8,
+    asid: u16,
+}
+
+pub(super) fn decode_control(k: &Kernel, inv: &Invocation) -> Decoded<MakePool> {
+    if inv.label != Some(Label::X86AsidControlMakePool) {
+        return Err(SyscallError::IllegalOperation);
+    }
+    inv.need(2, 2)?;
+    let (untyped, cap) = inv.extra_cap(k, 0)?;
+    let (_, root) = inv.extra_cap(k, 1)?;
+    let free = k.asid_pools.iter().position(|pool| pool.get().is_none()).ok_or(SyscallError::DeleteFirst)?;
+    let kind = ObjectKind::AsidPool { base: (free * AsidPool::LEN) as u16 };
+    match cap {
+        Cap::Untyped { bits, device: false, .. } if bits as u32 == kind.bits() => {}
+        _ => return Err(SyscallError::InvalidCapability(1)),
+    }
+    derivation::ensure_no_children(k, untyped)?;
+    let dest = lookup::empty_target(k, root, inv.arg(k, 0), inv.arg(k, 1))?;
+    Ok(MakePool { untyped, dest, base: (free * AsidPool::LEN) as u16 })
+}
+
+pub(super) fn make_pool(k: &mut Kernel, op: MakePool) {
+    let kind = ObjectKind::AsidPool { base: op.base };
+    // The untyped is a page: zeroed at once.
+    while !retype::reset_step(k, op.untyped, kind.bits()) {}
+    let pool = retype::carve(k, op.untyped, kind, 1).and_then(|mut batch| batch.next(k));
+    if let Some(cap @ Cap::AsidPool { pool, base }) = pool {
+        k.asid_pools[base as usize / AsidPool::LEN].set(Some(pool));
+        derivation::insert_new(k, op.untyped, op.dest, cap);
+    }
+}
+
+pub(super) fn decode_pool(k: &Kernel, inv: &Invocation) -> Decoded<Assign> {
+    let Cap::AsidPool { pool, base } = inv.cap else { return Err(SyscallError::IllegalOperation) };
+    if inv.label != Some(Label::X86AsidPoolAssign) {
+        return Err(SyscallError::IllegalOperation);
+    }
+    inv.need(0, 1)?;
+    let (slot, cap) = inv.extra_cap(k, 0)?;
+    let Cap::PageTable { table, level, mapping: None } = cap else {
+        return Err(SyscallError::InvalidCapability(1));
+    };
+    if level as usize != ROOT_LEVEL {
+        return Err(SyscallError::InvalidCapability(1));
+    }
+    match k.asid_pools.get(base as usize / AsidPool::LEN).and_then(|pool| pool.get()) {
+        None => {
+            let failure = LookupFailure::InvalidRoot;
+            return Err(SyscallError::FailedLookup { source: false, failure });
+        }
+        Some(found) if found != pool => return Err(SyscallError::InvalidCapability(0)),
+        Some(_) => {}
+    }
+    // ASID 0 is the kernel's.
+    let is_free = |&asid: &u16| asid != 0 && pool.get(k).roots[asid as usize % AsidPool::LEN].get().is_none();
+    let asid = (base..base + AsidPool::LEN as u16).find(is_free).ok_or(SyscallError::DeleteFirst)?;
+    Ok(Assign { pool, slot, table, level, asid })
+}
+
+pub(super) fn assign(k: &Kernel, op: Assign) {
+    let Assign { pool, slot, table, level, asid } = op;
+    pool.get(k).roots[asid as usize % AsidPool::LEN].set(Some(table));
+    slot.get(k).set_cap(Cap::PageTable { table, level, mapping: Some(Mapping { asid, vaddr: 0 }) });
+}
