@@ -92,7 +92,8 @@ impl Regions {
     /// Takes `1 << bits` aligned bytes, from as high an address as possible.
     fn take_top(&mut self, bits: u32) -> Option<PhysAddr> {
         let size = 1u64 << bits;
-        let fit = |r: &PhysRegion| r.end.0.checked_sub(size).map(|s| s & !(size - 1)).filter(|&s| s >= r.start.0);
+        let fit =
+            |r: &PhysRegion| r.end.0.checked_sub(size).map(|s| s & !(size - 1)).filter(|&s| s >= r.start.0);
         let start = self.as_slice().iter().rev().find_map(fit)?;
         self.subtract(PhysRegion::new(start, start + size));
         Some(PhysAddr(start))
@@ -155,7 +156,10 @@ impl<'a> BootMemory<'a> {
         // SAFETY: `new` was promised that the module is RAM the kernel sees and does not change until it is
         // released, which takes `&mut self`. Until then it is not in `free`, so nothing is made of it.
         unsafe {
-            core::slice::from_raw_parts(phys_to_virt(self.module.start) as *const u8, self.module.len() as usize)
+            core::slice::from_raw_parts(
+                phys_to_virt(self.module.start) as *const u8,
+                self.module.len() as usize,
+            )
         }
     }
 
@@ -195,7 +199,9 @@ impl<'a> BootMemory<'a> {
     /// Copies `len` bytes at `from` in the module to `offset` in a frame that came from [`BootMemory::alloc`].
     /// False, and nothing written, if either range does not exist.
     pub fn write_module(&mut self, frame: Cap, offset: usize, from: usize, len: usize) -> bool {
-        let Some(bytes) = from.checked_add(len).and_then(|end| self.module().get(from..end)) else { return false };
+        let Some(bytes) = from.checked_add(len).and_then(|end| self.module().get(from..end)) else {
+            return false;
+        };
         let Some(to) = frame_bytes(frame, offset, len) else { return false };
         // SAFETY: as in `write`; the module is not free memory, so no frame overlaps it.
         unsafe { (to as *mut u8).copy_from_nonoverlapping(bytes.as_ptr(), len) };

@@ -62,12 +62,21 @@ impl fmt::Display for ElfError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const AGAIN: &str = "build it as a static executable at a fixed address";
         match *self {
-            ElfError::NotElf => f.write_str("the boot module is not an ELF file: pass the root task's ELF file"),
-            ElfError::NotElf64 => f.write_str("it is not a 64-bit little-endian ELF file: build it for this machine"),
-            ElfError::Machine { found } => {
-                write!(f, "it is for ELF machine {found}, this kernel runs {ELF_MACHINE}: build it for this machine")
+            ElfError::NotElf => {
+                f.write_str("the boot module is not an ELF file: pass the root task's ELF file")
             }
-            ElfError::PositionIndependent => write!(f, "it is position-independent: {AGAIN} (-static -no-pie)"),
+            ElfError::NotElf64 => {
+                f.write_str("it is not a 64-bit little-endian ELF file: build it for this machine")
+            }
+            ElfError::Machine { found } => {
+                write!(
+                    f,
+                    "it is for ELF machine {found}, this kernel runs {ELF_MACHINE}: build it for this machine"
+                )
+            }
+            ElfError::PositionIndependent => {
+                write!(f, "it is position-independent: {AGAIN} (-static -no-pie)")
+            }
             ElfError::Dynamic => write!(f, "it is dynamically linked: {AGAIN} (-static -no-pie)"),
             ElfError::NotExecutable { found } => write!(f, "it is an ELF file of type {found}: {AGAIN}"),
             ElfError::Truncated { needed, found } => {
@@ -75,7 +84,9 @@ impl fmt::Display for ElfError {
             }
             ElfError::BadHeaders => f.write_str("its program headers make no sense: build it again"),
             ElfError::NoSegments => f.write_str("it has no segment to load: build it as an executable"),
-            ElfError::TooManySegments => write!(f, "it has more than {MAX_SEGMENTS} segments to load: link fewer"),
+            ElfError::TooManySegments => {
+                write!(f, "it has more than {MAX_SEGMENTS} segments to load: link fewer")
+            }
             ElfError::OutsideUserSpace { vaddr } => {
                 write!(f, "its segment at {vaddr:#x} is not below {USER_TOP:#x}: link it to lower addresses")
             }

@@ -18,8 +18,8 @@ use pecan_abi::{
 use pecan_arch::{BootData, CacheAttr, IRQ_TIMER, Pte, level_shift, reg, us_to_ticks};
 use pecan_config::{BOOT_THREAD_TIME_SLICE_MS, ROOT_CNODE_SIZE_BITS};
 use pecan_mem::{
-    CNodeRef, Cap, FrameRights, IrqState, Kernel, Link, Mapping, PageTable, Slot, Tcb, ThreadState, boot::BootMemory,
-    object::NAME_LEN, retype::ObjectKind,
+    CNodeRef, Cap, FrameRights, IrqState, Kernel, Link, Mapping, PageTable, Slot, Tcb, ThreadState,
+    boot::BootMemory, object::NAME_LEN, retype::ObjectKind,
 };
 
 use crate::{
@@ -192,10 +192,16 @@ impl Builder<'_, '_> {
 
     /// A new frame, mapped at `vaddr` for reading and writing.
     fn map_frame(&mut self, k: &Kernel, vaddr: u64) -> Result<Cap, BootError> {
-        let Cap::Frame { base, level, rights, device, .. } = self.alloc(ObjectKind::Frame { level: 0 })? else {
+        let Cap::Frame { base, level, rights, device, .. } = self.alloc(ObjectKind::Frame { level: 0 })?
+        else {
             return Ok(Cap::Null);
         };
-        let page = Pte::frame(base, 0, vspace::page_rights(FrameRights::ReadWrite, true, true), CacheAttr::from_abi(0));
+        let page = Pte::frame(
+            base,
+            0,
+            vspace::page_rights(FrameRights::ReadWrite, true, true),
+            CacheAttr::from_abi(0),
+        );
         self.entry(k, vaddr, 0)?.set(k, page);
         Ok(Cap::Frame { base, level, rights, device, mapping: Some(Mapping { asid: ROOT_ASID, vaddr }) })
     }
@@ -259,7 +265,8 @@ pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result
     let extra_bytes = info::extra_len(boot);
     let layout = Layout::new(&program, extra_bytes)?;
     let pages = (layout.ipc_buffer - layout.image) / PAGE;
-    let tables: u64 = (0..ROOT_LEVEL).map(|level| (layout.end - layout.image) >> level_shift(level + 1)).sum();
+    let tables: u64 =
+        (0..ROOT_LEVEL).map(|level| (layout.end - layout.image) >> level_shift(level + 1)).sum();
     if pages + tables >= (1 << ROOT_CNODE_SIZE_BITS) - slot::NUM_INITIAL_CAPS {
         return Err(BootError::NoSlots { pages });
     }
@@ -284,7 +291,8 @@ pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result
     b.provide(k, slot::DOMAIN, Cap::Domain);
 
     // The VSpace.
-    let vspace_cap = Cap::PageTable { table: vspace, level, mapping: Some(Mapping { asid: ROOT_ASID, vaddr: 0 }) };
+    let vspace_cap =
+        Cap::PageTable { table: vspace, level, mapping: Some(Mapping { asid: ROOT_ASID, vaddr: 0 }) };
     b.provide(k, slot::INIT_THREAD_VSPACE, vspace_cap);
     let pool_cap = b.alloc(ObjectKind::AsidPool { base: 0 })?;
     if let Cap::AsidPool { pool, .. } = pool_cap {
@@ -294,7 +302,8 @@ pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result
     b.provide(k, slot::INIT_THREAD_ASID_POOL, pool_cap);
     let mut regions = info::Regions::default();
     regions.user_image_paging = b.region(|b| {
-        let mut tables = (0..ROOT_LEVEL).rev().flat_map(|level| layout.tables(level).map(move |at| (level, at)));
+        let mut tables =
+            (0..ROOT_LEVEL).rev().flat_map(|level| layout.tables(level).map(move |at| (level, at)));
         tables.try_for_each(|(level, vaddr)| b.map_table(k, level, vaddr))
     })?;
     let ipc_cap = b.map_frame(k, layout.ipc_buffer)?;
@@ -342,7 +351,9 @@ impl Builder<'_, '_> {
         let (tcb, sc) = (thread.get(k), sc.get(k));
 
         let unmapped = match ipc_cap {
-            Cap::Frame { base, level, rights, device, .. } => Cap::Frame { base, level, rights, device, mapping: None },
+            Cap::Frame { base, level, rights, device, .. } => {
+                Cap::Frame { base, level, rights, device, mapping: None }
+            }
             _ => Cap::Null,
         };
         for (cap, from, to) in [

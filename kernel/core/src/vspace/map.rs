@@ -32,7 +32,9 @@ pub(super) enum Op {
 /// The address space that an invocation's extra capability names: its root and its ASID.
 fn vspace_argument(k: &Kernel, inv: &Invocation) -> Decoded<(Link<PageTable>, u16)> {
     match inv.extra_cap(k, 0)?.1 {
-        Cap::PageTable { table, level, mapping: Some(m) } if level as usize == ROOT_LEVEL => Ok((table, m.asid)),
+        Cap::PageTable { table, level, mapping: Some(m) } if level as usize == ROOT_LEVEL => {
+            Ok((table, m.asid))
+        }
         _ => Err(SyscallError::InvalidCapability(1)),
     }
 }
@@ -51,7 +53,9 @@ fn failed(failure: LookupFailure) -> SyscallError {
 }
 
 pub(super) fn decode_table(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
-    let Cap::PageTable { table, level, mapping } = inv.cap else { return Err(SyscallError::IllegalOperation) };
+    let Cap::PageTable { table, level, mapping } = inv.cap else {
+        return Err(SyscallError::IllegalOperation);
+    };
     let (map, unmap) = match level {
         0 => (Label::X86PageTableMap, Label::X86PageTableUnmap),
         1 => (Label::X86PageDirectoryMap, Label::X86PageDirectoryUnmap),

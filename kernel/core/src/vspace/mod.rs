@@ -10,7 +10,9 @@ mod map;
 mod tests;
 
 use pecan_abi::constants::USER_TOP;
-use pecan_arch::{PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte, level_shift, tlb_flush_asid, tlb_flush_page};
+use pecan_arch::{
+    PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte, level_shift, tlb_flush_asid, tlb_flush_page,
+};
 use pecan_mem::{AsidPool, Cap, FrameRights, Kernel, Link, LookupFailure, Mapping, PageTable, Tcb};
 
 use crate::{
