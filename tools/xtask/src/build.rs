@@ -24,17 +24,19 @@ pub struct Kernel {
     pub elf: PathBuf,
 }
 
-/// Crates whose assertions are compiled in by a debug profile; the libraries' stay out, for they cost a lot.
-const KERNEL_CRATES: [&str; 5] = ["pecan-config", "pecan-arch", "pecan-mem", "pecan-core", "pecan-kernel"];
-
 /// Builds the kernel with a profile.
 pub fn kernel(ws: &Workspace, toolchain: &Toolchain, name: &str) -> Result<Kernel> {
     let profile = Profile::load(ws, name)?;
     let dir = ws.bare().join(format!("kernel-{name}"));
     let mut cargo = toolchain.cargo(ws, "build", Purpose::Kernel, &dir);
     cargo.env("PECAN_PROFILE", name);
-    kernel_settings(&mut cargo, &profile);
-    cargo.args(["--package", "pecan-kernel", "--message-format=json-render-diagnostics"]);
+    cargo.args([
+        "--profile",
+        cargo_profile(&profile),
+        "--package",
+        "pecan-kernel",
+        "--message-format=json-render-diagnostics",
+    ]);
     let report = process::step(&format!("building the kernel, profile {name}"), &mut cargo)?;
     let elf = executables(&report)?.remove("pecan-kernel").context(
         "the package pecan-kernel has no program of that name\n  to mend it: see kernel/image/Cargo.toml",
@@ -62,18 +64,13 @@ fn kernel_image(ws: &Workspace, profile: &str) -> PathBuf {
 }
 
 /// Where the linker's output for the kernel of a profile is, once it is built.
-pub fn kernel_elf(ws: &Workspace, profile: &str) -> PathBuf {
-    ws.bare().join(format!("kernel-{profile}/{TARGET}/release/pecan-kernel"))
+pub fn kernel_elf(ws: &Workspace, name: &str, profile: &Profile) -> PathBuf {
+    ws.bare().join(format!("kernel-{name}/{TARGET}/{}/pecan-kernel", cargo_profile(profile)))
 }
 
-/// Settings of a kernel build that follow from its profile.
-pub fn kernel_settings(cargo: &mut std::process::Command, profile: &Profile) {
-    cargo.arg("--release");
-    for name in if profile.debug { &KERNEL_CRATES[..] } else { &[] } {
-        for check in ["debug-assertions", "overflow-checks"] {
-            cargo.arg("--config").arg(format!("profile.release.package.{name}.{check}=true"));
-        }
-    }
+/// Cargo's profile for a kernel: a debug kernel is optimised too, but checks its assertions.
+pub fn cargo_profile(profile: &Profile) -> &'static str {
+    if profile.debug { "checked" } else { "release" }
 }
 
 /// Builds user-level packages; returns the path of each program by its name.

@@ -5,7 +5,7 @@ use std::fs;
 use object::{Object, ObjectSection, SectionKind};
 
 use super::rules::File;
-use crate::paths::Workspace;
+use crate::{build, paths::Workspace, profile::Profile};
 
 /// Folders of the kernel and how they are called; the first folder that holds a file is its own.
 const PARTS: [(&str, &str); 7] = [
@@ -60,9 +60,9 @@ pub fn print(ws: &Workspace, files: &[File]) {
 /// Bytes of code and constants, of data and of zeroed memory of each kernel that has been built.
 fn sizes(ws: &Workspace) -> Vec<(String, [u64; 3])> {
     let mut sizes = Vec::new();
-    for profile in crate::profile::Profile::names(ws).unwrap_or_default() {
-        let path = crate::build::kernel_elf(ws, &profile);
-        let Ok(file) = fs::read(path) else { continue };
+    for name in Profile::names(ws).unwrap_or_default() {
+        let Ok(profile) = Profile::load(ws, &name) else { continue };
+        let Ok(file) = fs::read(build::kernel_elf(ws, &name, &profile)) else { continue };
         let Ok(elf) = object::read::elf::ElfFile64::<object::Endianness>::parse(file.as_slice()) else {
             continue;
         };
@@ -77,7 +77,7 @@ fn sizes(ws: &Workspace) -> Vec<(String, [u64; 3])> {
                 _ => {}
             }
         }
-        sizes.push((profile, sum));
+        sizes.push((name, sum));
     }
     sizes
 }

@@ -102,7 +102,7 @@ fn bare_metal_lints(ws: &Workspace, toolchain: &Toolchain, metadata: &Metadata) 
         }
         let mut cargo = toolchain.cargo(ws, "clippy", purpose, &ws.bare().join(dir));
         if purpose == Purpose::Kernel {
-            build::kernel_settings(&mut cargo, &Profile::load(ws, "default")?);
+            cargo.args(["--profile", build::cargo_profile(&Profile::load(ws, "default")?)]);
         } else {
             cargo.arg("--release");
         }
