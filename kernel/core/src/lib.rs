@@ -27,6 +27,9 @@ pub mod reply;
 pub mod sched_context;
 pub mod scheduler;
 pub mod tcb;
+#[cfg(test)]
+#[allow(dead_code, reason = "not every test needs all of it")]
+mod testing;
 pub mod thread;
 pub mod transfer;
 pub mod untyped;

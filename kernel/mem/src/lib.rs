@@ -9,6 +9,8 @@ pub mod object;
 pub mod retype;
 pub mod slot;
 pub mod state;
+#[cfg(not(target_os = "none"))]
+pub mod testing;
 
 pub use cap::{Cap, EndpointRights, FrameRights, Mapping, Words, ZombieKind};
 pub use link::Link;

@@ -1,0 +1,225 @@
+//! A small world for the tests of this crate: a machine with one thread, whose CSpace is a CNode with a few
+//! capabilities at well-known addresses. Tests make system calls in the name of that thread.
+
+use pecan_abi::{CNodeCapData, CapRights, Error, Label, MessageInfo, ObjectType, Syscall, ipc::buffer};
+use pecan_arch::{PhysAddr, reg};
+use pecan_mem::{
+    CNodeRef, Cap, Link, Slot, Tcb, ThreadState,
+    retype::ObjectKind,
+    testing::{FREE_START, Machine},
+};
+
+use crate::{
+    budget, derivation, entry,
+    error::Preempted,
+    invoke::{self, How},
+    message, refill, scheduler,
+};
+
+/// Slots of the root CNode, log2.
+pub const ROOT_RADIX: u32 = 10;
+/// The first thread.
+pub const TCB: u64 = 1;
+/// The root CNode, with the guard that makes it take all 64 bits.
+pub const CNODE: u64 = 2;
+/// The frame of the first thread's IPC buffer.
+pub const BUFFER: u64 = 3;
+/// The first thread's scheduling context.
+pub const SC: u64 = 4;
+/// Authority over time.
+pub const SCHED_CONTROL: u64 = 5;
+/// Authority over interrupts.
+pub const IRQ_CONTROL: u64 = 6;
+/// Authority over I/O ports.
+pub const IO_PORT_CONTROL: u64 = 7;
+/// Authority over address-space identifiers.
+pub const ASID_CONTROL: u64 = 8;
+/// Authority over domains.
+pub const DOMAIN: u64 = 9;
+/// 1 MiB of untyped memory.
+pub const UNTYPED: u64 = 10;
+/// 2 MiB of untyped memory.
+pub const UNTYPED_2M: u64 = 11;
+/// 4 MiB of untyped memory.
+pub const UNTYPED_4M: u64 = 12;
+/// 4 KiB of device memory.
+pub const DEVICE: u64 = 13;
+/// From here on the root CNode is empty.
+pub const FREE: u64 = 16;
+/// The depth at which the root CNode resolves.
+pub const DEPTH: u64 = 64;
+/// Priority of the first thread.
+pub const PRIORITY: u8 = 100;
+
+/// What a call was answered: the message words, or an error and its details.
+pub type Answer = Result<Vec<u64>, (Error, Vec<u64>)>;
+
+/// A machine with one running thread.
+pub struct World {
+    /// The machine; derefs to the kernel.
+    pub k: Machine,
+    /// The root CNode.
+    pub root: CNodeRef,
+    /// The first thread.
+    pub thread: Link<Tcb>,
+    /// How often a call was preempted.
+    pub preemptions: usize,
+}
+
+impl World {
+    /// Boots.
+    pub fn new() -> World {
+        let mut k = Machine::new();
+        let Cap::CNode { cnode: root, .. } = k.boot_object(ObjectKind::CNode { radix: ROOT_RADIX as u8 })
+        else {
+            unreachable!()
+        };
+        let tcb = k.boot_object(ObjectKind::Tcb);
+        let frame = k.boot_object(ObjectKind::Frame { level: 0 });
+        let sched_context = k.boot_object(ObjectKind::SchedContext { bits: 8 });
+        let (Cap::Tcb { tcb: thread }, Cap::SchedContext { sc, .. }) = (tcb, sched_context) else {
+            unreachable!()
+        };
+        let untyped = |base, bits| Cap::Untyped { base: PhysAddr(base), bits, device: false, used: 0 };
+        let caps = [
+            (TCB, tcb),
+            (CNODE, Cap::CNode { cnode: root, guard: 0, guard_bits: 64 - ROOT_RADIX as u8 }),
+            (BUFFER, frame),
+            (SC, sched_context),
+            (SCHED_CONTROL, Cap::SchedControl { core: 0 }),
+            (IRQ_CONTROL, Cap::IrqControl),
+            (IO_PORT_CONTROL, Cap::IoPortControl),
+            (ASID_CONTROL, Cap::AsidControl),
+            (DOMAIN, Cap::Domain),
+            (UNTYPED, untyped(FREE_START, 20)),
+            (UNTYPED_2M, untyped(2 << 20, 21)),
+            (UNTYPED_4M, untyped(4 << 20, 22)),
+            (DEVICE, Cap::Untyped { base: PhysAddr(0xfee0_0000), bits: 12, device: true, used: 0 }),
+        ];
+        for (index, cap) in caps {
+            derivation::insert_root(&k, cap, root.slot(index));
+        }
+
+        budget::start(&k);
+        let (t, sc) = (thread.get(&k), sc.get(&k));
+        derivation::insert(&k, root.get(&k, CNODE).cap(), root.slot(CNODE), t.slots[Tcb::SLOT_CSPACE].link());
+        derivation::insert(&k, frame, root.slot(BUFFER), t.slots[Tcb::SLOT_IPC_BUFFER].link());
+        t.ipc_buffer.set(0x1000);
+        t.priority.set(PRIORITY);
+        t.mcp.set(255);
+        t.state.set(ThreadState::Running);
+        t.sched_context.set(Some(sc.link()));
+        sc.tcb.set(Some(thread));
+        refill::start(sc, refill::MIN_REFILLS, pecan_arch::us_to_ticks(5_000), 0, pecan_arch::now());
+        let next = scheduler::wake(&k, t);
+        scheduler::schedule(&k, next);
+        assert_eq!(k.core.current.get(), thread);
+        World { k, root, thread, preemptions: 0 }
+    }
+
+    /// A slot of the root CNode.
+    pub fn slot(&self, index: u64) -> Link<Slot> {
+        self.root.slot(index)
+    }
+
+    /// The capability in a slot of the root CNode.
+    pub fn cap(&self, index: u64) -> Cap {
+        self.root.get(&self.k, index).cap()
+    }
+
+    /// Puts a message into the registers and the IPC buffer of a thread.
+    pub fn set_message(&mut self, thread: Link<Tcb>, label: u64, words: &[u64], extra: &[u64]) {
+        let (k, info) = (&*self.k, MessageInfo::new(label, 0, extra.len() as u64, words.len() as u64));
+        let thread = thread.get(k);
+        for (i, &word) in words.iter().enumerate() {
+            assert!(message::put(k, thread, i, word));
+        }
+        if let Some(b) = message::buffer_for_writing(k, thread) {
+            extra.iter().enumerate().for_each(|(i, &cptr)| b.set(buffer::CAPS_OR_BADGES + i, cptr));
+        }
+        thread.context.set(reg::INFO, info.0);
+    }
+
+    /// The label and the words of the message that a thread has received.
+    pub fn message(&self, thread: Link<Tcb>) -> (u64, Vec<u64>) {
+        let thread = thread.get(&self.k);
+        let info = MessageInfo(thread.context.get(reg::INFO));
+        (info.label(), (0..info.length() as usize).map(|i| message::get(&self.k, thread, i)).collect())
+    }
+
+    /// Calls a capability in the name of the first thread until it is done, however often it is preempted.
+    pub fn call(&mut self, cptr: u64, label: Label, words: &[u64], extra: &[u64]) -> Answer {
+        loop {
+            match self.try_call(cptr, label, words, extra) {
+                Ok(answer) => return answer,
+                Err(Preempted) => self.preemptions += 1,
+            }
+            while pecan_arch::take_pending_irq().is_some() {}
+        }
+    }
+
+    /// Calls a capability in the name of the first thread, once.
+    pub fn try_call(
+        &mut self,
+        cptr: u64,
+        label: Label,
+        words: &[u64],
+        extra: &[u64],
+    ) -> Result<Answer, Preempted> {
+        let thread = self.thread;
+        self.set_message(thread, label as u64, words, extra);
+        self.k.core.current.set(thread);
+        let how = How { call: true, blocking: true, donate: true, first_phase: false };
+        let next = invoke::invoke(&mut self.k, cptr, how)?;
+        // The thread goes on whatever it has made ready: queue that.
+        let _ = next.and(&self.k, scheduler::Next::Choose);
+        let (label, words) = self.message(thread);
+        Ok(match Error::from_word(label) {
+            Some(Error::NoError) => Ok(words),
+            Some(error) => Err((error, words)),
+            None => panic!("the kernel answered with label {label}"),
+        })
+    }
+
+    /// Makes a system call in the name of the current thread, whose registers hold the arguments, and lets the
+    /// scheduler choose. Returns the thread that runs then.
+    pub fn syscall(&mut self, call: Syscall) -> Link<Tcb> {
+        entry::syscall(&mut self.k, call as i64)
+    }
+
+    /// Retypes untyped memory into `count` objects, with capabilities from `dest` on in the root CNode.
+    pub fn retype(&mut self, untyped: u64, ty: ObjectType, size_bits: u64, dest: u64, count: u64) -> Answer {
+        self.call(untyped, Label::UntypedRetype, &[ty as u64, size_bits, 0, 0, dest, count], &[CNODE])
+    }
+
+    /// Makes an object out of [`UNTYPED_2M`] or panics.
+    pub fn make(&mut self, ty: ObjectType, size_bits: u64, dest: u64) -> Cap {
+        self.retype(UNTYPED_2M, ty, size_bits, dest, 1).expect("there is memory and the slot is empty");
+        self.cap(dest)
+    }
+
+    /// Copies within the root CNode.
+    pub fn copy(&mut self, dest: u64, src: u64, rights: CapRights) -> Answer {
+        self.call(CNODE, Label::CNodeCopy, &[dest, DEPTH, src, DEPTH, rights.0], &[CNODE])
+    }
+
+    /// Mints within the root CNode.
+    pub fn mint(&mut self, dest: u64, src: u64, rights: CapRights, badge: u64) -> Answer {
+        self.call(CNODE, Label::CNodeMint, &[dest, DEPTH, src, DEPTH, rights.0, badge], &[CNODE])
+    }
+
+    /// Mints a CNode capability that takes all 64 bits of an address.
+    pub fn mint_cnode(&mut self, dest: u64, src: u64, radix: u32) -> Answer {
+        self.mint(dest, src, CapRights::ALL, CNodeCapData::skip_to(radix).0)
+    }
+
+    /// Deletes in the root CNode.
+    pub fn delete(&mut self, index: u64) -> Answer {
+        self.call(CNODE, Label::CNodeDelete, &[index, DEPTH], &[])
+    }
+
+    /// Revokes in the root CNode.
+    pub fn revoke(&mut self, index: u64) -> Answer {
+        self.call(CNODE, Label::CNodeRevoke, &[index, DEPTH], &[])
+    }
+}
