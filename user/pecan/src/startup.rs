@@ -17,6 +17,10 @@ pub const MAX_RESOURCES: usize = 56;
 /// Bytes of all arguments together.
 pub const ARGUMENT_BYTES: usize = 1352;
 
+/// The label with which a program calls its supervisor when it ends; the message is its status, 0 for success. No
+/// fault message has this label, so the endpoint can be the one for faults.
+pub const EXIT_LABEL: u64 = 0x100;
+
 /// What a resource is.
 #[repr(u64)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -219,7 +223,7 @@ impl Startup {
     }
 }
 
-/// Names of capabilities that every program may expect.
+/// Names that mean the same in every program.
 pub mod well_known {
     /// The program's own thread.
     pub const TCB: &str = "tcb";
@@ -229,6 +233,10 @@ pub mod well_known {
     pub const VSPACE: &str = "vspace";
     /// A reply object for its main thread.
     pub const REPLY: &str = "reply";
+    /// The endpoint to call when the program ends ([`super::EXIT_LABEL`]).
+    pub const SUPERVISOR: &str = "supervisor";
+    /// A number: 0 if the kernel has no console to print on.
+    pub const KERNEL_CONSOLE: &str = "kernel_console";
 }
 
 #[cfg(test)]

@@ -1,0 +1,89 @@
+//! The smallest root task: says what the kernel gave it, and tries a few things.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::vec::Vec;
+
+use pecan::{
+    Cap, Message, Result, SchedParams,
+    alloc::Objects,
+    boot::{self, BootInfo},
+    cspace::CSpace,
+    memory::{self, UntypedPool},
+    thread::{Thread, ThreadParams},
+    types::{Endpoint, Reply},
+    vspace::AddressSpace,
+};
+use pecan_runtime::println;
+
+pecan_runtime::root_task!(main);
+
+/// Where this program maps things: far from its image and from what the kernel mapped beside it.
+const FREE_ADDRESSES: core::ops::Range<u64> = 0x10_0000_0000..0x20_0000_0000;
+
+fn main(boot: BootInfo) -> Result<()> {
+    let info = boot.raw();
+    println!("Hello from the root task.");
+    println!("nodes {}, domain {}", info.num_nodes, info.init_thread_domain);
+    println!("CNode of 2^{} slots, empty {:?}", info.init_thread_cnode_size_bits, info.empty);
+    println!("image frames {:?}, paging {:?}", info.user_image_frames, info.user_image_paging);
+    println!("TSC {:?} MHz", boot.tsc_mhz());
+    for chunk in boot.chunks() {
+        println!("extra boot information {}: {} bytes", chunk.id, chunk.bytes.len());
+    }
+    let untypeds: Vec<_> = boot.untypeds().collect();
+    for (untyped, desc) in &untypeds {
+        let kind = if desc.is_device != 0 { "device" } else { "RAM" };
+        println!("{untyped:?} {:#x} 2^{} {kind}", desc.paddr, desc.size_bits);
+    }
+
+    let mut cspace = CSpace::new(boot::CNODE, info.empty);
+    let mut pool = UntypedPool::new();
+    pool.add_boot_untypeds(&boot);
+    println!("{} KiB of RAM left", memory::available(&pool) / 1024);
+    call_a_thread(&boot, &mut Objects::new(&mut cspace, &mut pool))?;
+    println!("{} KiB of RAM left", memory::available(&pool) / 1024);
+    println!("All done.");
+    Ok(())
+}
+
+/// Starts a thread that answers calls, and calls it.
+fn call_a_thread(boot: &BootInfo, objects: &mut Objects<'_>) -> Result<()> {
+    let mut space = AddressSpace::new(boot::VSPACE, FREE_ADDRESSES.start, FREE_ADDRESSES.end);
+    let endpoint = objects.make::<Endpoint>()?;
+    let reply = objects.make::<Reply>()?;
+    let caps = [endpoint.cptr(), reply.cptr()];
+    let params = ThreadParams {
+        entry: doubler,
+        argument: &raw const caps as usize,
+        stack_pages: 4,
+        cspace: pecan::CSpaceRoot::new(boot::CNODE),
+        priorities: pecan::Priorities { authority: boot::TCB, mcp: 255, priority: 255 },
+        fault_ep: Cap::NULL,
+        time: Some((boot.sched_control(0)?, SchedParams::round_robin(10_000))),
+    };
+    let thread = Thread::create(objects, &mut space, &params)?;
+    thread.start()?;
+    let answer = endpoint.call(Message::new(1, [1, 2, 3, 4, 5, 6]));
+    println!("doubled: {:?}", answer.words().collect::<Vec<_>>());
+    thread.tcb.suspend()
+}
+
+/// Answers each message with twice its words.
+extern "C" fn doubler(caps: usize) -> ! {
+    // SAFETY: whoever made the thread waits for its answer, and keeps the array meanwhile.
+    let [endpoint, reply] = unsafe { *(caps as *const [u64; 2]) };
+    let (endpoint, reply) = (Cap::<Endpoint>::new(endpoint), Cap::<Reply>::new(reply));
+    let mut received = endpoint.recv(reply);
+    loop {
+        let words: Vec<u64> = received.words().map(|word| 2 * word).collect();
+        let mut answer = Message::empty(received.label());
+        for word in words {
+            // It was as long when it came.
+            let _ = answer.push(word);
+        }
+        received = endpoint.reply_recv(reply, answer);
+    }
+}

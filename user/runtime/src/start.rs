@@ -1,0 +1,111 @@
+//! From the first instruction to `main`.
+
+use core::{
+    cell::UnsafeCell,
+    ptr,
+    sync::atomic::{AtomicPtr, Ordering},
+};
+
+use pecan::{boot::BootInfo, raw, raw::ThreadBlock, startup::Startup};
+
+use crate::{Outcome, exit};
+
+// The stack pointer of a new program means nothing, so the program sets its own. A frame pointer of zero ends
+// the chain of frames.
+#[cfg(target_os = "none")]
+core::arch::global_asm!(
+    ".section .text._start, \"ax\", @progbits",
+    ".global _start",
+    ".type _start, @function",
+    "_start:",
+    "lea rsp, [rip + __stack_top]",
+    "xor ebp, ebp",
+    "call __pecan_main",
+    "ud2",
+    ".size _start, . - _start",
+);
+
+#[cfg(target_os = "none")]
+unsafe extern "C" {
+    static __stack_bottom: u8;
+    static __stack_top: u8;
+    static __image_start: u8;
+}
+
+/// The block of the first thread. Written once, before there is a second.
+struct MainThread(UnsafeCell<ThreadBlock>);
+
+// SAFETY: it is written before `main`, when there is one thread, and only read afterwards.
+unsafe impl Sync for MainThread {}
+
+static MAIN_THREAD: MainThread = MainThread(UnsafeCell::new(ThreadBlock::new()));
+
+/// The startup page, or null in a root task.
+static STARTUP: AtomicPtr<Startup> = AtomicPtr::new(ptr::null_mut());
+
+/// The startup page of this program; `None` in a root task.
+pub fn startup() -> Option<&'static Startup> {
+    // SAFETY: what is stored is null or the address of a page that stays as it is.
+    unsafe { STARTUP.load(Ordering::Relaxed).as_ref() }
+}
+
+/// The address of the first page of the program's image, for [`BootInfo::image_frame`].
+pub fn image_start() -> usize {
+    #[cfg(target_os = "none")]
+    return &raw const __image_start as usize;
+    #[cfg(not(target_os = "none"))]
+    0
+}
+
+#[cfg(target_os = "none")]
+fn stack_bounds() -> (usize, usize) {
+    (&raw const __stack_bottom as usize, &raw const __stack_top as usize)
+}
+
+#[cfg(not(target_os = "none"))]
+fn stack_bounds() -> (usize, usize) {
+    (0, 0)
+}
+
+/// Sets up what everything else needs: the thread block, the heap, logging.
+fn set_up(ipc_buffer: u64, tcb: u64) {
+    let (stack_bottom, stack_top) = stack_bounds();
+    let block = MAIN_THREAD.0.get();
+    // SAFETY: there is one thread, and nobody has a reference to the block yet; it is complete before it becomes
+    // the thread's TLS base, and static, so it outlives the thread.
+    unsafe {
+        block.write(ThreadBlock {
+            this: block,
+            ipc_buffer: ipc_buffer as *mut _,
+            stack_bottom,
+            stack_top,
+            tcb,
+            user: [0; 3],
+        });
+        raw::set_tls_base(block as u64);
+    }
+    #[cfg(all(feature = "heap", target_os = "none"))]
+    crate::heap::init();
+    crate::logger::install();
+}
+
+#[doc(hidden)]
+pub fn __start_root_task<T: Outcome>(argument: usize, main: fn(BootInfo) -> T) -> ! {
+    // SAFETY: the kernel starts a root task with the address of the boot information.
+    let boot = unsafe { BootInfo::at(argument) };
+    set_up(boot.raw().ipc_buffer, pecan::boot::TCB.cptr());
+    exit(main(boot).status())
+}
+
+#[doc(hidden)]
+pub fn __start_component<T: Outcome>(argument: usize, main: fn(&'static Startup) -> T) -> ! {
+    // SAFETY: a program is started with the address of its startup page, which nobody writes to.
+    let Some(page) = (unsafe { Startup::at(argument) }) else { crate::panic::stop() };
+    STARTUP.store(ptr::from_ref(page).cast_mut(), Ordering::Relaxed);
+    let tcb = page.cap::<pecan::types::Tcb>(pecan::startup::well_known::TCB);
+    set_up(page.ipc_buffer(), tcb.map_or(0, |tcb| tcb.cptr()));
+    if page.number(pecan::startup::well_known::KERNEL_CONSOLE) == Some(0) {
+        crate::set_console(crate::discard);
+    }
+    exit(main(page).status())
+}
