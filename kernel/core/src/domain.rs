@@ -1,11 +1,17 @@
 //! Domains: the schedule that divides time among groups of threads, and invocations on the authority over it.
 
-use pecan_mem::Kernel;
+use pecan_abi::Label;
+use pecan_config::{NUM_DOMAIN_SCHEDULES, NUM_DOMAINS};
+use pecan_mem::{Cap, Kernel, Link, Tcb};
 
 use crate::{
-    error::Stop,
+    error::{Decoded, Stop, SyscallError},
     invoke::{Done, Invocation},
+    refill,
+    scheduler::{self, Next},
 };
+
+const _: () = assert!(NUM_DOMAINS >= 1 && NUM_DOMAIN_SCHEDULES >= 2, "an entry for a domain, and the end");
 
 /// Ticks of a schedule entry that are counted.
 pub const MAX_DURATION: u64 = (1 << 56) - 1;
@@ -19,7 +25,7 @@ pub fn start(k: &Kernel) {
 /// The time of the current domain is up.
 #[inline(always)]
 pub fn is_over(k: &Kernel) -> bool {
-    k.core.time.get().saturating_add(crate::refill::min_budget()) >= k.core.domain_end.get()
+    k.core.time.get().saturating_add(refill::min_budget()) >= k.core.domain_end.get()
 }
 
 /// Goes on to the next domain.
@@ -41,7 +47,85 @@ fn begin(k: &Kernel, index: usize) {
     core.reprogram.set(true);
 }
 
+/// A decoded invocation on the authority over domains.
+enum Op {
+    Set { thread: Link<Tcb>, domain: u8 },
+    Configure { index: usize, domain: u8, duration: u64 },
+    SetStart { index: usize },
+}
+
 /// An invocation on the authority over domains.
-pub fn invoke(_k: &mut Kernel, _inv: &Invocation) -> Result<Done, Stop> {
-    todo!()
+pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
+    Ok(Done::new(match decode(k, inv)? {
+        Op::Set { thread, domain } => set(k, thread.get(k), domain),
+        Op::Configure { index, domain, duration } => {
+            k.domain_schedule[index].domain.set(domain);
+            k.domain_schedule[index].duration.set(duration);
+            Next::Resume
+        }
+        Op::SetStart { index } => {
+            k.domain_start.set(index);
+            begin(k, index);
+            Next::Choose
+        }
+    }))
+}
+
+fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
+    /// The last entry always ends the schedule.
+    const LAST: u64 = NUM_DOMAIN_SCHEDULES as u64 - 1;
+    const DOMAINS: u64 = NUM_DOMAINS as u64;
+    Ok(match inv.label {
+        Some(Label::DomainSetSet) => {
+            inv.need(1, 1)?;
+            let domain = inv.arg(k, 0);
+            if domain >= DOMAINS {
+                return Err(SyscallError::InvalidArgument(0));
+            }
+            let Cap::Tcb { tcb } = inv.extra_cap(k, 0)?.1 else {
+                return Err(SyscallError::InvalidArgument(1));
+            };
+            Op::Set { thread: tcb, domain: domain as u8 }
+        }
+        Some(Label::DomainScheduleConfigure) => {
+            inv.need(3, 0)?;
+            let [index, domain, duration] = [0, 1, 2].map(|i| inv.arg(k, i));
+            if index >= LAST {
+                return Err(SyscallError::RangeError(0, LAST - 1));
+            }
+            if domain >= DOMAINS {
+                return Err(SyscallError::RangeError(0, DOMAINS - 1));
+            }
+            let ends = duration == 0 && (domain != 0 || index == k.domain_start.get() as u64);
+            if ends || duration > MAX_DURATION {
+                return Err(SyscallError::InvalidArgument(2));
+            }
+            Op::Configure { index: index as usize, domain: domain as u8, duration }
+        }
+        Some(Label::DomainScheduleSetStart) => {
+            inv.need(1, 0)?;
+            let index = inv.arg(k, 0);
+            if index > LAST {
+                return Err(SyscallError::RangeError(0, LAST));
+            }
+            if k.domain_schedule[index as usize].duration.get() == 0 {
+                return Err(SyscallError::InvalidArgument(0));
+            }
+            Op::SetStart { index: index as usize }
+        }
+        _ => return Err(SyscallError::IllegalOperation),
+    })
+}
+
+/// Moves a thread to a domain.
+fn set(k: &Kernel, thread: &Tcb, domain: u8) -> Next {
+    scheduler::dequeue(k, thread);
+    thread.domain.set(domain);
+    if thread.link() == k.core.current.get() {
+        Next::Choose
+    } else if scheduler::is_schedulable(k, thread) {
+        scheduler::candidate(k, thread)
+    } else {
+        Next::Resume
+    }
 }

@@ -1,11 +1,14 @@
 //! Scheduling contexts: invocations on them and on the authority to configure them, and who runs on which.
 
-use pecan_mem::{Kernel, SchedContext, Tcb, follow};
+use pecan_abi::{Label, constants::sched_context_flag};
+use pecan_mem::{Cap, Kernel, Link, Notification, SchedContext, Tcb, ThreadState, follow};
 
 use crate::{
-    error::Stop,
+    budget,
+    error::{Decoded, Stop, SyscallError},
     invoke::{Done, Invocation},
-    message, scheduler,
+    message, refill,
+    scheduler::{self, Next},
 };
 
 /// Moves a scheduling context to the thread `to`, which has none. The thread that had it becomes passive; if it
@@ -56,9 +59,13 @@ pub fn finalise(k: &Kernel, sc: &SchedContext) {
     sc.sporadic.set(false);
 }
 
-/// Microseconds that were used since somebody last asked; from now on it counts anew.
+/// Microseconds that were used since somebody last asked; from now on it counts anew (from the fraction of a
+/// microsecond that remains).
 pub fn take_consumed(_k: &Kernel, sc: &SchedContext) -> u64 {
-    pecan_arch::ticks_to_us(sc.consumed.take())
+    let ticks = sc.consumed.get();
+    let us = pecan_arch::ticks_to_us(ticks);
+    sc.consumed.set(ticks.saturating_sub(pecan_arch::us_to_ticks(us)));
+    us
 }
 
 /// A thread that has yielded to a scheduling context runs again, or cannot wait any longer: it gets the time
@@ -77,12 +84,238 @@ pub fn cancel_yield_to(k: &Kernel, thread: &Tcb) {
     }
 }
 
+/// Binds a scheduling context to a thread; neither is bound to another.
+pub fn bind_tcb(k: &Kernel, sc: &SchedContext, thread: &Tcb) -> Next {
+    sc.tcb.set(Some(thread.link()));
+    thread.sched_context.set(Some(sc.link()));
+    if sc.sporadic.get() && k.core.current_sc.get() != sc.link() {
+        budget::refill_unblock_check(k, sc);
+    }
+    scheduler::wake(k, thread)
+}
+
+/// Fails unless the scheduling context can be bound to the thread: both are free, and a thread that is blocked
+/// gets one that has budget.
+pub fn check_bindable(k: &Kernel, sc: &SchedContext, thread: &Tcb) -> Decoded<()> {
+    let blocked = matches!(
+        thread.state.get(),
+        ThreadState::BlockedOnSend { .. }
+            | ThreadState::BlockedOnReceive { .. }
+            | ThreadState::BlockedOnReply { .. }
+            | ThreadState::BlockedOnNotification { .. }
+    );
+    let free = sc.tcb.get().is_none() && thread.sched_context.get().is_none();
+    if !free || blocked && !budget::is_released(k, sc) {
+        return Err(SyscallError::IllegalOperation);
+    }
+    Ok(())
+}
+
+/// A decoded invocation on a scheduling context.
+enum Op {
+    BindTcb(Link<Tcb>),
+    BindNotification(Link<Notification>),
+    Unbind,
+    UnbindTcb,
+    UnbindNotification,
+    Consumed,
+    YieldTo(Link<Tcb>),
+}
+
 /// An invocation on a scheduling context.
-pub fn invoke(_k: &mut Kernel, _inv: &Invocation) -> Result<Done, Stop> {
-    todo!()
+pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
+    let Cap::SchedContext { sc, .. } = inv.cap else { return Err(SyscallError::InvalidCapability(0).into()) };
+    let sc = sc.get(k);
+    Ok(match decode(k, inv, sc)? {
+        Op::BindTcb(thread) => Done::new(bind_tcb(k, sc, thread.get(k))),
+        Op::BindNotification(ntfn) => {
+            sc.notification.set(Some(ntfn));
+            ntfn.get(k).sched_context.set(Some(sc.link()));
+            Done::ok()
+        }
+        Op::Unbind => {
+            unbind_all(k, sc);
+            Done::ok()
+        }
+        Op::UnbindTcb => {
+            unbind_tcb(k, sc);
+            Done::ok()
+        }
+        Op::UnbindNotification => {
+            unbind_notification(k, sc);
+            Done::ok()
+        }
+        Op::Consumed => answer_consumed(k, inv, sc),
+        Op::YieldTo(thread) => yield_to(k, inv, sc, thread.get(k)),
+    })
+}
+
+fn decode(k: &Kernel, inv: &Invocation, sc: &SchedContext) -> Decoded<Op> {
+    let current = k.core.current.get();
+    Ok(match inv.label {
+        Some(Label::SchedContextBind) => {
+            inv.need(0, 1)?;
+            match inv.extra_cap(k, 0)?.1 {
+                Cap::Tcb { tcb } => {
+                    check_bindable(k, sc, tcb.get(k))?;
+                    Op::BindTcb(tcb)
+                }
+                Cap::Notification { ntfn, .. } => {
+                    if sc.notification.get().is_some() || ntfn.get(k).sched_context.get().is_some() {
+                        return Err(SyscallError::IllegalOperation);
+                    }
+                    Op::BindNotification(ntfn)
+                }
+                _ => return Err(SyscallError::InvalidCapability(1)),
+            }
+        }
+        Some(Label::SchedContextUnbind) => {
+            if sc.tcb.get() == Some(current) {
+                return Err(SyscallError::IllegalOperation);
+            }
+            Op::Unbind
+        }
+        Some(Label::SchedContextUnbindObject) => {
+            inv.need(0, 1)?;
+            match inv.extra_cap(k, 0)?.1 {
+                Cap::Tcb { tcb } if sc.tcb.get() == Some(tcb) && tcb != current => Op::UnbindTcb,
+                Cap::Notification { ntfn, .. } if sc.notification.get() == Some(ntfn) => {
+                    Op::UnbindNotification
+                }
+                Cap::Tcb { .. } | Cap::Notification { .. } => return Err(SyscallError::IllegalOperation),
+                _ => return Err(SyscallError::InvalidCapability(1)),
+            }
+        }
+        Some(Label::SchedContextConsumed) => Op::Consumed,
+        Some(Label::SchedContextYieldTo) => {
+            let this = current.get(k);
+            match sc.tcb.get() {
+                Some(tcb)
+                    if tcb != current
+                        && tcb.get(k).priority.get() <= this.mcp.get()
+                        && this.yield_to.get().is_none() =>
+                {
+                    Op::YieldTo(tcb)
+                }
+                _ => return Err(SyscallError::IllegalOperation),
+            }
+        }
+        _ => return Err(SyscallError::IllegalOperation),
+    })
+}
+
+fn answer_consumed(k: &Kernel, inv: &Invocation, sc: &SchedContext) -> Done {
+    let consumed = take_consumed(k, sc);
+    if inv.call {
+        message::put(k, inv.thread.get(k), 0, consumed);
+    }
+    Done::answer(1)
+}
+
+/// Puts the thread of a scheduling context at the head of its queue. If it can run before the caller does, the
+/// caller gets its answer when it runs again, otherwise at once.
+fn yield_to(k: &Kernel, inv: &Invocation, sc: &SchedContext, thread: &Tcb) -> Done {
+    let caller = inv.thread.get(k);
+    if let Some(other) = follow(sc.yield_from.get(), k) {
+        complete_yield_to(k, other);
+    }
+    budget::resume(k, sc);
+    if !scheduler::is_schedulable(k, thread) {
+        return answer_consumed(k, inv, sc);
+    }
+    scheduler::dequeue(k, thread);
+    if thread.priority.get() < caller.priority.get() {
+        scheduler::enqueue(k, thread);
+        return answer_consumed(k, inv, sc);
+    }
+    if inv.call {
+        sc.yield_from.set(Some(caller.link()));
+        caller.yield_to.set(Some(sc.link()));
+    }
+    scheduler::enqueue(k, caller);
+    scheduler::enqueue(k, thread);
+    Done { next: Next::Choose, words: 1 }
+}
+
+/// Parameters for a scheduling context.
+struct Configuration {
+    sc: Link<SchedContext>,
+    /// In ticks.
+    budget: u64,
+    /// In ticks; 0 for round robin.
+    period: u64,
+    refills: usize,
+    badge: u64,
+    sporadic: bool,
 }
 
 /// An invocation on the authority to configure scheduling contexts.
-pub fn invoke_control(_k: &mut Kernel, _inv: &Invocation) -> Result<Done, Stop> {
-    todo!()
+pub fn invoke_control(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
+    let configuration = decode_configure(k, inv)?;
+    Ok(Done::new(configure(k, configuration)))
+}
+
+fn decode_configure(k: &Kernel, inv: &Invocation) -> Decoded<Configuration> {
+    if inv.label != Some(Label::SchedControlConfigureFlags) {
+        return Err(SyscallError::IllegalOperation);
+    }
+    inv.need(5, 1)?;
+    let [budget, period, extra_refills, badge, flags] = [0, 1, 2, 3, 4].map(|i| inv.arg(k, i));
+    let Cap::SchedContext { sc, .. } = inv.extra_cap(k, 0)?.1 else {
+        return Err(SyscallError::InvalidCapability(1));
+    };
+    let (min, max) = (pecan_arch::ticks_to_us(refill::min_budget()), pecan_arch::max_us());
+    for us in [budget, period] {
+        if !(min..=max).contains(&us) {
+            return Err(SyscallError::RangeError(min, max));
+        }
+    }
+    if budget > period {
+        return Err(SyscallError::RangeError(min, period));
+    }
+    let max_extra = (sc.get(k).refill_capacity() - refill::MIN_REFILLS) as u64;
+    if extra_refills > max_extra {
+        return Err(SyscallError::RangeError(0, max_extra));
+    }
+    let round_robin = budget == period;
+    Ok(Configuration {
+        sc,
+        budget: pecan_arch::us_to_ticks(budget),
+        period: if round_robin { 0 } else { pecan_arch::us_to_ticks(period) },
+        refills: refill::MIN_REFILLS + if round_robin { 0 } else { extra_refills as usize },
+        badge,
+        sporadic: flags & sched_context_flag::SPORADIC != 0,
+    })
+}
+
+/// Sets the parameters of a scheduling context. If it is in use, what has been used of the old budget counts
+/// for the new one.
+fn configure(k: &Kernel, configuration: Configuration) -> Next {
+    let Configuration { sc, budget, period, refills, badge, sporadic } = configuration;
+    let sc = sc.get(k);
+    if sc.link() == k.core.current_sc.get() {
+        budget::commit_time(k);
+        k.core.reprogram.set(true);
+    }
+    let thread = follow(sc.tcb.get(), k);
+    if let Some(thread) = thread {
+        // Its place in the release queue depends on the refills.
+        scheduler::remove(k, thread);
+    }
+    sc.badge.set(badge);
+    sc.sporadic.set(sporadic);
+    let now = k.core.time.get();
+    if sc.refill_max.get() != 0 && thread.is_some_and(|t| t.state.get().is_runnable()) {
+        refill::update(sc, refills, budget, period, now);
+    } else {
+        refill::start(sc, refills, budget, period, now);
+    }
+    match thread {
+        Some(thread) if thread.link() == k.core.current.get() => {
+            budget::resume(k, sc);
+            Next::Choose
+        }
+        Some(thread) => scheduler::wake(k, thread),
+        None => Next::Resume,
+    }
 }

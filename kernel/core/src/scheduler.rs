@@ -37,6 +37,13 @@ impl Next {
         }
     }
 
+    /// The same with the thread that was to be switched to in its queue, so that this may get lost as long as
+    /// the scheduler chooses anew.
+    pub fn settle(self, k: &Kernel) -> Next {
+        self.queue(k);
+        if self == Next::Resume { Next::Resume } else { Next::Choose }
+    }
+
     /// Puts the thread that was to be switched to into its queue instead.
     fn queue(self, k: &Kernel) {
         if let Next::Switch(thread) = self {

@@ -1,0 +1,247 @@
+//! Threads: the invocations on them, and their end.
+
+mod registers;
+mod space;
+
+use pecan_abi::{Label, constants::tcb_flag};
+use pecan_mem::{Cap, Kernel, Link, Notification, SchedContext, Tcb, follow};
+
+use crate::{
+    error::{Decoded, Preempted, Stop, SyscallError},
+    invoke::{Done, Invocation},
+    message, notification, sched_context,
+    scheduler::{self, Next},
+    thread,
+};
+use registers::Copying;
+use space::{Buffer, Install, Spaces};
+
+/// A decoded invocation on a thread.
+enum Op {
+    ReadRegisters { suspend: bool, count: usize },
+    WriteRegisters { resume: bool, count: usize },
+    CopyRegisters(Copying),
+    Configure { spaces: Spaces, buffer: Buffer },
+    SetPriority(u8),
+    SetMcp(u8),
+    SetSchedParams { mcp: u8, priority: u8, sched_context: Option<Link<SchedContext>>, fault: Install },
+    SetTimeoutEndpoint(Install),
+    SetIpcBuffer(Buffer),
+    SetSpace { fault: Install, spaces: Spaces },
+    Suspend,
+    Resume,
+    BindNotification(Link<Notification>),
+    UnbindNotification,
+    SetTlsBase(u64),
+    SetFlags { clear: u64, set: u64 },
+}
+
+/// An invocation on a thread.
+pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
+    let Cap::Tcb { tcb } = inv.cap else { return Err(SyscallError::InvalidCapability(0).into()) };
+    let op = decode(k, inv, tcb)?;
+    Ok(commit(k, inv, tcb, op)?)
+}
+
+fn decode(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Op> {
+    Ok(match inv.label {
+        Some(Label::TcbReadRegisters) => registers::decode_read(k, inv, tcb)?,
+        Some(Label::TcbWriteRegisters) => registers::decode_write(k, inv, tcb)?,
+        Some(Label::TcbCopyRegisters) => registers::decode_copy(k, inv)?,
+        Some(Label::TcbConfigure) => {
+            inv.need(3, 3)?;
+            let buffer = space::decode_buffer(k, inv, inv.arg(k, 2), 2)?;
+            Op::Configure { spaces: space::decode_spaces(k, inv, tcb, 0)?, buffer }
+        }
+        Some(Label::TcbSetPriority) => {
+            inv.need(1, 1)?;
+            Op::SetPriority(priority(inv.arg(k, 0), authority(k, inv)?)?)
+        }
+        Some(Label::TcbSetMcPriority) => {
+            inv.need(1, 1)?;
+            Op::SetMcp(priority(inv.arg(k, 0), authority(k, inv)?)?)
+        }
+        Some(Label::TcbSetSchedParams) => {
+            inv.need(2, 3)?;
+            let authority = authority(k, inv)?;
+            let (mcp, prio) = (priority(inv.arg(k, 0), authority)?, priority(inv.arg(k, 1), authority)?);
+            let sched_context = decode_sched_context(k, inv, tcb)?;
+            let fault = space::decode_handler(k, inv, 2, 3)?;
+            Op::SetSchedParams { mcp, priority: prio, sched_context, fault }
+        }
+        Some(Label::TcbSetTimeoutEndpoint) => {
+            inv.need(0, 1)?;
+            Op::SetTimeoutEndpoint(space::decode_handler(k, inv, 0, 1)?)
+        }
+        Some(Label::TcbSetIpcBuffer) => {
+            inv.need(1, 1)?;
+            Op::SetIpcBuffer(space::decode_buffer(k, inv, inv.arg(k, 0), 0)?)
+        }
+        Some(Label::TcbSetSpace) => {
+            inv.need(2, 3)?;
+            let fault = space::decode_handler(k, inv, 0, 1)?;
+            Op::SetSpace { fault, spaces: space::decode_spaces(k, inv, tcb, 1)? }
+        }
+        Some(Label::TcbSuspend) => Op::Suspend,
+        Some(Label::TcbResume) => Op::Resume,
+        Some(Label::TcbBindNotification) => Op::BindNotification(decode_bind(k, inv, tcb)?),
+        Some(Label::TcbUnbindNotification) => {
+            if tcb.get(k).bound_notification.get().is_none() {
+                return Err(SyscallError::IllegalOperation);
+            }
+            Op::UnbindNotification
+        }
+        Some(Label::TcbSetTlsBase) => {
+            inv.need(1, 0)?;
+            Op::SetTlsBase(inv.arg(k, 0))
+        }
+        Some(Label::TcbSetFlags) => {
+            inv.need(2, 0)?;
+            Op::SetFlags { clear: inv.arg(k, 0), set: inv.arg(k, 1) }
+        }
+        _ => return Err(SyscallError::IllegalOperation),
+    })
+}
+
+/// The thread whose maximum controlled priority allows a change: the first extra capability.
+fn authority<'k>(k: &'k Kernel, inv: &Invocation) -> Decoded<&'k Tcb> {
+    match inv.extra_cap(k, 0)?.1 {
+        Cap::Tcb { tcb } => Ok(tcb.get(k)),
+        _ => Err(SyscallError::InvalidCapability(1)),
+    }
+}
+
+/// A priority that `authority` may give.
+fn priority(word: u64, authority: &Tcb) -> Decoded<u8> {
+    let max = authority.mcp.get();
+    if word > max as u64 {
+        return Err(SyscallError::RangeError(pecan_abi::constants::MIN_PRIORITY, max as u64));
+    }
+    Ok(word as u8)
+}
+
+/// The scheduling context that a thread is to run on: the second extra capability; null for none.
+fn decode_sched_context(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Option<Link<SchedContext>>> {
+    let thread = tcb.get(k);
+    match inv.extra_cap(k, 1)?.1 {
+        Cap::SchedContext { sc, .. } => {
+            if thread.sched_context.get() != Some(sc) {
+                sched_context::check_bindable(k, sc.get(k), thread)?;
+            }
+            Ok(Some(sc))
+        }
+        // The current thread cannot go on without.
+        Cap::Null if tcb == k.core.current.get() => Err(SyscallError::IllegalOperation),
+        Cap::Null => Ok(None),
+        _ => Err(SyscallError::InvalidCapability(2)),
+    }
+}
+
+fn decode_bind(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Link<Notification>> {
+    inv.need(0, 1)?;
+    if tcb.get(k).bound_notification.get().is_some() {
+        return Err(SyscallError::IllegalOperation);
+    }
+    match inv.extra_cap(k, 0)?.1 {
+        Cap::Notification { ntfn, receive: true, .. }
+            if ntfn.get(k).head.get().is_none() && ntfn.get(k).bound_tcb.get().is_none() =>
+        {
+            Ok(ntfn)
+        }
+        _ => Err(SyscallError::IllegalOperation),
+    }
+}
+
+fn commit(k: &mut Kernel, inv: &Invocation, tcb: Link<Tcb>, op: Op) -> Result<Done, Preempted> {
+    Ok(Done::new(match op {
+        Op::ReadRegisters { suspend, count } => {
+            return Ok(registers::read(k, inv, tcb.get(k), suspend, count));
+        }
+        Op::WriteRegisters { resume, count } => registers::write(k, inv, tcb.get(k), resume, count),
+        Op::CopyRegisters(copying) => registers::copy(k, tcb.get(k), copying),
+        Op::Configure { spaces, buffer } => {
+            let next = space::install_spaces(k, inv, tcb, spaces)?.settle(k);
+            let more = space::install_buffer(k, inv, tcb, buffer)?;
+            next.and(k, more)
+        }
+        Op::SetPriority(priority) => scheduler::set_priority(k, tcb.get(k), priority),
+        Op::SetMcp(mcp) => {
+            tcb.get(k).mcp.set(mcp);
+            Next::Resume
+        }
+        Op::SetSchedParams { mcp, priority, sched_context, fault } => {
+            let next = space::install(k, inv, tcb, Tcb::SLOT_FAULT_HANDLER, fault)?.settle(k);
+            let thread = tcb.get(k);
+            thread.mcp.set(mcp);
+            let next = next.and(k, scheduler::set_priority(k, thread, priority));
+            next.and(k, set_sched_context(k, thread, sched_context))
+        }
+        Op::SetTimeoutEndpoint(handler) => space::install(k, inv, tcb, Tcb::SLOT_TIMEOUT_HANDLER, handler)?,
+        Op::SetIpcBuffer(buffer) => space::install_buffer(k, inv, tcb, buffer)?,
+        Op::SetSpace { fault, spaces } => {
+            let next = space::install(k, inv, tcb, Tcb::SLOT_FAULT_HANDLER, fault)?.settle(k);
+            let more = space::install_spaces(k, inv, tcb, spaces)?;
+            next.and(k, more)
+        }
+        Op::Suspend => {
+            thread::suspend(k, tcb.get(k));
+            Next::Resume
+        }
+        Op::Resume => thread::restart(k, tcb.get(k)),
+        Op::BindNotification(ntfn) => {
+            notification::bind(tcb.get(k), ntfn.get(k));
+            Next::Resume
+        }
+        Op::UnbindNotification => {
+            notification::unbind_tcb(k, tcb.get(k));
+            Next::Resume
+        }
+        Op::SetTlsBase(base) => {
+            registers::set_tls_base(k, tcb.get(k), base);
+            Next::Resume
+        }
+        Op::SetFlags { clear, set } => return Ok(set_flags(k, inv, tcb.get(k), clear, set)),
+    }))
+}
+
+fn set_sched_context(k: &Kernel, thread: &Tcb, sc: Option<Link<SchedContext>>) -> Next {
+    match (thread.sched_context.get(), sc) {
+        (old, Some(sc)) if old != Some(sc) => sched_context::bind_tcb(k, sc.get(k), thread),
+        (Some(old), None) => {
+            sched_context::unbind_tcb(k, old.get(k));
+            Next::Resume
+        }
+        _ => Next::Resume,
+    }
+}
+
+fn set_flags(k: &Kernel, inv: &Invocation, thread: &Tcb, clear: u64, set: u64) -> Done {
+    let flags = (thread.flags.get() as u64 & !clear | set) & tcb_flag::MASK;
+    thread.flags.set(flags as u8);
+    if flags & tcb_flag::FPU_DISABLED != 0 {
+        scheduler::release_fpu(k, thread, true);
+    }
+    if thread.link() == k.core.current.get() {
+        scheduler::load_fpu(k, thread);
+    }
+    if inv.call {
+        message::put(k, inv.thread.get(k), 0, flags);
+    }
+    Done::answer(1)
+}
+
+/// What deletion of the last capability to a thread does before its slots are emptied: the thread stops for
+/// good, and nothing refers to it any more but the scheduler, which leaves it in this kernel entry.
+pub fn finalise(k: &mut Kernel, tcb: Link<Tcb>) -> Next {
+    let thread = tcb.get(k);
+    notification::unbind_tcb(k, thread);
+    if let Some(sc) = follow(thread.sched_context.get(), k) {
+        sched_context::unbind_tcb(k, sc);
+        if let Some(yielder) = follow(sc.yield_from.get(), k) {
+            sched_context::complete_yield_to(k, yielder);
+        }
+    }
+    thread::suspend(k, thread);
+    scheduler::release_fpu(k, thread, false);
+    Next::Resume
+}

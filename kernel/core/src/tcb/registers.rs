@@ -1,0 +1,130 @@
+//! Reading and writing the registers of threads.
+
+use pecan_arch::{FRAME_REGISTERS, INTEGER_REGISTERS, Reg, reg};
+use pecan_mem::{Cap, Kernel, Link, Tcb};
+
+use super::Op;
+use crate::{
+    error::{Decoded, SyscallError},
+    invoke::{Done, Invocation},
+    message,
+    scheduler::Next,
+    thread,
+};
+
+/// Registers of a thread, in the order in which they are counted.
+const COUNT: usize = FRAME_REGISTERS.len() + INTEGER_REGISTERS.len();
+
+fn all() -> impl Iterator<Item = Reg> {
+    FRAME_REGISTERS.iter().chain(&INTEGER_REGISTERS).copied()
+}
+
+/// What copying registers does.
+#[derive(Clone, Copy)]
+pub(super) struct Copying {
+    source: Link<Tcb>,
+    suspend_source: bool,
+    resume_target: bool,
+    frame: bool,
+    integer: bool,
+}
+
+pub(super) fn decode_read(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Op> {
+    inv.need(2, 0)?;
+    let (flags, count) = (inv.arg(k, 0), inv.arg(k, 1));
+    if !(1..=COUNT as u64).contains(&count) {
+        return Err(SyscallError::RangeError(1, COUNT as u64));
+    }
+    not_current(k, tcb)?;
+    Ok(Op::ReadRegisters { suspend: flags & 1 != 0, count: count as usize })
+}
+
+pub(super) fn decode_write(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Op> {
+    inv.need(2, 0)?;
+    let (flags, count) = (inv.arg(k, 0), inv.arg(k, 1));
+    if count > (inv.length - 2) as u64 {
+        return Err(SyscallError::TruncatedMessage);
+    }
+    not_current(k, tcb)?;
+    Ok(Op::WriteRegisters { resume: flags & 1 != 0, count: COUNT.min(count as usize) })
+}
+
+pub(super) fn decode_copy(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
+    inv.need(1, 1)?;
+    let flags = inv.arg(k, 0);
+    let Cap::Tcb { tcb: source } = inv.extra_cap(k, 0)?.1 else {
+        return Err(SyscallError::InvalidCapability(1));
+    };
+    Ok(Op::CopyRegisters(Copying {
+        source,
+        suspend_source: flags & 1 != 0,
+        resume_target: flags & 2 != 0,
+        frame: flags & 4 != 0,
+        integer: flags & 8 != 0,
+    }))
+}
+
+/// The registers of the thread that asks are in use.
+fn not_current(k: &Kernel, tcb: Link<Tcb>) -> Decoded<()> {
+    if tcb == k.core.current.get() { Err(SyscallError::IllegalOperation) } else { Ok(()) }
+}
+
+pub(super) fn read(k: &Kernel, inv: &Invocation, source: &Tcb, suspend: bool, count: usize) -> Done {
+    if suspend {
+        thread::suspend(k, source);
+    }
+    if !inv.call {
+        return Done::ok();
+    }
+    let registers = all().take(count).map(|r| source.context.get(r));
+    Done::answer(message::put_all(k, inv.thread.get(k), registers))
+}
+
+pub(super) fn write(k: &Kernel, inv: &Invocation, target: &Tcb, resume: bool, count: usize) -> Next {
+    for (i, r) in all().take(count).enumerate() {
+        target.context.set_user(r, inv.arg(k, 2 + i));
+    }
+    target.context.set(reg::NEXT_IP, target.context.get(reg::FAULT_IP));
+    target.context.force_full_restore();
+    if resume { thread::restart(k, target) } else { Next::Resume }
+}
+
+pub(super) fn copy(k: &Kernel, target: &Tcb, copying: Copying) -> Next {
+    let Copying { source, suspend_source, resume_target, frame, integer } = copying;
+    let source = source.get(k);
+    let current = k.core.current.get();
+    if suspend_source {
+        thread::suspend(k, source);
+    }
+    let next = if resume_target { thread::restart(k, target) } else { Next::Resume };
+    if source.link() == current || target.link() == current {
+        pecan_arch::sync_context(&current.get(k).context);
+    }
+    if frame {
+        for r in FRAME_REGISTERS {
+            target.context.set(r, source.context.get(r));
+        }
+        target.context.set(reg::NEXT_IP, target.context.get(reg::FAULT_IP));
+    }
+    if integer {
+        for r in INTEGER_REGISTERS {
+            target.context.set(r, source.context.get(r));
+        }
+    }
+    target.context.force_full_restore();
+    if target.link() == current {
+        pecan_arch::load_context(&target.context);
+    }
+    next
+}
+
+pub(super) fn set_tls_base(k: &Kernel, target: &Tcb, base: u64) {
+    let is_current = target.link() == k.core.current.get();
+    if is_current {
+        pecan_arch::sync_context(&target.context);
+    }
+    target.context.set_user(reg::TLS_BASE, base);
+    if is_current {
+        pecan_arch::load_context(&target.context);
+    }
+}
