@@ -1,9 +1,11 @@
 //! What lies in kernel memory: layouts of objects, capability words, slots, the kernel's own state, and the
 //! few unsafe primitives that make, link and share them. What happens to objects is `pecan_core`'s.
-#![cfg_attr(not(test), no_std)]
+#![cfg_attr(target_os = "none", no_std)]
 
 pub mod boot;
 pub mod cap;
+#[cfg(not(target_os = "none"))]
+pub mod host;
 pub mod link;
 pub mod object;
 pub mod retype;
