@@ -62,3 +62,33 @@ pub struct BootData<'a> {
     /// Clock ticks per microsecond ([`tsc_mhz`](crate::tsc_mhz)).
     pub tsc_mhz: u32,
 }
+
+/// Why a port cannot bring the machine up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BootError {
+    /// The boot loader is not one the kernel knows.
+    NotMultiboot,
+    /// The boot loader's information is not where it should be or contradicts itself.
+    MalformedBootInfo,
+    /// The boot loader passed on no memory map.
+    NoMemoryMap,
+    /// Not enough memory where the kernel needs it.
+    OutOfMemory,
+    /// No clock of known speed to tell time by.
+    NoClock,
+    /// The kernel image is larger than its page tables provide for.
+    ImageTooLarge,
+}
+
+impl core::fmt::Display for BootError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::NotMultiboot => "not started by a Multiboot 1 or 2 boot loader",
+            Self::MalformedBootInfo => "the boot loader's information is malformed",
+            Self::NoMemoryMap => "the boot loader passed on no memory map",
+            Self::OutOfMemory => "too little memory",
+            Self::NoClock => "no clock of known speed: neither CPUID nor a PIT tells the TSC's frequency",
+            Self::ImageTooLarge => "the kernel image is larger than its page tables provide for",
+        })
+    }
+}

@@ -1,2 +1,12 @@
-//! To come.
-fn main() {}
+//! The kernel binary: boot loader to port to portable kernel, and traps from the port to the portable kernel.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod kernel;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod x86_64;
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("This is a kernel; `cargo xtask kernel --out FILE` builds it, `cargo xtask run` boots it.");
+}

@@ -72,21 +72,18 @@ pub mod reg {
 use reg::{FAULT_IP, FLAGS, GS_BASE, NEXT_IP, SP, TLS_BASE};
 
 /// First part of the ABI's user context, in its order.
-pub const FRAME_REGISTERS: [Reg; 18] = [
-    FAULT_IP, SP, FLAGS, RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15,
-];
+pub const FRAME_REGISTERS: [Reg; 18] =
+    [FAULT_IP, SP, FLAGS, RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15];
 /// The rest of the ABI's user context, in its order.
 pub const INTEGER_REGISTERS: [Reg; 2] = [TLS_BASE, GS_BASE];
 /// Registers in an unknown-system-call fault message and its reply.
-pub const SYSCALL_MESSAGE: [Reg; 18] = [
-    RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15, FAULT_IP, SP, FLAGS,
-];
+pub const SYSCALL_MESSAGE: [Reg; 18] =
+    [RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15, FAULT_IP, SP, FLAGS];
 /// Registers at the start of a user-exception fault message, and in its reply.
 pub const EXCEPTION_MESSAGE: [Reg; 3] = [FAULT_IP, SP, FLAGS];
 /// Registers in the reply to a timeout fault.
-pub const TIMEOUT_MESSAGE: [Reg; 19] = [
-    FAULT_IP, SP, FLAGS, RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15, TLS_BASE,
-];
+pub const TIMEOUT_MESSAGE: [Reg; 19] =
+    [FAULT_IP, SP, FLAGS, RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15, TLS_BASE];
 
 /// Flags a thread has at its start: interrupts on, and the bit that is always one.
 pub const FLAGS_INITIAL: u64 = 0x202;

@@ -9,13 +9,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
 
 pub use crate::common::context::{
-    EXCEPTION_MESSAGE, FRAME_REGISTERS, INTEGER_REGISTERS, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, UserContext, reg,
+    EXCEPTION_MESSAGE, FRAME_REGISTERS, INTEGER_REGISTERS, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE,
+    UserContext, reg,
 };
 pub use crate::common::irq::{
     Exception, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute, MAX_IRQ, decode_exception,
 };
 pub use crate::common::paging::{
-    CacheAttr, MAX_FRAME_LEVEL, PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte, ROOT_USER_ENTRIES, level_shift,
+    CacheAttr, MAX_FRAME_LEVEL, PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte, ROOT_USER_ENTRIES,
+    level_shift,
 };
 
 /// Clock ticks per microsecond of the emulated machine.
@@ -211,7 +213,11 @@ pub fn frame_level_supported(level: usize) -> bool {
 /// The kernel's entry `index` (from [`ROOT_USER_ENTRIES`] on) of every root table.
 pub fn kernel_root_entry(index: usize) -> Pte {
     assert!((ROOT_USER_ENTRIES..512).contains(&index));
-    if index == ROOT_USER_ENTRIES || index == 511 { Pte(0xdead_0000 + ((index as u64) << 12) + 1) } else { Pte::EMPTY }
+    if index == ROOT_USER_ENTRIES || index == 511 {
+        Pte(0xdead_0000 + ((index as u64) << 12) + 1)
+    } else {
+        Pte::EMPTY
+    }
 }
 
 /// Switches to the address space with this root table.

@@ -1,0 +1,193 @@
+//! From the boot loader's state to one in which the portable kernel can run.
+
+use core::cell::UnsafeCell;
+use core::fmt::Write;
+
+use super::core_block::OneCore;
+use super::cpu::{self, cpuid, rdmsr, read_cr4, write_cr0, write_cr4, wrmsr};
+use super::features::{self, Features, has};
+use super::firmware::acpi::{self, MAX_IOAPICS, Platform};
+use super::firmware::regions::Regions;
+use super::firmware::{Memory, multiboot};
+use super::{Console, PhysAddr, apic, serial, tables, time, vspace};
+use crate::boot::{BootData, BootError, PhysRegion};
+use crate::common::paging::PAT;
+
+/// Regions of each kind that are kept track of.
+const MAX_REGIONS: usize = 64;
+/// What the boot tables show: the first 4 GiB, at the start of the physmap.
+const BOOT_WINDOW: u64 = 1 << 32;
+/// Below lie the BIOS's data and the VGA memory; user level gets it as device memory.
+const LOW_MEMORY_END: u64 = 1 << 20;
+
+/// Physical memory through the boot tables.
+struct BootMemory;
+
+impl Memory for BootMemory {
+    fn bytes(&self, at: u64, len: usize) -> Option<&[u8]> {
+        if at.checked_add(len as u64)? > BOOT_WINDOW {
+            return None;
+        }
+        // SAFETY: the boot tables map these addresses (until `vspace::build`, after which this type is not used), and
+        // nothing writes there while the firmware's and the loader's tables are read. Addresses without memory behind
+        // them read as something; every reader checks what it reads.
+        Some(unsafe { core::slice::from_raw_parts(vspace::phys_to_virt(PhysAddr(at)) as *const u8, len) })
+    }
+}
+
+/// What [`BootData`] borrows from.
+struct Store {
+    memory: Regions<MAX_REGIONS>,
+    reserved: Regions<4>,
+    devices: Regions<{ MAX_IOAPICS + 1 }>,
+    info: Option<multiboot::Info>,
+}
+
+static STORE: OneCore<UnsafeCell<Store>> = OneCore::new(UnsafeCell::new(Store {
+    memory: Regions::new(),
+    reserved: Regions::new(),
+    devices: Regions::new(),
+    info: None,
+}));
+
+/// Brings the processor and the platform up, with what a Multiboot loader left in `eax` and `ebx`. Prints one line that says
+/// what is in use.
+///
+/// # Safety
+/// To be called once, first, on the boot tables that the image's entry code made.
+pub unsafe fn init(magic: u32, info: u32) -> Result<BootData<'static>, BootError> {
+    serial::init();
+    features::detect();
+    // SAFETY: this function runs once, so this is the only unique reference, and it ends before the shared one below.
+    let store = unsafe { &mut *STORE.get() };
+    let info = multiboot::read(&BootMemory, magic, info.into()).map_err(|e| match e {
+        multiboot::Error::NotMultiboot => BootError::NotMultiboot,
+        multiboot::Error::Malformed => BootError::MalformedBootInfo,
+        multiboot::Error::NoMemoryMap => BootError::NoMemoryMap,
+    })?;
+    let rsdp = info.rsdp.and_then(|b| acpi::check_rsdp(&b)).or_else(|| acpi::find_rsdp(&BootMemory));
+    let platform = rsdp.and_then(|r| acpi::platform(&BootMemory, &r));
+    let phys_bits = match cpuid(0x8000_0008, 0).eax & 0xff {
+        0 => 36,
+        bits => bits.min(52),
+    };
+
+    // RAM is what the firmware calls so and nothing else of its map claims.
+    let memory = &mut store.memory;
+    let region = |e: &crate::MemoryMapEntry| PhysRegion::new(e.base, e.base.saturating_add(e.len));
+    info.map().iter().filter(|e| e.kind == 1).for_each(|e| memory.add(region(e)));
+    info.map().iter().filter(|e| e.kind != 1).for_each(|e| memory.remove(region(e)));
+    memory.remove(PhysRegion::new(0, LOW_MEMORY_END));
+    memory.remove(PhysRegion::new(vspace::PHYSMAP_SIZE.min(1 << phys_bits), u64::MAX));
+    memory.align(12);
+    if !memory.contains(vspace::image()) {
+        return Err(BootError::OutOfMemory);
+    }
+
+    // SAFETY: the values are those the processor's features allow; the boot tables satisfy SMEP and SMAP (no user pages).
+    unsafe { control_registers() };
+    let pool = find_pool(memory, &info)?;
+    let mut mapped = *memory;
+    mapped.remove(vspace::image_read_only());
+    let used = vspace::build(mapped.as_slice(), pool)?;
+    store.reserved.add(vspace::image());
+    store.reserved.add(used);
+
+    tables::init();
+    apic::disable_legacy();
+    let mut device = |page: u64| store.devices.add(PhysRegion::new(page, page + 4096));
+    device(apic::init_local());
+    let assumed = Platform { num_ioapics: 1, ioapics: [apic::DEFAULT_IOAPIC; _], processors: 1 };
+    let platform = platform.unwrap_or(assumed);
+    for &address in &platform.ioapics[..platform.num_ioapics] {
+        if apic::init_ioapic(address) {
+            device(address.into());
+        }
+    }
+    time::init()?;
+
+    store.info = Some(info);
+    // SAFETY: the unique reference above is not used again, and neither is this function called again.
+    let store: &'static Store = unsafe { &*STORE.get() };
+    announce(store, &platform);
+    let info = store.info.as_ref().ok_or(BootError::MalformedBootInfo)?;
+    Ok(BootData {
+        memory: store.memory.as_slice(),
+        reserved: store.reserved.as_slice(),
+        kernel_devices: store.devices.as_slice(),
+        phys_limit: PhysAddr(1 << phys_bits),
+        module: info.modules().first().copied().filter(|m| !m.is_empty() && store.memory.contains(*m)),
+        rsdp,
+        memory_map: info.map(),
+        tsc_mhz: time::tsc_mhz(),
+    })
+}
+
+/// RAM below 4 GiB for the kernel's page tables that neither the image nor a boot module occupies.
+fn find_pool(memory: &Regions<MAX_REGIONS>, info: &multiboot::Info) -> Result<PhysRegion, BootError> {
+    let mut free = *memory;
+    free.remove(vspace::image());
+    free.remove(vspace::boot_memory());
+    for m in info.modules() {
+        free.remove(PhysRegion::new(m.start.0 & !0xfff, m.end.0.saturating_add(0xfff) & !0xfff));
+    }
+    free.remove(PhysRegion::new(BOOT_WINDOW, u64::MAX));
+    // The image's hole splits a region.
+    let bytes = (vspace::tables_needed(memory.as_slice()) + 3) * 4096;
+    let fits = free.as_slice().iter().find(|r| r.len() >= bytes).ok_or(BootError::OutOfMemory)?;
+    Ok(PhysRegion::new(fits.start.0, fits.start.0 + bytes))
+}
+
+/// Turns on what the processor has.
+///
+/// # Safety
+/// The tables in force must not map kernel code or data for user level.
+unsafe fn control_registers() {
+    let bit = |f, b: u32| if has(f) { 1u64 << b } else { 0 };
+    // Protection, paging, write protection in ring 0, x87 errors as exceptions; no emulation.
+    let cr0 = 1 << 31 | 1 << 16 | 1 << 5 | 1 << 4 | 1 << 1 | 1;
+    // Physical address extension, machine checks, FXSAVE and its exceptions, and what there is.
+    let cr4 = 1 << 5
+        | 1 << 6
+        | 1 << 9
+        | 1 << 10
+        | bit(Features::PGE, 7)
+        | bit(Features::UMIP, 11)
+        | bit(Features::FSGSBASE, 16)
+        | bit(Features::PCID, 17)
+        | bit(Features::XSAVE, 18)
+        | bit(Features::SMEP, 20)
+        | bit(Features::SMAP, 21);
+    // SAFETY: the caller's promise; NX comes before the tables that use it; PCID is turned on while CR3's low bits are 0.
+    unsafe {
+        wrmsr(cpu::MSR_EFER, rdmsr(cpu::MSR_EFER) | 1 | bit(Features::NX, 11));
+        write_cr0(cr0);
+        write_cr4(read_cr4() & 1 << 12 | cr4);
+        if has(Features::PAT) {
+            wrmsr(cpu::MSR_PAT, PAT);
+        }
+        if has(Features::XSAVE) {
+            let components = features::xsave_components();
+            core::arch::asm!("xsetbv", in("ecx") 0, in("eax") components as u32, in("edx") (components >> 32) as u32,
+                options(nostack, preserves_flags));
+        }
+    }
+}
+
+fn announce(store: &Store, platform: &Platform) {
+    let vector = if has(Features::XSAVE) { "" } else { " fxsave" };
+    let timer = if has(Features::TSC_DEADLINE) { "" } else { " apic-timer" };
+    let apic = if has(Features::X2APIC) { "" } else { " xapic" };
+    let _ = writeln!(
+        Console,
+        "Pecan {} x86_64 ({}): {}{vector}{apic}{timer}; {} MHz, {} MiB, {} IOAPIC pins, {} CPU{}",
+        env!("CARGO_PKG_VERSION"),
+        pecan_config::PROFILE,
+        features::all(),
+        time::tsc_mhz(),
+        store.memory.total() >> 20,
+        (0..apic::num_ioapics()).map(apic::ioapic_pins).sum::<usize>(),
+        platform.processors,
+        if platform.processors == 1 { "" } else { "s, 1 used" },
+    );
+}

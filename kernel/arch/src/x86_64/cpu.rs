@@ -1,0 +1,131 @@
+//! Single instructions as functions.
+
+use core::arch::asm;
+use core::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
+
+pub const MSR_APIC_BASE: u32 = 0x1b;
+pub const MSR_PAT: u32 = 0x277;
+pub const MSR_TSC_DEADLINE: u32 = 0x6e0;
+pub const MSR_X2APIC: u32 = 0x800;
+pub const MSR_EFER: u32 = 0xc000_0080;
+pub const MSR_STAR: u32 = 0xc000_0081;
+pub const MSR_LSTAR: u32 = 0xc000_0082;
+pub const MSR_CSTAR: u32 = 0xc000_0083;
+pub const MSR_SFMASK: u32 = 0xc000_0084;
+pub const MSR_FS_BASE: u32 = 0xc000_0100;
+pub const MSR_GS_BASE: u32 = 0xc000_0101;
+
+/// Reads a model-specific register.
+///
+/// # Safety
+/// The processor must have the register.
+#[inline(always)]
+pub unsafe fn rdmsr(msr: u32) -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: reading a register that exists (the caller's promise) changes nothing but eax and edx.
+    unsafe {
+        asm!("rdmsr", in("ecx") msr, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags))
+    };
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Writes a model-specific register.
+///
+/// # Safety
+/// The processor must have the register, accept the value, and the value must keep Rust's assumptions.
+#[inline(always)]
+pub unsafe fn wrmsr(msr: u32, value: u64) {
+    // SAFETY: the caller's promise. Not `nomem`: some registers order or change memory accesses.
+    unsafe {
+        asm!("wrmsr", in("ecx") msr, in("eax") value as u32, in("edx") (value >> 32) as u32,
+             options(nostack, preserves_flags))
+    };
+}
+
+macro_rules! control_register {
+    ($read:ident, $write:ident, $name:literal) => {
+        #[doc = concat!("Reads ", $name, ".")]
+        #[inline(always)]
+        pub fn $read() -> u64 {
+            let v: u64;
+            // SAFETY: reading a control register in ring 0 has no effect.
+            unsafe { asm!(concat!("mov {}, ", $name), out(reg) v, options(nomem, nostack, preserves_flags)) };
+            v
+        }
+
+        #[doc = concat!("Writes ", $name, ".")]
+        ///
+        /// # Safety
+        /// The processor must accept the value, and it must keep the memory that Rust uses mapped as it is.
+        #[inline(always)]
+        pub unsafe fn $write(v: u64) {
+            // SAFETY: the caller's promise.
+            unsafe { asm!(concat!("mov ", $name, ", {}"), in(reg) v, options(nostack, preserves_flags)) };
+        }
+    };
+}
+control_register!(read_cr0, write_cr0, "cr0");
+control_register!(read_cr3, write_cr3, "cr3");
+control_register!(read_cr4, write_cr4, "cr4");
+
+/// The time-stamp counter.
+#[inline(always)]
+pub fn rdtsc() -> u64 {
+    // SAFETY: every 64-bit processor has the instruction, and it touches nothing.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// One leaf of CPUID; zeros if the processor has no such leaf.
+pub fn cpuid(leaf: u32, sub: u32) -> CpuidResult {
+    if __cpuid(leaf & 0xc000_0000).eax < leaf {
+        return CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 };
+    }
+    __cpuid_count(leaf, sub)
+}
+
+/// Reads 1, 2 or 4 bytes from an I/O port.
+#[inline]
+pub fn io_read(port: u16, bytes: u32) -> u32 {
+    // SAFETY: port reads do not touch memory; what they do to a device is the business of the device's owner,
+    // and the devices that the kernel depends on are not reached by ports that user level is given.
+    unsafe {
+        match bytes {
+            1 => {
+                let v: u8;
+                asm!("in al, dx", in("dx") port, out("al") v, options(nomem, nostack, preserves_flags));
+                v.into()
+            }
+            2 => {
+                let v: u16;
+                asm!("in ax, dx", in("dx") port, out("ax") v, options(nomem, nostack, preserves_flags));
+                v.into()
+            }
+            _ => {
+                let v: u32;
+                asm!("in eax, dx", in("dx") port, out("eax") v, options(nomem, nostack, preserves_flags));
+                v
+            }
+        }
+    }
+}
+
+/// Writes 1, 2 or 4 bytes to an I/O port.
+#[inline]
+pub fn io_write(port: u16, bytes: u32, value: u32) {
+    // SAFETY: as for `io_read`. A device told to write memory does so by the hand of whoever holds its ports.
+    unsafe {
+        match bytes {
+            1 => asm!("out dx, al", in("dx") port, in("al") value as u8, options(nostack, preserves_flags)),
+            2 => asm!("out dx, ax", in("dx") port, in("ax") value as u16, options(nostack, preserves_flags)),
+            _ => asm!("out dx, eax", in("dx") port, in("eax") value, options(nostack, preserves_flags)),
+        }
+    }
+}
+
+/// Stops the processor for good.
+pub fn halt() -> ! {
+    loop {
+        // SAFETY: with interrupts off, waiting for one touches nothing.
+        unsafe { asm!("cli", "hlt", options(nomem, nostack)) };
+    }
+}

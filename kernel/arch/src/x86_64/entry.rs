@@ -1,0 +1,329 @@
+//! Into the kernel and out of it.
+//!
+//! The task state's `rsp0` is the end of the running thread's [`UserContext`](crate::UserContext), so on an interrupt
+//! from user level the processor itself stores the first five registers in place, and the stubs push the rest below.
+//! `SYSCALL` loads no stack: its stub fetches the same pointer and pushes the same frame. Then the kernel's stack is
+//! taken, always from its top: the kernel keeps nothing on it between two entries.
+//!
+//! Kernel code runs with interrupts off. The two places that let them in ([`irq_pending`] and [`idle_wait`]) get the
+//! vector noted in `PECAN_NOTED` and interrupts off again. Exceptions in kernel mode are bugs of the kernel and end it.
+
+use core::arch::{asm, global_asm};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use crate::UserContext;
+use crate::common::irq::{IRQ_TIMER, VECTOR_OFFSET};
+
+/// Last vector with a stub of its own: the timer's.
+pub const LAST_VECTOR: usize = IRQ_TIMER + VECTOR_OFFSET;
+/// Vector of interrupts that went away before the processor took them.
+pub const SPURIOUS_VECTOR: usize = 0xff;
+const STUB_SIZE: usize = 16;
+const STACK_SIZE: usize = 16 * 1024;
+const IST_STACK_SIZE: usize = 4096;
+
+/// Vector noted by an interrupt in kernel mode; 0 if none.
+#[unsafe(no_mangle)]
+static PECAN_NOTED: AtomicU32 = AtomicU32::new(0);
+
+global_asm!(
+    r#"
+    .set CONTEXT_SIZE, 192
+    .set MARK, 144
+
+    .section .bss.stack, "aw", @nobits
+    .balign 4096
+    .global pecan_stack_guard
+pecan_stack_guard:
+    .skip 4096
+    .skip {stack_size}
+    .global pecan_stack_top
+pecan_stack_top:
+pecan_ist_stacks:
+    .skip 3 * {ist_stack_size}
+pecan_user_rsp:
+    .skip 8
+
+    .section .text.entry, "ax", @progbits
+
+    // System calls: rdi = capability, rsi = message information, rdx = number, as the handler takes them.
+    .balign 64
+    .global pecan_syscall_entry
+pecan_syscall_entry:
+    mov [rip + pecan_user_rsp], rsp
+    mov rsp, [rip + PECAN_TSS + 8]
+    push {user_ss}
+    push [rip + pecan_user_rsp]
+    push r11
+    push {user_cs}
+    push rcx
+    push -1
+    push rdi
+    push r15
+    push r14
+    push r13
+    push r12
+    push r10
+    push r9
+    push r8
+    push rbp
+    push rsi
+    push rdx
+    push rbx
+    push rax
+    lea rsp, [rip + pecan_stack_top]
+    call pecan_syscall
+
+    // Return to the context in rax.
+pecan_exit:
+    lea rcx, [rax + CONTEXT_SIZE]
+    mov [rip + PECAN_TSS + 8], rcx
+    cmp qword ptr [rax + MARK], -1
+    jne 2f
+    lea rsp, [rax + 5 * 8]
+    pop rax
+    pop rbx
+    pop rdx
+    pop rsi
+    pop rbp
+    pop r8
+    pop r9
+    pop r10
+    pop r12
+    pop r13
+    pop r14
+    pop r15
+    pop rdi
+    mov rcx, [rsp + 8]
+    mov r11, [rsp + 24]
+    mov rsp, [rsp + 32]
+    sysretq
+2:  lea rsp, [rax + 3 * 8]
+    pop r11
+    pop rcx
+    pop rax
+    pop rbx
+    pop rdx
+    pop rsi
+    pop rbp
+    pop r8
+    pop r9
+    pop r10
+    pop r12
+    pop r13
+    pop r14
+    pop r15
+    pop rdi
+    add rsp, 8
+    iretq
+
+    .global pecan_enter_user
+pecan_enter_user:
+    mov rax, rdi
+    jmp pecan_exit
+
+    // Below rdi, with rdi = vector: everything else. Leaves rsp at word 3 of the context.
+    .macro SAVE_REST
+    push r15
+    push r14
+    push r13
+    push r12
+    push r10
+    push r9
+    push r8
+    push rbp
+    push rsi
+    push rdx
+    push rbx
+    push rax
+    push rcx
+    push r11
+    mov rax, [rsp + 16 * 8]         // the instruction pointer is the faulting one too
+    mov [rsp - 3 * 8], rax
+    cld
+    cmp dword ptr [rip + PECAN_SMAP], 0
+    je 9f
+    clac
+9:
+    .endm
+
+    .balign 16
+pecan_exception_entry:
+    test byte ptr [rsp + 24], 3
+    jz pecan_kernel_fault
+    SAVE_REST
+    mov rsi, [rsp + 15 * 8]
+    mov rdx, cr2
+    lea rsp, [rip + pecan_stack_top]
+    call pecan_exception
+    jmp pecan_exit
+
+    .balign 16
+pecan_interrupt_entry:
+    test byte ptr [rsp + 24], 3
+    jz 2f
+    SAVE_REST
+    lea rsp, [rip + pecan_stack_top]
+    call pecan_interrupt
+    jmp pecan_exit
+2:  mov [rip + PECAN_NOTED], edi
+    and qword ptr [rsp + 32], ~0x200
+    pop rdi
+    add rsp, 8
+    iretq
+
+    // A bug in the kernel, or NMI, double fault, machine check: shown with all registers, and the end.
+pecan_kernel_fault:
+    push rsi
+    push rbp
+    push rax
+    push rbx
+    push rcx
+    push rdx
+    push r8
+    push r9
+    push r10
+    push r11
+    push r12
+    push r13
+    push r14
+    push r15
+    mov rsi, rsp
+    mov rdx, cr2
+    cld
+    and rsp, -16
+    call pecan_kernel_exception
+    ud2
+
+    .global pecan_spurious_stub
+pecan_spurious_stub:
+    iretq
+
+    // One stub a vector, {stub_size} bytes each: the frame below the error code starts with rdi.
+    .macro STUB vector, target
+    push rdi
+    mov edi, \vector
+    jmp \target
+    .balign {stub_size}
+    .endm
+    .balign {stub_size}
+    .global pecan_stubs
+pecan_stubs:
+    .set v, 0
+    .rept {last_vector} + 1
+    .if v < 32
+    .if !((1 << v) & 0x60227d00)    // exceptions without an error code
+    push 0
+    .endif
+    .if (1 << v) & 0x00040104       // NMI, double fault, machine check
+    STUB v, pecan_kernel_fault
+    .else
+    STUB v, pecan_exception_entry
+    .endif
+    .else
+    push 0
+    STUB v, pecan_interrupt_entry
+    .endif
+    .set v, v + 1
+    .endr
+    .text
+    "#,
+    stack_size = const STACK_SIZE,
+    ist_stack_size = const IST_STACK_SIZE,
+    user_ss = const crate::common::context::USER_SS,
+    user_cs = const crate::common::context::USER_CS,
+    stub_size = const STUB_SIZE,
+    last_vector = const LAST_VECTOR,
+);
+
+const _: () = assert!(size_of::<UserContext>() == 192, "CONTEXT_SIZE above");
+
+unsafe extern "C" {
+    static pecan_stubs: u8;
+    static pecan_stack_top: u8;
+    static pecan_stack_guard: u8;
+    fn pecan_syscall_entry();
+    fn pecan_spurious_stub();
+    fn pecan_enter_user(ctx: *const UserContext) -> !;
+}
+
+pub(super) fn stub(vector: usize) -> u64 {
+    &raw const pecan_stubs as u64 + (vector * STUB_SIZE) as u64
+}
+
+pub(super) fn syscall_stub() -> u64 {
+    pecan_syscall_entry as *const () as u64
+}
+
+pub(super) fn spurious_stub() -> u64 {
+    pecan_spurious_stub as *const () as u64
+}
+
+pub(super) fn ist_stack_top(index: u64) -> u64 {
+    &raw const pecan_stack_top as u64 + (index + 1) * IST_STACK_SIZE as u64
+}
+
+/// The page below the kernel's stack, which must not be mapped.
+pub(super) fn stack_guard() -> usize {
+    &raw const pecan_stack_guard as usize
+}
+
+/// Runs user level from `ctx`, for the first time after boot.
+///
+/// # Safety
+/// `ctx` must stay valid until the next entry into the kernel, and the address space in force must be the thread's.
+pub unsafe fn enter_user(ctx: *const UserContext) -> ! {
+    // SAFETY: the caller's promise; everything on the kernel's stack is given up.
+    unsafe { pecan_enter_user(ctx) }
+}
+
+/// Lets interrupts in for one instruction: true if one is noted, now or from before.
+#[inline]
+pub fn irq_pending() -> bool {
+    if PECAN_NOTED.load(Relaxed) == 0 {
+        // SAFETY: the interrupt's stub saves what it uses, notes its vector and comes back with interrupts off. Not
+        // `nomem`: the note is memory.
+        unsafe { asm!("sti", "nop", "cli") };
+    }
+    PECAN_NOTED.load(Relaxed) != 0
+}
+
+/// Waits until an interrupt is noted.
+pub fn idle_wait() {
+    while PECAN_NOTED.load(Relaxed) == 0 {
+        // SAFETY: as in `irq_pending`; `sti` holds interrupts back until `hlt` waits for them.
+        unsafe { asm!("sti", "hlt", "cli") };
+    }
+}
+
+/// Takes the noted vector.
+pub(super) fn take_noted() -> Option<usize> {
+    match PECAN_NOTED.swap(0, Relaxed) {
+        0 => None,
+        v => Some(v as usize),
+    }
+}
+
+/// The registers as `pecan_kernel_fault` pushed them, from the stack pointer up.
+#[repr(C)]
+pub struct KernelFrame {
+    r15_to_rsi: [u64; 14],
+    rdi: u64,
+    /// Error code, 0 if the exception has none.
+    pub error: u64,
+    /// Where it happened.
+    pub rip: u64,
+    cs: u64,
+    rflags: u64,
+    rsp: u64,
+}
+
+impl core::fmt::Display for KernelFrame {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        const NAMES: [&str; 14] =
+            ["r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rdx", "rcx", "rbx", "rax", "rbp", "rsi"];
+        write!(f, "rip {:#x} rsp {:#x} rflags {:#x} cs {:#x}", self.rip, self.rsp, self.rflags, self.cs)?;
+        write!(f, " error {:#x} rdi {:#x}", self.error, self.rdi)?;
+        NAMES.iter().zip(self.r15_to_rsi).try_for_each(|(name, value)| write!(f, " {name} {value:#x}"))
+    }
+}

@@ -1,0 +1,106 @@
+//! What the processor can do, found out once at boot.
+
+use core::fmt;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use super::cpu::cpuid;
+
+/// A set of processor features.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Features(u32);
+
+macro_rules! features {
+    ($($bit:literal $name:ident $text:literal;)*) => {
+        impl Features {
+            $(#[doc = concat!("The processor has ", $text, ".")] pub const $name: Self = Self(1 << $bit);)*
+        }
+        const NAMES: &[(Features, &str)] = &[$((Features::$name, $text)),*];
+    };
+}
+features! {
+    0 NX "nx";
+    1 SMEP "smep";
+    2 SMAP "smap";
+    3 UMIP "umip";
+    4 PGE "pge";
+    5 PCID "pcid";
+    6 FSGSBASE "fsgsbase";
+    7 XSAVE "xsave";
+    8 XSAVEOPT "xsaveopt";
+    9 GIB_PAGES "1gib-pages";
+    10 X2APIC "x2apic";
+    11 TSC_DEADLINE "tsc-deadline";
+    12 PAT "pat";
+}
+
+static FEATURES: AtomicU32 = AtomicU32::new(0);
+/// The same set for the entry stubs: not zero if `clac` exists.
+#[unsafe(no_mangle)]
+static PECAN_SMAP: AtomicU32 = AtomicU32::new(0);
+
+/// True if the kernel uses this feature. Constant after [`detect`].
+#[inline(always)]
+pub fn has(f: Features) -> bool {
+    FEATURES.load(Relaxed) & f.0 != 0
+}
+
+/// All features that the kernel uses.
+pub fn all() -> Features {
+    Features(FEATURES.load(Relaxed))
+}
+
+/// Asks the processor. Features that depend on each other come together or not at all.
+pub fn detect() {
+    let (l1, l7) = (cpuid(1, 0), cpuid(7, 0));
+    let x1 = cpuid(0x8000_0001, 0);
+    let mut set = 0;
+    let mut add = |f: Features, there: bool| set |= if there { f.0 } else { 0 };
+    add(Features::NX, x1.edx & 1 << 20 != 0);
+    add(Features::SMEP, l7.ebx & 1 << 7 != 0);
+    add(Features::SMAP, l7.ebx & 1 << 20 != 0);
+    add(Features::UMIP, l7.ecx & 1 << 2 != 0);
+    add(Features::PGE, l1.edx & 1 << 13 != 0);
+    // Tagged translations need a way to drop those of another address space than the one in force.
+    add(Features::PCID, l1.ecx & 1 << 17 != 0 && l7.ebx & 1 << 10 != 0);
+    add(Features::FSGSBASE, l7.ebx & 1 << 0 != 0);
+    let xsave = pecan_config::FPU_XSAVE && l1.ecx & 1 << 26 != 0 && xsave_fits();
+    add(Features::XSAVE, xsave);
+    add(Features::XSAVEOPT, xsave && cpuid(13, 1).eax & 1 != 0);
+    add(Features::GIB_PAGES, x1.edx & 1 << 26 != 0);
+    add(Features::X2APIC, l1.ecx & 1 << 21 != 0);
+    add(Features::TSC_DEADLINE, l1.ecx & 1 << 24 != 0);
+    add(Features::PAT, l1.edx & 1 << 16 != 0);
+    FEATURES.store(set, Relaxed);
+    PECAN_SMAP.store((set & Features::SMAP.0 != 0).into(), Relaxed);
+}
+
+/// The state components the profile asks for: those of them that this processor has. x87 and SSE always are.
+pub fn xsave_components() -> u64 {
+    let l13 = cpuid(13, 0);
+    pecan_config::XSAVE_FEATURE_SET & (u64::from(l13.edx) << 32 | u64::from(l13.eax)) | 3
+}
+
+/// The components fit into the room that the profile gives them (the standard form has fixed offsets).
+fn xsave_fits() -> bool {
+    let mut end = 512 + 64;
+    for c in 2..63 {
+        if xsave_components() & 1 << c != 0 {
+            let l = cpuid(13, c);
+            end = end.max(l.eax + l.ebx);
+        }
+    }
+    end as usize <= pecan_config::XSAVE_SIZE
+}
+
+impl fmt::Display for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut space = "";
+        for (feature, name) in NAMES {
+            if self.0 & feature.0 != 0 {
+                write!(f, "{space}{name}")?;
+                space = " ";
+            }
+        }
+        Ok(())
+    }
+}

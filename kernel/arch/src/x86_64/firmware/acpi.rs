@@ -1,0 +1,223 @@
+//! The few ACPI tables the kernel reads: the root pointer, the root table, and the MADT for its IOAPICs.
+
+use super::{Memory, u16_at, u32_at, u64_at};
+
+/// IOAPICs that the kernel keeps track of.
+pub const MAX_IOAPICS: usize = 8;
+
+/// Bytes of the root pointer from revision 2 on.
+const RSDP_LEN: usize = 36;
+/// Bytes of the root pointer's first revision.
+const RSDP_OLD_LEN: usize = 20;
+const HEADER_LEN: usize = 36;
+/// No table that the kernel reads is this long.
+const MAX_TABLE_LEN: usize = 1 << 20;
+
+/// What the kernel takes from ACPI.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Platform {
+    /// Physical addresses of the IOAPICs' registers, by the first interrupt they serve.
+    pub ioapics: [u32; MAX_IOAPICS],
+    /// How many of them there are.
+    pub num_ioapics: usize,
+    /// Processors that can be used.
+    pub processors: usize,
+}
+
+fn checksum_holds(b: &[u8]) -> bool {
+    b.iter().fold(0u8, |a, &x| a.wrapping_add(x)) == 0
+}
+
+/// Checks a root pointer given as bytes; the answer's bytes past an old pointer's 20 are zero.
+pub fn check_rsdp(b: &[u8]) -> Option<[u8; RSDP_LEN]> {
+    let old = b.get(..RSDP_OLD_LEN)?;
+    if &old[..8] != b"RSD PTR " || !checksum_holds(old) {
+        return None;
+    }
+    let mut out = [0; RSDP_LEN];
+    let len = if old[15] >= 2 { RSDP_LEN } else { RSDP_OLD_LEN };
+    let all = b.get(..len)?;
+    if !checksum_holds(all) {
+        return None;
+    }
+    out[..len].copy_from_slice(all);
+    Some(out)
+}
+
+/// Searches the root pointer where a BIOS leaves it: the first KiB of the extended BIOS data area, then the BIOS ROM.
+pub fn find_rsdp(memory: &impl Memory) -> Option<[u8; RSDP_LEN]> {
+    let ebda = memory.bytes(0x40e, 2).and_then(|b| u16_at(b, 0)).map_or(0, |segment| u64::from(segment) << 4);
+    [(ebda, 1024usize), (0xe_0000, 0x2_0000)].into_iter().filter(|&(at, _)| at != 0).find_map(|(at, len)| {
+        let area = memory.bytes(at, len)?;
+        (0..len).step_by(16).find_map(|o| check_rsdp(&area[o..]))
+    })
+}
+
+/// The whole table at `at`, if it has this signature and its sum is right.
+fn table<'m>(memory: &'m impl Memory, at: u64, signature: &[u8; 4]) -> Option<&'m [u8]> {
+    let header = memory.bytes(at, HEADER_LEN)?;
+    let len = u32_at(header, 4)? as usize;
+    if &header[..4] != signature || !(HEADER_LEN..=MAX_TABLE_LEN).contains(&len) {
+        return None;
+    }
+    memory.bytes(at, len).filter(|b| checksum_holds(b))
+}
+
+/// Follows the root pointer to the MADT and reads it. `None` if any table on the way is missing or broken.
+pub fn platform(memory: &impl Memory, rsdp: &[u8; RSDP_LEN]) -> Option<Platform> {
+    let old = u32_at(rsdp, 16)?.into();
+    let new = if rsdp[15] >= 2 { u64_at(rsdp, 24)? } else { 0 };
+    let (root, width) = match table(memory, new, b"XSDT") {
+        Some(t) if new != 0 => (t, 8),
+        _ => (table(memory, old, b"RSDT")?, 4),
+    };
+    root[HEADER_LEN..]
+        .chunks_exact(width)
+        .filter_map(|e| if width == 8 { u64_at(e, 0) } else { u32_at(e, 0).map(u64::from) })
+        .find_map(|at| table(memory, at, b"APIC"))
+        .map(madt)
+}
+
+fn madt(t: &[u8]) -> Platform {
+    let mut p = Platform::default();
+    let mut first = [0u32; MAX_IOAPICS];
+    let mut rest = t.get(HEADER_LEN + 8..).unwrap_or(&[]);
+    while let [kind, len, ..] = *rest {
+        let Some(entry) = rest.get(..len as usize).filter(|e| e.len() >= 2) else { break };
+        rest = &rest[entry.len()..];
+        match kind {
+            0 => p.processors += usize::from(u32_at(entry, 4).unwrap_or(0) & 1 != 0),
+            9 => p.processors += usize::from(u32_at(entry, 8).unwrap_or(0) & 1 != 0),
+            1 if p.num_ioapics < MAX_IOAPICS => {
+                let (Some(address), Some(base)) = (u32_at(entry, 4), u32_at(entry, 8)) else { continue };
+                let at = first[..p.num_ioapics].iter().take_while(|&&f| f <= base).count();
+                p.ioapics.copy_within(at..p.num_ioapics, at + 1);
+                first.copy_within(at..p.num_ioapics, at + 1);
+                (p.ioapics[at], first[at]) = (address, base);
+                p.num_ioapics += 1;
+            }
+            _ => {}
+        }
+    }
+    p
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Pieces;
+    use super::*;
+
+    fn sum(mut b: Vec<u8>, at: usize) -> Vec<u8> {
+        b[at] = 0;
+        b[at] = b.iter().fold(0u8, |a, &x| a.wrapping_sub(x));
+        b
+    }
+    fn rsdp(revision: u8, rsdt: u32, xsdt: u64) -> Vec<u8> {
+        let mut b = b"RSD PTR \0PECAN ".to_vec();
+        b.push(revision);
+        b.extend(rsdt.to_le_bytes());
+        b = sum(b, 8);
+        if revision >= 2 {
+            b.extend(36u32.to_le_bytes());
+            b.extend(xsdt.to_le_bytes());
+            b.extend([0; 4]);
+            b = sum(b, 32);
+        }
+        b
+    }
+    fn acpi(signature: &[u8; 4], body: &[u8]) -> Vec<u8> {
+        let mut b = signature.to_vec();
+        b.extend((HEADER_LEN as u32 + body.len() as u32).to_le_bytes());
+        b.resize(HEADER_LEN, 7);
+        b.extend(body);
+        sum(b, 9)
+    }
+    fn madt_body(entries: &[&[u8]]) -> Vec<u8> {
+        [&[0, 0, 0xe0, 0xfe, 1, 0, 0, 0], &entries.concat()[..]].concat()
+    }
+    fn ioapic(address: u32, base: u32) -> Vec<u8> {
+        [&[1, 12, 0, 0][..], &address.to_le_bytes(), &base.to_le_bytes()].concat()
+    }
+    const CPU: [u8; 8] = [0, 8, 0, 0, 1, 0, 0, 0];
+
+    fn machine(madt: Vec<u8>) -> Pieces {
+        let mut bios = vec![0; 0x2_0000];
+        bios[0x5a10..0x5a10 + 36].copy_from_slice(&rsdp(2, 0x1000, 0x2000));
+        Pieces(vec![
+            (0xe_0000, bios),
+            (0x1000, acpi(b"RSDT", &0x3000u32.to_le_bytes())),
+            (0x2000, acpi(b"XSDT", &[0x9_0000u64.to_le_bytes(), 0x3000u64.to_le_bytes()].concat())),
+            (0x3000, madt),
+        ])
+    }
+
+    #[test]
+    fn ioapics_and_processors_are_found_in_order() {
+        let (a, b) = (ioapic(0xfec1_0000, 24), ioapic(0xfec0_0000, 0));
+        let m = machine(acpi(b"APIC", &madt_body(&[&CPU, &a, &[2, 10, 0, 0, 2, 0, 0, 0, 0, 0], &CPU, &b])));
+        let p = platform(&m, &find_rsdp(&m).unwrap()).unwrap();
+        assert_eq!((p.num_ioapics, p.processors), (2, 2));
+        assert_eq!(p.ioapics[..2], [0xfec0_0000, 0xfec1_0000]);
+    }
+
+    #[test]
+    fn an_old_root_pointer_leads_through_the_rsdt() {
+        let m = machine(acpi(b"APIC", &madt_body(&[&ioapic(0xfec0_0000, 0)])));
+        let old = check_rsdp(&rsdp(0, 0x1000, 0)).unwrap();
+        assert_eq!(platform(&m, &old).unwrap().num_ioapics, 1);
+        let lost = check_rsdp(&rsdp(2, 0x1000, 0x5000)).unwrap();
+        assert_eq!(platform(&m, &lost).unwrap().num_ioapics, 1, "a missing XSDT falls back to the RSDT");
+    }
+
+    #[test]
+    fn the_extended_bios_data_area_is_searched() {
+        let mut area = vec![0; 1024];
+        area[0x40..0x40 + 20].copy_from_slice(&rsdp(0, 0x1234, 0));
+        let m = Pieces(vec![(0x40e, vec![0xc0, 0x9f]), (0x9_fc00, area)]);
+        assert_eq!(u32_at(&find_rsdp(&m).unwrap(), 16), Some(0x1234));
+        assert_eq!(find_rsdp(&Pieces::default()), None);
+    }
+
+    #[test]
+    fn a_single_wrong_byte_anywhere_is_noticed() {
+        for revision in [0, 2] {
+            let good = rsdp(revision, 0x1000, 0x2000);
+            for i in 0..good.len() {
+                let mut bad = good.clone();
+                bad[i] ^= 0x41;
+                assert_eq!(check_rsdp(&bad), None, "byte {i} of revision {revision}");
+            }
+            assert_eq!(check_rsdp(&good[..good.len() - 1]), None);
+        }
+        let good = acpi(b"APIC", &madt_body(&[&CPU]));
+        let root = check_rsdp(&rsdp(2, 0x1000, 0x2000)).unwrap();
+        for i in 0..good.len() {
+            let mut bad = good.clone();
+            bad[i] ^= 0x41;
+            assert_eq!(platform(&machine(bad), &root), None, "byte {i}");
+        }
+    }
+
+    #[test]
+    fn malformed_entries_end_the_walk_without_harm() {
+        let good = ioapic(0xfec0_0000, 0);
+        for bad in [&[1u8, 0][..], &[1, 1], &[1, 200, 3], &[1], &[1, 3, 0]] {
+            let t = acpi(b"APIC", &madt_body(&[&good, bad]));
+            assert_eq!(madt(&t).num_ioapics, 1, "{bad:?}");
+        }
+        let many: Vec<_> = (0..20).map(|i| ioapic(0x1000 * i, 24 * i)).collect();
+        let refs: Vec<_> = many.iter().map(|v| &v[..]).collect();
+        assert_eq!(madt(&acpi(b"APIC", &madt_body(&refs))).num_ioapics, MAX_IOAPICS);
+        assert_eq!(madt(&acpi(b"APIC", &[])), Platform::default());
+    }
+
+    #[test]
+    fn absurd_lengths_are_refused() {
+        for len in [0u32, 35, u32::MAX, 1 << 21] {
+            let mut t = acpi(b"APIC", &madt_body(&[&CPU]));
+            t[4..8].copy_from_slice(&len.to_le_bytes());
+            let root = check_rsdp(&rsdp(2, 0x1000, 0x2000)).unwrap();
+            assert_eq!(platform(&machine(sum(t, 9)), &root), None);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Reading what the firmware and the boot loader left in memory. Nothing here touches hardware or trusts what it reads:
+//! every access goes through [`Memory`], which gives only bytes that exist. Tested on the host.
+
+pub mod acpi;
+pub mod multiboot;
+pub mod regions;
+
+/// Physical memory to read from.
+pub trait Memory {
+    /// The `len` bytes at physical address `at`; `None` if they are not all there.
+    fn bytes(&self, at: u64, len: usize) -> Option<&[u8]>;
+}
+
+/// The little-endian number at `offset`.
+pub fn u16_at(b: &[u8], offset: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(b.get(offset..)?.first_chunk().copied()?))
+}
+
+/// The little-endian number at `offset`.
+pub fn u32_at(b: &[u8], offset: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(b.get(offset..)?.first_chunk().copied()?))
+}
+
+/// The little-endian number at `offset`.
+pub fn u64_at(b: &[u8], offset: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(b.get(offset..)?.first_chunk().copied()?))
+}
+
+#[cfg(test)]
+pub mod testing {
+    //! Memory made by hand.
+
+    /// Pieces of memory with nothing between them.
+    #[derive(Default)]
+    pub struct Pieces(pub Vec<(u64, Vec<u8>)>);
+
+    impl super::Memory for Pieces {
+        fn bytes(&self, at: u64, len: usize) -> Option<&[u8]> {
+            self.0.iter().find_map(|(base, b)| {
+                let from = usize::try_from(at.checked_sub(*base)?).ok()?;
+                b.get(from..from.checked_add(len)?)
+            })
+        }
+    }
+
+    /// Little-endian bytes of 32-bit words.
+    pub fn words(w: &[u32]) -> Vec<u8> {
+        w.iter().flat_map(|w| w.to_le_bytes()).collect()
+    }
+}

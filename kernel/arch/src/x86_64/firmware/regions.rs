@@ -1,0 +1,137 @@
+//! Sets of physical memory.
+
+use crate::PhysRegion;
+
+/// A sorted list of disjoint, non-empty regions, of at most `N`.
+#[derive(Clone, Copy)]
+pub struct Regions<const N: usize> {
+    list: [PhysRegion; N],
+    len: usize,
+}
+
+impl<const N: usize> Regions<N> {
+    /// The empty set.
+    pub const fn new() -> Self {
+        Self { list: [PhysRegion::new(0, 0); N], len: 0 }
+    }
+
+    /// The regions, sorted and disjoint.
+    pub fn as_slice(&self) -> &[PhysRegion] {
+        &self.list[..self.len]
+    }
+
+    /// Bytes in the set.
+    pub fn total(&self) -> u64 {
+        self.as_slice().iter().map(PhysRegion::len).sum()
+    }
+
+    /// Adds a region, merging it with those it overlaps or touches. When the list is full, the smallest region is
+    /// given up: memory is lost, nothing breaks.
+    pub fn add(&mut self, region: PhysRegion) {
+        let mut new = region;
+        if new.is_empty() {
+            return;
+        }
+        let mut kept = 0;
+        for i in 0..self.len {
+            let r = self.list[i];
+            if r.end < new.start || r.start > new.end {
+                self.list[kept] = r;
+                kept += 1;
+            } else {
+                new = PhysRegion { start: r.start.min(new.start), end: r.end.max(new.end) };
+            }
+        }
+        self.len = kept;
+        if self.len == N {
+            let Some(smallest) = (0..N).min_by_key(|&i| self.list[i].len()) else { return };
+            if self.list[smallest].len() >= new.len() {
+                return;
+            }
+            self.list.copy_within(smallest + 1.., smallest);
+            self.len -= 1;
+        }
+        let at = self.as_slice().iter().take_while(|r| r.start < new.start).count();
+        self.list.copy_within(at..self.len, at + 1);
+        self.list[at] = new;
+        self.len += 1;
+    }
+
+    /// Takes a region out.
+    pub fn remove(&mut self, region: PhysRegion) {
+        if region.is_empty() {
+            return;
+        }
+        let old = *self;
+        self.len = 0;
+        for r in old.as_slice() {
+            self.add(PhysRegion { start: r.start, end: r.end.min(region.start) });
+            self.add(PhysRegion { start: r.start.max(region.end), end: r.end });
+        }
+    }
+
+    /// Shrinks every region to whole units of `1 << bits` bytes.
+    pub fn align(&mut self, bits: u32) {
+        let old = *self;
+        self.len = 0;
+        let mask = (1 << bits) - 1;
+        for r in old.as_slice() {
+            if let Some(start) = r.start.0.checked_add(mask) {
+                self.add(PhysRegion::new(start & !mask, r.end.0 & !mask));
+            }
+        }
+    }
+
+    /// True if all of `region` is in the set.
+    pub fn contains(&self, region: PhysRegion) -> bool {
+        self.as_slice().iter().any(|r| r.start <= region.start && region.end <= r.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(list: &[(u64, u64)]) -> Regions<8> {
+        let mut s = Regions::new();
+        list.iter().for_each(|&(a, b)| s.add(PhysRegion::new(a, b)));
+        s
+    }
+    fn list(s: &Regions<8>) -> Vec<(u64, u64)> {
+        s.as_slice().iter().map(|r| (r.start.0, r.end.0)).collect()
+    }
+
+    #[test]
+    fn added_regions_are_sorted_and_merged() {
+        assert_eq!(list(&set(&[(50, 60), (10, 20), (30, 40)])), [(10, 20), (30, 40), (50, 60)]);
+        assert_eq!(list(&set(&[(10, 20), (30, 40), (20, 30)])), [(10, 40)]);
+        assert_eq!(list(&set(&[(10, 20), (15, 17), (5, 12)])), [(5, 20)]);
+        assert_eq!(list(&set(&[(10, 10), (20, 15)])), []);
+    }
+
+    #[test]
+    fn removing_splits_and_trims() {
+        let mut s = set(&[(0, 100), (200, 300)]);
+        s.remove(PhysRegion::new(40, 50));
+        s.remove(PhysRegion::new(90, 210));
+        s.remove(PhysRegion::new(70, 60));
+        assert_eq!(list(&s), [(0, 40), (50, 90), (210, 300)]);
+        assert!(s.contains(PhysRegion::new(50, 90)) && !s.contains(PhysRegion::new(30, 51)));
+    }
+
+    #[test]
+    fn alignment_shrinks_and_survives_the_end_of_the_world() {
+        let mut s = set(&[(1, 0x2fff), (0x4001, 0x4fff), (u64::MAX - 10, u64::MAX)]);
+        s.align(12);
+        assert_eq!(list(&s), [(0x1000, 0x2000)]);
+    }
+
+    #[test]
+    fn a_full_list_gives_up_the_smallest() {
+        let mut s = Regions::<3>::new();
+        for (a, b) in [(0, 10), (20, 25), (40, 50), (60, 70), (80, 81)] {
+            s.add(PhysRegion::new(a, b));
+        }
+        assert_eq!(s.as_slice(), [PhysRegion::new(0, 10), PhysRegion::new(40, 50), PhysRegion::new(60, 70)]);
+    }
+}

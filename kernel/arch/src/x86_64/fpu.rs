@@ -1,0 +1,93 @@
+//! The vector unit: saving, loading, and keeping user level off it.
+
+use core::arch::asm;
+use core::cell::UnsafeCell;
+
+use super::core_block::CORE;
+use super::cpu::{read_cr0, write_cr0};
+use super::features::{Features, has};
+
+const CR0_TS: u64 = 1 << 3;
+/// All components of XCR0 that are on.
+const ALL: u32 = u32::MAX;
+
+/// Saved vector state of a thread, in the form of XSAVE or FXSAVE.
+#[repr(C, align(64))]
+pub struct FpuState(UnsafeCell<[u32; pecan_config::XSAVE_SIZE / 4]>);
+
+const INITIAL: [u32; pecan_config::XSAVE_SIZE / 4] = {
+    let mut s = [0; _];
+    s[0] = 0x037f; // x87 control word: all exceptions masked, 64-bit precision
+    s[6] = 0x1f80; // MXCSR: all exceptions masked
+    s
+};
+
+impl FpuState {
+    /// The state of a new thread.
+    pub const fn init() -> Self {
+        Self(UnsafeCell::new(INITIAL))
+    }
+
+    /// Makes this the state of a new thread, in place.
+    pub fn reset(&self) {
+        // SAFETY: the state is reached through this cell only, on the one core that runs the kernel, and no
+        // reference into it outlives a call of this module.
+        unsafe { *self.0.get() = INITIAL }
+    }
+}
+
+impl Default for FpuState {
+    fn default() -> Self {
+        Self::init()
+    }
+}
+
+/// Saves the vector unit's registers. The unit must be enabled.
+#[inline]
+pub fn fpu_save(state: &FpuState) {
+    let p = state.0.get();
+    // SAFETY: the area is 64-byte aligned and large enough (XSAVE is used only if its components fit, see
+    // `features`); the instructions write nothing else and no Rust code uses vector registers.
+    unsafe {
+        if has(Features::XSAVEOPT) {
+            asm!("xsaveopt64 [{}]", in(reg) p, in("eax") ALL, in("edx") ALL, options(nostack, preserves_flags));
+        } else if has(Features::XSAVE) {
+            asm!("xsave64 [{}]", in(reg) p, in("eax") ALL, in("edx") ALL, options(nostack, preserves_flags));
+        } else {
+            asm!("fxsave64 [{}]", in(reg) p, options(nostack, preserves_flags));
+        }
+    }
+}
+
+/// Loads the vector unit's registers. The unit must be enabled.
+#[inline]
+pub fn fpu_load(state: &FpuState) {
+    let p = state.0.get();
+    // SAFETY: the area holds what `fpu_save` wrote or INITIAL, and user level cannot reach it, so the reserved
+    // fields that would make the load fault are zero.
+    unsafe {
+        if has(Features::XSAVE) {
+            asm!("xrstor64 [{}]", in(reg) p, in("eax") ALL, in("edx") ALL, options(nostack, preserves_flags));
+        } else {
+            asm!("fxrstor64 [{}]", in(reg) p, options(nostack, preserves_flags));
+        }
+    }
+}
+
+/// Lets user level use the vector unit.
+#[inline]
+pub fn fpu_enable() {
+    if !CORE.fpu_enabled.replace(true) {
+        // SAFETY: CR0.TS only decides whether vector instructions fault.
+        unsafe { asm!("clts", options(nomem, nostack, preserves_flags)) }
+    }
+}
+
+/// Makes user level fault (exception 7) on using the vector unit.
+#[inline]
+pub fn fpu_disable() {
+    if CORE.fpu_enabled.replace(false) {
+        // SAFETY: as in `fpu_enable`.
+        unsafe { write_cr0(read_cr0() | CR0_TS) }
+    }
+}

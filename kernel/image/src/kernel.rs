@@ -1,0 +1,132 @@
+//! Boot, and traps: what the port's entry stubs call. Each handler returns the registers to resume user level with.
+
+use core::cell::UnsafeCell;
+use core::fmt::Write;
+use core::mem::MaybeUninit;
+
+use pecan_abi::Syscall;
+use pecan_arch::x86_64 as port;
+use pecan_arch::{Console, UserContext, decode_exception, halt, idle_wait, take_pending_irq};
+use pecan_core::{boot, entry, fastpath, scheduler};
+use pecan_mem::{Kernel, Link, Tcb, ThreadState, boot::BootMemory};
+
+/// Where the kernel's state lies.
+struct Storage(UnsafeCell<MaybeUninit<Kernel>>);
+
+// SAFETY: only `pecan_boot` and `kernel` reach the contents, and they say why that is exclusive.
+unsafe impl Sync for Storage {}
+
+static KERNEL: Storage = Storage(UnsafeCell::new(MaybeUninit::uninit()));
+
+/// The kernel's state, for the length of one entry.
+///
+/// # Safety
+/// 1. `pecan_boot` has run up to the first return to user level.
+/// 2. To be called at most once an entry. Entries do not overlap: one core runs the kernel, and interrupts that it
+///    lets in run no Rust code.
+#[inline(always)]
+unsafe fn kernel() -> &'static mut Kernel {
+    // SAFETY: initialised (1.), and no other reference is alive (2.).
+    unsafe { (*KERNEL.0.get()).assume_init_mut() }
+}
+
+/// Prints why the kernel cannot start, and stops.
+fn cannot_start(why: &dyn core::fmt::Display) -> ! {
+    let _ = writeln!(Console, "Pecan cannot start: {why}");
+    halt()
+}
+
+/// Called by the boot code with what the boot loader left.
+#[unsafe(no_mangle)]
+extern "C" fn pecan_boot(magic: u32, info: u32) -> ! {
+    // SAFETY: this is the first thing that runs, once, on the boot code's page tables.
+    let data = unsafe { port::boot::init(magic, info) }.unwrap_or_else(|e| cannot_start(&e));
+    // SAFETY: the storage is used for nothing else and never moves; user level does not run yet, so `kernel` is not called.
+    let k = unsafe { Kernel::init((*KERNEL.0.get()).as_mut_ptr()) };
+    // SAFETY: the port has mapped all of `data.memory`, and nothing but what it lists as reserved, and the module, is in use.
+    let mut memory = unsafe { BootMemory::new(&data) };
+    let root = boot::start(k, &data, &mut memory).unwrap_or_else(|e| cannot_start(&e));
+    let first = scheduler::schedule(k, scheduler::Next::Switch(root)).link();
+    let context = resume(k, first);
+    // SAFETY: the thread is the current one, and its address space is in force.
+    unsafe { port::enter_user(context) }
+}
+
+/// The registers of the thread to run; if that is the idle thread, waits here for interrupts until it is another.
+#[inline(always)]
+fn resume(k: &mut Kernel, next: Link<Tcb>) -> *const UserContext {
+    let thread = next.get(k);
+    if thread.state.get() == ThreadState::Idle {
+        return idle(k);
+    }
+    &thread.context
+}
+
+#[cold]
+#[inline(never)]
+fn idle(k: &mut Kernel) -> *const UserContext {
+    loop {
+        idle_wait();
+        if let Some(irq) = take_pending_irq() {
+            let thread = entry::interrupt(k, irq).get(k);
+            if thread.state.get() != ThreadState::Idle {
+                return &thread.context;
+            }
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn pecan_syscall(cptr: u64, info: u64, number: i64) -> *const UserContext {
+    // SAFETY: the entry stub calls this once an entry, after boot.
+    let k = unsafe { kernel() };
+    let fast = match number {
+        _ if number == Syscall::Call as i64 => fastpath::call(k, cptr, info),
+        _ if number == Syscall::ReplyRecv as i64 => fastpath::reply_recv(k, cptr, info),
+        _ => None,
+    };
+    match fast {
+        Some(next) => &next.get(k).context,
+        None => slow_syscall(k, number),
+    }
+}
+
+#[inline(never)]
+fn slow_syscall(k: &mut Kernel, number: i64) -> *const UserContext {
+    let next = entry::syscall(k, number);
+    resume(k, next)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn pecan_exception(vector: u64, error: u64, address: u64) -> *const UserContext {
+    // SAFETY: the entry stub calls this once an entry, after boot.
+    let k = unsafe { kernel() };
+    let next = entry::exception(k, decode_exception(vector, error, address));
+    resume(k, next)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn pecan_interrupt(vector: u64) -> *const UserContext {
+    let Some(irq) = port::claim(vector as usize) else { return port::current_context() };
+    // SAFETY: the entry stub calls this once an entry, after boot.
+    let k = unsafe { kernel() };
+    let next = entry::interrupt(k, irq);
+    resume(k, next)
+}
+
+/// An exception in kernel mode: a bug in the kernel, or broken hardware.
+#[unsafe(no_mangle)]
+extern "C" fn pecan_kernel_exception(vector: u64, frame: &port::KernelFrame, address: u64) -> ! {
+    let _ = writeln!(
+        Console,
+        "\nKERNEL PANIC: exception {vector} at {:#x}, address {address:#x}\n{frame}",
+        frame.rip
+    );
+    halt()
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo) -> ! {
+    let _ = writeln!(Console, "\nKERNEL PANIC: {info}");
+    halt()
+}

@@ -1,0 +1,155 @@
+//! From the boot loader to Rust on 64-bit PCs: Multiboot headers, and the way from 32-bit code without paging to 64-bit
+//! code where the kernel is linked.
+
+use core::arch::global_asm;
+
+global_asm!(
+    r#"
+    .set WINDOW, 0xffffffff80000000
+
+    .section .multiboot, "a", @progbits
+    // Multiboot 1: modules on page boundaries, a memory map, and addresses, since the loader need not know 64-bit ELF.
+    .balign 8
+1:  .long 0x1badb002
+    .long 0x00010003
+    .long -(0x1badb002 + 0x00010003)
+    .long 1b - WINDOW
+    .long kernel_start - WINDOW
+    .long kernel_load_end - WINDOW
+    .long boot_memory_end - WINDOW
+    .long pecan_boot_entry - WINDOW
+
+    // Multiboot 2: addresses, entry, modules on page boundaries.
+    .balign 8
+2:  .long 0xe85250d6, 0, 3f - 2b
+    .long -(0xe85250d6 + (3f - 2b))
+    .balign 8
+    .short 2, 0
+    .long 24
+    .long 2b - WINDOW
+    .long kernel_start - WINDOW
+    .long kernel_load_end - WINDOW
+    .long boot_memory_end - WINDOW
+    .balign 8
+    .short 3, 0
+    .long 12
+    .long pecan_boot_entry - WINDOW
+    .balign 8
+    .short 6, 0
+    .long 8
+    .balign 8
+    .short 0, 0
+    .long 8
+3:
+
+    // Page tables for the way up: the first 4 GiB at 0 and at the start of the physmap, the first at WINDOW.
+    .section .boot_memory, "aw", @nobits
+    .balign 4096
+boot_root:
+    .skip 4096
+boot_low:
+    .skip 4096
+boot_high:
+    .skip 4096
+boot_directories:
+    .skip 4 * 4096
+
+    .section .text.boot, "ax", @progbits
+    .code32
+    .global pecan_boot_entry
+pecan_boot_entry:
+    cli
+    cld
+    movl %eax, %ebp
+    movl %ebx, %esi
+    movl $(pecan_stack_top - WINDOW), %esp
+
+    movl $0x80000000, %eax
+    cpuid
+    cmpl $0x80000001, %eax
+    jb no_long_mode
+    movl $0x80000001, %eax
+    cpuid
+    btl $29, %edx
+    jnc no_long_mode
+
+    movl $(boot_directories - WINDOW), %edi
+    movl $0x83, %eax                    // present, writable, 2 MiB
+1:  movl %eax, (%edi)
+    addl $8, %edi
+    addl $0x200000, %eax
+    jnc 1b
+    movl $(boot_directories - WINDOW + 3), %eax
+    movl $(boot_low - WINDOW), %edi
+    movl %eax, boot_high - WINDOW + 510 * 8
+    movl $4, %ecx
+2:  movl %eax, (%edi)
+    addl $8, %edi
+    addl $4096, %eax
+    loop 2b
+    movl $(boot_low - WINDOW + 3), %eax
+    movl %eax, boot_root - WINDOW
+    movl %eax, boot_root - WINDOW + 256 * 8
+    movl $(boot_high - WINDOW + 3), boot_root - WINDOW + 511 * 8
+
+    movl %cr4, %eax
+    orl $(1 << 5), %eax                 // physical address extension
+    movl %eax, %cr4
+    movl $(boot_root - WINDOW), %eax
+    movl %eax, %cr3
+    movl $0xc0000080, %ecx              // EFER: long mode
+    rdmsr
+    orl $(1 << 8), %eax
+    wrmsr
+    movl %cr0, %eax
+    orl $0x80000001, %eax
+    movl %eax, %cr0
+    lgdtl boot_gdt_pointer - WINDOW
+    ljmpl $8, $(boot_64 - WINDOW)
+
+    // Nothing to run on: say so on the first serial port.
+no_long_mode:
+    movl $(no_long_mode_text - WINDOW), %esi
+3:  movw $0x3fd, %dx
+    inb %dx, %al
+    testb $0x20, %al
+    jz 3b
+    movw $0x3f8, %dx
+    lodsb
+    testb %al, %al
+    jz 4f
+    outb %al, %dx
+    jmp 3b
+4:  cli
+    hlt
+    jmp 4b
+
+    .code64
+boot_64:
+    movabsq $boot_high_half, %rax
+    jmpq *%rax
+boot_high_half:
+    xorl %eax, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %ss
+    leaq pecan_stack_top(%rip), %rsp
+    movl %ebp, %edi
+    movl %esi, %esi
+    xorl %ebp, %ebp
+    call pecan_boot
+    ud2
+
+    .balign 8
+boot_gdt:
+    .quad 0
+    .quad 0x00af9b000000ffff
+boot_gdt_pointer:
+    .short 15
+    .long boot_gdt - WINDOW
+no_long_mode_text:
+    .asciz "Pecan cannot start: this processor has no 64-bit mode\r\n"
+    .text
+    "#,
+    options(att_syntax)
+);
