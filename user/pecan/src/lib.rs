@@ -2,7 +2,8 @@
 //!
 //! - [`Cap`] is the address of a capability together with the type of what it refers to; the methods of each
 //!   type are the invocations it answers.
-//! - [`ipc`] builds and reads messages; [`fault`] reads those that the kernel sends about a thread.
+//! - [`ipc`] builds and reads messages; [`fault`] reads those that the kernel sends about a thread,
+//!   and [`stack`] finds out who called what on a stack.
 //! - [`boot`] is what a root task is given, [`startup`] what any other program is given.
 //! - [`cspace`], [`memory`] and [`alloc`] hand out slots, untyped memory, and objects made of both;
 //!   [`vspace`] maps frames and [`thread`] starts threads.
@@ -21,6 +22,7 @@ pub mod ipc;
 pub mod memory;
 mod objects;
 pub mod raw;
+pub mod stack;
 pub mod startup;
 pub mod thread;
 pub mod vspace;

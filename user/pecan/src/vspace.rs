@@ -112,7 +112,7 @@ impl AddressSpace {
     }
 
     /// Makes `count` small pages and maps them in a row at `vaddr`; returns the first of their capabilities, which
-    /// are in consecutive slots.
+    /// are in consecutive slots. After an error what was made until then stays, mapped.
     pub fn map_new_at(
         &self,
         objects: &mut Objects<'_>,

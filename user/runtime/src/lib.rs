@@ -28,7 +28,6 @@ pub use console::{_print, discard, kernel_console, set_console};
 pub use heap::add_heap;
 pub use log;
 pub use outcome::{Outcome, exit};
-pub use panic::{Frames, frames_from};
 pub use pecan;
 pub use start::{image_start, startup};
 

@@ -17,7 +17,7 @@ pub struct IoapicPin {
     pub level: bool,
     /// Active low rather than active high.
     pub active_low: bool,
-    /// The vector, 0 to 107; each is used once.
+    /// The vector, 0 to [`pecan_abi::constants::IRQ_VECTOR_MAX`]; each has one handler at a time.
     pub vector: u64,
 }
 

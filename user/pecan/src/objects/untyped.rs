@@ -26,6 +26,12 @@ impl Cap<CNode> {
     pub const fn slot(self, index: u64) -> Slot {
         Slot::new(self, index, 64)
     }
+
+    /// Slot `index` of this very CNode, which has `2^size_bits` slots and no guard: as in a CNode that was just made,
+    /// and is to become another program's CSpace.
+    pub const fn slot_in(self, size_bits: u32, index: u64) -> Slot {
+        Slot::new(self, index, size_bits as u8)
+    }
 }
 
 impl Slot {
