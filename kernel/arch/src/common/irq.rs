@@ -9,6 +9,7 @@ pub const IRQ_TIMER: usize = 124;
 /// Every interrupt number is below this.
 pub const MAX_IRQ: usize = IRQ_TIMER + 1;
 /// Hardware vector of interrupt 0.
+#[cfg(target_os = "none")]
 pub const VECTOR_OFFSET: usize = 0x20;
 
 /// Where a device interrupt comes from: an input pin of an IOAPIC, and how the device drives it.

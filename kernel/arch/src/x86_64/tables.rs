@@ -109,7 +109,7 @@ pub fn init() {
         gdt[5] = 103 | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56;
         gdt[6] = base >> 32;
         let idt = &mut *IDT.get();
-        for vector in 0..=entry::LAST_VECTOR {
+        for (vector, slot) in idt.iter_mut().enumerate().take(entry::LAST_VECTOR + 1) {
             let (level, stack) = match vector {
                 2 => (0, 1),     // NMI
                 8 => (0, 2),     // double fault
@@ -117,7 +117,7 @@ pub fn init() {
                 3 | 4 => (3, 0), // breakpoint and overflow: user level's own instructions
                 _ => (0, 0),
             };
-            idt[vector] = gate(entry::stub(vector), level, stack);
+            *slot = gate(entry::stub(vector), level, stack);
         }
         idt[entry::SPURIOUS_VECTOR] = gate(entry::spurious_stub(), 0, 0);
         asm!("lgdt [{}]", in(reg) &TablePointer::to(GDT.get()), options(readonly, nostack, preserves_flags));

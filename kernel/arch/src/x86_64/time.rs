@@ -128,7 +128,7 @@ pub fn set_deadline(ticks: u64) {
         // SAFETY: the processor has the register. 0 would disarm the timer.
         unsafe { wrmsr(cpu::MSR_TSC_DEADLINE, ticks.max(1)) };
     } else {
-        let counts = u128::from(ticks.saturating_sub(rdtsc())) * u128::from(CLOCK.timer_ratio.get()) >> 32;
+        let counts = (u128::from(ticks.saturating_sub(rdtsc())) * u128::from(CLOCK.timer_ratio.get())) >> 32;
         apic::timer_start(counts.clamp(1, u32::MAX.into()) as u32);
     }
 }

@@ -170,7 +170,7 @@ impl Builder {
             let run = (512 - index(p, level) as u64).min(((end - p) >> level_shift(level)).max(1));
             for i in 0..run {
                 // SAFETY: `entry` and its `run - 1` successors are in one table that `entry()` found or made.
-                unsafe { *entry.add(i as usize) = p + i * size | large | flags };
+                unsafe { *entry.add(i as usize) = (p + i * size) | large | flags };
             }
             p += run * size;
         }

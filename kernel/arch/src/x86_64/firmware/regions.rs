@@ -116,6 +116,7 @@ mod tests {
         s.remove(PhysRegion::new(90, 210));
         s.remove(PhysRegion::new(70, 60));
         assert_eq!(list(&s), [(0, 40), (50, 90), (210, 300)]);
+        assert_eq!(s.total(), 170);
         assert!(s.contains(PhysRegion::new(50, 90)) && !s.contains(PhysRegion::new(30, 51)));
     }
 
