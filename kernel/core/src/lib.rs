@@ -14,6 +14,8 @@ pub mod endpoint;
 pub mod entry;
 pub mod error;
 pub mod fastpath;
+#[cfg(test)]
+mod fastpath_tests;
 pub mod fault;
 pub mod finalise;
 pub mod invoke;

@@ -1,0 +1,200 @@
+//! The fast paths against the slow path: two machines make the same random system calls, one with fast paths
+//! and one without, and must agree on every word of kernel memory after every step.
+
+use std::thread;
+
+use pecan_abi::{MessageInfo, Syscall};
+use pecan_arch::{PhysAddr, phys_to_virt, reg, virt_to_phys};
+use pecan_mem::{
+    Cap, EndpointRights, Link, Mapping, Tcb, ThreadState,
+    retype::ObjectKind,
+    testing::{FREE_START, MEMORY_BITS},
+};
+
+use crate::{
+    derivation, endpoint, entry, fastpath, notification, refill, scheduler,
+    testing::{FREE, World},
+};
+
+/// Where the capabilities of the test lie in the CSpace that all threads share.
+const EP: u64 = FREE;
+const EP_BADGED: u64 = FREE + 1;
+const EP_SEND_ONLY: u64 = FREE + 2;
+const NTFN: u64 = FREE + 3;
+const REPLY: u64 = FREE + 4;
+const THREADS: u64 = 5;
+
+/// A small random number generator (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ z >> 31) % below
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.next(from.len() as u64) as usize]
+    }
+}
+
+/// Clients with scheduling contexts and passive servers, all in one CSpace, in two address spaces.
+fn world() -> (World, Vec<Link<Tcb>>) {
+    let mut w = World::new();
+    let put = |w: &World, slot, cap| derivation::insert_root(&w.k, cap, w.slot(slot));
+    let Cap::Endpoint { ep, .. } = w.k.boot_object(ObjectKind::Endpoint) else { unreachable!() };
+    let all = EndpointRights { send: true, receive: true, grant: true, grant_reply: true };
+    put(&w, EP, Cap::Endpoint { ep, badge: 0, rights: all });
+    let call_only = EndpointRights { grant: false, receive: false, ..all };
+    put(&w, EP_BADGED, Cap::Endpoint { ep, badge: 77, rights: call_only });
+    let send_only = EndpointRights { grant_reply: false, ..call_only };
+    put(&w, EP_SEND_ONLY, Cap::Endpoint { ep, badge: 5, rights: send_only });
+    let ntfn = w.k.boot_object(ObjectKind::Notification);
+    put(&w, NTFN, ntfn);
+    for i in 0..THREADS {
+        let reply = w.k.boot_object(ObjectKind::Reply);
+        put(&w, REPLY + i, reply);
+    }
+    let Cap::AsidPool { pool, base } = w.k.boot_object(ObjectKind::AsidPool { base: 0 }) else { unreachable!() };
+    w.k.asid_pools[base as usize].set(Some(pool));
+    let roots: Vec<Cap> = (1..3u16)
+        .map(|asid| {
+            let level = pecan_arch::PT_LEVELS as u8 - 1;
+            let Cap::PageTable { table, .. } = w.k.boot_object(ObjectKind::PageTable { level }) else {
+                unreachable!()
+            };
+            pool.get(&w.k).roots[asid as usize].set(Some(table));
+            Cap::PageTable { table, level, mapping: Some(Mapping { asid, vaddr: 0 }) }
+        })
+        .collect();
+
+    let mut threads = vec![w.thread];
+    w.thread.get(&w.k).slots[Tcb::SLOT_VSPACE].set_cap(roots[0]);
+    for i in 1..THREADS {
+        let Cap::Tcb { tcb } = w.k.boot_object(ObjectKind::Tcb) else { unreachable!() };
+        let Cap::SchedContext { sc, .. } = w.k.boot_object(ObjectKind::SchedContext { bits: 8 }) else {
+            unreachable!()
+        };
+        let (t, sc) = (tcb.get(&w.k), sc.get(&w.k));
+        t.slots[Tcb::SLOT_CSPACE].set_cap(w.thread.get(&w.k).slots[Tcb::SLOT_CSPACE].cap());
+        t.slots[Tcb::SLOT_VSPACE].set_cap(roots[i as usize % 2]);
+        t.priority.set(98 + i as u8);
+        threads.push(tcb);
+        if i > 2 {
+            // A passive server.
+            let Cap::Reply { reply, .. } = w.cap(REPLY + i) else { unreachable!() };
+            let _ = endpoint::receive(&w.k, t, ep.get(&w.k), all, true, Some(reply));
+            continue;
+        }
+        refill::start(sc, 2, pecan_arch::us_to_ticks(5_000), 0, pecan_arch::now());
+        t.state.set(ThreadState::Running);
+        t.sched_context.set(Some(sc.link()));
+        sc.tcb.set(Some(tcb));
+        scheduler::append(&w.k, t);
+    }
+    // One of them takes signals while it receives.
+    let Cap::Notification { ntfn, .. } = ntfn else { unreachable!() };
+    notification::bind(threads[1].get(&w.k), ntfn.get(&w.k));
+    let next = scheduler::schedule(&w.k, scheduler::Next::Choose).link();
+    assert!(threads.contains(&next));
+    (w, threads)
+}
+
+/// All of kernel memory, with addresses made independent of where the host put it.
+fn digest(w: &World) -> u64 {
+    let base = phys_to_virt(PhysAddr(0)) as u64;
+    let mut hash = 0u64;
+    for at in (0..FREE_START).step_by(8) {
+        let mut word = w.k.word(at);
+        if word == 0 {
+            continue;
+        }
+        // Links may be packed into 48 bits, with flags above and below.
+        let low = word & ((1 << 48) - 1);
+        if (base..base + (1 << MEMORY_BITS)).contains(&low) {
+            word = virt_to_phys(low as usize).0 | word >> 48 << 48;
+        }
+        hash = (hash.rotate_left(23) ^ word ^ at << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+    hash
+}
+
+/// Runs random system calls. Returns the digests after each step, and how many steps took a fast path.
+fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, usize) {
+    let (mut w, threads) = world();
+    let mut random = Random(seed);
+    let (mut digests, mut taken) = (Vec::new(), 0);
+    for _ in 0..steps {
+        let current = w.k.core.current.get();
+        let Some(index) = threads.iter().position(|t| *t == current) else { break };
+        // Mostly what clients and servers do, and now and then anything.
+        let call = match random.next(8) {
+            0 => random.pick(&[
+                Syscall::Call,
+                Syscall::ReplyRecv,
+                Syscall::Recv,
+                Syscall::NBSend,
+                Syscall::NBSendRecv,
+                Syscall::Yield,
+                Syscall::NBRecv,
+            ]),
+            _ if index < 3 => Syscall::Call,
+            _ => Syscall::ReplyRecv,
+        };
+        let sends = matches!(call, Syscall::Call | Syscall::NBSend);
+        let cptr = if sends { random.pick(&[EP, EP_BADGED, EP_BADGED, EP_SEND_ONLY, NTFN]) } else { EP };
+        // Calling a notification or a full endpoint for ever would end the test early; sometimes is right.
+        let cptr = if cptr == NTFN && random.next(4) != 0 { EP_BADGED } else { cptr };
+        let info = MessageInfo::new(random.next(1 << 20), random.next(8), 0, random.next(6));
+        {
+            let context = &current.get(&w.k).context;
+            context.set(reg::CAP, cptr);
+            context.set(reg::INFO, info.0);
+            context.set(reg::REPLY, REPLY + index as u64);
+            context.set(reg::SEND_DEST, EP_BADGED);
+            for r in reg::MSG {
+                context.set(r, random.next(u64::MAX));
+            }
+        }
+        let quick = match call {
+            Syscall::Call if fast => fastpath::call(&w.k, cptr, info.0),
+            Syscall::ReplyRecv if fast => fastpath::reply_recv(&w.k, cptr, info.0),
+            _ => None,
+        };
+        match quick {
+            Some(next) => {
+                taken += 1;
+                assert_eq!(next, w.k.core.current.get());
+            }
+            None => {
+                entry::syscall(&mut w.k, call as i64);
+            }
+        }
+        digests.push(digest(&w));
+        if !threads.contains(&w.k.core.current.get()) {
+            // Everybody waits: somebody gets a push.
+            let thread = threads[random.next(3) as usize].get(&w.k);
+            let next = crate::thread::restart(&w.k, thread);
+            scheduler::schedule(&w.k, next);
+        }
+    }
+    (digests, taken)
+}
+
+#[test]
+fn fast_paths_do_what_the_slow_path_does() {
+    let mut taken = 0;
+    for seed in 0..16 {
+        // A machine belongs to its host thread.
+        let with = thread::spawn(move || run(seed, 300, true));
+        let without = thread::spawn(move || run(seed, 300, false));
+        let (with, fast) = with.join().expect("the run with fast paths ends");
+        let (without, _) = without.join().expect("the run without fast paths ends");
+        let differs = with.iter().zip(&without).position(|(a, b)| a != b);
+        assert_eq!((differs, with.len()), (None, without.len()), "seed {seed}");
+        taken += fast;
+    }
+    assert!(taken > 300, "only {taken} steps took a fast path");
+}
