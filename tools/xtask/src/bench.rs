@@ -106,9 +106,7 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
 fn measure(ws: &Workspace, args: &Args) -> Result<BTreeMap<String, u64>> {
     let toolchain = doctor::toolchain(ws)?;
     doctor::qemu()?;
-    let root_task = build::programs(ws, &toolchain, "building the benchmark", &["bench"])?
-        .remove("bench")
-        .context("the package bench has no program of its name")?;
+    let root_task = build::program(ws, &toolchain, "bench")?;
     let kernel = build::kernel(ws, &toolchain, &args.profile)?;
     let machine = Machine::counting();
     let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: &root_task, gdb: false };

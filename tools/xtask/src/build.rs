@@ -88,6 +88,13 @@ pub fn programs(
     executables(&process::step(what, &mut cargo)?)
 }
 
+/// Builds a user-level package and returns its program of the same name.
+pub fn program(ws: &Workspace, toolchain: &Toolchain, package: &str) -> Result<PathBuf> {
+    programs(ws, toolchain, &format!("building {package}"), &[package])?
+        .remove(package)
+        .with_context(|| format!("the package {package} has no program of its name"))
+}
+
 /// The programs that cargo reports to have built, by name.
 pub fn executables(report: &str) -> Result<BTreeMap<String, PathBuf>> {
     let mut found = BTreeMap::new();

@@ -31,6 +31,9 @@ pub struct Args {
     /// Boot this root task instead of Pecan's.
     #[arg(long, value_name = "ELF", conflicts_with = "system")]
     root_task: Option<PathBuf>,
+    /// Boot the program of this package as the root task.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["system", "root_task"])]
+    package: Option<String>,
     /// Boot this kernel instead of building one.
     #[arg(long, value_name = "ELF", conflicts_with = "profile")]
     kernel: Option<PathBuf>,
@@ -52,9 +55,10 @@ const TIMEOUT: u64 = 120;
 pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     let toolchain = doctor::toolchain(ws)?;
     doctor::qemu()?;
-    let root_task = match &args.root_task {
-        Some(path) => qemu::existing(path)?,
-        None => assemble(ws, &toolchain, &args.system)?,
+    let root_task = match (&args.root_task, &args.package) {
+        (Some(path), _) => qemu::existing(path)?,
+        (None, Some(package)) => build::program(ws, &toolchain, package)?,
+        (None, None) => assemble(ws, &toolchain, &args.system)?,
     };
     let kernel = match &args.kernel {
         Some(elf) => build::given_kernel(ws, &qemu::existing(elf)?)?,
