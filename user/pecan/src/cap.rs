@@ -94,7 +94,7 @@ pub trait Object: CapType {
 
 /// A kernel object of one size.
 pub trait FixedSize: Object {
-    /// log2 of its bytes. Of a thread this is the least it can be; kernels with a large FPU state need twice that.
+    /// log2 of its bytes. Of a thread this is the most it can be: kernels with a small FPU state need half of that.
     const SIZE_BITS: u32;
 }
 
@@ -173,7 +173,7 @@ macro_rules! fixed {
 }
 
 fixed! {
-    Tcb = Tcb, constants::tcb_bits(0);
+    Tcb = Tcb, constants::tcb_bits(usize::MAX);
     Endpoint = Endpoint, constants::ENDPOINT_BITS;
     Notification = Notification, constants::NOTIFICATION_BITS;
     Reply = Reply, constants::REPLY_BITS;

@@ -82,15 +82,16 @@ impl Region {
     }
 }
 
-/// Makes `count` objects from the RAM region that fits them best: the one with the least left.
+/// Makes `count` objects from the RAM region that fits them best: the one with the least left. Where the kernel has
+/// less than was counted, the next one is tried.
 pub fn retype<T: Object>(regions: &mut [Region], parameter: u32, dest: Slot, count: u64) -> Result<Cap<T>> {
     let size_bits = T::size_bits(parameter);
+    let mut tried = None;
     loop {
-        let region = best_fit(regions, size_bits, count).ok_or(Error::NoMemory { size_bits })?;
-        let before = region.used;
-        match region.retype(parameter, dest, count) {
-            // The count was wrong and is right now; look again.
-            Err(Error::NotEnoughMemory { .. }) if region.used > before => {}
+        let index = best_fit(regions, size_bits, count, tried).ok_or(Error::NoMemory { size_bits })?;
+        tried = Some((regions[index].available(), index));
+        match regions[index].retype(parameter, dest, count) {
+            Err(Error::NotEnoughMemory { .. }) => {}
             result => return result,
         }
     }
@@ -98,7 +99,8 @@ pub fn retype<T: Object>(regions: &mut [Region], parameter: u32, dest: Slot, cou
 
 /// Makes an untyped from the RAM region that fits it best.
 pub fn split(regions: &mut [Region], size_bits: u32, dest: Slot) -> Result<Region> {
-    best_fit(regions, size_bits, 1).ok_or(Error::NoMemory { size_bits })?.split(size_bits, dest)
+    let index = best_fit(regions, size_bits, 1, None).ok_or(Error::NoMemory { size_bits })?;
+    regions[index].split(size_bits, dest)
 }
 
 /// The bytes of RAM that are left.
@@ -106,11 +108,13 @@ pub fn available(regions: &[Region]) -> u64 {
     regions.iter().filter(|region| !region.device).map(Region::available).sum()
 }
 
-fn best_fit(regions: &mut [Region], size_bits: u32, count: u64) -> Option<&mut Region> {
-    regions
-        .iter_mut()
-        .filter(|region| !region.device && region.fits(size_bits, count))
-        .min_by_key(|region| region.available())
+/// The RAM region with the least left in which the objects fit, of those after `tried` (bytes left and index) in
+/// that order.
+fn best_fit(regions: &[Region], size_bits: u32, count: u64, tried: Option<(u64, usize)>) -> Option<usize> {
+    let fitting =
+        regions.iter().enumerate().filter(|(_, region)| !region.device && region.fits(size_bits, count));
+    let order = fitting.map(|(index, region)| (region.available(), index));
+    order.filter(|at| tried.is_none_or(|tried| *at > tried)).min().map(|(_, index)| index)
 }
 
 const CAPACITY: usize = 384;
@@ -227,12 +231,16 @@ mod tests {
     #[test]
     fn the_fullest_region_that_fits_is_used() {
         let device = Region { device: true, ..region(12, 0) };
-        let mut regions = [region(20, 0), region(16, 0x8000), region(16, 0xf800), device];
-        assert_eq!(best_fit(&mut regions, 12, 1).unwrap().available(), 0x8000);
-        assert_eq!(best_fit(&mut regions, 11, 1).unwrap().available(), 0x800);
-        assert_eq!(best_fit(&mut regions, 16, 1).unwrap().size_bits, 20);
-        assert!(best_fit(&mut regions, 21, 1).is_none());
-        assert_eq!(available(&regions), 0x10_0000 + 0x8000 + 0x800);
+        let regions = [region(20, 0), region(16, 0x8000), region(16, 0xf800), region(16, 0x8000), device];
+        assert_eq!(best_fit(&regions, 12, 1, None), Some(1));
+        assert_eq!(best_fit(&regions, 11, 1, None), Some(2));
+        assert_eq!(best_fit(&regions, 16, 1, None), Some(0));
+        assert_eq!(best_fit(&regions, 21, 1, None), None);
+        // If the first choice turns out not to do, the others follow, each once.
+        assert_eq!(best_fit(&regions, 12, 1, Some((0x8000, 1))), Some(3));
+        assert_eq!(best_fit(&regions, 12, 1, Some((0x8000, 3))), Some(0));
+        assert_eq!(best_fit(&regions, 12, 1, Some((0x10_0000, 0))), None);
+        assert_eq!(available(&regions), 0x10_0000 + 2 * 0x8000 + 0x800);
     }
 
     #[test]
