@@ -224,7 +224,11 @@ pub fn schedule(k: &Kernel, next: Next) -> &Tcb {
         _ => choose(k, current),
     };
     if thread.link() != current.link() {
-        switch_to(k, thread);
+        if is_idle(k, thread) || is_idle(k, current) {
+            switch_idle(k, current, thread);
+        } else {
+            switch_to(k, thread);
+        }
     }
     activate(k, thread);
     switch_sched_context(k, thread);
@@ -289,27 +293,28 @@ fn choose<'k>(k: &'k Kernel, current: &'k Tcb) -> &'k Tcb {
 }
 
 /// Makes a thread the current one: address space, vector registers, and what else the processor holds of it.
-/// The scheduling context stays as it is.
+/// The scheduling context stays as it is. Not for the idle thread.
 #[inline(always)]
 pub fn switch_to(k: &Kernel, thread: &Tcb) {
-    let core = &k.core;
-    let from = core.current.get().get(k);
-    core.current.set(thread.link());
-    if thread.state.get() == ThreadState::Idle || from.state.get() == ThreadState::Idle {
-        return switch_idle(k, from, thread);
-    }
+    let from = k.core.current.replace(thread.link()).get(k);
     load_vspace(k, thread);
     load_fpu(k, thread);
     pecan_arch::context_switch(&from.context, &thread.context);
 }
 
+#[inline(always)]
+fn is_idle(k: &Kernel, thread: &Tcb) -> bool {
+    core::ptr::eq(thread, &k.core.idle_thread)
+}
+
 /// The switch from or to the idle thread, which has no registers and no address space of its own.
 #[cold]
 fn switch_idle(k: &Kernel, from: &Tcb, to: &Tcb) {
-    if from.state.get() != ThreadState::Idle {
+    k.core.current.set(to.link());
+    if !is_idle(k, from) {
         pecan_arch::sync_context(&from.context);
     }
-    if to.state.get() == ThreadState::Idle {
+    if is_idle(k, to) {
         pecan_arch::switch_kernel_vspace();
     } else {
         load_vspace(k, to);
