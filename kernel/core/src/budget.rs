@@ -250,7 +250,8 @@ pub fn release_remove(k: &Kernel, thread: &Tcb) {
     thread.is_released_later.set(false);
 }
 
-/// Wakes the threads of the release queue whose time has come.
+/// Moves the threads of the release queue whose time has come to their ready queues: they begin a new time
+/// slice, behind their peers.
 pub fn awaken(k: &Kernel) -> Next {
     let mut next = Next::Resume;
     let limit = k.core.time.get().saturating_add(pecan_arch::kernel_wcet_ticks());
@@ -259,7 +260,8 @@ pub fn awaken(k: &Kernel) -> Next {
     {
         release_remove(k, thread);
         if scheduler::is_schedulable(k, thread) {
-            next = next.and(k, scheduler::candidate(k, thread));
+            scheduler::append(k, thread);
+            next = Next::Choose;
         }
     }
     next

@@ -193,3 +193,6 @@ pub fn unblock_check(sc: &SchedContext, now: u64) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests;

@@ -423,3 +423,6 @@ pub fn set_priority(k: &Kernel, thread: &Tcb, priority: u8) -> Next {
         Next::Resume
     }
 }
+
+#[cfg(test)]
+mod tests;

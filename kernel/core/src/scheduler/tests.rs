@@ -1,0 +1,349 @@
+//! Who runs when.
+
+use pecan_abi::{Label, ObjectType, Syscall};
+use pecan_arch::{IRQ_TIMER, host, reg, us_to_ticks};
+use pecan_mem::{Link, Tcb, ThreadState};
+
+use crate::{
+    entry, refill,
+    testing::{DOMAIN, FREE, PRIORITY, SC, SCHED_CONTROL, TCB, World},
+};
+
+/// Threads are made from here on: a TCB and a scheduling context each.
+const BASE: u64 = FREE + 16;
+
+/// Invokes a capability in the name of the current thread. Returns who runs then.
+fn invoke(w: &mut World, cptr: u64, label: Label, words: &[u64], extra: &[u64]) -> Link<Tcb> {
+    let current = w.k.core.current.get();
+    w.set_message(current, label as u64, words, extra);
+    current.get(&w.k).context.set(reg::CAP, cptr);
+    let next = w.syscall(Syscall::Call);
+    assert_eq!(w.message(current).0, 0, "the invocation {label:?} failed");
+    next
+}
+
+fn configure(w: &mut World, sc: u64, budget_us: u64, period_us: u64, extra_refills: u64, flags: u64) {
+    let words = [budget_us, period_us, extra_refills, sc, flags];
+    invoke(w, SCHED_CONTROL, Label::SchedControlConfigureFlags, &words, &[sc]);
+}
+
+/// Makes the thread number `n` with a budget of 1 ms every 10 ms, not started.
+fn thread(w: &mut World, n: u64, priority: u64) -> Link<Tcb> {
+    let (tcb, sc) = (BASE + 2 * n, BASE + 2 * n + 1);
+    w.make(ObjectType::Tcb, 0, tcb);
+    w.make(ObjectType::SchedContext, 8, sc);
+    configure(w, sc, 1_000, 10_000, 0, 0);
+    // The null capability at `FREE` is no fault handler.
+    invoke(w, tcb, Label::TcbSetSchedParams, &[priority, priority], &[TCB, sc, FREE]);
+    let pecan_mem::Cap::Tcb { tcb } = w.cap(tcb) else { unreachable!() };
+    tcb
+}
+
+fn start(w: &mut World, n: u64) -> Link<Tcb> {
+    invoke(w, BASE + 2 * n, Label::TcbResume, &[], &[])
+}
+
+fn timer(w: &mut World, after_us: u64) -> Link<Tcb> {
+    host::advance_time(us_to_ticks(after_us));
+    entry::interrupt(&mut w.k, IRQ_TIMER)
+}
+
+#[test]
+fn a_higher_priority_preempts_and_a_lower_one_waits() {
+    let mut w = World::new();
+    let first = w.thread;
+    let low = thread(&mut w, 0, PRIORITY as u64 - 1);
+    let high = thread(&mut w, 1, PRIORITY as u64 + 1);
+    assert_eq!(start(&mut w, 0), first);
+    assert!(low.get(&w.k).is_queued.get());
+    assert_eq!(start(&mut w, 1), high);
+    assert!(first.get(&w.k).is_queued.get());
+    assert!(!high.get(&w.k).is_queued.get());
+    // It began at the start, not after it.
+    assert_eq!(high.get(&w.k).state.get(), ThreadState::Running);
+}
+
+#[test]
+fn equals_take_turns_at_the_end_of_their_slices() {
+    let mut w = World::new();
+    let first = w.thread;
+    configure(&mut w, SC, 2_000, 2_000, 0, 0);
+    let others: Vec<_> = (0..3).map(|n| thread(&mut w, n, PRIORITY as u64)).collect();
+    for n in 0..3 {
+        configure(&mut w, BASE + 2 * n + 1, 2_000, 2_000, 0, 0);
+        assert_eq!(start(&mut w, n), first);
+    }
+    for round in 0..3 {
+        for (n, &thread) in others.iter().enumerate() {
+            assert_eq!(timer(&mut w, 1_000), if n == 0 { first } else { others[n - 1] }, "round {round}");
+            assert_eq!(timer(&mut w, 1_000), thread, "round {round}");
+        }
+        assert_eq!(timer(&mut w, 2_000), first);
+    }
+}
+
+#[test]
+fn yielding_goes_behind_equals() {
+    let mut w = World::new();
+    let first = w.thread;
+    let other = thread(&mut w, 0, PRIORITY as u64);
+    configure(&mut w, BASE + 1, 5_000, 5_000, 0, 0);
+    assert_eq!(w.syscall(Syscall::Yield), first, "nobody else is ready");
+    start(&mut w, 0);
+    assert_eq!(w.syscall(Syscall::Yield), other);
+    assert_eq!(w.syscall(Syscall::Yield), first);
+}
+
+#[test]
+fn a_preempted_thread_keeps_its_turn() {
+    let mut w = World::new();
+    let first = w.thread;
+    let equal = thread(&mut w, 0, PRIORITY as u64);
+    let high = thread(&mut w, 1, PRIORITY as u64 + 1);
+    start(&mut w, 0);
+    assert_eq!(start(&mut w, 1), high);
+    assert_eq!(w.syscall(Syscall::Yield), first, "the equal thread is behind it");
+    assert!(equal.get(&w.k).is_queued.get());
+}
+
+#[test]
+fn a_thread_without_budget_waits_for_its_refill() {
+    let mut w = World::new();
+    let first = w.thread;
+    let high = thread(&mut w, 0, PRIORITY as u64 + 1);
+    let released = pecan_arch::now() + us_to_ticks(10_000);
+    assert_eq!(start(&mut w, 0), high);
+    assert_eq!(host::machine().deadline.get(), pecan_arch::now() + us_to_ticks(1_000));
+    assert_eq!(timer(&mut w, 1_000), first);
+    assert!(high.get(&w.k).is_released_later.get());
+    assert_eq!(w.k.core.release_head.get(), Some(high));
+    // The first thread's own slice ends before.
+    assert_eq!(timer(&mut w, 5_000), first);
+    assert_eq!(host::machine().deadline.get(), released);
+    assert_eq!(timer(&mut w, 4_000), high);
+    assert_eq!(w.k.core.release_head.get(), None);
+    assert!(first.get(&w.k).is_queued.get());
+}
+
+#[test]
+fn the_release_queue_is_in_order_of_time() {
+    let mut w = World::new();
+    let mut threads = Vec::new();
+    for (n, period) in [(0, 30_000), (1, 10_000), (2, 20_000), (3, 10_000)] {
+        threads.push(thread(&mut w, n, PRIORITY as u64 + 1));
+        configure(&mut w, BASE + 2 * n + 1, 1_000, period, 0, 0);
+        assert_eq!(start(&mut w, n), threads[n as usize]);
+        assert_eq!(w.syscall(Syscall::Yield), w.thread);
+    }
+    let mut order = Vec::new();
+    let mut at = w.k.core.release_head.get();
+    while let Some(thread) = at {
+        order.push(threads.iter().position(|t| *t == thread).expect("one of the four"));
+        at = thread.get(&w.k).sched_queue.next.get();
+    }
+    assert_eq!(order, [1, 3, 2, 0]);
+    // Both that are due run, in this order.
+    assert_eq!(timer(&mut w, 10_000), threads[1]);
+    assert_eq!(w.syscall(Syscall::Yield), threads[3]);
+    assert_eq!(w.syscall(Syscall::Yield), w.thread);
+}
+
+#[test]
+fn suspending_and_resuming_gives_no_budget() {
+    let mut w = World::new();
+    let first = w.thread;
+    let high = thread(&mut w, 0, PRIORITY as u64 + 1);
+    start(&mut w, 0);
+    assert_eq!(w.syscall(Syscall::Yield), first);
+    for _ in 0..3 {
+        invoke(&mut w, BASE, Label::TcbSuspend, &[], &[]);
+        assert_eq!(w.k.core.release_head.get(), None);
+        assert_eq!(start(&mut w, 0), first);
+        assert_eq!(w.k.core.release_head.get(), Some(high));
+    }
+}
+
+#[test]
+fn the_current_thread_suspending_itself_makes_way() {
+    let mut w = World::new();
+    assert_eq!(invoke_suspend_self(&mut w), w.k.core.idle_thread.link());
+    assert_eq!(w.thread.get(&w.k).state.get(), ThreadState::Inactive);
+    assert_eq!(host::machine().vspace.get(), None);
+    // Nothing wakes the idle thread for a long time.
+    assert!(host::machine().deadline.get() > us_to_ticks(1_000_000_000));
+}
+
+fn invoke_suspend_self(w: &mut World) -> Link<Tcb> {
+    let current = w.k.core.current.get();
+    w.set_message(current, Label::TcbSuspend as u64, &[], &[]);
+    current.get(&w.k).context.set(reg::CAP, TCB);
+    w.syscall(Syscall::Call)
+}
+
+#[test]
+fn the_idle_thread_yields_to_a_released_one() {
+    let mut w = World::new();
+    let high = thread(&mut w, 0, PRIORITY as u64);
+    start(&mut w, 0);
+    assert_eq!(invoke_suspend_self(&mut w), high);
+    assert_eq!(timer(&mut w, 1_000), w.k.core.idle_thread.link());
+    assert_eq!(timer(&mut w, 5_000), w.k.core.idle_thread.link());
+    assert_eq!(timer(&mut w, 4_000), high);
+}
+
+#[test]
+fn priorities_are_as_fine_as_they_say() {
+    let mut w = World::new();
+    // 40 threads over all words of the bitmap, started in a mixed order.
+    let priority = |n: u64| (n * 6) % 100;
+    let threads: Vec<_> = (0..40).map(|n| thread(&mut w, n, priority(n))).collect();
+    for n in 0..40 {
+        start(&mut w, (n * 7) % 40);
+    }
+    let mut runs = vec![invoke_suspend_self(&mut w)];
+    while runs.len() < 40 {
+        runs.push(w.syscall(Syscall::Yield));
+    }
+    let order: Vec<_> = runs.iter().map(|t| t.get(&w.k).priority.get()).collect();
+    assert!(order.is_sorted_by(|a, b| a >= b), "{order:?}");
+    assert!(threads.iter().all(|t| runs.contains(t)));
+    assert_eq!(w.syscall(Syscall::Yield), w.k.core.idle_thread.link());
+}
+
+#[test]
+fn changing_a_priority_moves_a_ready_thread() {
+    let mut w = World::new();
+    let first = w.thread;
+    let a = thread(&mut w, 0, 10);
+    start(&mut w, 0);
+    let set = |w: &mut World, cptr, priority| invoke(w, cptr, Label::TcbSetPriority, &[priority], &[TCB]);
+    assert_eq!(set(&mut w, BASE, 90), first);
+    assert_eq!(set(&mut w, BASE, 101), a, "now it is above the first thread");
+    // It has no CSpace to make system calls with; its budget ends.
+    assert_eq!(timer(&mut w, 1_000), first);
+    assert_eq!(set(&mut w, TCB, 5), first);
+    assert_eq!(timer(&mut w, 9_000), a);
+}
+
+#[test]
+fn lowering_ones_own_priority_makes_way() {
+    let mut w = World::new();
+    let a = thread(&mut w, 0, 50);
+    start(&mut w, 0);
+    assert_eq!(invoke(&mut w, TCB, Label::TcbSetPriority, &[49], &[TCB]), a);
+    assert!(w.thread.get(&w.k).is_queued.get());
+}
+
+#[test]
+fn time_is_charged_to_who_ran() {
+    let mut w = World::new();
+    let high = thread(&mut w, 0, PRIORITY as u64 + 1);
+    host::advance_time(us_to_ticks(300));
+    assert_eq!(start(&mut w, 0), high);
+    host::advance_time(us_to_ticks(400));
+    w.syscall(Syscall::Yield);
+    let consumed = |w: &mut World, cptr| {
+        invoke(w, cptr, Label::SchedContextConsumed, &[], &[]);
+        w.message(w.thread).1
+    };
+    assert_eq!(consumed(&mut w, SC), [300]);
+    assert_eq!(consumed(&mut w, SC), [0]);
+    assert_eq!(consumed(&mut w, BASE + 1), [400]);
+}
+
+#[test]
+fn a_live_scheduling_context_can_be_configured() {
+    let mut w = World::new();
+    let high = thread(&mut w, 0, PRIORITY as u64 + 1);
+    start(&mut w, 0);
+    assert_eq!(w.syscall(Syscall::Yield), w.thread);
+    // The whole budget of 1 ms has been used; 3 ms more are due a period after it comes back.
+    configure(&mut w, BASE + 1, 4_000, 20_000, 0, 0);
+    let sc = high.get(&w.k).sched_context.get().expect("bound").get(&w.k);
+    assert_eq!(refill::head(sc).amount.get(), us_to_ticks(1_000));
+    assert_eq!(w.k.core.release_head.get(), Some(high));
+    // The thread that runs: what it has used of its slice counts.
+    host::advance_time(us_to_ticks(1_000));
+    configure(&mut w, SC, 3_000, 3_000, 0, 0);
+    assert_eq!(w.k.core.current.get(), w.thread);
+    assert_eq!(host::machine().deadline.get(), pecan_arch::now() + us_to_ticks(3_000));
+    host::advance_time(us_to_ticks(1_000));
+    configure(&mut w, SC, 4_000, 4_000, 0, 0);
+    assert_eq!(host::machine().deadline.get(), pecan_arch::now() + us_to_ticks(2_000));
+}
+
+#[test]
+fn vector_registers_follow_their_thread() {
+    let mut w = World::new();
+    let machine = host::machine();
+    *machine.fpu_registers.borrow_mut() = vec![1; 64];
+    let high = thread(&mut w, 0, PRIORITY as u64 + 1);
+    assert_eq!(start(&mut w, 0), high);
+    assert_eq!(machine.fpu_registers.borrow()[..64], [0; 64]);
+    *machine.fpu_registers.borrow_mut() = vec![2; 64];
+    assert_eq!(w.syscall(Syscall::Yield), w.thread);
+    assert_eq!(machine.fpu_registers.borrow()[..64], [1; 64]);
+    assert_eq!(w.k.core.fpu_owner.get(), Some(w.thread));
+    // Without the unit nothing is loaded; the owner stays.
+    invoke(&mut w, BASE, Label::TcbSetFlags, &[0, 1], &[]);
+    assert_eq!(timer(&mut w, 10_000), high);
+    assert!(!machine.fpu_enabled.get());
+    assert_eq!(w.k.core.fpu_owner.get(), Some(w.thread));
+    assert_eq!(w.syscall(Syscall::Yield), w.thread);
+    assert!(machine.fpu_enabled.get());
+    // A deleted owner is forgotten.
+    invoke(&mut w, BASE, Label::TcbSetFlags, &[1, 0], &[]);
+    assert_eq!(timer(&mut w, 10_000), high);
+    assert_eq!(w.syscall(Syscall::Yield), w.thread);
+    w.delete(BASE).expect("deletes");
+    assert_ne!(w.k.core.fpu_owner.get(), Some(high));
+}
+
+#[test]
+fn deleting_a_thread_or_its_scheduling_context_takes_it_from_every_queue() {
+    let mut w = World::new();
+    for n in 0..4 {
+        thread(&mut w, n, PRIORITY as u64 + 1 - n / 2);
+        start(&mut w, n);
+        if n < 2 {
+            // Into the release queue.
+            assert_eq!(w.syscall(Syscall::Yield), w.thread);
+        }
+    }
+    w.delete(BASE).expect("deletes");
+    w.delete(BASE + 3).expect("deletes");
+    assert_eq!(w.k.core.release_head.get(), None);
+    w.delete(BASE + 4).expect("deletes");
+    w.delete(BASE + 7).expect("deletes");
+    let queues = &w.k.core.ready[0];
+    assert!(queues.heads.iter().all(|head| head.get().is_none()));
+    assert!(queues.bitmap.iter().all(|word| word.get() == 0));
+}
+
+#[test]
+fn domains_take_turns() {
+    if pecan_config::NUM_DOMAINS < 2 {
+        return;
+    }
+    let mut w = World::new();
+    let first = w.thread;
+    let other = thread(&mut w, 0, PRIORITY as u64 + 1);
+    assert_eq!(invoke(&mut w, DOMAIN, Label::DomainSetSet, &[1], &[BASE]), first);
+    assert_eq!(start(&mut w, 0), first, "its domain has no time yet");
+    let ms = us_to_ticks(1_000);
+    for (index, domain, duration) in [(0, 0, 4 * ms), (1, 1, 2 * ms)] {
+        invoke(&mut w, DOMAIN, Label::DomainScheduleConfigure, &[index, domain, duration], &[]);
+    }
+    assert_eq!(timer(&mut w, 1), first, "the schedule was begun before it was changed");
+    assert_eq!(invoke(&mut w, DOMAIN, Label::DomainScheduleSetStart, &[0], &[]), first);
+    assert_eq!(host::machine().deadline.get(), pecan_arch::now() + 4 * ms);
+    assert_eq!(timer(&mut w, 3_900), first);
+    assert_eq!(timer(&mut w, 100), other);
+    assert_eq!(timer(&mut w, 1_000), w.k.core.idle_thread.link(), "its budget of 1 ms is used up");
+    assert_eq!(timer(&mut w, 1_000), first);
+    // Moving it here lets it run in this domain, once it has budget.
+    assert_eq!(invoke(&mut w, DOMAIN, Label::DomainSetSet, &[0], &[BASE]), first);
+    assert_eq!(timer(&mut w, 4_000), w.k.core.idle_thread.link(), "nothing is left in domain 1");
+    assert_eq!(timer(&mut w, 2_000), first);
+    assert_eq!(timer(&mut w, 2_000), other);
+}
