@@ -106,3 +106,88 @@ fn words(first: u16, last: u16) -> impl Iterator<Item = (usize, u64)> {
         (word, u64::MAX << low & u64::MAX >> (63 - high))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use pecan_abi::Error;
+    use pecan_arch::host;
+
+    use super::*;
+    use crate::testing::{CNODE, DEPTH, FREE, IO_PORT_CONTROL, World};
+
+    const ISSUE: Label = Label::X86IoPortControlIssue;
+
+    fn issue(w: &mut World, first: u64, last: u64, dest: u64) -> crate::testing::Answer {
+        w.call(IO_PORT_CONTROL, ISSUE, &[first, last, dest, DEPTH], &[CNODE])
+    }
+
+    #[test]
+    fn ports_are_read_and_written() {
+        let mut w = World::new();
+        assert_eq!(issue(&mut w, 0x3f8, 0x3ff, FREE), Ok(vec![]));
+        assert_eq!(w.cap(FREE), Cap::IoPort { first: 0x3f8, last: 0x3ff });
+        host::machine().io_values.borrow_mut().insert(0x3fc, 0x1234_5678);
+        let read = |w: &mut World, label| w.call(FREE, label, &[0x3fc], &[]);
+        assert_eq!(read(&mut w, Label::X86IoPortIn8), Ok(vec![0x78]));
+        assert_eq!(read(&mut w, Label::X86IoPortIn16), Ok(vec![0x5678]));
+        assert_eq!(read(&mut w, Label::X86IoPortIn32), Ok(vec![0x1234_5678]));
+        assert_eq!(w.call(FREE, Label::X86IoPortOut8, &[0x3f8, 0xff], &[]), Ok(vec![]));
+        assert_eq!(w.call(FREE, Label::X86IoPortOut16, &[0x3fe, 0xffff], &[]), Ok(vec![]));
+        assert_eq!(w.call(FREE, Label::X86IoPortOut32, &[0x3fc, 7], &[]), Ok(vec![]));
+        assert_eq!(
+            *host::machine().io_writes.borrow(),
+            [(0x3f8, 1, 0xff), (0x3fe, 2, 0xffff), (0x3fc, 4, 7)]
+        );
+    }
+
+    #[test]
+    fn a_port_belongs_to_one_capability() {
+        let mut w = World::new();
+        assert_eq!(issue(&mut w, 60, 200, FREE), Ok(vec![]));
+        let issue_ = (IO_PORT_CONTROL, ISSUE);
+        for (first, last) in [(0, 60), (200, 0xffff), (100, 101), (0, 0xffff), (64, 127)] {
+            w.fails(issue_, &[first, last, FREE + 1, DEPTH], &[CNODE], Error::RevokeFirst, &[]);
+        }
+        assert_eq!(issue(&mut w, 0, 59, FREE + 1), Ok(vec![]));
+        assert_eq!(issue(&mut w, 201, 0xffff, FREE + 2), Ok(vec![]));
+        assert!(w.k.io_ports.iter().all(|word| word.get() == u64::MAX));
+        // Freed with the last capability, not before.
+        assert_eq!(w.copy(FREE + 3, FREE, pecan_abi::CapRights::ALL), Ok(vec![]));
+        assert_eq!(w.delete(FREE), Ok(vec![]));
+        w.fails(issue_, &[60, 60, FREE, DEPTH], &[CNODE], Error::RevokeFirst, &[]);
+        assert_eq!(w.delete(FREE + 3), Ok(vec![]));
+        assert_eq!(issue(&mut w, 60, 200, FREE), Ok(vec![]));
+        assert_eq!(w.revoke(IO_PORT_CONTROL), Ok(vec![]));
+        assert!(w.k.io_ports.iter().all(|word| word.get() == 0));
+    }
+
+    #[test]
+    fn errors() {
+        let mut w = World::new();
+        let at = (IO_PORT_CONTROL, ISSUE);
+        w.fails(at, &[1, 2, FREE], &[CNODE], Error::TruncatedMessage, &[]);
+        w.fails(at, &[1, 2, FREE, DEPTH], &[], Error::TruncatedMessage, &[]);
+        w.fails(at, &[2, 1, FREE, DEPTH], &[CNODE], Error::InvalidArgument, &[1]);
+        w.fails(at, &[0x1_0000, 0x1_0001, FREE, DEPTH], &[CNODE], Error::InvalidArgument, &[0]);
+        w.fails(at, &[1, 0x1_0000, FREE, DEPTH], &[CNODE], Error::InvalidArgument, &[1]);
+        w.fails(at, &[1, 2, CNODE, DEPTH], &[CNODE], Error::DeleteFirst, &[]);
+        w.fails(at, &[1, 2, FREE, 0], &[CNODE], Error::RangeError, &[1, 64]);
+        w.fails(at, &[1, 2, FREE, DEPTH], &[IO_PORT_CONTROL], Error::FailedLookup, &[0, 1]);
+        w.fails((IO_PORT_CONTROL, Label::X86IoPortIn8), &[1], &[], Error::IllegalOperation, &[]);
+
+        assert_eq!(issue(&mut w, 0x10, 0x17, FREE), Ok(vec![]));
+        w.fails((FREE, Label::X86IoPortIn8), &[], &[], Error::TruncatedMessage, &[]);
+        w.fails((FREE, Label::X86IoPortOut8), &[0x10], &[], Error::TruncatedMessage, &[]);
+        w.fails((FREE, ISSUE), &[0; 4], &[CNODE], Error::IllegalOperation, &[]);
+        for (input, output, bytes) in [
+            (Label::X86IoPortIn8, Label::X86IoPortOut8, 1),
+            (Label::X86IoPortIn16, Label::X86IoPortOut16, 2),
+            (Label::X86IoPortIn32, Label::X86IoPortOut32, 4),
+        ] {
+            for port in [0xf, 0x18 - bytes + 1, 0xffff] {
+                w.fails((FREE, input), &[port], &[], Error::IllegalOperation, &[]);
+                w.fails((FREE, output), &[port, 0], &[], Error::IllegalOperation, &[]);
+            }
+        }
+    }
+}

@@ -142,3 +142,136 @@ pub fn interrupt(k: &Kernel, irq: usize) -> Next {
         _ => Next::Resume,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pecan_abi::{CapRights, Error, ObjectType};
+    use pecan_arch::host;
+
+    use super::*;
+    use crate::testing::{CNODE, DEPTH, FREE, IRQ_CONTROL, World};
+
+    const IOAPIC: Label = Label::X86IrqIssueIrqHandlerIoapic;
+    const MSI: Label = Label::X86IrqIssueIrqHandlerMsi;
+    const HANDLER: u64 = FREE;
+    const NTFN: u64 = FREE + 1;
+    const VECTOR: u64 = 5;
+    const IRQ: usize = 21;
+
+    fn issue(w: &mut World) {
+        let words = [HANDLER, DEPTH, 0, 7, 1, 1, VECTOR];
+        assert_eq!(w.call(IRQ_CONTROL, IOAPIC, &words, &[CNODE]), Ok(vec![]));
+        w.make(ObjectType::Notification, 0, NTFN);
+    }
+
+    fn bits(w: &World) -> u64 {
+        let Cap::Notification { ntfn, .. } = w.cap(NTFN) else { panic!("no notification") };
+        ntfn.get(&w.k).badge.take()
+    }
+
+    #[test]
+    fn handlers_are_issued_once() {
+        let mut w = World::new();
+        issue(&mut w);
+        assert_eq!(w.cap(HANDLER), Cap::IrqHandler { irq: IRQ as u16 });
+        let line = host::irq_line(IRQ);
+        assert_eq!(line.route, Some(IrqRoute { ioapic: 0, pin: 7, level: true, active_low: true }));
+        assert!(!line.masked);
+        w.fails(
+            (IRQ_CONTROL, IOAPIC),
+            &[FREE + 2, DEPTH, 0, 8, 0, 0, VECTOR],
+            &[CNODE],
+            Error::RevokeFirst,
+            &[],
+        );
+        w.fails(
+            (IRQ_CONTROL, MSI),
+            &[FREE + 2, DEPTH, 0, 0, 0, 0, VECTOR],
+            &[CNODE],
+            Error::RevokeFirst,
+            &[],
+        );
+        assert_eq!(w.call(IRQ_CONTROL, MSI, &[FREE + 2, DEPTH, 255, 31, 7, 99, 107], &[CNODE]), Ok(vec![]));
+        assert_eq!(w.cap(FREE + 2), Cap::IrqHandler { irq: IRQ_USER_MAX as u16 });
+        // Revoking the authority takes the handlers back.
+        assert_eq!(w.revoke(IRQ_CONTROL), Ok(vec![]));
+        assert_eq!((w.cap(HANDLER), host::irq_line(IRQ).masked), (Cap::Null, true));
+        assert_eq!(w.k.irq_states[IRQ].get(), IrqState::Inactive);
+        assert_eq!(w.call(IRQ_CONTROL, MSI, &[HANDLER, DEPTH, 0, 0, 0, 0, VECTOR], &[CNODE]), Ok(vec![]));
+    }
+
+    #[test]
+    fn errors_of_control() {
+        let mut w = World::new();
+        let good = [HANDLER, DEPTH, 0, 0, 0, 0, 0];
+        let with = |i: usize, value| {
+            let mut words = good;
+            words[i] = value;
+            words
+        };
+        for label in [IOAPIC, MSI] {
+            let at = (IRQ_CONTROL, label);
+            w.fails(at, &good[..6], &[CNODE], Error::TruncatedMessage, &[]);
+            w.fails(at, &good, &[], Error::TruncatedMessage, &[]);
+            w.fails(at, &with(6, 108), &[CNODE], Error::RangeError, &[0, 107]);
+            w.fails(at, &with(6, u64::MAX), &[CNODE], Error::RangeError, &[0, 107]);
+            w.fails(at, &with(0, CNODE), &[CNODE], Error::DeleteFirst, &[]);
+            w.fails(at, &with(1, 65), &[CNODE], Error::RangeError, &[1, 64]);
+            w.fails(at, &good, &[IRQ_CONTROL], Error::FailedLookup, &[0, 1]);
+        }
+        for (i, max) in [(2, 0), (3, 23), (4, 1), (5, 1)] {
+            w.fails((IRQ_CONTROL, IOAPIC), &with(i, max + 1), &[CNODE], Error::RangeError, &[0, max]);
+        }
+        for (i, max) in [(2, 255), (3, 31), (4, 7)] {
+            w.fails((IRQ_CONTROL, MSI), &with(i, max + 1), &[CNODE], Error::RangeError, &[0, max]);
+        }
+        w.fails(
+            (IRQ_CONTROL, Label::IrqIssueIrqHandler),
+            &[1, HANDLER, DEPTH],
+            &[CNODE],
+            Error::IllegalOperation,
+            &[],
+        );
+        w.fails((IRQ_CONTROL, Label::IrqAckIrq), &[], &[], Error::IllegalOperation, &[]);
+    }
+
+    #[test]
+    fn errors_of_handlers() {
+        let mut w = World::new();
+        issue(&mut w);
+        let set = (HANDLER, Label::IrqSetIrqHandler);
+        w.fails(set, &[], &[], Error::TruncatedMessage, &[]);
+        w.fails(set, &[], &[CNODE], Error::InvalidCapability, &[1]);
+        assert_eq!(w.copy(FREE + 2, NTFN, CapRights::READ), Ok(vec![]));
+        w.fails(set, &[], &[FREE + 2], Error::InvalidCapability, &[1]);
+        w.fails((HANDLER, IOAPIC), &[], &[], Error::IllegalOperation, &[]);
+    }
+
+    #[test]
+    fn an_interrupt_signals_and_stays_masked_until_acknowledged() {
+        let mut w = World::new();
+        issue(&mut w);
+        assert_eq!(w.mint(FREE + 2, NTFN, CapRights::ALL, 4), Ok(vec![]));
+        assert_eq!(w.call(HANDLER, Label::IrqSetIrqHandler, &[], &[FREE + 2]), Ok(vec![]));
+        assert_eq!(interrupt(&w.k, IRQ), Next::Resume);
+        assert_eq!((bits(&w), host::irq_line(IRQ).masked, host::irq_line(IRQ).acks), (4, true, 1));
+        assert_eq!(w.call(HANDLER, Label::IrqAckIrq, &[], &[]), Ok(vec![]));
+        assert!(!host::irq_line(IRQ).masked);
+        // Another notification capability takes the place of the first.
+        assert_eq!(w.mint(FREE + 3, NTFN, CapRights::ALL, 8), Ok(vec![]));
+        assert_eq!(w.call(HANDLER, Label::IrqSetIrqHandler, &[], &[FREE + 3]), Ok(vec![]));
+        assert_eq!((interrupt(&w.k, IRQ), bits(&w)), (Next::Resume, 8));
+        assert_eq!(w.call(HANDLER, Label::IrqClearIrqHandler, &[], &[]), Ok(vec![]));
+        assert_eq!((interrupt(&w.k, IRQ), bits(&w)), (Next::Resume, 0));
+        assert!(host::irq_line(IRQ).masked, "nobody will acknowledge it");
+        // A deleted notification is no longer signalled; a deleted handler frees the interrupt.
+        assert_eq!(w.call(HANDLER, Label::IrqSetIrqHandler, &[], &[FREE + 3]), Ok(vec![]));
+        assert_eq!(w.revoke(NTFN), Ok(vec![]));
+        assert_eq!(w.k.irq_slots[IRQ].cap(), Cap::Null);
+        assert_eq!(w.delete(HANDLER), Ok(vec![]));
+        assert_eq!(w.k.irq_states[IRQ].get(), IrqState::Inactive);
+        // Spurious interrupts do no harm.
+        assert_eq!((interrupt(&w.k, IRQ), interrupt(&w.k, 3)), (Next::Resume, Next::Resume));
+        assert!(host::irq_line(3).masked);
+    }
+}

@@ -222,4 +222,40 @@ impl World {
     pub fn revoke(&mut self, index: u64) -> Answer {
         self.call(CNODE, Label::CNodeRevoke, &[index, DEPTH], &[])
     }
+
+    /// Makes a call that must fail with this error, whose details begin with these words, and change nothing.
+    #[track_caller]
+    pub fn fails(
+        &mut self,
+        (cptr, label): (u64, Label),
+        words: &[u64],
+        extra: &[u64],
+        error: Error,
+        details: &[u64],
+    ) {
+        let before = self.snapshot();
+        match self.call(cptr, label, words, extra) {
+            Err((e, d)) => {
+                let d = &d[..details.len().min(d.len())];
+                assert_eq!((e, d), (error, details), "{label:?} {words:x?}");
+            }
+            Ok(_) => panic!("{label:?} {words:x?} {extra:?} succeeded"),
+        }
+        assert!(self.snapshot() == before, "{label:?} {words:x?} failed and changed something");
+    }
+
+    /// What invocations of kernel objects can change: the capabilities in the root CNode, the objects made of
+    /// [`UNTYPED_2M`], what the kernel knows of hardware, and the hardware.
+    fn snapshot(&self) -> impl PartialEq + use<> {
+        let (k, m) = (&self.k, pecan_arch::host::machine());
+        (
+            (0..1 << ROOT_RADIX).map(|i| self.cap(i)).collect::<Vec<_>>(),
+            (2 << 20..4 << 20).step_by(8).map(|at| k.word(at)).collect::<Vec<_>>(),
+            k.irq_states.iter().zip(&k.irq_slots).map(|(s, slot)| (s.get(), slot.cap())).collect::<Vec<_>>(),
+            (0..pecan_arch::MAX_IRQ).map(pecan_arch::host::irq_line).collect::<Vec<_>>(),
+            k.asid_pools.iter().map(|p| p.get()).collect::<Vec<_>>(),
+            k.io_ports.iter().map(|p| p.get()).collect::<Vec<_>>(),
+            (m.io_writes.borrow().len(), m.page_flushes.get(), m.asid_flushes.get(), m.vspace_switches.get()),
+        )
+    }
 }

@@ -300,12 +300,12 @@ pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result
         k.asid_pools[0].set(Some(pool));
     }
     b.provide(k, slot::INIT_THREAD_ASID_POOL, pool_cap);
-    let mut regions = info::Regions::default();
-    regions.user_image_paging = b.region(|b| {
+    let user_image_paging = b.region(|b| {
         let mut tables =
             (0..ROOT_LEVEL).rev().flat_map(|level| layout.tables(level).map(move |at| (level, at)));
         tables.try_for_each(|(level, vaddr)| b.map_table(k, level, vaddr))
     })?;
+    let mut regions = info::Regions { user_image_paging, ..Default::default() };
     let ipc_cap = b.map_frame(k, layout.ipc_buffer)?;
     b.provide(k, slot::INIT_THREAD_IPC_BUFFER, ipc_cap);
     let info_cap = b.map_frame(k, layout.info)?;
