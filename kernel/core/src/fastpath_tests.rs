@@ -57,7 +57,9 @@ fn world() -> (World, Vec<Link<Tcb>>) {
         let reply = w.k.boot_object(ObjectKind::Reply);
         put(&w, REPLY + i, reply);
     }
-    let Cap::AsidPool { pool, base } = w.k.boot_object(ObjectKind::AsidPool { base: 0 }) else { unreachable!() };
+    let Cap::AsidPool { pool, base } = w.k.boot_object(ObjectKind::AsidPool { base: 0 }) else {
+        unreachable!()
+    };
     w.k.asid_pools[base as usize].set(Some(pool));
     let roots: Vec<Cap> = (1..3u16)
         .map(|asid| {

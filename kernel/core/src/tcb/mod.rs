@@ -245,3 +245,6 @@ pub fn finalise(k: &mut Kernel, tcb: Link<Tcb>) -> Next {
     scheduler::release_fpu(k, thread, false);
     Next::Resume
 }
+
+#[cfg(test)]
+mod tests;
