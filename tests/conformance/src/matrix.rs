@@ -1,0 +1,60 @@
+//! What is covered: the table of invocations and the errors they document.
+
+use pecan_abi::{Error, INVOCATIONS, Label};
+
+use crate::{print, println, tests::Module};
+
+/// Documented errors that cannot occur, and why.
+const REASONS: &[(Label, Error, &str)] = &[
+    (
+        Label::IrqIssueIrqHandler,
+        Error::DeleteFirst,
+        "with an IOAPIC the call is refused before it looks at a slot",
+    ),
+    (
+        Label::IrqIssueIrqHandler,
+        Error::FailedLookup,
+        "with an IOAPIC the call is refused before it looks at a slot",
+    ),
+    (
+        Label::IrqIssueIrqHandler,
+        Error::RangeError,
+        "with an IOAPIC the call is refused whatever the interrupt",
+    ),
+    (
+        Label::IrqIssueIrqHandler,
+        Error::RevokeFirst,
+        "with an IOAPIC the call is refused whatever the interrupt",
+    ),
+    (Label::IrqIssueIrqHandler, Error::NoError, "machines of this architecture have an IOAPIC"),
+    (
+        Label::X86PdptMap,
+        Error::FailedLookup,
+        "no structure is needed above it; a VSpace without ASID is InvalidCapability",
+    ),
+];
+
+/// Prints a line for each invocation and error: the tests that cover it, or why none can.
+pub fn print(modules: &[Module]) {
+    for invocation in INVOCATIONS {
+        let errors = core::iter::once(&Error::NoError).chain(invocation.errors);
+        for error in errors {
+            print!(
+                "cell {}.{} {}:",
+                invocation.object.name(),
+                invocation.method.trim_end_matches('_'),
+                error.name()
+            );
+            let cell = (invocation.label, *error);
+            for module in modules {
+                for test in module.tests.iter().filter(|t| t.covers.contains(&cell)) {
+                    print!(" {}::{}", module.name, test.name);
+                }
+            }
+            for (.., why) in REASONS.iter().filter(|(label, error, _)| (*label, *error) == cell) {
+                print!(" -- {why}");
+            }
+            println!();
+        }
+    }
+}

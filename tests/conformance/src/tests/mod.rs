@@ -1,0 +1,48 @@
+//! The tests, by kind of object.
+
+use pecan_abi::{Error, Label};
+
+use crate::Env;
+
+/// A test.
+pub struct Test {
+    /// What it shows.
+    pub name: &'static str,
+    /// Panics if it does not hold.
+    pub body: fn(&Env),
+    /// The cells of the matrix (invocation, error) that it covers.
+    pub covers: &'static [(Label, Error)],
+}
+
+/// The tests of one kind of object.
+pub struct Module {
+    /// Its name, which is the first part of the names of its tests.
+    pub name: &'static str,
+    /// The tests.
+    pub tests: &'static [Test],
+}
+
+/// The table of a module's tests: the function, and the cells `Label / Error` that it covers.
+macro_rules! tests {
+    ($($body:ident $(: $($label:ident / $error:ident),+)?;)+) => {
+        /// The tests of this module.
+        pub const TESTS: &[$crate::tests::Test] = &[$($crate::tests::Test {
+            name: stringify!($body),
+            body: $body,
+            covers: &[$($((pecan_abi::Label::$label, pecan_abi::Error::$error)),+)?],
+        }),+];
+    };
+}
+
+macro_rules! modules {
+    ($($module:ident),+ $(,)?) => {
+        $(mod $module;)+
+        /// All modules, in the order in which they run.
+        pub const MODULES: &[Module] =
+            &[$(Module { name: stringify!($module), tests: $module::TESTS }),+];
+    };
+}
+
+modules! {
+    cnode,
+}
