@@ -107,6 +107,11 @@ const FIXED: &[(&str, &str)] = &[
     ("CONFIG_HUGE_PAGE", "1"),
     ("CONFIG_SYSCALL", "1"),
     ("CONFIG_KERNEL_X86_SYSCALL", "syscall"),
+    ("CONFIG_KERNEL_X86_MICRO_ARCH", "generic"),
+    ("CONFIG_ARCH_X86_GENERIC", "1"),
+    // Programs cannot count on the FSGSBASE instructions: they set their thread pointer by a system call.
+    ("CONFIG_KERNEL_FSGS_BASE", "msr"),
+    ("CONFIG_FSGSBASE_MSR", "1"),
     ("CONFIG_NUM_PRIORITIES", "256"),
     ("CONFIG_KERNEL_STATIC_MAX_PERIOD_US", "0"),
     ("CONFIG_KERNEL_WCET_SCALE", "1"),
