@@ -188,10 +188,10 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, usize) {
 #[test]
 fn fast_paths_do_what_the_slow_path_does() {
     let mut taken = 0;
-    for seed in 0..16 {
+    for seed in 0..100 {
         // A machine belongs to its host thread.
-        let with = thread::spawn(move || run(seed, 300, true));
-        let without = thread::spawn(move || run(seed, 300, false));
+        let with = thread::spawn(move || run(seed, 60, true));
+        let without = thread::spawn(move || run(seed, 60, false));
         let (with, fast) = with.join().expect("the run with fast paths ends");
         let (without, _) = without.join().expect("the run without fast paths ends");
         let differs = with.iter().zip(&without).position(|(a, b)| a != b);
