@@ -18,6 +18,8 @@ pub mod fastpath;
 mod fastpath_tests;
 pub mod fault;
 pub mod finalise;
+#[cfg(not(target_os = "none"))]
+pub mod invariants;
 pub mod invoke;
 pub mod ioport;
 pub mod irq;
@@ -32,6 +34,8 @@ pub mod tcb;
 #[cfg(test)]
 #[allow(dead_code, reason = "not every test needs all of it")]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod thread;
 pub mod transfer;
 pub mod untyped;

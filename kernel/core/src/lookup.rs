@@ -100,18 +100,3 @@ pub fn empty_target(k: &Kernel, root: Cap, index: u64, depth: u64) -> Decoded<Li
 pub fn ensure_empty(k: &Kernel, slot: Link<Slot>) -> Decoded<()> {
     if slot.get(k).is_empty() { Ok(()) } else { Err(SyscallError::DeleteFirst) }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::*;
-
-    #[test]
-    fn the_common_cspace_resolves_in_one_step() {
-        let w = World::new();
-        assert_eq!(cap(&w.k, w.thread.get(&w.k), UNTYPED), Ok(w.slot(UNTYPED)));
-        let failure = cap(&w.k, w.thread.get(&w.k), 1 << ROOT_RADIX).unwrap_err();
-        let guard_bits = (64 - ROOT_RADIX) as u8;
-        assert_eq!(failure, LookupFailure::GuardMismatch { bits_left: 64, guard: 0, guard_bits });
-    }
-}

@@ -12,6 +12,7 @@ use pecan_mem::{
 use crate::{
     budget, derivation, entry,
     error::Preempted,
+    invariants,
     invoke::{self, How},
     message, refill, scheduler,
 };
@@ -144,7 +145,7 @@ impl World {
     pub fn message(&self, thread: Link<Tcb>) -> (u64, Vec<u64>) {
         let thread = thread.get(&self.k);
         let info = MessageInfo(thread.context.get(reg::INFO));
-        (info.label(), (0..info.length() as usize).map(|i| message::get(&self.k, thread, i)).collect())
+        (info.label(), (0..info.length()).map(|i| message::get(&self.k, thread, i)).collect())
     }
 
     /// Calls a capability in the name of the first thread until it is done, however often it is preempted.
@@ -257,5 +258,23 @@ impl World {
             k.io_ports.iter().map(|p| p.get()).collect::<Vec<_>>(),
             (m.io_writes.borrow().len(), m.page_flushes.get(), m.asid_flushes.get(), m.vspace_switches.get()),
         )
+    }
+
+    /// The slots of the root CNode among the descendants of a capability, sorted.
+    pub fn family(&self, index: u64) -> Vec<u64> {
+        let family = invariants::descendants(&self.k, self.slot(index));
+        (0..1 << ROOT_RADIX).filter(|&i| family.contains(&self.slot(i))).collect()
+    }
+
+    /// How many capabilities descend from one, wherever they are.
+    pub fn descendants(&self, index: u64) -> usize {
+        invariants::descendants(&self.k, self.slot(index)).len()
+    }
+
+    /// Checks every invariant of the kernel.
+    pub fn check(&self) {
+        if let Err(broken) = invariants::check(&self.k, &[self.cap(CNODE), self.cap(TCB)]) {
+            panic!("{broken}");
+        }
     }
 }

@@ -400,9 +400,7 @@ impl Words {
         let bits = self.own() & 63;
         let base = if other.is_one_of(IN_KERNEL_WINDOW) {
             pecan_arch::virt_to_phys(other.addr()).0
-        } else if other.tag() == tag::FRAME {
-            other.w0 & ADDR_MASK
-        } else if other.tag() == tag::UNTYPED && other.own() & 63 <= bits {
+        } else if other.tag() == tag::FRAME || other.tag() == tag::UNTYPED && other.own() & 63 <= bits {
             other.w0 & ADDR_MASK
         } else {
             return false;

@@ -153,12 +153,13 @@ impl Batch {
 /// 1. The memory at `at`, `2^kind.bits()` bytes and aligned to that, is mapped and zero unless `device`.
 /// 2. Nothing refers to it.
 pub(crate) unsafe fn create(kind: ObjectKind, at: PhysAddr, device: bool) -> Cap {
-    let addr = phys_to_virt(at);
+    // Device memory has no address in the kernel's window, and needs none.
+    let addr = || phys_to_virt(at);
     macro_rules! link {
         () => {
             // SAFETY: not null and aligned by obligation 1 (objects are no larger than their size class);
             // zeroed memory is a valid object (see `object`), completed below where it is not.
-            unsafe { Link::from_addr(addr) }
+            unsafe { Link::from_addr(addr()) }
         };
     }
     match kind {
@@ -179,19 +180,19 @@ pub(crate) unsafe fn create(kind: ObjectKind, at: PhysAddr, device: bool) -> Cap
         }
         ObjectKind::Tcb => {
             // SAFETY: obligations 1 and 2.
-            unsafe { init_tcb(addr as *mut Tcb) };
+            unsafe { init_tcb(addr() as *mut Tcb) };
             Cap::Tcb { tcb: link!() }
         }
         ObjectKind::SchedContext { bits } => {
             let capacity = ((1usize << bits) - SCHED_CONTEXT_HEADER) / size_of::<Refill>();
-            let sc = addr as *mut SchedContext;
+            let sc = addr() as *mut SchedContext;
             // SAFETY: obligations 1 and 2; the refills counted here fit behind the header.
             unsafe { (*sc).refill_capacity.set(capacity.min(u16::MAX as usize) as u16) };
             Cap::SchedContext { sc: link!(), bits }
         }
         ObjectKind::PageTable { level } => {
             if level as usize == pecan_arch::PT_LEVELS - 1 {
-                let table = addr as *const PageTable;
+                let table = addr() as *const PageTable;
                 for index in pecan_arch::ROOT_USER_ENTRIES..1 << pecan_arch::PT_INDEX_BITS {
                     let entry = pecan_arch::kernel_root_entry(index);
                     if entry.is_present() {

@@ -27,11 +27,6 @@ const REVOCABLE: u64 = 1 << 63;
 const FIRST_BADGED: u64 = 1 << 62;
 
 impl Slot {
-    /// An empty slot.
-    pub(crate) const fn new() -> Self {
-        Slot { words: [const { Cell::new(0) }; 2], prev: Cell::new(0), next: Cell::new(0) }
-    }
-
     /// A link to this slot.
     #[inline(always)]
     pub fn link(&self) -> Link<Slot> {

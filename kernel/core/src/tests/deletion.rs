@@ -1,0 +1,289 @@
+use pecan_abi::{CapRights, Label, ObjectType};
+use pecan_config::MAX_NUM_WORK_UNITS_PER_PREEMPTION;
+use pecan_mem::{Cap, EndpointState, Link, Tcb, ThreadState, ZombieKind};
+
+use crate::{endpoint, finalise, testing::*};
+
+const ALL: CapRights = CapRights::ALL;
+const OK: Answer = Ok(Vec::new());
+
+/// Moves a capability from the root CNode into slot `index` of the CNode of `2^radix` slots at `cnode`.
+fn put(w: &mut World, cnode: u64, radix: u64, index: u64, src: u64) {
+    assert_eq!(w.call(cnode, Label::CNodeMove, &[index, radix, src, DEPTH], &[CNODE]), OK);
+}
+
+/// Makes a CNode of `2^radix` slots at `dest` and returns its capability.
+fn cnode(w: &mut World, radix: u64, dest: u64) -> Cap {
+    w.make(ObjectType::CNode, radix, dest)
+}
+
+/// Makes the next preemption point stop the call.
+fn preempt_soon(w: &mut World) {
+    pecan_arch::host::raise_irq(20);
+    w.k.core.work_units.set(MAX_NUM_WORK_UNITS_PER_PREEMPTION);
+}
+
+#[test]
+fn a_cnode_takes_its_contents_with_it() {
+    let mut w = World::new();
+    w.make(ObjectType::Endpoint, 0, FREE);
+    cnode(&mut w, 6, FREE + 1);
+    for i in 0..64 {
+        assert_eq!(w.call(FREE + 1, Label::CNodeCopy, &[i, 6, FREE, DEPTH, 15], &[CNODE]), OK);
+    }
+    assert_eq!(w.descendants(FREE), 64);
+    // Not the last capability: nothing happens to the CNode.
+    assert_eq!(w.copy(FREE + 2, FREE + 1, ALL), OK);
+    assert_eq!(w.delete(FREE + 1), OK);
+    assert_eq!(w.descendants(FREE), 64);
+    assert_eq!(w.delete(FREE + 2), OK);
+    assert_eq!(w.descendants(FREE), 0);
+    assert_eq!(w.descendants(UNTYPED_2M), 1);
+    w.check();
+}
+
+#[test]
+fn a_chain_of_cnodes_goes_with_its_head() {
+    let mut w = World::new();
+    w.make(ObjectType::Endpoint, 0, FREE);
+    let endpoint = w.cap(FREE);
+    const LEN: u64 = 200;
+    for i in 0..LEN {
+        cnode(&mut w, 2, FREE + 1 + i);
+        // The endpoint into one slot, the CNode before into another.
+        let slot = i % 4;
+        assert_eq!(w.call(FREE + 1 + i, Label::CNodeCopy, &[slot, 2, FREE, DEPTH, 15], &[CNODE]), OK);
+        if i > 0 {
+            put(&mut w, FREE + 1 + i, 2, (i + 1) % 4, FREE + i);
+        }
+    }
+    w.check();
+    assert_eq!(w.delete(FREE + LEN), OK);
+    assert_eq!((w.descendants(UNTYPED_2M), w.descendants(FREE)), (1, 0));
+    assert_eq!(w.cap(FREE), endpoint);
+    w.check();
+}
+
+#[test]
+fn a_tree_of_cnodes_goes_with_its_root_however_often_it_is_preempted() {
+    for often in [false, true] {
+        let mut w = World::new();
+        cnode(&mut w, 3, FREE);
+        for i in 0..8 {
+            cnode(&mut w, 3, FREE + 1 + i);
+            for j in 0..8 {
+                cnode(&mut w, 1, FREE + 20 + j);
+                w.make(ObjectType::Notification, 0, FREE + 40);
+                put(&mut w, FREE + 20 + j, 1, j % 2, FREE + 40);
+                put(&mut w, FREE + 1 + i, 3, j, FREE + 20 + j);
+            }
+            put(&mut w, FREE, 3, i, FREE + 1 + i);
+        }
+        w.check();
+        loop {
+            if often {
+                preempt_soon(&mut w);
+            }
+            let result = w.try_call(CNODE, Label::CNodeDelete, &[FREE, DEPTH], &[]);
+            while pecan_arch::take_pending_irq().is_some() {}
+            if w.preemptions.is_multiple_of(8) || result.is_ok() {
+                w.check();
+            }
+            if result.is_ok() {
+                break;
+            }
+            w.preemptions += 1;
+            assert!(matches!(w.cap(FREE), Cap::Zombie { .. }));
+        }
+        assert!(!often || w.preemptions > 100);
+        assert_eq!(w.cap(FREE), Cap::Null);
+        assert_eq!(w.descendants(UNTYPED_2M), 0);
+    }
+}
+
+#[test]
+fn a_zombie_cannot_be_copied_or_used_but_deleted() {
+    let mut w = World::new();
+    cnode(&mut w, 4, FREE);
+    preempt_soon(&mut w);
+    assert!(w.try_call(CNODE, Label::CNodeDelete, &[FREE, DEPTH], &[]).is_err());
+    while pecan_arch::take_pending_irq().is_some() {}
+    let zombie = w.cap(FREE);
+    assert!(matches!(zombie, Cap::Zombie { kind: ZombieKind::CNode { radix: 4 }, remaining: 15, .. }));
+    assert!(w.copy(FREE + 1, FREE, ALL).is_err());
+    assert!(w.mint(FREE + 1, FREE, ALL, 0).is_err());
+    assert!(w.call(FREE, Label::CNodeRevoke, &[0, 4], &[]).is_err());
+    assert_eq!(w.family(UNTYPED_2M), [FREE], "its memory is not free yet");
+    w.check();
+    assert_eq!(w.revoke(UNTYPED_2M), OK);
+    assert_eq!(w.cap(FREE), Cap::Null);
+    w.check();
+}
+
+#[test]
+fn cnodes_in_a_circle_go_when_their_memory_is_revoked() {
+    let mut w = World::new();
+    w.make(ObjectType::Untyped, 16, FREE);
+    for i in 1..=3 {
+        assert_eq!(w.retype(FREE, ObjectType::CNode, 2, FREE + i, 1), OK);
+    }
+    // 1 in 2, 2 in 3, 3 in 1, and 1 in itself.
+    for (inside, of, index) in [(1, 2, 0), (2, 3, 3), (3, 1, 1), (1, 1, 2), (2, 2, 0), (3, 3, 1)] {
+        let words = [index, 2, FREE + inside, DEPTH, 15];
+        let answer = w.call(FREE + of, Label::CNodeCopy, &words, &[CNODE]);
+        if index == 0 && of == 2 && inside == 2 {
+            assert!(answer.is_err());
+        } else {
+            assert_eq!(answer, OK);
+        }
+    }
+    for i in 1..=3 {
+        assert_eq!(w.delete(FREE + i), OK);
+    }
+    w.check();
+    assert_ne!(w.descendants(FREE), 0, "the circle keeps itself alive");
+    assert_eq!(w.revoke(FREE), OK);
+    assert_eq!(w.descendants(FREE), 0);
+    w.check();
+    assert_eq!(w.retype(FREE, ObjectType::CNode, 11, FREE + 1, 1), OK);
+    w.check();
+}
+
+#[test]
+fn a_slot_in_the_cnode_that_it_names_can_be_revoked() {
+    for index in 0..4 {
+        let mut w = World::new();
+        w.make(ObjectType::Untyped, 12, FREE);
+        assert_eq!(w.retype(FREE, ObjectType::CNode, 2, FREE + 1, 1), OK);
+        for i in 0..4 {
+            w.make(ObjectType::Endpoint, 0, FREE + 2);
+            if i != index {
+                put(&mut w, FREE + 1, 2, i, FREE + 2);
+            }
+            assert_eq!(w.delete(FREE + 2), OK);
+        }
+        // The CNode's only capability goes into the CNode.
+        put(&mut w, FREE + 1, 2, index, FREE + 1);
+        w.check();
+        assert_eq!((w.family(UNTYPED_2M), w.descendants(UNTYPED_2M)), (vec![FREE], 5));
+        assert_eq!(w.revoke(FREE), OK);
+        assert_eq!(crate::invariants::descendants(&w.k, w.slot(UNTYPED_2M)), [w.slot(FREE)]);
+        w.check();
+    }
+}
+
+#[test]
+fn revoking_may_delete_the_capability_that_is_revoked() {
+    let mut w = World::new();
+    w.make(ObjectType::Untyped, 12, FREE);
+    assert_eq!(w.retype(FREE, ObjectType::CNode, 2, FREE + 1, 1), OK);
+    assert_eq!(w.retype(FREE, ObjectType::Endpoint, 0, FREE + 2, 2), OK);
+    let Cap::CNode { cnode: node, .. } = w.cap(FREE + 1) else { panic!() };
+    // The untyped lies in a CNode made of it. Its descendants in the order of the list: endpoints, then the CNode.
+    put(&mut w, FREE + 1, 2, 1, FREE);
+    w.check();
+    let Ok(next) = finalise::revoke(&mut w.k, node.slot(1)) else { panic!("nothing preempts") };
+    let _ = next.and(&w.k, crate::scheduler::Next::Choose);
+    assert!(node.get(&w.k, 1).is_empty());
+    assert_eq!(w.descendants(UNTYPED_2M), 0);
+    w.check();
+}
+
+/// A thread with an own CSpace and IPC buffer; its TCB is at `at`.
+fn thread(w: &mut World, at: u64) -> Link<Tcb> {
+    let Cap::Tcb { tcb } = w.make(ObjectType::Tcb, 0, at) else { panic!() };
+    tcb
+}
+
+#[test]
+fn a_blocked_thread_is_taken_out_of_its_queue() {
+    let mut w = World::new();
+    let Cap::Endpoint { ep, .. } = w.make(ObjectType::Endpoint, 0, FREE) else { panic!() };
+    let threads: Vec<_> = (1..4).map(|i| thread(&mut w, FREE + i)).collect();
+    for &t in &threads {
+        let how = endpoint::Sending {
+            blocking: true,
+            call: false,
+            donate: false,
+            badge: 0,
+            grant: false,
+            grant_reply: false,
+        };
+        let _ = endpoint::send(&w.k, t.get(&w.k), ep.get(&w.k), how);
+    }
+    w.check();
+    assert_eq!(w.delete(FREE + 2), OK);
+    w.check();
+    assert_eq!(ep.get(&w.k).head(), Some(threads[0]));
+    assert_eq!(ep.get(&w.k).tail(), Some(threads[2]));
+    // The endpoint goes: those that are left are to make their system call again.
+    assert_eq!(w.delete(FREE), OK);
+    assert_eq!(threads[0].get(&w.k).state.get(), ThreadState::Restart);
+    w.check();
+    assert_eq!(w.delete(FREE + 1), OK);
+    assert_eq!(w.delete(FREE + 3), OK);
+    assert_eq!(w.descendants(UNTYPED_2M), 0);
+    w.check();
+}
+
+#[test]
+fn badged_sends_are_cancelled_by_badge() {
+    let mut w = World::new();
+    let Cap::Endpoint { ep, .. } = w.make(ObjectType::Endpoint, 0, FREE) else { panic!() };
+    assert_eq!(w.mint(FREE + 1, FREE, ALL, 7), OK);
+    let threads: Vec<_> = (2..8).map(|i| thread(&mut w, FREE + i)).collect();
+    for (i, &t) in threads.iter().enumerate() {
+        let badge = [7, 8][i % 2];
+        let how = endpoint::Sending {
+            blocking: true,
+            call: false,
+            donate: false,
+            badge,
+            grant: false,
+            grant_reply: false,
+        };
+        let _ = endpoint::send(&w.k, t.get(&w.k), ep.get(&w.k), how);
+    }
+    assert_eq!(w.call(CNODE, Label::CNodeCancelBadgedSends, &[FREE, DEPTH], &[]), OK);
+    assert!(threads.iter().all(|t| t.get(&w.k).state.get() != ThreadState::Restart), "badge 0 is none");
+    assert_eq!(w.call(CNODE, Label::CNodeCancelBadgedSends, &[FREE + 1, DEPTH], &[]), OK);
+    for (i, &t) in threads.iter().enumerate() {
+        assert_eq!(t.get(&w.k).state.get() == ThreadState::Restart, i % 2 == 0, "thread {i}");
+    }
+    assert_eq!(ep.get(&w.k).state(), EndpointState::Sending);
+    w.check();
+}
+
+#[test]
+fn a_thread_that_deletes_itself_takes_its_cspace_along() {
+    let mut w = World::new();
+    // The second thread's CSpace is a CNode that only its TCB and itself hold, with the TCB in it.
+    let tcb = thread(&mut w, FREE);
+    cnode(&mut w, 4, FREE + 1);
+    w.make(ObjectType::Endpoint, 0, FREE + 2);
+    put(&mut w, FREE + 1, 4, 9, FREE + 2);
+    let slot = tcb.get(&w.k).slots[Tcb::SLOT_CSPACE].link();
+    crate::derivation::insert(&w.k, w.cap(FREE + 1), w.slot(FREE + 1), slot);
+    put(&mut w, FREE + 1, 4, 5, FREE);
+    let Cap::CNode { cnode: node, .. } = w.cap(FREE + 1) else { panic!() };
+    assert_eq!(w.delete(FREE + 1), OK);
+    w.check();
+    let Ok(next) = finalise::delete(&mut w.k, node.slot(5)) else { panic!("nothing preempts") };
+    let _ = next.and(&w.k, crate::scheduler::Next::Choose);
+    assert_eq!(w.descendants(UNTYPED_2M), 0);
+    w.check();
+}
+
+#[test]
+fn a_long_revoke_stops_for_interrupts() {
+    let mut w = World::new();
+    w.make(ObjectType::Endpoint, 0, FREE);
+    for i in 1..=300 {
+        assert_eq!(w.copy(FREE + i, FREE, ALL), OK);
+    }
+    pecan_arch::host::raise_irq(20);
+    assert_eq!(w.revoke(FREE), OK);
+    assert_eq!(w.preemptions, 1);
+    assert_eq!(w.family(FREE), []);
+    w.check();
+}

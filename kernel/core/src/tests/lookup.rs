@@ -1,0 +1,118 @@
+use pecan_abi::{CNodeCapData, CapRights, Label, ObjectType};
+use pecan_mem::{Cap, LookupFailure};
+
+use crate::{error::SyscallError, lookup, testing::*};
+
+const MISSING: fn(u8) -> LookupFailure = |bits_left| LookupFailure::MissingCapability { bits_left };
+
+#[test]
+fn the_common_cspace_resolves_in_one_step() {
+    let w = World::new();
+    assert_eq!(lookup::cap(&w.k, w.thread.get(&w.k), UNTYPED), Ok(w.slot(UNTYPED)));
+    let failure = lookup::cap(&w.k, w.thread.get(&w.k), 1 << ROOT_RADIX).unwrap_err();
+    let guard_bits = (64 - ROOT_RADIX) as u8;
+    assert_eq!(failure, LookupFailure::GuardMismatch { bits_left: 64, guard: 0, guard_bits });
+}
+
+#[test]
+fn sixty_four_levels_of_one_bit_resolve_every_bit() {
+    let mut w = World::new();
+    let first = FREE;
+    for i in 0..64 {
+        w.make(ObjectType::CNode, 1, first + i);
+    }
+    w.make(ObjectType::Endpoint, 0, FREE + 64);
+    // CNode i lies in slot i % 2 of CNode i - 1.
+    let mut address = 0u64;
+    for i in 1..=64 {
+        let bit = i % 2;
+        let answer = w.call(first + i - 1, Label::CNodeCopy, &[bit, 1, first + i, DEPTH, 15], &[CNODE]);
+        assert_eq!(answer, Ok(vec![]));
+        address = address << 1 | bit;
+    }
+    let root = w.cap(first);
+    let (slot, left) = lookup::slot(&w.k, root, address, 64).unwrap();
+    assert_eq!((slot.get(&w.k).cap(), left), (w.cap(FREE + 64), 0));
+    for bit in 0..64 {
+        // Any other path ends early, in an empty slot.
+        let (slot, left) = lookup::slot(&w.k, root, address ^ 1 << bit, 64).unwrap();
+        assert_eq!((slot.get(&w.k).cap(), left), (Cap::Null, bit), "bit {bit}");
+    }
+}
+
+#[test]
+fn guards_are_compared_and_consumed() {
+    let mut w = World::new();
+    w.make(ObjectType::CNode, 4, FREE);
+    let data = CNodeCapData::new(0b101, 3).0;
+    assert_eq!(w.mint(FREE + 1, FREE, CapRights::ALL, data), Ok(vec![]));
+    let (root, Cap::CNode { cnode, .. }) = (w.cap(FREE + 1), w.cap(FREE)) else { panic!("not a CNode") };
+    assert_eq!(lookup::slot(&w.k, root, 0b101_0111, 7), Ok((cnode.slot(7), 0)));
+    assert_eq!(lookup::slot(&w.k, root, 0b1_0101_1111, 9), Ok((cnode.slot(7), 2)));
+    assert_eq!(
+        lookup::slot(&w.k, root, 0b100_0111, 7),
+        Err(LookupFailure::GuardMismatch { bits_left: 7, guard: 0b101, guard_bits: 3 })
+    );
+    assert_eq!(
+        lookup::slot(&w.k, root, 0b10, 2),
+        Err(LookupFailure::GuardMismatch { bits_left: 2, guard: 0b101, guard_bits: 3 })
+    );
+    assert_eq!(
+        lookup::slot(&w.k, root, 0b101_011, 6),
+        Err(LookupFailure::DepthMismatch { bits_left: 6, bits_found: 7 })
+    );
+}
+
+#[test]
+fn a_guard_of_63_bits_works() {
+    let mut w = World::new();
+    w.make(ObjectType::CNode, 1, FREE);
+    assert_eq!(w.mint_cnode(FREE + 1, FREE, 1), Ok(vec![]));
+    let (root, Cap::CNode { cnode, .. }) = (w.cap(FREE + 1), w.cap(FREE)) else { panic!("not a CNode") };
+    assert_eq!(lookup::slot(&w.k, root, 1, 64), Ok((cnode.slot(1), 0)));
+    assert!(matches!(lookup::slot(&w.k, root, 2, 64), Err(LookupFailure::GuardMismatch { .. })));
+}
+
+#[test]
+fn a_target_must_resolve_completely() {
+    let w = World::new();
+    let root = w.cap(CNODE);
+    let failed = |source, failure| Err(SyscallError::FailedLookup { source, failure });
+    let target = |source, root, index, depth| lookup::target_slot(&w.k, source, root, index, depth);
+    assert_eq!(target(false, root, UNTYPED, 64), Ok(w.slot(UNTYPED)));
+    assert_eq!(target(false, w.cap(UNTYPED), 0, 64), failed(false, LookupFailure::InvalidRoot));
+    assert_eq!(target(true, w.cap(UNTYPED), 0, 0), failed(true, LookupFailure::InvalidRoot));
+    for depth in [0, 65, u64::MAX, 1 << 32 | 64] {
+        assert_eq!(target(false, root, UNTYPED, depth), Err(SyscallError::RangeError(1, 64)));
+    }
+    assert!(matches!(
+        target(true, root, 0, 63),
+        Err(SyscallError::FailedLookup {
+            source: true,
+            failure: LookupFailure::DepthMismatch { bits_left: 63, .. }
+        })
+    ));
+}
+
+#[test]
+fn bits_left_over_at_a_target_are_an_error() {
+    let mut w = World::new();
+    w.make(ObjectType::CNode, 4, FREE);
+    w.make(ObjectType::Endpoint, 0, FREE + 1);
+    assert_eq!(w.call(FREE, Label::CNodeCopy, &[2, 4, FREE + 1, DEPTH, 15], &[CNODE]), Ok(vec![]));
+    let failure = LookupFailure::DepthMismatch { bits_left: 3, bits_found: 0 };
+    assert_eq!(
+        lookup::target_slot(&w.k, true, w.cap(FREE), 2 << 3, 7),
+        Err(SyscallError::FailedLookup { source: true, failure })
+    );
+}
+
+#[test]
+fn an_empty_source_is_a_missing_capability() {
+    let mut w = World::new();
+    let (error, words) = w.copy(FREE, FREE + 1, CapRights::ALL).unwrap_err();
+    assert_eq!(error, pecan_abi::Error::FailedLookup);
+    let failure = crate::fault::lookup_failure_words(MISSING(64));
+    assert_eq!(words[0], 1);
+    assert_eq!(words[1..], failure.0[..failure.1]);
+}

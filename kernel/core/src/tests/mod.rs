@@ -1,0 +1,8 @@
+//! Tests of capabilities: each makes invocations in the [`World`](crate::testing::World) and has every
+//! invariant checked afterwards.
+
+mod cnode;
+mod deletion;
+mod lookup;
+mod random;
+mod untyped;

@@ -1,0 +1,5 @@
+use crate::testing::*;
+#[test]
+fn placeholder() {
+    World::new().check();
+}
