@@ -89,7 +89,8 @@ struct Word<'a> {
 }
 
 fn words_of(code: &str) -> Vec<Word<'_>> {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    // With its quote, a lifetime is another word than the keyword of that name.
+    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '\'';
     let mut words = Vec::new();
     let mut start = None;
     for (at, c) in code.char_indices().chain([(code.len(), ' ')]) {

@@ -163,8 +163,10 @@ fn with_filter(program: &Path, filter: &str, copy: &Path) -> Result<PathBuf> {
             .with_context(|| format!("{} is not a 64-bit ELF file", program.display()))?;
         let symbol = elf.symbols().find(|s| s.name() == Ok(FILTER_SYMBOL));
         symbol.and_then(|s| {
-            let segment =
-                elf.segments().find(|g| (g.address()..g.address() + g.size()).contains(&s.address()))?;
+            // What lies beyond a segment's part of the file is zeroed at start: no filter can be put there.
+            let segment = elf
+                .segments()
+                .find(|g| (g.address()..g.address() + g.file_range().1).contains(&s.address()))?;
             Some(((segment.file_range().0 + s.address() - segment.address()) as usize, s.size() as usize))
         })
     };
