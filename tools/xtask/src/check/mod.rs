@@ -36,7 +36,7 @@ pub fn run(ws: &Workspace) -> Outcome {
         "generated files",
         stale.map(|p| format!("{} is not fresh: run `cargo xtask generate`", p.display())).collect(),
     );
-    report.result("format", format(ws));
+    report.findings("format", format(ws));
     report.result("lints on the host", host_lints(ws));
     report.result("lints on bare metal", bare_metal_lints(ws, &toolchain, &metadata));
     figures::print(ws, &files);
@@ -77,10 +77,25 @@ fn host_cargo(ws: &Workspace) -> Command {
     cargo
 }
 
-fn format(ws: &Workspace) -> Result<()> {
+fn format(ws: &Workspace) -> Vec<String> {
     let mut cargo = host_cargo(ws);
-    let result = process::output(cargo.args(["fmt", "--all", "--check", "--", "--files-with-diff"]));
-    result.map(drop).map_err(|e| e.context("files are not formatted\n  to mend it: cargo fmt --all"))
+    cargo.args(["fmt", "--all", "--check", "--", "--files-with-diff"]);
+    let out = match cargo.output() {
+        Ok(out) if out.status.success() => return Vec::new(),
+        Ok(out) => out,
+        Err(error) => return vec![format!("cannot start cargo fmt: {error}")],
+    };
+    let files = String::from_utf8_lossy(&out.stdout).into_owned();
+    let relative = |f: &str| {
+        std::path::Path::new(f).strip_prefix(ws.root()).map_or(f.to_string(), |p| p.display().to_string())
+    };
+    let mut wrong: Vec<String> =
+        files.lines().map(|f| format!("{}: run `cargo fmt --all`", relative(f))).collect();
+    if wrong.is_empty() {
+        wrong.push(String::from_utf8_lossy(&out.stderr).trim().to_string());
+    }
+    wrong.dedup();
+    wrong
 }
 
 fn host_lints(ws: &Workspace) -> Result<()> {

@@ -133,7 +133,7 @@ pub fn layering(house: &House, files: &[File]) -> Vec<String> {
                 file.source.lines_with(phrase).iter().map(|n| format!("{}:{n}: `{phrase}` {why}", file.path)),
             );
         };
-        report("static mut", "is allowed nowhere: use a cell behind the lock token");
+        report("static mut", "is allowed nowhere: use a cell");
         if file.path.starts_with("kernel/core/") {
             report(
                 "target_arch",
