@@ -3,7 +3,7 @@
 use lock_api::{GuardSend, RawMutex};
 use talc::{TalcLock, source::Manual};
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// A lock that gives its turn away while it waits. That only helps if who holds it has the same priority: threads
 /// of different priorities should not share the heap.
@@ -35,13 +35,13 @@ unsafe impl RawMutex for YieldLock {
 static HEAP: TalcLock<YieldLock, Manual> = TalcLock::new(Manual);
 
 unsafe extern "C" {
-    static mut __heap_start: u8;
-    static mut __heap_end: u8;
+    safe static __heap_start: AtomicU8;
+    safe static __heap_end: AtomicU8;
 }
 
 /// Gives the heap its first memory. Called once, before `main`.
 pub(crate) fn init() {
-    let (start, end) = (&raw mut __heap_start, &raw mut __heap_end);
+    let (start, end) = (__heap_start.as_ptr(), __heap_end.as_ptr());
     // SAFETY: the linker script sets this memory aside for nothing else, and nobody calls this twice.
     unsafe { add_heap(start, end as usize - start as usize) };
 }
