@@ -40,14 +40,14 @@ struct Store {
     memory: Regions<MAX_REGIONS>,
     reserved: Regions<4>,
     devices: Regions<{ MAX_IOAPICS + 1 }>,
-    info: Option<multiboot::Info>,
+    info: multiboot::Info,
 }
 
 static STORE: OneCore<UnsafeCell<Store>> = OneCore::new(UnsafeCell::new(Store {
     memory: Regions::new(),
     reserved: Regions::new(),
     devices: Regions::new(),
-    info: None,
+    info: multiboot::Info::new(),
 }));
 
 /// Brings the processor and the platform up, with what a Multiboot loader left in `eax` and `ebx`. Prints one line that says
@@ -60,11 +60,12 @@ pub unsafe fn init(magic: u32, info: u32) -> Result<BootData<'static>, BootError
     features::detect();
     // SAFETY: this function runs once, so this is the only unique reference, and it ends before the shared one below.
     let store = unsafe { &mut *STORE.get() };
-    let info = multiboot::read(&BootMemory, magic, info.into()).map_err(|e| match e {
+    multiboot::read(&BootMemory, magic, info.into(), &mut store.info).map_err(|e| match e {
         multiboot::Error::NotMultiboot => BootError::NotMultiboot,
         multiboot::Error::Malformed => BootError::MalformedBootInfo,
         multiboot::Error::NoMemoryMap => BootError::NoMemoryMap,
     })?;
+    let info = &store.info;
     let rsdp = info.rsdp.and_then(|b| acpi::check_rsdp(&b)).or_else(|| acpi::find_rsdp(&BootMemory));
     let platform = rsdp.and_then(|r| acpi::platform(&BootMemory, &r));
     let phys_bits = match cpuid(0x8000_0008, 0).eax & 0xff {
@@ -77,6 +78,7 @@ pub unsafe fn init(magic: u32, info: u32) -> Result<BootData<'static>, BootError
     let region = |e: &crate::MemoryMapEntry| PhysRegion::new(e.base, e.base.saturating_add(e.len));
     info.map().iter().filter(|e| e.kind == 1).for_each(|e| memory.add(region(e)));
     info.map().iter().filter(|e| e.kind != 1).for_each(|e| memory.remove(region(e)));
+    let ram = *memory;
     memory.remove(PhysRegion::new(0, LOW_MEMORY_END));
     memory.remove(PhysRegion::new(vspace::PHYSMAP_SIZE.min(1 << phys_bits), u64::MAX));
     memory.align(12);
@@ -86,7 +88,10 @@ pub unsafe fn init(magic: u32, info: u32) -> Result<BootData<'static>, BootError
 
     // SAFETY: the values are those the processor's features allow; the boot tables satisfy SMEP and SMAP (no user pages).
     unsafe { control_registers() };
-    let pool = find_pool(memory, &info)?;
+    let mut free = free_memory(memory, info);
+    // The image's hole splits a region, which costs a directory and two tables.
+    let pool = take(&mut free, (vspace::tables_needed(memory.as_slice()) + 3) * 4096)?;
+    let module = module(info, &ram, &mut free)?;
     let mut mapped = *memory;
     mapped.remove(vspace::image_read_only());
     let used = vspace::build(mapped.as_slice(), pool)?;
@@ -106,25 +111,24 @@ pub unsafe fn init(magic: u32, info: u32) -> Result<BootData<'static>, BootError
     }
     time::init()?;
 
-    store.info = Some(info);
     // SAFETY: the unique reference above is not used again, and neither is this function called again.
     let store: &'static Store = unsafe { &*STORE.get() };
     announce(store, &platform);
-    let info = store.info.as_ref().ok_or(BootError::MalformedBootInfo)?;
+    let info = &store.info;
     Ok(BootData {
         memory: store.memory.as_slice(),
         reserved: store.reserved.as_slice(),
         kernel_devices: store.devices.as_slice(),
         phys_limit: PhysAddr(1 << phys_bits),
-        module: info.modules().first().copied().filter(|m| !m.is_empty() && store.memory.contains(*m)),
+        module,
         rsdp,
         memory_map: info.map(),
         tsc_mhz: time::tsc_mhz(),
     })
 }
 
-/// RAM below 4 GiB for the kernel's page tables that neither the image nor a boot module occupies.
-fn find_pool(memory: &Regions<MAX_REGIONS>, info: &multiboot::Info) -> Result<PhysRegion, BootError> {
+/// RAM below 4 GiB that neither the image nor a boot module occupies.
+fn free_memory(memory: &Regions<MAX_REGIONS>, info: &multiboot::Info) -> Regions<MAX_REGIONS> {
     let mut free = *memory;
     free.remove(vspace::image());
     free.remove(vspace::boot_memory());
@@ -132,10 +136,39 @@ fn find_pool(memory: &Regions<MAX_REGIONS>, info: &multiboot::Info) -> Result<Ph
         free.remove(PhysRegion::new(m.start.0 & !0xfff, m.end.0.saturating_add(0xfff) & !0xfff));
     }
     free.remove(PhysRegion::new(BOOT_WINDOW, u64::MAX));
-    // The image's hole splits a region.
-    let bytes = (vspace::tables_needed(memory.as_slice()) + 3) * 4096;
+    free
+}
+
+/// Takes room for `bytes`, in whole pages.
+fn take(free: &mut Regions<MAX_REGIONS>, bytes: u64) -> Result<PhysRegion, BootError> {
+    let bytes = bytes.next_multiple_of(4096);
     let fits = free.as_slice().iter().find(|r| r.len() >= bytes).ok_or(BootError::OutOfMemory)?;
-    Ok(PhysRegion::new(fits.start.0, fits.start.0 + bytes))
+    let taken = PhysRegion::new(fits.start.0, fits.start.0 + bytes);
+    free.remove(taken);
+    Ok(taken)
+}
+
+/// The first boot module, where the kernel will see it: loaders may put a small one into low memory, which user level
+/// gets as device memory, and from where it is copied to `free` memory.
+fn module(
+    info: &multiboot::Info,
+    ram: &Regions<MAX_REGIONS>,
+    free: &mut Regions<MAX_REGIONS>,
+) -> Result<Option<PhysRegion>, BootError> {
+    let Some(&m) = info.modules().first().filter(|m| !m.is_empty()) else { return Ok(None) };
+    if !ram.contains(m) {
+        return Err(BootError::MalformedBootInfo);
+    }
+    if m.start.0 >= LOW_MEMORY_END {
+        return Ok(Some(m));
+    }
+    let bytes = BootMemory.bytes(m.start.0, m.len() as usize).ok_or(BootError::MalformedBootInfo)?;
+    let to = take(free, m.len())?.start;
+    // SAFETY: `to` is as many bytes of RAM that nobody uses, shown by the boot tables.
+    unsafe {
+        core::ptr::copy_nonoverlapping(bytes.as_ptr(), vspace::phys_to_virt(to) as *mut u8, bytes.len())
+    };
+    Ok(Some(PhysRegion::new(to.0, to.0 + m.len())))
 }
 
 /// Turns on what the processor has.

@@ -7,13 +7,12 @@ use crate::{MemoryMapEntry, PhysRegion};
 pub const MAGIC1: u32 = 0x2bad_b002;
 /// What a Multiboot 2 loader leaves in `eax`.
 pub const MAGIC2: u32 = 0x36d7_6289;
-/// Entries of the firmware's memory map that are kept.
-pub const MAX_MAP: usize = 64;
+/// Entries of the firmware's memory map that are kept (UEFI's have well over a hundred).
+pub const MAX_MAP: usize = 256;
 /// Boot modules that are kept: the root task and others, which only matter for not being overwritten.
 pub const MAX_MODULES: usize = 8;
 
 /// What the boot loader said.
-#[derive(Clone, Copy)]
 pub struct Info {
     map: [MemoryMapEntry; MAX_MAP],
     map_len: usize,
@@ -35,6 +34,17 @@ pub enum Error {
 }
 
 impl Info {
+    /// Nothing yet.
+    pub const fn new() -> Self {
+        Info {
+            map: [MemoryMapEntry { base: 0, len: 0, kind: 0 }; MAX_MAP],
+            map_len: 0,
+            modules: [PhysRegion::new(0, 0); MAX_MODULES],
+            modules_len: 0,
+            rsdp: None,
+        }
+    }
+
     /// The firmware's memory map, as it is.
     pub fn map(&self) -> &[MemoryMapEntry] {
         &self.map[..self.map_len]
@@ -60,22 +70,15 @@ impl Info {
     }
 }
 
-/// Reads the information at `at` that a loader with this `magic` left.
-pub fn read(memory: &impl Memory, magic: u32, at: u64) -> Result<Info, Error> {
-    let mut info = Info {
-        map: [MemoryMapEntry::default(); MAX_MAP],
-        map_len: 0,
-        modules: [PhysRegion::new(0, 0); MAX_MODULES],
-        modules_len: 0,
-        rsdp: None,
-    };
+/// Reads the information at `at` that a loader with this `magic` left, into `info`, which is empty.
+pub fn read(memory: &impl Memory, magic: u32, at: u64, info: &mut Info) -> Result<(), Error> {
     match magic {
-        MAGIC1 => version1(memory, at, &mut info),
-        MAGIC2 => version2(memory, at, &mut info),
+        MAGIC1 => version1(memory, at, info),
+        MAGIC2 => version2(memory, at, info),
         _ => return Err(Error::NotMultiboot),
     }
     .ok_or(Error::Malformed)?;
-    if info.map_len == 0 { Err(Error::NoMemoryMap) } else { Ok(info) }
+    if info.map_len == 0 { Err(Error::NoMemoryMap) } else { Ok(()) }
 }
 
 fn version1(memory: &impl Memory, at: u64, info: &mut Info) -> Option<()> {
@@ -135,6 +138,11 @@ fn version2(memory: &impl Memory, at: u64, info: &mut Info) -> Option<()> {
 mod tests {
     use super::super::testing::{Pieces, words};
     use super::*;
+
+    fn read(memory: &impl Memory, magic: u32, at: u64) -> Result<Info, Error> {
+        let mut info = Info::new();
+        super::read(memory, magic, at, &mut info).map(|()| info)
+    }
 
     fn map_entry1(base: u64, len: u64, kind: u32) -> Vec<u8> {
         words(&[20, base as u32, (base >> 32) as u32, len as u32, (len >> 32) as u32, kind])
