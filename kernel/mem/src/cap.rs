@@ -193,28 +193,29 @@ pub enum Cap {
     },
 }
 
-/// The tags of packed capabilities. They show in `DebugCapIdentify`, otherwise nobody sees them.
+/// The tags of packed capabilities. They show in `DebugCapIdentify`, otherwise nobody sees them. User-level
+/// libraries of this ABI know 4 for endpoints and 6 for notifications from there.
 #[expect(missing_docs, reason = "one per variant of `Cap`")]
 pub mod tag {
     pub const NULL: u64 = 0;
-    pub const UNTYPED: u64 = 1;
-    pub const ENDPOINT: u64 = 2;
-    pub const NOTIFICATION: u64 = 3;
-    pub const REPLY: u64 = 4;
-    pub const CNODE: u64 = 5;
-    pub const TCB: u64 = 6;
-    pub const SCHED_CONTEXT: u64 = 7;
-    pub const SCHED_CONTROL: u64 = 8;
-    pub const FRAME: u64 = 9;
-    pub const PAGE_TABLE: u64 = 10;
-    pub const ASID_CONTROL: u64 = 11;
-    pub const ASID_POOL: u64 = 12;
-    pub const IRQ_CONTROL: u64 = 13;
-    pub const IRQ_HANDLER: u64 = 14;
-    pub const IO_PORT_CONTROL: u64 = 15;
-    pub const IO_PORT: u64 = 16;
-    pub const DOMAIN: u64 = 17;
+    pub const FRAME: u64 = 1;
+    pub const UNTYPED: u64 = 2;
+    pub const PAGE_TABLE: u64 = 3;
+    pub const ENDPOINT: u64 = 4;
+    pub const ASID_CONTROL: u64 = 5;
+    pub const NOTIFICATION: u64 = 6;
+    pub const ASID_POOL: u64 = 7;
+    pub const REPLY: u64 = 8;
+    pub const IO_PORT: u64 = 9;
+    pub const CNODE: u64 = 10;
+    pub const IO_PORT_CONTROL: u64 = 11;
+    pub const TCB: u64 = 12;
+    pub const IRQ_CONTROL: u64 = 14;
+    pub const IRQ_HANDLER: u64 = 16;
     pub const ZOMBIE: u64 = 18;
+    pub const DOMAIN: u64 = 20;
+    pub const SCHED_CONTEXT: u64 = 22;
+    pub const SCHED_CONTROL: u64 = 24;
 }
 
 const TAG_SHIFT: u32 = 59;
