@@ -45,6 +45,20 @@ pub fn output(command: &mut Command) -> Result<String> {
 /// Runs a command as a step: its standard error is followed line by line and shown in full when the command fails
 /// or warns (always with `--verbose`). Returns its standard output.
 pub fn step(what: &str, command: &mut Command) -> Result<String> {
+    Ok(followed(what, command)?.0)
+}
+
+/// Runs a command as a step that fails when the command warns, too.
+pub fn strict_step(what: &str, command: &mut Command) -> Result<()> {
+    let (_, warned) = followed(what, command)?;
+    if warned {
+        bail!("{what} gave warnings; see above");
+    }
+    Ok(())
+}
+
+/// Runs a command as a step; returns its standard output and whether it warned.
+fn followed(what: &str, command: &mut Command) -> Result<(String, bool)> {
     let shown = shown(command);
     if ui::verbose() {
         eprintln!("$ {shown}");
@@ -87,8 +101,9 @@ pub fn step(what: &str, command: &mut Command) -> Result<String> {
         bail!("{what} failed ({status})\n  the command was: {shown}");
     }
     step.done();
-    if !ui::verbose() && log.contains("warning:") {
+    let warned = log.contains("warning");
+    if !ui::verbose() && warned {
         eprint!("{log}");
     }
-    Ok(stdout)
+    Ok((stdout, warned))
 }
