@@ -1,6 +1,6 @@
 //! The conformance suite: root tasks that test the kernel's interface on the target.
 //!
-//! Every program of the package `conformance` is a root task. It prints `test NAME ... ` before it starts a test
+//! Every program of these packages is a root task. It prints `test NAME ... ` before it starts a test
 //! and `ok`, `FAILED: why` or `skipped: why` after it, and at its end `conformance: N passed, N failed, N skipped`.
 //! A FILTER is written into the program's symbol `PECAN_TEST_FILTER` (bytes, padded with zeros) if it has one;
 //! in any case only tests whose name contains it are counted.
@@ -25,13 +25,16 @@ use crate::{
 /// How long a root task may print nothing before it counts as hanging.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// The packages whose programs are booted: the tests of the interface, and of the libraries on top of it.
+const PACKAGES: [&str; 2] = ["conformance", "library"];
+
 const FILTER_SYMBOL: &str = "PECAN_TEST_FILTER";
 
 /// Boots every conformance root task and counts.
 pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<&str>) -> Result<Tally> {
-    let programs = build::programs(ws, toolchain, "building the conformance tests", &["conformance"])?;
+    let programs = build::programs(ws, toolchain, "building the conformance tests", &PACKAGES)?;
     if programs.is_empty() {
-        bail!("the package conformance has no program");
+        bail!("the packages {} have no programs", PACKAGES.join(", "));
     }
     let kernel = build::kernel(ws, toolchain, profile)?;
     let mut tally = Tally::default();

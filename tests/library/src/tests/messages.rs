@@ -1,0 +1,180 @@
+//! Messages, capabilities in messages, notifications.
+
+use pecan::{
+    Cap, CapRights, Message, ipc,
+    types::{Endpoint, Notification, Reply},
+};
+
+use crate::{Failure, Test, check, env::Env};
+
+pub const TESTS: &[Test] = &[
+    ("words_come_back_from_a_call", words_come_back),
+    ("the_longest_message_arrives_whole", longest_message),
+    ("bytes_arrive_as_they_were", bytes_arrive),
+    ("the_badge_says_who_sent", badge_says_who),
+    ("a_capability_arrives_in_the_receive_slot", capability_arrives),
+    ("a_capability_to_the_endpoint_itself_arrives_as_its_badge", capability_is_unwrapped),
+    ("signals_gather_until_they_are_taken", signals_gather),
+    ("a_receive_that_does_not_block_says_that_nothing_came", non_blocking),
+];
+
+/// What the echo thread works with.
+struct Echo {
+    endpoint: Cap<Endpoint>,
+    reply: Cap<Reply>,
+}
+
+/// Answers every message with its own words, and the badge as its label.
+extern "C" fn echo(argument: usize) -> ! {
+    // SAFETY: the test that started this thread keeps the structure until the thread is gone.
+    let Echo { endpoint, reply } = unsafe { &*(argument as *const Echo) };
+    let mut received = endpoint.recv(*reply);
+    loop {
+        // The words are in registers and buffer already; only the label changes.
+        let mut answer = Message::empty(received.badge);
+        for index in 0..received.len() {
+            // Word `index` is written to the place where it is read from.
+            let _ = answer.push(received.word(index));
+        }
+        received = endpoint.reply_recv(*reply, answer);
+    }
+}
+
+/// Starts an echo thread, and gives `action` a capability with a badge to its endpoint.
+fn with_echo(
+    env: &mut Env<'_>,
+    action: impl FnOnce(Cap<Endpoint>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut objects = env.objects();
+    let endpoint = objects.make::<Endpoint>()?;
+    let client = objects.mint(endpoint, CapRights::ALL, 42)?;
+    let echo_state = Echo { endpoint, reply: objects.make()? };
+    let thread = env.thread(echo, &raw const echo_state as usize, Cap::NULL)?;
+    thread.start()?;
+    let result = action(client);
+    thread.tcb.suspend()?;
+    result
+}
+
+fn words_come_back(env: &mut Env<'_>) -> Result<(), Failure> {
+    with_echo(env, |client| {
+        check!(client.call(Message::empty(9)).is_empty());
+        check!(client.call(Message::new(9, [1])).words().eq([1]));
+        check!(client.call(Message::new(9, [1, 2, 3, 4])).words().eq([1, 2, 3, 4]));
+        check!(client.call(Message::new(9, [1, 2, 3, 4, 5])).words().eq([1, 2, 3, 4, 5]));
+        Ok(())
+    })
+}
+
+fn longest_message(env: &mut Env<'_>) -> Result<(), Failure> {
+    with_echo(env, |client| {
+        let words: [u64; 120] = core::array::from_fn(|n| 0x1000 + n as u64);
+        let mut message = Message::new(0, words);
+        check!(message.push(1) == Err(pecan::Error::TruncatedMessage));
+        check!(client.call(message).words().eq(words));
+        Ok(())
+    })
+}
+
+fn bytes_arrive(env: &mut Env<'_>) -> Result<(), Failure> {
+    with_echo(env, |client| {
+        let text = "a line of text that does not fit into four registers";
+        let mut message = Message::new(0, [7]);
+        message.push_bytes(text.as_bytes())?;
+        let answer = client.call(message);
+        let mut buffer = [0; 100];
+        check!(answer.bytes(1, &mut buffer) == Some((text.as_bytes(), 2 + text.len().div_ceil(8))));
+        check!(message.push_bytes(&[0; 960]) == Err(pecan::Error::TruncatedMessage));
+        Ok(())
+    })
+}
+
+fn badge_says_who(env: &mut Env<'_>) -> Result<(), Failure> {
+    with_echo(env, |client| {
+        check!(client.call(Message::empty(9)).label() == 42);
+        Ok(())
+    })
+}
+
+/// What a thread that receives once works with, and what it saw.
+struct Receiver {
+    endpoint: Cap<Endpoint>,
+    reply: Cap<Reply>,
+}
+
+/// Receives a message and answers with the number of capabilities that came, and the badge of the first if it was
+/// unwrapped. The receive slot is set by the message before.
+extern "C" fn receiver(argument: usize) -> ! {
+    // SAFETY: the test that started this thread keeps the structure until the thread is gone.
+    let Receiver { endpoint, reply } = unsafe { &*(argument as *const Receiver) };
+    let mut received = endpoint.recv(*reply);
+    loop {
+        let caps = received.caps() as u64;
+        let badge = received.unwrapped_badge(0).unwrap_or(0);
+        if received.label() == 1 {
+            let root = pecan::boot::CNODE;
+            ipc::set_receive_slot(root.slot(received.word(0)));
+        }
+        received = endpoint.reply_recv(*reply, Message::new(0, [caps, badge]));
+    }
+}
+
+fn capability_arrives(env: &mut Env<'_>) -> Result<(), Failure> {
+    let mut objects = env.objects();
+    let endpoint = objects.make::<Endpoint>()?;
+    let notification = objects.make::<Notification>()?;
+    let state = Receiver { endpoint, reply: objects.make()? };
+    let slot = objects.slots.take(1)?;
+    let thread = env.thread(receiver, &raw const state as usize, Cap::NULL)?;
+    thread.start()?;
+    endpoint.call(Message::new(1, [slot.index]));
+    let answer = endpoint.call(Message::empty(2).with_caps([notification.cptr()]));
+    check!(answer.words().eq([1, 0]));
+    // What arrived is a capability to the same notification.
+    slot.cap::<Notification>().signal();
+    notification.poll();
+    // The slot is full now: the next capability does not arrive.
+    let answer = endpoint.call(Message::empty(2).with_caps([notification.cptr()]));
+    check!(answer.words().eq([0, 0]));
+    thread.tcb.suspend()?;
+    Ok(())
+}
+
+fn capability_is_unwrapped(env: &mut Env<'_>) -> Result<(), Failure> {
+    let mut objects = env.objects();
+    let endpoint = objects.make::<Endpoint>()?;
+    let badged = objects.mint(endpoint, CapRights::ALL, 77)?;
+    let state = Receiver { endpoint, reply: objects.make()? };
+    let thread = env.thread(receiver, &raw const state as usize, Cap::NULL)?;
+    thread.start()?;
+    let answer = endpoint.call(Message::empty(2).with_caps([badged.cptr()]));
+    check!(answer.words().eq([1, 77]));
+    thread.tcb.suspend()?;
+    Ok(())
+}
+
+fn signals_gather(env: &mut Env<'_>) -> Result<(), Failure> {
+    let mut objects = env.objects();
+    let notification = objects.make::<Notification>()?;
+    let first = objects.mint(notification, CapRights::ALL, 1)?;
+    let fourth = objects.mint(notification, CapRights::ALL, 8)?;
+    check!(notification.poll() == 0);
+    first.signal();
+    fourth.signal();
+    first.signal();
+    check!(notification.wait() == 9);
+    check!(notification.poll() == 0);
+    Ok(())
+}
+
+fn non_blocking(env: &mut Env<'_>) -> Result<(), Failure> {
+    let mut objects = env.objects();
+    let endpoint = objects.make::<Endpoint>()?;
+    let reply = objects.make::<Reply>()?;
+    let received = endpoint.nb_recv(reply);
+    check!(received.badge == 0 && received.is_empty());
+    // Nobody waits, so this is dropped.
+    endpoint.nb_send(Message::new(1, [1]));
+    check!(endpoint.nb_recv(reply).badge == 0);
+    Ok(())
+}
