@@ -14,7 +14,11 @@ const OPTIONS: &[(&str, &str, &str)] = &[
     ("max_num_nodes", "usize", "Processor cores the kernel uses at most."),
     ("retype_fan_out_limit", "u64", "Objects that one `Untyped_Retype` may create."),
     ("reset_chunk_bits", "u32", "Bytes of an untyped zeroed between two preemption points, log2."),
-    ("max_num_work_units_per_preemption", "usize", "Steps of a long operation between two looks for an interrupt."),
+    (
+        "max_num_work_units_per_preemption",
+        "usize",
+        "Steps of a long operation between two looks for an interrupt.",
+    ),
     ("max_num_bootinfo_untyped_caps", "usize", "Untyped capabilities that the boot information can list."),
     ("boot_thread_time_slice_ms", "u64", "Budget and period of the initial thread, in milliseconds."),
     ("set_tls_base_self", "bool", "The `SetTLSBase` system call exists."),
@@ -23,15 +27,19 @@ const OPTIONS: &[(&str, &str, &str)] = &[
 fn main() {
     println!("cargo:rerun-if-env-changed=PECAN_PROFILE");
     let name = env::var("PECAN_PROFILE").unwrap_or_else(|_| "default".into());
-    let dir = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR")).join("../profiles");
+    let dir = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"))
+        .join("../profiles");
     let path = dir.join(format!("{name}.toml"));
     println!("cargo:rerun-if-changed={}", path.display());
-    let text = fs::read_to_string(&path)
-        .unwrap_or_else(|e| panic!("profile `{name}`: cannot read {}: {e}; see kernel/profiles/", path.display()));
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| {
+        panic!("profile `{name}`: cannot read {}: {e}; see kernel/profiles/", path.display())
+    });
     let value = |key: &str| -> String {
         text.lines()
             .map(|l| l.split('#').next().unwrap_or("").trim())
-            .find_map(|l| l.split_once('=').filter(|(k, _)| k.trim() == key).map(|(_, v)| v.trim().to_string()))
+            .find_map(|l| {
+                l.split_once('=').filter(|(k, _)| k.trim() == key).map(|(_, v)| v.trim().to_string())
+            })
             .unwrap_or_else(|| panic!("profile `{name}` does not set `{key}`"))
     };
     let mut out = format!("/// Name of the profile.\npub const PROFILE: &str = {name:?};\n");

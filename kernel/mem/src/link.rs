@@ -63,6 +63,7 @@ impl<T> Link<T> {
 
     /// Follows the link.
     #[inline(always)]
+    #[expect(clippy::needless_lifetimes, reason = "that the reference borrows from the lock is the point")]
     pub fn get<'k>(self, _lock: &'k Kernel) -> &'k T {
         // SAFETY:
         // 1. The pointer is valid: links are made from live objects only, and an object is unlinked from
