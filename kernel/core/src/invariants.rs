@@ -162,7 +162,10 @@ impl<'k> State<'k> {
                 );
                 groups.push(this);
             }
-            let family = descendants(k, link).len();
+            let badged =
+                matches!(this, Cap::Endpoint { badge, .. } | Cap::Notification { badge, .. } if badge != 0);
+            // Of several groups with the same badge, a copy belongs to the one that it stands in.
+            let family = if badged { list.len() - i - 1 } else { descendants(k, link).len() };
             for &later in &list[i + 1 + family..] {
                 ensure!(
                     !derivation::is_parent(link.get(k), later.get(k)),

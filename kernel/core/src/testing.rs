@@ -65,6 +65,8 @@ pub struct World {
     pub thread: Link<Tcb>,
     /// How often a call was preempted.
     pub preemptions: usize,
+    /// Preempt calls at every preemption point.
+    pub preempt_often: bool,
 }
 
 impl World {
@@ -115,7 +117,7 @@ impl World {
         let next = scheduler::wake(&k, t);
         scheduler::schedule(&k, next);
         assert_eq!(k.core.current.get(), thread);
-        World { k, root, thread, preemptions: 0 }
+        World { k, root, thread, preemptions: 0, preempt_often: false }
     }
 
     /// A slot of the root CNode.
@@ -151,12 +153,21 @@ impl World {
     /// Calls a capability in the name of the first thread until it is done, however often it is preempted.
     pub fn call(&mut self, cptr: u64, label: Label, words: &[u64], extra: &[u64]) -> Answer {
         loop {
+            if self.preempt_often {
+                self.preempt_soon();
+            }
             match self.try_call(cptr, label, words, extra) {
                 Ok(answer) => return answer,
                 Err(Preempted) => self.preemptions += 1,
             }
             while pecan_arch::take_pending_irq().is_some() {}
         }
+    }
+
+    /// Makes the next preemption point stop the call.
+    pub fn preempt_soon(&mut self) {
+        pecan_arch::host::raise_irq(pecan_arch::IRQ_USER_MIN);
+        self.k.core.work_units.set(pecan_config::MAX_NUM_WORK_UNITS_PER_PREEMPTION);
     }
 
     /// Calls a capability in the name of the first thread, once.

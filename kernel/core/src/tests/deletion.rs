@@ -1,5 +1,4 @@
 use pecan_abi::{CapRights, Label, ObjectType};
-use pecan_config::MAX_NUM_WORK_UNITS_PER_PREEMPTION;
 use pecan_mem::{Cap, EndpointState, Link, Tcb, ThreadState, ZombieKind};
 
 use crate::{endpoint, finalise, testing::*};
@@ -15,12 +14,6 @@ fn put(w: &mut World, cnode: u64, radix: u64, index: u64, src: u64) {
 /// Makes a CNode of `2^radix` slots at `dest` and returns its capability.
 fn cnode(w: &mut World, radix: u64, dest: u64) -> Cap {
     w.make(ObjectType::CNode, radix, dest)
-}
-
-/// Makes the next preemption point stop the call.
-fn preempt_soon(w: &mut World) {
-    pecan_arch::host::raise_irq(20);
-    w.k.core.work_units.set(MAX_NUM_WORK_UNITS_PER_PREEMPTION);
 }
 
 #[test]
@@ -82,7 +75,7 @@ fn a_tree_of_cnodes_goes_with_its_root_however_often_it_is_preempted() {
         w.check();
         loop {
             if often {
-                preempt_soon(&mut w);
+                w.preempt_soon();
             }
             let result = w.try_call(CNODE, Label::CNodeDelete, &[FREE, DEPTH], &[]);
             while pecan_arch::take_pending_irq().is_some() {}
@@ -105,7 +98,7 @@ fn a_tree_of_cnodes_goes_with_its_root_however_often_it_is_preempted() {
 fn a_zombie_cannot_be_copied_or_used_but_deleted() {
     let mut w = World::new();
     cnode(&mut w, 4, FREE);
-    preempt_soon(&mut w);
+    w.preempt_soon();
     assert!(w.try_call(CNODE, Label::CNodeDelete, &[FREE, DEPTH], &[]).is_err());
     while pecan_arch::take_pending_irq().is_some() {}
     let zombie = w.cap(FREE);
