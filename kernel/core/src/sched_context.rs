@@ -319,3 +319,6 @@ fn configure(k: &Kernel, configuration: Configuration) -> Next {
         None => Next::Resume,
     }
 }
+
+#[cfg(test)]
+mod tests;
