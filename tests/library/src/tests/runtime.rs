@@ -133,7 +133,7 @@ fn panicking(env: &mut Env<'_>) -> Result<(), Failure> {
     check!(matches!(Fault::from_message(&received), Some(Fault::UserException { number: 6, .. })));
     check!(text.contains("runtime.rs") && text.contains("number 13 came up"));
     // The innermost callers are in the library; the outermost is the thread's own function.
-    let outermost = text.lines().filter_map(|line| line.trim().strip_prefix("called from 0x")).last();
+    let outermost = text.lines().rev().find_map(|line| line.trim().strip_prefix("called from 0x"));
     let outermost = outermost.and_then(|address| usize::from_str_radix(address, 16).ok());
     check!(outermost.is_some_and(|address| address.wrapping_sub(panics as *const () as usize) < 256));
     Ok(())
