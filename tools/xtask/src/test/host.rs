@@ -10,12 +10,25 @@ use anyhow::{Context, Result, bail};
 use super::Tally;
 use crate::{paths::Workspace, process, toolchain, ui};
 
-/// Runs `cargo test` on the workspace's default members and counts.
+/// Packages that are for bare metal, so not among the default members, but have tests that need no kernel.
+const USER_PACKAGES: [&str; 1] = ["pecan"];
+
+/// Runs `cargo test` on the workspace's default members and on the user-level libraries, and counts.
 pub fn run(ws: &Workspace, filter: Option<&str>) -> Result<Tally> {
+    let mut tally = cargo_test(ws, &[], filter)?;
+    tally.add(cargo_test(ws, &USER_PACKAGES, filter)?);
+    Ok(tally)
+}
+
+/// Runs `cargo test` on some packages, or on the default members, and counts.
+fn cargo_test(ws: &Workspace, packages: &[&str], filter: Option<&str>) -> Result<Tally> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     toolchain::clean(&mut command);
     command.current_dir(ws.root()).args(["test", "--no-fail-fast"]);
+    packages.iter().for_each(|p| {
+        command.args(["--package", p]);
+    });
     if ui::on_terminal() {
         command.args(["--color", "always"]);
     }
