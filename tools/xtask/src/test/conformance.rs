@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSegment, ObjectSymbol};
+use serde::Deserialize;
 
 use super::Tally;
 use crate::{
@@ -46,6 +47,29 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
         tally.add(boot(&kernel.image, name, &path, filter)?);
     }
     Ok(tally)
+}
+
+/// The names of the packages in `tests/`, sorted.
+pub fn packages(ws: &Workspace) -> Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Manifest {
+        package: Package,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        name: String,
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(ws.join("tests")).context("cannot list tests/")? {
+        let manifest = entry?.path().join("Cargo.toml");
+        if let Ok(text) = fs::read_to_string(&manifest) {
+            let manifest: Manifest =
+                toml::from_str(&text).with_context(|| format!("cannot understand {}", manifest.display()))?;
+            names.push(manifest.package.name);
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 fn boot(kernel: &Path, program: &str, root_task: &Path, filter: Option<&str>) -> Result<Tally> {

@@ -51,7 +51,7 @@ impl Suite {
     fn exists(self, ws: &Workspace) -> bool {
         match self {
             Suite::Host => true,
-            Suite::Conformance => ws.join("tests/conformance/Cargo.toml").is_file(),
+            Suite::Conformance => conformance::packages(ws).is_ok_and(|p| !p.is_empty()),
             Suite::Scenarios => scenarios::files(ws).is_ok_and(|f| !f.is_empty()),
             Suite::Spec | Suite::Fuzz => false,
         }
