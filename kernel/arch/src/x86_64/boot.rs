@@ -139,11 +139,11 @@ fn free_memory(memory: &Regions<MAX_REGIONS>, info: &multiboot::Info) -> Regions
     free
 }
 
-/// Takes room for `bytes`, in whole pages.
+/// Takes room for `bytes`, in whole pages, from as high up as there is any: what is left stays in large pieces.
 fn take(free: &mut Regions<MAX_REGIONS>, bytes: u64) -> Result<PhysRegion, BootError> {
     let bytes = bytes.next_multiple_of(4096);
-    let fits = free.as_slice().iter().find(|r| r.len() >= bytes).ok_or(BootError::OutOfMemory)?;
-    let taken = PhysRegion::new(fits.start.0, fits.start.0 + bytes);
+    let fits = free.as_slice().iter().rfind(|r| r.len() >= bytes).ok_or(BootError::OutOfMemory)?;
+    let taken = PhysRegion::new(fits.end.0 - bytes, fits.end.0);
     free.remove(taken);
     Ok(taken)
 }
