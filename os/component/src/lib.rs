@@ -1,0 +1,99 @@
+//! What a component of the system is made of: its entry, the services it uses, its devices, and the loop in which
+//! it serves.
+#![no_std]
+
+extern crate alloc;
+
+mod device;
+mod output;
+
+use pecan::{
+    Cap,
+    startup::Startup,
+    types::{Endpoint, Reply},
+};
+use pecan_manifest::layout::{self, resource};
+use pecan_service::{Dispatch, Replies, Server, shared::Shared};
+
+pub use device::{Irq, Ports, irq, log_ring, ports};
+pub use output::{connect_console, write};
+pub use pecan;
+pub use pecan_manifest::layout::LOG_SIGNAL;
+pub use pecan_protocols as protocols;
+pub use pecan_runtime::{Outcome, component, exit, print, println};
+pub use pecan_service as service;
+
+/// Makes a function the `main` of a component: `fn() -> impl Outcome`.
+#[macro_export]
+macro_rules! main {
+    ($main:path) => {
+        fn __component_main(_: &'static $crate::pecan::startup::Startup) -> u64 {
+            $crate::connect_console();
+            $crate::Outcome::status($main())
+        }
+        $crate::component!(__component_main);
+    };
+}
+
+/// The startup page of this component.
+///
+/// # Panics
+/// In a program that was not started as a component.
+pub fn startup() -> &'static Startup {
+    pecan_runtime::startup().expect("a component has a startup page")
+}
+
+/// The endpoint of the server that speaks a protocol, if the description gives this component one.
+pub fn channel(protocol: &str) -> Option<Cap<Endpoint>> {
+    startup().cap(protocol)
+}
+
+/// The memory that the startup page has under a name.
+fn memory(name: &str) -> Option<Shared> {
+    let (address, len) = startup().memory(name)?;
+    // SAFETY: the initial task mapped the memory for this purpose, and this is the only way to get at it.
+    Some(unsafe { Shared::new(address as usize, len as usize) })
+}
+
+/// The page shared with the server that speaks a protocol.
+pub fn channel_page(protocol: &str) -> Option<Shared> {
+    memory(protocol)
+}
+
+/// The page shared with one of this component's clients, by the client's place.
+pub fn client_page(place: usize) -> Option<Shared> {
+    let pages = memory(resource::CLIENT_PAGES)?;
+    let page = pages.part(place.checked_mul(4096)?, 4096);
+    (!page.is_empty()).then_some(page)
+}
+
+/// How many clients this component's service can have.
+pub fn clients() -> usize {
+    startup().number(resource::CLIENTS).unwrap_or(0) as usize
+}
+
+/// MHz of the time-stamp counter.
+pub fn tsc_mhz() -> u64 {
+    startup().number(resource::TSC_MHZ).unwrap_or(1000).max(1)
+}
+
+/// The time-stamp counter.
+pub fn ticks() -> u64 {
+    // SAFETY: reading the counter has no effect.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// Serves for ever what the dispatcher `D` hands over; `signal` is told the bits of interrupts ([`Irq::bit`]) and of
+/// the system log ([`LOG_SIGNAL`]).
+///
+/// # Panics
+/// If the description lets this component serve nothing.
+pub fn serve<D: Dispatch<S>, S>(server: &mut S, signal: impl FnMut(&mut S, u64)) -> ! {
+    let startup = startup();
+    let endpoint = startup.cap(resource::SERVICE).expect("the description lets this component serve");
+    let first: Cap<Reply> = startup.cap(resource::REPLY).expect("a server has reply objects");
+    let count = startup.number(resource::REPLIES).unwrap_or(1);
+    Server::new(endpoint, Replies::new(first, count)).run::<D, S>(server, signal)
+}
+
+const _: () = assert!(layout::LOG_SIGNAL < 63, "the signal's bit is not the one that marks signals");

@@ -1,0 +1,45 @@
+//! Where printing goes: to the console, or to the system log.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use pecan::{Cap, startup::well_known, types::Endpoint};
+use pecan_protocols::{ConsoleClient, SupervisorClient, WRITE_MAX};
+
+static CONSOLE: AtomicU64 = AtomicU64::new(0);
+static SUPERVISOR: AtomicU64 = AtomicU64::new(0);
+
+/// Lets printing go where the description says. Called before `main`.
+pub fn connect_console() {
+    let cptr = |name| super::channel(name).map_or(0, Cap::cptr);
+    CONSOLE.store(cptr(ConsoleClient::PROTOCOL), Ordering::Relaxed);
+    SUPERVISOR.store(cptr(well_known::SUPERVISOR), Ordering::Relaxed);
+    pecan_runtime::set_console(print);
+}
+
+fn print(bytes: &[u8]) {
+    let endpoint = |cptr: &AtomicU64| Cap::<Endpoint>::new(cptr.load(Ordering::Relaxed));
+    let console = endpoint(&CONSOLE);
+    for chunk in bytes.chunks(WRITE_MAX) {
+        // There is nobody to tell that printing does not work.
+        let _ = if console.is_null() {
+            SupervisorClient::new(endpoint(&SUPERVISOR)).log(chunk)
+        } else {
+            ConsoleClient::new(console).write(chunk)
+        };
+    }
+}
+
+/// Writes a longer text at once, through the page shared with the console if there is one.
+pub fn write(text: &str) {
+    let console = Cap::new(CONSOLE.load(Ordering::Relaxed));
+    let page = super::channel_page(ConsoleClient::PROTOCOL);
+    let (Some(page), false) = (page, console.is_null()) else { return print(text.as_bytes()) };
+    let client = ConsoleClient::new(console);
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        let len = page.write(rest);
+        // As in `print`.
+        let _ = client.write_page(len as u64);
+        rest = &rest[len..];
+    }
+}

@@ -1,0 +1,175 @@
+//! The initial task's own services: `control` for those whose description gives it to them, `supervisor` for all.
+
+use alloc::{string::String, vec::Vec};
+
+use pecan::{Message, Received, boot, startup::EXIT_LABEL};
+use pecan_manifest::Start;
+use pecan_protocols::{
+    CapInfo, ComponentInfo, Control, ControlDispatch, ControlError, Ending, MemoryInfo, ProgramInfo, State,
+    Supervisor, SupervisorDispatch,
+};
+use pecan_service::{CallError, Caller, Dispatch, Later, Outcome, Reader, Replies};
+
+use crate::{
+    instance::FAULT,
+    output::say,
+    system::{Entry, System},
+};
+
+/// A longer line of a component in the system log is cut in two.
+const LOG_LINE: usize = 400;
+
+impl System {
+    /// Handles a message; returns what to answer now.
+    pub fn handle(&mut self, received: &Received, replies: &mut Replies) -> Option<Message> {
+        if received.badge & FAULT != 0 {
+            let fault = pecan::fault::Fault::from_message(&received.message);
+            self.faulted(received.badge & !FAULT, fault.as_ref());
+            return None;
+        }
+        if received.label() == EXIT_LABEL {
+            self.exited(received.badge, received.word(0));
+            return None;
+        }
+        let caller = Caller { badge: received.badge };
+        let label = received.label();
+        let mut reader = Reader::new(&received.message);
+        let said =
+            <SupervisorDispatch as Dispatch<Self>>::dispatch(self, caller, label, &mut reader, replies);
+        if !matches!(said, Outcome::Refused(CallError::NoSuchMethod)) {
+            return said.message();
+        }
+        // Every component has this endpoint; who was not given `control` cannot use it all the same.
+        let Some(index) = self.find(caller.badge) else { return said.message() };
+        let uses = &self.spec(&self.entries[index]).uses;
+        if !uses.iter().any(|c| c.protocol == <ControlDispatch as Dispatch<Self>>::PROTOCOL) {
+            return said.message();
+        }
+        let mut reader = Reader::new(&received.message);
+        <ControlDispatch as Dispatch<Self>>::dispatch(self, caller, label, &mut reader, replies).message()
+    }
+}
+
+impl Supervisor for System {
+    fn log(&mut self, caller: Caller, text: Vec<u8>) {
+        let Some(index) = self.find(caller.badge) else { return };
+        let Entry { name, log, .. } = &mut self.entries[index];
+        log.extend_from_slice(&text);
+        while let Some(end) =
+            log.iter().position(|b| *b == b'\n').or((log.len() > LOG_LINE).then_some(LOG_LINE))
+        {
+            let line: Vec<u8> = log.drain(..=end).collect();
+            say!("{name}: {}", String::from_utf8_lossy(&line).trim_end());
+        }
+    }
+}
+
+/// The initial task's own line in a list of components.
+fn own_info() -> ComponentInfo {
+    ComponentInfo {
+        name: "init".into(),
+        state: State::Running,
+        priority: 255,
+        cpu_us: 0,
+        restarts: 0,
+        about: "starts the components and looks after them".into(),
+    }
+}
+
+/// What the initial task itself may do.
+fn own_caps() -> Vec<CapInfo> {
+    let cap = |slot, kind: &str, object: &str| CapInfo {
+        slot,
+        kind: kind.into(),
+        rights: String::new(),
+        badge: 0,
+        object: object.into(),
+    };
+    Vec::from([
+        cap(boot::TCB.cptr(), "thread", "itself"),
+        cap(boot::CNODE.cptr(), "CNode", "its CSpace, with all that is made for components"),
+        cap(boot::VSPACE.cptr(), "VSpace", "its address space"),
+        cap(boot::IRQ_CONTROL.cptr(), "IRQ control", "all interrupts"),
+        cap(boot::ASID_CONTROL.cptr(), "ASID control", "all address spaces"),
+        cap(boot::ASID_POOL.cptr(), "ASID pool", "the first address spaces"),
+        cap(boot::IO_PORT_CONTROL.cptr(), "I/O port control", "all I/O ports"),
+        cap(boot::DOMAIN.cptr(), "domain control", "all domains"),
+        cap(boot::SCHED_CONTEXT.cptr(), "scheduling context", "its time"),
+    ])
+}
+
+impl Control for System {
+    fn component(&mut self, _: Caller, index: u64) -> Option<ComponentInfo> {
+        let Some(index) = index.checked_sub(1) else {
+            let consumed = boot::SCHED_CONTEXT.consumed().unwrap_or(0);
+            self.own_cpu_us += consumed;
+            return Some(ComponentInfo { cpu_us: self.own_cpu_us, ..own_info() });
+        };
+        let index = usize::try_from(index).ok().filter(|n| *n < self.entries.len())?;
+        let cpu_us = self.cpu_us(index);
+        let entry = &self.entries[index];
+        let spec = self.spec(entry);
+        Some(ComponentInfo {
+            name: entry.name.clone(),
+            state: entry.state,
+            priority: spec.priority,
+            cpu_us,
+            restarts: entry.restarts,
+            about: spec.about.clone(),
+        })
+    }
+
+    fn program(&mut self, _: Caller, index: u64) -> Option<ProgramInfo> {
+        let programs = self.description().components.iter().filter(|c| c.start == Start::Demand);
+        let program = programs.into_iter().nth(usize::try_from(index).ok()?)?;
+        Some(ProgramInfo { name: program.name.clone(), about: program.about.clone() })
+    }
+
+    fn capability(
+        &mut self,
+        _: Caller,
+        component: String,
+        index: u64,
+    ) -> Result<Option<CapInfo>, ControlError> {
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        if component == "init" {
+            return Ok(own_caps().into_iter().nth(index));
+        }
+        let entry = self.entries.iter().find(|e| e.name == component).ok_or(ControlError::NoSuchComponent)?;
+        let live = entry.live.as_ref().ok_or(ControlError::NotRunning)?;
+        Ok(live.record.get(index).cloned())
+    }
+
+    fn memory(&mut self, _: Caller, index: u64) -> Option<MemoryInfo> {
+        let info = |owner: &str, size, left| Some(MemoryInfo { owner: owner.into(), size, left });
+        match index {
+            0 => info("free", self.memory.available(), self.memory.available()),
+            1 => {
+                let (size, left) = self.memory.shared();
+                info("init", size, left)
+            }
+            _ => {
+                let mut live = self.entries.iter().filter_map(|e| Some((&e.name, e.live.as_ref()?)));
+                let (name, live) = live.nth(usize::try_from(index).ok()? - 2)?;
+                let (size, left) = live.memory();
+                info(name, size, left)
+            }
+        }
+    }
+
+    fn run(&mut self, _: Caller, program: String, arguments: Vec<String>) -> Result<u64, ControlError> {
+        System::run(self, &program, arguments)
+    }
+
+    fn name(&mut self, _: Caller, id: u64) -> Option<String> {
+        self.entries.iter().find(|e| e.id == id).map(|e| e.name.clone())
+    }
+
+    fn wait(&mut self, _: Caller, id: u64, later: Later<Result<Ending, ControlError>>) {
+        System::wait(self, id, later);
+    }
+
+    fn kill(&mut self, _: Caller, component: String) -> Result<(), ControlError> {
+        System::kill(self, &component)
+    }
+}

@@ -1,0 +1,498 @@
+//! Making a component out of its ELF file and its description, and taking it apart again.
+
+use alloc::{format, string::String, vec::Vec};
+use core::fmt;
+
+use object::{
+    LittleEndian as LE,
+    elf::{EM_X86_64, ET_EXEC, FileHeader64, PF_W, PF_X, PT_LOAD},
+    read::elf::{FileHeader, ProgramHeader},
+};
+use pecan::{
+    CSpaceRoot, Cap, CapRights, Priorities, SchedParams, UserContext,
+    abi::constants::vm_attributes,
+    alloc::Objects,
+    boot,
+    cspace::SlotRange,
+    memory::Region,
+    startup::{NoRoom, Startup, well_known},
+    types::{Any, CNode, Endpoint, Notification, Reply, SchedContext, SchedControl, SmallPage, Tcb},
+    vspace::{AddressSpace, PAGE_SIZE},
+};
+use pecan_manifest::{Component, Restart, layout, layout::resource};
+use pecan_protocols::CapInfo;
+use pecan_service::SIGNAL;
+
+use crate::{devices::Devices, memory::Memory};
+
+/// The badge bit of fault messages.
+pub const FAULT: u64 = 1 << 62;
+/// log2 of the bytes of a scheduling context.
+const SCHED_CONTEXT_BITS: u32 = 8;
+/// Slots that a component takes in the initial task's CSpace beside those of its pages.
+const SLOTS: u64 = 192;
+/// The most slots of a component.
+const SLOTS_MAX: u64 = 1024;
+/// The flags a thread starts with: interrupts on, and the bit that is always set.
+const RFLAGS: u64 = 0x202;
+
+/// Why a component could not be started.
+#[derive(Debug)]
+pub enum StartError {
+    /// The kernel refused something.
+    Kernel(pecan::Error),
+    /// The program is not one that can be started.
+    Program(&'static str),
+    /// The startup page is full: there are too many arguments, or too many things to give.
+    StartupPage,
+    /// There is no place left at a server.
+    NoPlace(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel(error) => write!(f, "{error}"),
+            Self::Program(why) => write!(f, "its program {why}"),
+            Self::StartupPage => write!(f, "its arguments are too long"),
+            Self::NoPlace(server) => write!(f, "{server} has no place for another client"),
+        }
+    }
+}
+
+impl From<pecan::Error> for StartError {
+    fn from(error: pecan::Error) -> Self {
+        Self::Kernel(error)
+    }
+}
+
+impl From<NoRoom> for StartError {
+    fn from(_: NoRoom) -> Self {
+        Self::StartupPage
+    }
+}
+
+/// A component that runs.
+pub struct Live {
+    region: Region,
+    slots: SlotRange,
+    /// Its thread.
+    pub tcb: Cap<Tcb>,
+    /// Its time.
+    pub sched_context: Cap<SchedContext>,
+    /// What signals it that there is something new in the system log.
+    pub log_signal: Option<Cap<Notification>>,
+    /// What it was given, for the record.
+    pub record: Vec<CapInfo>,
+    /// Its pages.
+    frames: Vec<(u64, Cap<SmallPage>)>,
+    /// Copies of capabilities to what is not made of its memory; they have to be deleted one by one.
+    foreign: Vec<Cap<Any>>,
+    /// The lowest address of its program, where its stack is.
+    bottom: u64,
+}
+
+impl Live {
+    /// The frame that is mapped at a page's address.
+    pub fn frame(&self, base: u64) -> Option<Cap<SmallPage>> {
+        self.frames.iter().find(|(address, _)| *address == base).map(|(_, frame)| *frame)
+    }
+
+    /// Whether an address is where a stack goes that is too deep.
+    pub fn is_below_stack(&self, address: u64) -> bool {
+        (self.bottom.saturating_sub(16 * PAGE_SIZE)..self.bottom).contains(&address)
+    }
+
+    /// Its memory: all bytes, and what is left of them.
+    pub fn memory(&self) -> (u64, u64) {
+        (self.region.size(), self.region.available())
+    }
+
+    /// The address of its capability to a server's endpoint.
+    pub fn channel(&self, protocol: &str) -> Option<u64> {
+        let object = format!("{ENDPOINT_OF}{protocol}");
+        self.record.iter().find(|c| c.object == object).map(|c| c.slot)
+    }
+
+    /// Destroys it and gives back all it was made of.
+    pub fn dismantle(self, memory: &mut Memory) {
+        for cap in &self.foreign {
+            let slot = pecan::cspace::Slots::slot_of(&memory.cspace, cap.cptr());
+            // The capability was made when the component was; a slot that is empty already is as well.
+            let _ = slot.delete();
+        }
+        memory.give_back(self.region);
+        memory.cspace.give_back_range(self.slots);
+    }
+}
+
+/// How the record names the endpoint of a protocol's server.
+const ENDPOINT_OF: &str = "service ";
+
+/// What a component is given that is not made of its own memory.
+pub struct Given<'a> {
+    /// The component's number, the badge of what it says to the initial task.
+    pub id: u64,
+    /// The name it runs under.
+    pub name: &'a str,
+    /// Its arguments.
+    pub args: &'a [String],
+    /// Its program.
+    pub elf: &'a [u8],
+    /// The initial task's endpoint.
+    pub supervisor: Cap<Endpoint>,
+    /// Authority over time.
+    pub sched_control: Cap<SchedControl>,
+    /// MHz of the time-stamp counter.
+    pub tsc_mhz: u64,
+    /// For each service that it uses: the protocol, the endpoint, the badge, and the page.
+    pub channels: Vec<(String, Cap<Endpoint>, u64, Option<Cap<SmallPage>>)>,
+    /// If it serves: the endpoint, and the pages of its clients.
+    pub service: Option<(Cap<Endpoint>, Vec<Cap<SmallPage>>)>,
+    /// The pages of the system log, if it shows that.
+    pub log: Option<Vec<Cap<SmallPage>>>,
+}
+
+/// A component that is being made.
+struct Maker<'a> {
+    memory: &'a mut Memory,
+    component: &'a Component,
+    live: Live,
+    cnode: Cap<CNode>,
+    cnode_bits: u32,
+    /// The next free slot of the component's CSpace.
+    next: u64,
+    space: AddressSpace,
+    page: Startup,
+}
+
+/// Makes a component and lets it run. What was made of one that cannot be started is destroyed.
+pub fn start(
+    component: &Component,
+    given: &Given<'_>,
+    memory: &mut Memory,
+    devices: &mut Devices,
+) -> Result<Live, StartError> {
+    let region = memory.take(component.memory_bits.into())?;
+    let slots = match memory.cspace.carve(region.size() / PAGE_SIZE + SLOTS) {
+        Ok(slots) => slots,
+        Err(error) => {
+            memory.give_back(region);
+            return Err(error.into());
+        }
+    };
+    let mut live = Live {
+        region,
+        slots,
+        tcb: Cap::NULL,
+        sched_context: Cap::NULL,
+        log_signal: None,
+        record: Vec::new(),
+        frames: Vec::new(),
+        foreign: Vec::new(),
+        bottom: 0,
+    };
+    let made = prepare(component, given, &mut live).and_then(|(cnode, cnode_bits, space)| {
+        let page = Startup::new(given.name, layout::IPC_BUFFER)?;
+        Ok((cnode, cnode_bits, space, page))
+    });
+    let (cnode, cnode_bits, space, page) = match made {
+        Ok(made) => made,
+        Err(error) => {
+            live.dismantle(memory);
+            return Err(error);
+        }
+    };
+    let mut maker = Maker { memory, component, live, cnode, cnode_bits, next: 1, space, page };
+    match maker.make(given, devices) {
+        Ok(()) => Ok(maker.live),
+        Err(error) => {
+            let Maker { memory, live, .. } = maker;
+            live.dismantle(memory);
+            Err(error)
+        }
+    }
+}
+
+/// Makes thread, address space and CSpace.
+fn prepare(
+    component: &Component,
+    given: &Given<'_>,
+    live: &mut Live,
+) -> Result<(Cap<CNode>, u32, AddressSpace), StartError> {
+    let replies = component.serves.as_ref().map_or(0, |s| u64::from(s.replies));
+    let caps = 2 + given.channels.len() + component.irqs.len() + component.ports.len();
+    let count = caps as u64 + 1 + replies;
+    if count > SLOTS_MAX {
+        return Err(StartError::StartupPage);
+    }
+    let cnode_bits = count.next_power_of_two().ilog2().max(4);
+    let mut objects = Objects::new(&mut live.slots, core::slice::from_mut(&mut live.region));
+    // The thread comes first: it is the only object whose size the kernel's configuration decides.
+    live.tcb = objects.make()?;
+    let space = AddressSpace::create(&mut objects, boot::ASID_POOL, layout::PROGRAM_END)?;
+    let cnode = objects.make_sized::<CNode>(cnode_bits)?;
+    live.sched_context = objects.make_sized(SCHED_CONTEXT_BITS)?;
+    Ok((cnode, cnode_bits, space))
+}
+
+impl Maker<'_> {
+    fn objects(&mut self) -> Objects<'_> {
+        Objects::new(&mut self.live.slots, core::slice::from_mut(&mut self.live.region))
+    }
+
+    fn make(&mut self, given: &Given<'_>, devices: &mut Devices) -> Result<(), StartError> {
+        let fault_ep = self.objects().mint(given.supervisor, CapRights::ALL, FAULT | given.id)?;
+        self.live.foreign.push(fault_ep.any());
+        self.record(0, "thread", "", 0, "itself");
+        self.record(0, "CNode", "", 0, "its CSpace");
+        self.record(0, "VSpace", "", 0, "its address space");
+        let time = if self.component.budget_us == self.component.period_us {
+            format!("turns of {} us", self.component.budget_us)
+        } else {
+            format!("{} us in every {} us", self.component.budget_us, self.component.period_us)
+        };
+        self.record(0, "scheduling context", "", 0, &time);
+        self.record(0, "endpoint", "wg", FAULT | given.id, "its fault handler, init");
+
+        let entry = self.load(given.elf)?;
+        self.give_services(given)?;
+        self.give_devices(given, devices)?;
+        self.page.add_number(resource::TSC_MHZ, given.tsc_mhz)?;
+        self.page.add_number(well_known::KERNEL_CONSOLE, 0)?;
+        for arg in given.args {
+            self.page.add_argument(arg)?;
+        }
+        let page = self.frame(layout::STARTUP, CapRights::READ, Some(self.page.as_bytes().to_vec()))?;
+        self.live.frames.push((layout::STARTUP, page));
+        let ipc_buffer = self.frame(layout::IPC_BUFFER, CapRights::READ_WRITE, None)?;
+        self.live.frames.push((layout::IPC_BUFFER, ipc_buffer));
+        self.run(given, fault_ep, ipc_buffer, entry)
+    }
+
+    /// Lets the thread run.
+    fn run(
+        &mut self,
+        given: &Given<'_>,
+        fault_ep: Cap<Endpoint>,
+        ipc_buffer: Cap<SmallPage>,
+        entry: u64,
+    ) -> Result<(), StartError> {
+        let Component { priority, budget_us, period_us, .. } = *self.component;
+        let Live { tcb, sched_context, .. } = self.live;
+        let time = SchedParams::new(budget_us, period_us).with_badge(given.id);
+        given.sched_control.configure(sched_context, time)?;
+        let cspace = CSpaceRoot::single_level(self.cnode, self.cnode_bits);
+        tcb.configure(cspace, self.space.cap(), layout::IPC_BUFFER, ipc_buffer)?;
+        let priorities = Priorities { authority: boot::TCB, mcp: 0, priority };
+        tcb.set_sched_params(priorities, sched_context, fault_ep)?;
+        let registers =
+            UserContext { rip: entry, rflags: RFLAGS, rdi: layout::STARTUP, ..UserContext::default() };
+        tcb.write_registers(true, &registers)?;
+        Ok(())
+    }
+
+    /// Maps the segments of the program; returns where it starts.
+    fn load(&mut self, elf: &[u8]) -> Result<u64, StartError> {
+        let header = FileHeader64::<LE>::parse(elf).map_err(|_| StartError::Program("is not an ELF file"))?;
+        if header.e_machine.get(LE) != EM_X86_64 || header.e_type.get(LE) != ET_EXEC {
+            return Err(StartError::Program("is not for this machine"));
+        }
+        let segments = header.program_headers(LE, elf).map_err(|_| StartError::Program("has no segments"))?;
+        self.live.bottom = u64::MAX;
+        for segment in segments.iter().filter(|s| s.p_type(LE) == PT_LOAD && s.p_memsz(LE) > 0) {
+            let (start, len) = (segment.p_vaddr(LE), segment.p_memsz(LE));
+            let end = start.checked_add(len).filter(|end| *end <= layout::PROGRAM_END);
+            let end = end.ok_or(StartError::Program("is linked to where it cannot be"))?;
+            let data = segment.data(LE, elf).map_err(|()| StartError::Program("is cut off"))?;
+            let flags = segment.p_flags(LE);
+            if flags.contains(PF_W) && flags.contains(PF_X) {
+                return Err(StartError::Program("wants memory that it can both write and execute"));
+            }
+            let rights = if flags.contains(PF_W) { CapRights::READ_WRITE } else { CapRights::READ };
+            self.live.bottom = self.live.bottom.min(start);
+            self.load_segment(start, end, data, rights)?;
+        }
+        Ok(header.e_entry.get(LE))
+    }
+
+    fn load_segment(
+        &mut self,
+        start: u64,
+        end: u64,
+        data: &[u8],
+        rights: CapRights,
+    ) -> Result<(), StartError> {
+        let mut base = start & !(PAGE_SIZE - 1);
+        while base < end {
+            if self.live.frame(base).is_some() {
+                return Err(StartError::Program("has two segments in one page"));
+            }
+            // The part of the segment's data that is in this page, and where in the page it is.
+            let from = base.max(start);
+            let skip = (from - start) as usize;
+            let take = (base + PAGE_SIZE - from) as usize;
+            let part = data.get(skip..).map(|rest| &rest[..take.min(rest.len())]).unwrap_or_default();
+            let content = (!part.is_empty()).then(|| {
+                let mut bytes = alloc::vec![0; (from - base) as usize];
+                bytes.extend_from_slice(part);
+                bytes
+            });
+            let frame = self.frame(base, rights, content)?;
+            self.live.frames.push((base, frame));
+            base += PAGE_SIZE;
+        }
+        Ok(())
+    }
+
+    /// Makes a page of the component's memory, with some content, and maps it.
+    fn frame(
+        &mut self,
+        address: u64,
+        rights: CapRights,
+        content: Option<Vec<u8>>,
+    ) -> Result<Cap<SmallPage>, StartError> {
+        let frame = self.objects().make::<SmallPage>()?;
+        if let Some(content) = content {
+            self.memory.with_frame(frame, |page| page[..content.len()].copy_from_slice(&content))?;
+        }
+        self.map(frame, address, rights)?;
+        Ok(frame)
+    }
+
+    fn map(&mut self, frame: Cap<SmallPage>, address: u64, rights: CapRights) -> Result<(), StartError> {
+        let Live { slots, region, .. } = &mut self.live;
+        let mut objects = Objects::new(slots, core::slice::from_mut(region));
+        Ok(self.space.map(&mut objects, frame, address, rights, vm_attributes::DEFAULT)?)
+    }
+
+    /// Maps a page that somebody else also has.
+    fn map_shared(&mut self, frame: Cap<SmallPage>, address: u64) -> Result<(), StartError> {
+        let copy = self.objects().copy(frame, CapRights::READ_WRITE)?;
+        self.live.foreign.push(copy.any());
+        self.map(copy, address, CapRights::READ_WRITE)
+    }
+
+    /// A new slot of the component's CSpace.
+    fn slot(&mut self) -> pecan::Slot {
+        self.next += 1;
+        self.cnode.slot_in(self.cnode_bits, self.next - 1)
+    }
+
+    fn record(&mut self, slot: u64, kind: &str, rights: &str, badge: u64, object: &str) {
+        self.live.record.push(CapInfo {
+            slot,
+            kind: kind.into(),
+            rights: rights.into(),
+            badge,
+            object: object.into(),
+        });
+    }
+
+    /// Gives the component a badged capability to call an endpoint with.
+    fn give_endpoint(
+        &mut self,
+        endpoint: Cap<Endpoint>,
+        name: &str,
+        badge: u64,
+        object: &str,
+    ) -> Result<(), StartError> {
+        let slot = self.slot();
+        // To call takes the right to send, and the one to be replied to.
+        let rights = CapRights::new(true, false, false, true);
+        slot.mint_from(boot::CNODE.slot(endpoint.cptr()), rights, badge)?;
+        self.page.add_cap(name, slot.index)?;
+        self.record(slot.index, "endpoint", "wp", badge, object);
+        Ok(())
+    }
+
+    fn give_services(&mut self, given: &Given<'_>) -> Result<(), StartError> {
+        self.give_endpoint(given.supervisor, well_known::SUPERVISOR, given.id, "its supervisor, init")?;
+        for (n, (protocol, endpoint, badge, page)) in given.channels.iter().enumerate() {
+            let object = format!("{ENDPOINT_OF}{protocol}");
+            self.give_endpoint(*endpoint, protocol, *badge, &object)?;
+            if let Some(page) = page {
+                let address = layout::CHANNEL_PAGES + n as u64 * PAGE_SIZE;
+                self.map_shared(*page, address)?;
+                self.page.add_memory(protocol, address, PAGE_SIZE)?;
+            }
+        }
+        let Some((endpoint, pages)) = &given.service else { return Ok(()) };
+        let Some(service) = &self.component.serves else { return Ok(()) };
+        let slot = self.slot();
+        slot.copy_from(boot::CNODE.slot(endpoint.cptr()), CapRights::READ)?;
+        self.page.add_cap(resource::SERVICE, slot.index)?;
+        self.record(slot.index, "endpoint", "r", 0, &format!("its own service, {}", service.protocol));
+        self.page.add_number(resource::CLIENTS, service.clients.into())?;
+        for (n, page) in pages.iter().enumerate() {
+            self.map_shared(*page, layout::CLIENT_PAGES + n as u64 * PAGE_SIZE)?;
+        }
+        if !pages.is_empty() {
+            self.page.add_memory(
+                resource::CLIENT_PAGES,
+                layout::CLIENT_PAGES,
+                pages.len() as u64 * PAGE_SIZE,
+            )?;
+        }
+        self.page.add_cap(resource::REPLY, self.next)?;
+        self.page.add_number(resource::REPLIES, service.replies.into())?;
+        for n in 0..service.replies {
+            let reply = self.objects().make::<Reply>()?;
+            let slot = self.slot();
+            slot.move_from(boot::CNODE.slot(reply.cptr()))?;
+            self.record(slot.index, "reply", "", 0, &format!("caller {}", n + 1));
+        }
+        Ok(())
+    }
+
+    fn give_devices(&mut self, given: &Given<'_>, devices: &mut Devices) -> Result<(), StartError> {
+        for ports in &self.component.ports {
+            let cap = devices.ports(&mut self.memory.cspace, ports)?;
+            let slot = self.slot();
+            slot.copy_from(boot::CNODE.slot(cap.cptr()), CapRights::ALL)?;
+            let name = format!("{}{}", resource::PORTS, ports.name);
+            self.page.add_cap(&name, slot.index)?;
+            self.page.add_number(&name, ports.first.into())?;
+            let object = format!("ports {:#x} to {:#x}, {}", ports.first, ports.last, ports.name);
+            self.record(slot.index, "I/O ports", "rw", 0, &object);
+        }
+        if self.component.irqs.is_empty() && given.log.is_none() {
+            return Ok(());
+        }
+        let notification = self.objects().make::<Notification>()?;
+        self.live.tcb.bind_notification(notification)?;
+        self.record(0, "notification", "r", 0, "its signals");
+        for (bit, irq) in self.component.irqs.iter().enumerate() {
+            let handler = devices.irq(&mut self.memory.cspace, irq)?;
+            let signal = self.objects().mint(notification, CapRights::WRITE, SIGNAL | 1 << bit)?;
+            handler.set_notification(signal)?;
+            // A predecessor may have died before it acknowledged.
+            handler.ack()?;
+            let slot = self.slot();
+            slot.copy_from(boot::CNODE.slot(handler.cptr()), CapRights::ALL)?;
+            let name = format!("{}{}", resource::IRQ, irq.name);
+            self.page.add_cap(&name, slot.index)?;
+            self.page.add_number(&name, bit as u64)?;
+            let object = format!("interrupt of I/O APIC {} pin {}, {}", irq.ioapic, irq.pin, irq.name);
+            self.record(slot.index, "IRQ handler", "", 0, &object);
+        }
+        if let Some(pages) = &given.log {
+            for (n, page) in pages.iter().enumerate() {
+                self.map_shared(*page, layout::LOG + n as u64 * PAGE_SIZE)?;
+            }
+            self.page.add_memory(resource::LOG, layout::LOG, pages.len() as u64 * PAGE_SIZE)?;
+            let badge = SIGNAL | 1 << layout::LOG_SIGNAL;
+            self.live.log_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a component is started again after a death or a kill, and after an exit of its own.
+pub const fn restarts(restart: Restart, exited: bool) -> bool {
+    match restart {
+        Restart::Never => false,
+        Restart::OnFailure => !exited,
+        Restart::Always => true,
+    }
+}

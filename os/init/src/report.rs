@@ -1,0 +1,125 @@
+//! What is said about a component that dies.
+
+use alloc::{format, string::String, vec::Vec};
+
+use pecan::{UserContext, fault::Fault, stack::Frames, vspace::PAGE_SIZE};
+
+use crate::{instance::Live, memory::Memory, output::say, symbols};
+
+/// The most frames of a stack that are looked at.
+const FRAMES: usize = 4096;
+/// The most lines of a backtrace.
+const LINES: usize = 24;
+
+/// A fault in words.
+fn describe(fault: &Fault, live: &Live) -> String {
+    match *fault {
+        Fault::Vm { addr, instruction, code, .. } => {
+            let access = match (instruction, code & 2 != 0) {
+                (true, _) => "fetch an instruction from",
+                (false, true) => "write to",
+                (false, false) => "read from",
+            };
+            let why = if code & 1 != 0 {
+                "which is mapped without that right"
+            } else if addr < PAGE_SIZE {
+                "a null pointer"
+            } else if live.is_below_stack(addr) {
+                "which is just below the stack: a stack overflow"
+            } else {
+                "where nothing is mapped"
+            };
+            format!("page fault: it tried to {access} {addr:#x}, {why}")
+        }
+        Fault::UserException { number, code, .. } => {
+            format!("{} (exception {number}, code {code:#x})", Fault::exception_name(number))
+        }
+        Fault::Cap { addr, receiving, failure, .. } => {
+            let what = if receiving { "receive from" } else { "send to" };
+            format!("capability fault: it tried to {what} {addr:#x}: {failure}")
+        }
+        Fault::UnknownSyscall { number, .. } => format!("unknown system call {}", number as i64),
+        Fault::Timeout { consumed, .. } => format!("out of time after {consumed} us"),
+    }
+}
+
+/// Reports a fault: what happened, the registers, and the stack.
+pub fn fault(name: &str, fault: Option<&Fault>, live: &Live, elf: Option<&[u8]>, memory: &mut Memory) {
+    let what = fault.map_or_else(|| "an unknown fault".into(), |f| describe(f, live));
+    say!("*** {name} died: {what}");
+    let registers = match live.tcb.read_registers(false) {
+        Ok(registers) => registers,
+        Err(error) => {
+            say!("    (its registers cannot be read: {error})");
+            return;
+        }
+    };
+    say!("    at {}", symbols::describe(elf, registers.rip));
+    print_registers(&registers);
+    for line in backtrace(&registers, live, elf, memory) {
+        say!("    {line}");
+    }
+}
+
+fn print_registers(registers: &UserContext) {
+    let words = registers.to_words();
+    let named: Vec<_> = UserContext::NAMES.iter().zip(words).collect();
+    for row in named.chunks(4) {
+        let row: Vec<_> = row.iter().map(|(name, word)| format!("{name:>7} {word:016x}")).collect();
+        say!("    {}", row.join(" "));
+    }
+}
+
+/// The lines of a backtrace. Equal ones in a row, as a recursion leaves them, are counted.
+fn backtrace(registers: &UserContext, live: &Live, elf: Option<&[u8]>, memory: &mut Memory) -> Vec<String> {
+    let mut pages = Pages { live, memory, page: None };
+    let addresses: Vec<u64> =
+        Frames::new(registers.rbp, |address| pages.word(address)).take(FRAMES).collect();
+    let mut lines: Vec<(String, usize)> = Vec::new();
+    let mut left_out = 0;
+    for address in addresses {
+        // A return address is that of the instruction after the call.
+        let call = address.wrapping_sub(1);
+        let known = elf.and_then(|elf| symbols::name(elf, call));
+        let function = known.as_deref().map(|n| n.rsplit_once('+').map_or(n, |(f, _)| f));
+        let line = match function {
+            Some(function) => format!("called from {call:#x} {function}"),
+            None => format!("called from {call:#x}"),
+        };
+        let full = lines.len() == LINES;
+        match lines.last_mut() {
+            Some((last, count)) if *last == line => *count += 1,
+            _ if full => left_out += 1,
+            _ => lines.push((line, 1)),
+        }
+    }
+    let mut out: Vec<String> = lines
+        .into_iter()
+        .map(|(line, count)| if count > 1 { format!("{line} ({count} times)") } else { line })
+        .collect();
+    if left_out > 0 {
+        out.push(format!("... and {left_out} more"));
+    }
+    out
+}
+
+/// A component's memory, a page at a time.
+struct Pages<'a> {
+    live: &'a Live,
+    memory: &'a mut Memory,
+    page: Option<(u64, Vec<u8>)>,
+}
+
+impl Pages<'_> {
+    fn word(&mut self, address: u64) -> Option<u64> {
+        let base = address & !(PAGE_SIZE - 1);
+        if self.page.as_ref().is_none_or(|(b, _)| *b != base) {
+            let frame = self.live.frame(base)?;
+            let bytes = self.memory.with_mapped_frame(frame, |page| page.to_vec()).ok()?;
+            self.page = Some((base, bytes));
+        }
+        let (_, bytes) = self.page.as_ref()?;
+        let at = (address - base) as usize;
+        Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+    }
+}

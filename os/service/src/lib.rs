@@ -1,0 +1,131 @@
+//! Services as Rust traits: client stubs and server dispatch that come from the trait ([`service!`]), and memory
+//! shared between components ([`shared`]).
+#![no_std]
+
+extern crate alloc;
+
+mod call;
+mod server;
+pub mod shared;
+mod wire;
+
+pub use call::{CallError, call, label};
+pub use server::{Caller, Dispatch, Later, Outcome, Replies, SIGNAL, Server, decode};
+pub use wire::{Reader, Wire, Writer};
+
+#[doc(hidden)]
+pub use pecan as __pecan;
+
+/// Makes a service out of its methods: the trait for servers, the client, and the dispatcher.
+///
+/// `N: now fn name(argument: Type, ...) -> Type;` is a method with number `N`; with `later` in place of `now` the
+/// server answers when it can. All types are [`Wire`].
+#[macro_export]
+macro_rules! service {
+    (
+        $(#[$meta:meta])*
+        pub trait $Trait:ident, client $Client:ident, dispatch $Dispatch:ident: $name:literal = $protocol:literal {
+            $(
+                $(#[$about:meta])*
+                $number:literal : $when:ident fn $method:ident ( $($arg:ident : $ty:ty),* $(,)? ) -> $ret:ty;
+            )+
+        }
+    ) => {
+        $(#[$meta])*
+        pub trait $Trait {
+            $( $crate::service!(@declare $when [$(#[$about])*] $method ($($arg: $ty),*) -> $ret); )+
+        }
+
+        $(#[$meta])*
+        ///
+        /// This is the client's end.
+        #[derive(Clone, Copy, Debug)]
+        pub struct $Client {
+            endpoint: $crate::__pecan::Cap<$crate::__pecan::types::Endpoint>,
+        }
+
+        impl $Client {
+            /// The name of the protocol.
+            pub const PROTOCOL: &'static str = $name;
+
+            /// A client that calls through an endpoint capability.
+            pub const fn new(endpoint: $crate::__pecan::Cap<$crate::__pecan::types::Endpoint>) -> Self {
+                Self { endpoint }
+            }
+
+            $(
+                $(#[$about])*
+                #[inline]
+                pub fn $method(&self, $($arg: <$ty as $crate::Wire>::Ref<'_>),*) -> Result<$ret, $crate::CallError> {
+                    #[allow(unused_mut)]
+                    let mut writer = $crate::Writer::new($crate::label($protocol, $number));
+                    $( <$ty as $crate::Wire>::encode($arg, &mut writer); )*
+                    $crate::call::<$ret>(self.endpoint, writer)
+                }
+            )+
+        }
+
+        $(#[$meta])*
+        ///
+        /// This hands calls to a server.
+        #[derive(Debug)]
+        pub struct $Dispatch;
+
+        impl<S: $Trait> $crate::Dispatch<S> for $Dispatch {
+            const PROTOCOL: &'static str = $name;
+
+            #[inline]
+            fn dispatch(
+                server: &mut S,
+                caller: $crate::Caller,
+                label: u64,
+                reader: &mut $crate::Reader<'_>,
+                replies: &mut $crate::Replies,
+            ) -> $crate::Outcome {
+                $(
+                    if label == $crate::label($protocol, $number) {
+                        return $crate::service!(
+                            @dispatch $when server caller reader replies $method ($($arg: $ty),*) -> $ret
+                        );
+                    }
+                )+
+                let _ = (server, caller, reader, replies);
+                $crate::Outcome::Refused($crate::CallError::NoSuchMethod)
+            }
+        }
+    };
+
+    (@declare now [$(#[$about:meta])*] $method:ident ($($arg:ident : $ty:ty),*) -> $ret:ty) => {
+        $(#[$about])*
+        fn $method(&mut self, caller: $crate::Caller, $($arg: $ty),*) -> $ret;
+    };
+    (@declare later [$(#[$about:meta])*] $method:ident ($($arg:ident : $ty:ty),*) -> $ret:ty) => {
+        $(#[$about])*
+        fn $method(&mut self, caller: $crate::Caller, $($arg: $ty,)* later: $crate::Later<$ret>);
+    };
+
+    (@dispatch now $server:ident $caller:ident $reader:ident $replies:ident
+        $method:ident ($($arg:ident : $ty:ty),*) -> $ret:ty) => {{
+        $(
+            let Some($arg) = $crate::decode::<$ty>($reader) else {
+                return $crate::Outcome::Refused($crate::CallError::Garbled);
+            };
+        )*
+        $crate::Outcome::answer::<$ret>(&$server.$method($caller, $($arg),*))
+    }};
+    (@dispatch later $server:ident $caller:ident $reader:ident $replies:ident
+        $method:ident ($($arg:ident : $ty:ty),*) -> $ret:ty) => {{
+        $(
+            let Some($arg) = $crate::decode::<$ty>($reader) else {
+                return $crate::Outcome::Refused($crate::CallError::Garbled);
+            };
+        )*
+        match $replies.defer::<$ret>() {
+            Some(later) => {
+                $server.$method($caller, $($arg,)* later);
+                $crate::Outcome::Later
+            }
+            None => $crate::Outcome::Refused($crate::CallError::Busy),
+        }
+    }};
+}

@@ -1,0 +1,257 @@
+//! The console: the serial port's driver, and lines and characters for several clients.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod port;
+
+use alloc::{collections::VecDeque, vec::Vec};
+
+use pecan_component::{
+    Irq, LOG_SIGNAL, client_page, clients, irq, log_ring, main, pecan, ports,
+    protocols::{Console, ConsoleDispatch},
+    serve,
+    service::{Caller, Later, shared::Ring},
+};
+use pecan_ns16550::Ns16550;
+use pecan_terminal::{Editor, Event, Screen};
+
+use port::Com;
+
+main!(main);
+
+/// Output that waits for the port. More than this makes writers wait.
+const QUEUE_MAX: usize = 16 << 10;
+/// Input that waits for a reader. More than this is dropped.
+const INPUT_MAX: usize = 4096;
+/// How often the port is asked whether it takes more, before output is dropped: a port that is not there.
+const PATIENCE: u32 = 1_000_000;
+
+/// Somebody who waits for input.
+struct Reader {
+    client: usize,
+    generation: u64,
+    how: How,
+}
+
+enum How {
+    /// Wants bytes as they come.
+    Raw(Later<Vec<u8>>),
+    /// Wants a line.
+    Line(Later<Vec<u8>>, Editor),
+}
+
+struct Terminal {
+    port: Ns16550<Com>,
+    irq: Option<Irq>,
+    log: Option<Ring>,
+    screen: Screen,
+    /// For each client, which of those that had its place one after the other it is.
+    generations: Vec<u64>,
+    output: VecDeque<u8>,
+    input: Vec<u8>,
+    /// The last to come is served first: who waits longer may be gone.
+    readers: Vec<Reader>,
+    flushes: Vec<Later<()>>,
+}
+
+impl Terminal {
+    /// The place of a caller; notices if somebody new has it.
+    fn client(&mut self, caller: Caller) -> usize {
+        let (client, generation) = (caller.place(), caller.generation());
+        if let Some(known) = self.generations.get_mut(client).filter(|g| **g != generation) {
+            *known = generation;
+            self.readers.retain(|r| r.client != client || r.generation == generation);
+            let mut out = Vec::new();
+            self.screen.leave(client, &mut out);
+            self.send(&out);
+        }
+        client
+    }
+
+    fn write_as(&mut self, client: usize, text: &[u8]) {
+        // What the initial task had to say came first.
+        self.show_log();
+        let mut out = Vec::new();
+        self.screen.write(client, text, &mut out);
+        self.send(&out);
+    }
+
+    fn show(&mut self, client: usize) {
+        self.show_log();
+        let mut out = Vec::new();
+        self.screen.show(client, &mut out);
+        self.send(&out);
+    }
+
+    /// Shows what is new in the system log, which has the place after those of the clients.
+    fn show_log(&mut self) {
+        let Some(log) = self.log else { return };
+        let place = self.generations.len();
+        let mut text = [0; 512];
+        loop {
+            let count = log.read(&mut text);
+            if count == 0 {
+                return;
+            }
+            let mut out = Vec::new();
+            self.screen.write(place, &text[..count], &mut out);
+            self.send(&out);
+        }
+    }
+
+    /// Queues bytes for the port.
+    fn send(&mut self, bytes: &[u8]) {
+        self.output.extend(bytes);
+        self.pump();
+        let mut patience = PATIENCE;
+        while self.output.len() > QUEUE_MAX {
+            self.pump();
+            patience -= 1;
+            if patience == 0 {
+                self.output.clear();
+            }
+        }
+    }
+
+    /// Sends what the port takes. The rest goes when it interrupts.
+    fn pump(&mut self) {
+        // The only error is a port that is not ours; there would be nobody to tell.
+        let _ = self.try_pump();
+    }
+
+    fn try_pump(&mut self) -> pecan::Result<()> {
+        while !self.output.is_empty() {
+            let (next, _) = self.output.as_slices();
+            let sent = self.port.transmit(next)?;
+            if sent == 0 {
+                return self.port.interrupt_when_empty(true);
+            }
+            self.output.drain(..sent);
+        }
+        self.port.interrupt_when_empty(false)?;
+        if !self.flushes.is_empty() {
+            for _ in 0..PATIENCE {
+                if self.port.is_idle()? {
+                    break;
+                }
+            }
+            self.flushes.drain(..).for_each(|later| later.answer(()));
+        }
+        Ok(())
+    }
+
+    fn take_input(&mut self) {
+        while let Ok(Some(byte)) = self.port.receive() {
+            if self.input.len() < INPUT_MAX {
+                self.input.push(byte);
+            }
+        }
+        self.serve_readers();
+    }
+
+    /// Gives the input to who waits for it.
+    fn serve_readers(&mut self) {
+        while !self.input.is_empty() {
+            let Some(Reader { client, generation, how }) = self.readers.pop() else { return };
+            match how {
+                How::Raw(later) => later.answer(&core::mem::take(&mut self.input)),
+                How::Line(later, mut editor) => {
+                    let mut echo = Vec::new();
+                    let mut line = None;
+                    let mut used = 0;
+                    for byte in &self.input {
+                        used += 1;
+                        line = match editor.feed(*byte, &mut echo) {
+                            Event::Typing => continue,
+                            Event::Line(line) => Some(line),
+                            Event::Interrupt | Event::End => Some(Default::default()),
+                        };
+                        break;
+                    }
+                    self.input.drain(..used);
+                    self.write_as(client, &echo);
+                    self.show(client);
+                    match line {
+                        Some(line) => later.answer(line.as_bytes()),
+                        None => {
+                            self.readers.push(Reader { client, generation, how: How::Line(later, editor) })
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn wait_for_input(&mut self, caller: Caller, how: How) {
+        let client = self.client(caller);
+        self.show(client);
+        self.readers.push(Reader { client, generation: caller.generation(), how });
+        self.serve_readers();
+    }
+
+    fn signal(&mut self, signals: u64) {
+        if signals >> LOG_SIGNAL & 1 != 0 {
+            self.show_log();
+        }
+        if let Some(irq) = self.irq.filter(|irq| irq.is_in(signals)) {
+            // The line goes down only when nothing is left to do, and only a line that goes up is noticed.
+            let _ = self.port.acknowledge();
+            self.take_input();
+            self.pump();
+            let _ = irq.acknowledge();
+        }
+    }
+}
+
+impl Console for Terminal {
+    fn write(&mut self, caller: Caller, text: Vec<u8>) {
+        let client = self.client(caller);
+        self.write_as(client, &text);
+    }
+
+    fn write_page(&mut self, caller: Caller, len: u64) {
+        let client = self.client(caller);
+        if let Some(page) = client_page(client) {
+            let mut text = alloc::vec![0; page.len().min(usize::try_from(len).unwrap_or(usize::MAX))];
+            page.read(&mut text);
+            self.write_as(client, &text);
+        }
+    }
+
+    fn read(&mut self, caller: Caller, later: Later<Vec<u8>>) {
+        self.wait_for_input(caller, How::Raw(later));
+    }
+
+    fn read_line(&mut self, caller: Caller, later: Later<Vec<u8>>) {
+        self.wait_for_input(caller, How::Line(later, Editor::new()));
+    }
+
+    fn flush(&mut self, caller: Caller, later: Later<()>) {
+        let client = self.client(caller);
+        self.show(client);
+        self.flushes.push(later);
+        self.pump();
+    }
+}
+
+fn main() -> pecan::Result<u64> {
+    let Some(com1) = ports("com1") else { return Ok(1) };
+    let port = Ns16550::new(Com(com1))?;
+    let clients = clients();
+    let mut terminal = Terminal {
+        port,
+        irq: irq("com1"),
+        log: log_ring(),
+        screen: Screen::new(clients + 1),
+        generations: alloc::vec![0; clients],
+        output: VecDeque::new(),
+        input: Vec::new(),
+        readers: Vec::new(),
+        flushes: Vec::new(),
+    };
+    terminal.show_log();
+    terminal.take_input();
+    serve::<ConsoleDispatch, _>(&mut terminal, Terminal::signal)
+}

@@ -1,0 +1,372 @@
+//! The commands.
+
+use alloc::{format, string::String, vec::Vec};
+use core::fmt::Write;
+
+use pecan_component::{
+    exit, println,
+    protocols::{CapInfo, ComponentInfo, ControlError, Ending, MemoryInfo, State},
+    service::CallError,
+    ticks, tsc_mhz, write,
+};
+
+use crate::{
+    Shell,
+    words::{Wrong, commands},
+};
+
+/// Status of a command that was given the wrong arguments.
+const USAGE: u64 = 2;
+/// Status of a program that was killed.
+const KILLED: u64 = 125;
+/// Status of a program that died of a fault.
+const FAULTED: u64 = 126;
+/// Status of a command that does not exist.
+const UNKNOWN: u64 = 127;
+
+/// Why a command did not do what it should.
+enum Failure {
+    /// The arguments are wrong.
+    Usage,
+    /// For this reason.
+    Because(String),
+    /// With this status; what there is to say was said.
+    Status(u64),
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        Self::Because(format!("{error}"))
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        Self::Because(format!("{error}"))
+    }
+}
+
+type Outcome = Result<(), Failure>;
+
+/// A command of the shell.
+struct Command {
+    name: &'static str,
+    arguments: &'static str,
+    about: &'static str,
+    run: fn(&mut Shell, &[String], bool) -> Outcome,
+}
+
+const COMMANDS: &[Command] = &[
+    Command { name: "help", arguments: "", about: "list the commands", run: Shell::help },
+    Command { name: "ps", arguments: "", about: "list the components", run: Shell::ps },
+    Command {
+        name: "caps",
+        arguments: "NAME",
+        about: "list the capabilities of a component",
+        run: Shell::caps,
+    },
+    Command { name: "mem", arguments: "", about: "show who has how much memory", run: Shell::mem },
+    Command {
+        name: "ping",
+        arguments: "N",
+        about: "make N round trips to another component",
+        run: Shell::ping,
+    },
+    Command {
+        name: "programs",
+        arguments: "",
+        about: "list the programs that can be run",
+        run: Shell::programs,
+    },
+    Command {
+        name: "run",
+        arguments: "PROGRAM [ARGUMENT ...] [&]",
+        about: "run a program; with & beside the shell",
+        run: Shell::run,
+    },
+    Command {
+        name: "wait",
+        arguments: "[NAME]",
+        about: "wait for the end of programs that run beside the shell",
+        run: Shell::wait,
+    },
+    Command { name: "kill", arguments: "NAME", about: "end a component", run: Shell::kill },
+    Command {
+        name: "crash",
+        arguments: "null|stack|illegal|div0|panic|cap",
+        about: "let a program die that way",
+        run: Shell::crash,
+    },
+    Command { name: "sleep", arguments: "MS", about: "wait for so many milliseconds", run: Shell::sleep },
+    Command { name: "uptime", arguments: "", about: "show the time since boot", run: Shell::uptime },
+    Command {
+        name: "echo",
+        arguments: "[TEXT ...]",
+        about: "print the text; $? is the status of the last command",
+        run: Shell::print,
+    },
+    Command {
+        name: "exit",
+        arguments: "[STATUS]",
+        about: "switch the machine off, with the status of the last command or another",
+        run: Shell::exit,
+    },
+];
+
+impl Shell {
+    /// Does what a line says.
+    pub fn line(&mut self, line: &str) {
+        // Taken apart anew for each command, because `$?` is what the one before it left.
+        let mut done = 0;
+        loop {
+            let command = match commands(line, self.status) {
+                Ok(commands) => commands.into_iter().nth(done),
+                Err(wrong) => {
+                    println!(
+                        "{}",
+                        match wrong {
+                            Wrong::Quotes => "a quotation mark has no partner",
+                            Wrong::Background => "nothing but `;` can come after `&`",
+                        }
+                    );
+                    self.status = USAGE;
+                    return;
+                }
+            };
+            let Some(command) = command else { return };
+            self.command(&command.words, command.background);
+            done += 1;
+        }
+    }
+
+    fn command(&mut self, words: &[String], background: bool) {
+        let Some((name, arguments)) = words.split_first() else { return };
+        let Some(command) = COMMANDS.iter().find(|c| c.name == name) else {
+            println!("{name}: there is no such command; `help` lists them");
+            self.status = UNKNOWN;
+            return;
+        };
+        let result = if background && command.name != "run" {
+            Err(Failure::Because("only programs can run beside the shell".into()))
+        } else {
+            (command.run)(self, arguments, background)
+        };
+        self.status = match result {
+            Ok(()) => 0,
+            Err(Failure::Usage) => {
+                println!("usage: {} {}", command.name, command.arguments);
+                USAGE
+            }
+            Err(Failure::Because(why)) => {
+                println!("{name}: {why}");
+                1
+            }
+            Err(Failure::Status(status)) => status,
+        };
+    }
+
+    fn help(&mut self, arguments: &[String], _: bool) -> Outcome {
+        none(arguments)?;
+        let mut text = String::new();
+        for command in COMMANDS {
+            let call = format!("{} {}", command.name, command.arguments);
+            line(&mut text, format_args!("{call:<40} {}", command.about));
+        }
+        write(&text);
+        Ok(())
+    }
+
+    fn ps(&mut self, arguments: &[String], _: bool) -> Outcome {
+        none(arguments)?;
+        let mut text = String::new();
+        line(
+            &mut text,
+            format_args!(
+                "{:<12} {:<8} {:>4} {:>9} {:>8}  {}",
+                "NAME", "STATE", "PRIO", "CPU us", "RESTARTS", "ABOUT"
+            ),
+        );
+        for index in 0.. {
+            let Some(info) = self.control.component(index)? else { break };
+            let ComponentInfo { name, state, priority, cpu_us, restarts, about } = info;
+            let state = state.name();
+            line(
+                &mut text,
+                format_args!("{name:<12} {state:<8} {priority:>4} {cpu_us:>9} {restarts:>8}  {about}"),
+            );
+        }
+        write(&text);
+        Ok(())
+    }
+
+    fn caps(&mut self, arguments: &[String], _: bool) -> Outcome {
+        let [name] = arguments else { return Err(Failure::Usage) };
+        let mut text = String::new();
+        line(
+            &mut text,
+            format_args!("{:>4} {:<18} {:<6} {:>18}  {}", "SLOT", "KIND", "RIGHTS", "BADGE", "OBJECT"),
+        );
+        for index in 0.. {
+            let Some(info) = self.control.capability(name, index)?? else { break };
+            let CapInfo { slot, kind, rights, badge, object } = info;
+            let slot = if slot == 0 { "-".into() } else { format!("{slot}") };
+            let badge = if badge == 0 { String::new() } else { format!("{badge:#x}") };
+            line(&mut text, format_args!("{slot:>4} {kind:<18} {rights:<6} {badge:>18}  {object}"));
+        }
+        write(&text);
+        Ok(())
+    }
+
+    fn mem(&mut self, arguments: &[String], _: bool) -> Outcome {
+        none(arguments)?;
+        let mut text = String::new();
+        line(&mut text, format_args!("{:<12} {:>12} {:>12}", "OWNER", "SIZE", "LEFT"));
+        for index in 0.. {
+            let Some(MemoryInfo { owner, size, left }) = self.control.memory(index)? else { break };
+            line(&mut text, format_args!("{owner:<12} {size:>12} {left:>12}"));
+        }
+        write(&text);
+        Ok(())
+    }
+
+    fn ping(&mut self, arguments: &[String], _: bool) -> Outcome {
+        let [count] = arguments else { return Err(Failure::Usage) };
+        let count = number(count).filter(|n| (1..=10_000_000).contains(n)).ok_or(Failure::Usage)?;
+        let (mut all, mut least) = (0, u64::MAX);
+        for n in 0..count {
+            let start = ticks();
+            let answer = self.echo.ping(n)?;
+            let taken = ticks().wrapping_sub(start);
+            if answer != n + 1 {
+                return Err(Failure::Because(format!("sent {n}, got {answer}")));
+            }
+            all += taken;
+            least = least.min(taken);
+        }
+        println!("{count} round trips to echo: {} ticks each, {least} at least", all / count);
+        println!(
+            "(a tick of the time-stamp counter at {} MHz; an instruction where the machine counts those)",
+            tsc_mhz()
+        );
+        Ok(())
+    }
+
+    fn programs(&mut self, arguments: &[String], _: bool) -> Outcome {
+        none(arguments)?;
+        for index in 0.. {
+            let Some(program) = self.control.program(index)? else { break };
+            println!("{:<12} {}", program.name, program.about);
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, arguments: &[String], background: bool) -> Outcome {
+        let Some((program, arguments)) = arguments.split_first() else { return Err(Failure::Usage) };
+        let id = self.control.run(program, arguments)??;
+        if !background {
+            return self.ended(id);
+        }
+        let name = self.control.name(id)?.unwrap_or_else(|| program.clone());
+        println!("{name} runs");
+        self.jobs.push((name, id));
+        Ok(())
+    }
+
+    /// Waits for the end of a program, and says how it was if it was a bad one.
+    fn ended(&mut self, id: u64) -> Outcome {
+        match self.control.wait(id)?? {
+            Ending { state: State::Exited, status: 0 } => Ok(()),
+            Ending { state: State::Exited, status } => Err(Failure::Status(status)),
+            Ending { state: State::Killed, .. } => Err(Failure::Status(KILLED)),
+            Ending { .. } => Err(Failure::Status(FAULTED)),
+        }
+    }
+
+    fn wait(&mut self, arguments: &[String], _: bool) -> Outcome {
+        let jobs: Vec<_> = match arguments {
+            [] => core::mem::take(&mut self.jobs),
+            [name] => {
+                let at = self.jobs.iter().position(|(job, _)| job == name);
+                let at =
+                    at.ok_or_else(|| Failure::Because(format!("{name} does not run beside the shell")))?;
+                Vec::from([self.jobs.remove(at)])
+            }
+            _ => return Err(Failure::Usage),
+        };
+        let mut outcome = Ok(());
+        for (name, id) in jobs {
+            let ended = self.ended(id);
+            match &ended {
+                Ok(()) => println!("{name} has ended"),
+                Err(Failure::Status(status)) => println!("{name} has ended with status {status}"),
+                Err(_) => {}
+            }
+            outcome = outcome.and(ended);
+        }
+        outcome
+    }
+
+    fn kill(&mut self, arguments: &[String], _: bool) -> Outcome {
+        let [name] = arguments else { return Err(Failure::Usage) };
+        Ok(self.control.kill(name)??)
+    }
+
+    fn crash(&mut self, arguments: &[String], _: bool) -> Outcome {
+        let [kind] = arguments else { return Err(Failure::Usage) };
+        let id = self.control.run("crash", core::slice::from_ref(kind))??;
+        // That it dies is what was wanted.
+        match self.ended(id) {
+            Err(Failure::Status(FAULTED)) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn sleep(&mut self, arguments: &[String], _: bool) -> Outcome {
+        let [ms] = arguments else { return Err(Failure::Usage) };
+        let ms = number(ms).filter(|ms| *ms <= 3_600_000).ok_or(Failure::Usage)?;
+        self.timer.sleep(ms * 1000)?;
+        Ok(())
+    }
+
+    fn uptime(&mut self, arguments: &[String], _: bool) -> Outcome {
+        none(arguments)?;
+        let us = self.timer.now()?;
+        println!("{}.{:03} s", us / 1_000_000, us / 1000 % 1000);
+        Ok(())
+    }
+
+    fn print(&mut self, arguments: &[String], _: bool) -> Outcome {
+        write(&(arguments.join(" ") + "\n"));
+        Ok(())
+    }
+
+    fn exit(&mut self, arguments: &[String], _: bool) -> Outcome {
+        let status = match arguments {
+            [] => self.status.min(127),
+            [status] => number(status).filter(|s| *s <= 127).ok_or(Failure::Usage)?,
+            _ => return Err(Failure::Usage),
+        };
+        self.console.flush()?;
+        self.power.exit(status as u8)?;
+        // The machine still runs; then at least the shell ends.
+        exit(status)
+    }
+}
+
+/// A number, if that is what the text is.
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok()
+}
+
+/// There must be no arguments.
+fn none(arguments: &[String]) -> Outcome {
+    if arguments.is_empty() { Ok(()) } else { Err(Failure::Usage) }
+}
+
+/// Adds a line, without spaces at its end.
+fn line(text: &mut String, args: core::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    let _ = text.write_fmt(args);
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+}

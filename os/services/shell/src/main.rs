@@ -1,0 +1,96 @@
+//! The command line.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod commands;
+mod words;
+
+use alloc::{string::String, vec::Vec};
+
+use pecan_component::{
+    channel, main,
+    pecan::{Cap, types::Endpoint},
+    protocols::{ConsoleClient, ControlClient, EchoClient, PowerClient, TimerClient},
+    service::CallError,
+    startup, write,
+};
+use pecan_terminal::{Editor, Event};
+
+main!(main);
+
+/// What is printed when the shell waits for a command.
+const PROMPT: &str = "pecan> ";
+
+/// The shell.
+struct Shell {
+    console: ConsoleClient,
+    control: ControlClient,
+    echo: EchoClient,
+    power: PowerClient,
+    timer: TimerClient,
+    /// The status of the last command.
+    status: u64,
+    /// The programs that were started and not waited for: the name and the number of each.
+    jobs: Vec<(String, u64)>,
+}
+
+fn endpoint(protocol: &str) -> Cap<Endpoint> {
+    // Without a channel every call says so.
+    channel(protocol).unwrap_or(Cap::NULL)
+}
+
+impl Shell {
+    fn new() -> Self {
+        Self {
+            console: ConsoleClient::new(endpoint(ConsoleClient::PROTOCOL)),
+            control: ControlClient::new(endpoint(ControlClient::PROTOCOL)),
+            echo: EchoClient::new(endpoint(EchoClient::PROTOCOL)),
+            power: PowerClient::new(endpoint(PowerClient::PROTOCOL)),
+            timer: TimerClient::new(endpoint(TimerClient::PROTOCOL)),
+            status: 0,
+            jobs: Vec::new(),
+        }
+    }
+
+    /// Reads a line; `None` when there is nothing more to read.
+    fn read_line(&self, editor: &mut Editor, typed: &mut Vec<u8>) -> Result<Option<String>, CallError> {
+        loop {
+            let mut echo = Vec::new();
+            let mut event = Event::Typing;
+            let mut used = 0;
+            while used < typed.len() && event == Event::Typing {
+                event = editor.feed(typed[used], &mut echo);
+                used += 1;
+            }
+            typed.drain(..used);
+            self.console.write(&echo)?;
+            match event {
+                Event::Line(line) => return Ok(Some(line)),
+                Event::Interrupt => return Ok(Some(String::new())),
+                Event::End => return Ok(None),
+                // Reading also shows what was written.
+                Event::Typing => typed.extend(self.console.read()?),
+            }
+        }
+    }
+}
+
+fn main() -> u64 {
+    let mut shell = Shell::new();
+    let mut editor = Editor::new();
+    let mut typed = Vec::new();
+    for argument in startup().arguments() {
+        shell.line(argument);
+    }
+    loop {
+        write(PROMPT);
+        match shell.read_line(&mut editor, &mut typed) {
+            Ok(Some(line)) => shell.line(&line),
+            Ok(None) => {}
+            // Without a console there is nobody to serve.
+            Err(_) => return 1,
+        }
+    }
+}

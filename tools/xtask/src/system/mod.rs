@@ -1,0 +1,77 @@
+//! System descriptions: what a system consists of, and the root task image that holds it.
+
+mod description;
+mod image;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+use crate::paths::Workspace;
+
+/// A file of `systems/`, checked.
+#[derive(Debug)]
+pub struct System {
+    /// Package of the initial task.
+    root: String,
+    /// Package of each program, and the name of its file in the archive.
+    programs: BTreeMap<String, String>,
+    /// What the initial task is told of the system.
+    manifest: pecan_manifest::System,
+}
+
+impl System {
+    /// Reads a description by its name.
+    pub fn load(ws: &Workspace, name: &str) -> Result<System> {
+        let path = ws.join("systems").join(format!("{name}.toml"));
+        let text = fs::read_to_string(&path).with_context(|| {
+            format!(
+                "cannot read the system description {}\n  to mend it: choose one of systems/ with --system",
+                path.display()
+            )
+        })?;
+        let shown = path.strip_prefix(ws.root()).unwrap_or(&path).display().to_string();
+        Self::parse(name, &text).with_context(|| format!("cannot use {shown}"))
+    }
+
+    fn parse(name: &str, text: &str) -> Result<System> {
+        let description: description::Description = toml::from_str(text)?;
+        let manifest = description.check(name)?;
+        let programs = description.component.iter().map(|c| (c.package.clone(), c.package.clone())).collect();
+        Ok(System { root: description.root, programs, manifest })
+    }
+
+    /// Every package that the system needs built.
+    pub fn packages(&self) -> Vec<&str> {
+        std::iter::once(&self.root).chain(self.programs.keys()).map(String::as_str).collect()
+    }
+
+    /// Puts the built programs together into the root task's image, in the folder `dir`, and returns its path.
+    pub fn assemble(&self, programs: &BTreeMap<String, PathBuf>, dir: &Path) -> Result<PathBuf> {
+        let read = |package: &str| -> Result<Vec<u8>> {
+            let path = programs
+                .get(package)
+                .with_context(|| format!("the package {package} has no program of its name"))?;
+            fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        let mut files = Vec::new();
+        for (package, file) in &self.programs {
+            let elf = image::strip(&read(package)?).with_context(|| format!("the program of {package}"))?;
+            files.push((file.as_str(), elf));
+        }
+        let archive = pecan_manifest::pack(&self.manifest, files.iter().map(|(n, d)| (*n, d.as_slice())));
+        let root =
+            image::strip(&read(&self.root)?).with_context(|| format!("the program of {}", self.root))?;
+        let image =
+            image::attach(&root, &archive).with_context(|| format!("the program of {}", self.root))?;
+        let path = dir.join("root-task.elf");
+        if fs::read(&path).ok().as_deref() != Some(&image) {
+            fs::write(&path, image).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(path)
+    }
+}
