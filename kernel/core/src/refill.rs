@@ -36,8 +36,8 @@ pub fn head(sc: &SchedContext) -> &Refill {
 /// The index of the refill `n` places behind the head.
 #[inline(always)]
 fn index(sc: &SchedContext, n: u16) -> usize {
-    let (i, max) = (sc.refill_head.get() + n, sc.refill_max.get());
-    (if i >= max { i - max } else { i }) as usize
+    let (i, max) = (sc.refill_head.get() as usize + n as usize, sc.refill_max.get() as usize);
+    if i >= max { i - max } else { i }
 }
 
 #[inline(always)]
@@ -125,7 +125,12 @@ fn schedule_used(sc: &SchedContext, time: u64, amount: u64) {
 pub fn charge(sc: &SchedContext, usage: u64) {
     let period = sc.period.get();
     let mut usage = usage;
-    // Refills that are used up. Each has the least budget at least, so this ends.
+    if usage > head(sc).amount.get() {
+        // An overrun by more than the budget is not the thread's: the clock has jumped.
+        let budget: u64 = (0..sc.refill_count.get()).map(|n| sc.refill(index(sc, n)).amount.get()).sum();
+        usage = usage.min(2 * budget);
+    }
+    // Refills that are used up.
     while head(sc).amount.get() <= usage && head(sc).time.get() < NEVER {
         if sc.refill_count.get() == 1 {
             let only = head(sc);

@@ -140,11 +140,13 @@ fn table(budgets: BTreeMap<String, Budget>, mut figures: BTreeMap<String, u64>) 
 
 fn print(rows: &[Row]) {
     let number = |n: Option<u64>| n.map_or("-".to_string(), |n| n.to_string());
-    println!("{:<52}{:>14}{:>9}{:>9}{:>9}", "operation", "instructions", "budget", "aim", "seL4");
+    let name = |row: &Row| format!("{}: {}", row.id, row.what);
+    let width = rows.iter().map(|r| name(r).len()).max().unwrap_or(0);
+    println!("{:<width$}{:>14}{:>9}{:>9}{:>9}", "operation", "instructions", "budget", "aim", "seL4");
     for row in rows {
         let (n, budget, aim, sel4) =
             (number(row.instructions), number(row.budget), number(row.aim), number(row.sel4));
-        println!("{:<52}{n:>14}{budget:>9}{aim:>9}{sel4:>9}", format!("{}: {}", row.id, row.what));
+        println!("{:<width$}{n:>14}{budget:>9}{aim:>9}{sel4:>9}", name(row));
     }
 }
 

@@ -191,6 +191,15 @@ fn an_overrun_is_paid_back() {
 }
 
 #[test]
+fn a_jump_of_the_clock_costs_no_more_than_another_budget() {
+    with_sched_context(|sc| {
+        start(sc, 2, 5 * MIN, 20 * MIN, 1_000_000);
+        charge(sc, 1 << 60);
+        assert_eq!(refills(sc), [(1_000_000 + 40 * MIN, 5 * MIN)]);
+    });
+}
+
+#[test]
 fn round_robin_slices_begin_anew_and_are_always_ready() {
     with_sched_context(|sc| {
         start(sc, 2, 10 * MIN, 0, 1_000_000);
