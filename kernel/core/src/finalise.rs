@@ -19,7 +19,7 @@ use crate::{
 
 /// Counts a step of a long operation and, after so many, looks whether something more urgent waits.
 ///
-/// What the operation has done to threads so far must be settled (see [`settle`]): whoever is told `Preempted`
+/// What the operation has done to threads so far must be settled (see `settle`): whoever is told `Preempted`
 /// chooses a thread anew.
 ///
 /// # Errors
