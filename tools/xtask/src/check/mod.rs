@@ -38,6 +38,7 @@ pub fn run(ws: &Workspace) -> Outcome {
     );
     report.findings("format", format(ws));
     report.result("lints on the host", host_lints(ws));
+    report.result("documentation", documentation(ws));
     report.result("lints on bare metal", bare_metal_lints(ws, &toolchain, &metadata));
     figures::print(ws, &files);
     if report.failed.is_empty() {
@@ -103,6 +104,12 @@ fn host_lints(ws: &Workspace) -> Result<()> {
     // Warnings are not denied to clippy but counted by us: denied, they would hide those of the crates above.
     cargo.args(["clippy", "--all-targets"]);
     process::strict_step("linting for the host", &mut cargo)
+}
+
+fn documentation(ws: &Workspace) -> Result<()> {
+    let mut cargo = host_cargo(ws);
+    cargo.args(["doc", "--no-deps"]);
+    process::strict_step("building the documentation", &mut cargo)
 }
 
 /// Lints the crates that only build for bare metal, the kernel's with the kernel's settings.
