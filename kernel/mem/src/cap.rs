@@ -230,7 +230,7 @@ const fn word0(tag: u64, own: u64, addr: u64) -> u64 {
     tag << TAG_SHIFT | own << OWN_SHIFT | addr & ADDR_MASK
 }
 
-const fn mapping_word(mapping: Option<Mapping>) -> u64 {
+pub(crate) const fn mapping_word(mapping: Option<Mapping>) -> u64 {
     match mapping {
         Some(m) => (m.asid as u64) << 48 | m.vaddr & ADDR_MASK,
         None => 0,

@@ -4,7 +4,7 @@ use core::cell::Cell;
 
 use crate::{
     Kernel,
-    cap::{Cap, Words},
+    cap::{Cap, Mapping, Words, mapping_word},
     link::{ADDR_MASK, Link, canonical},
 };
 
@@ -60,6 +60,13 @@ impl Slot {
         let words = cap.pack();
         self.words[0].set(words.w0);
         self.words[1].set(words.w1);
+    }
+
+    /// Sets where the capability in the slot, one to a frame or a paging structure, is mapped.
+    #[inline(always)]
+    pub fn set_mapping(&self, mapping: Option<Mapping>) {
+        debug_assert!(matches!(self.cap(), Cap::Frame { .. } | Cap::PageTable { .. }));
+        self.words[1].set(mapping_word(mapping));
     }
 
     /// The slot before this one in the derivation list.

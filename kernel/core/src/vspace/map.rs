@@ -1,10 +1,10 @@
 //! Mapping and unmapping of paging structures and frames.
 
 use pecan_abi::{CapRights, Label, constants::USER_TOP};
-use pecan_arch::{CacheAttr, Pte, level_shift, tlb_flush_page};
+use pecan_arch::{CacheAttr, PhysAddr, Pte, level_shift, tlb_flush_page};
 use pecan_mem::{Cap, Kernel, Link, LookupFailure, Mapping, PageTable, Slot, Tcb};
 
-use super::{Entry, ROOT_LEVEL, entry, find_root, page_rights, table_pte, unmap_frame, unmap_table};
+use super::{Entry, entry, find_root, page_rights, table_pte, unmap_frame, unmap_table};
 use crate::{
     derivation,
     error::{Decoded, SyscallError},
@@ -12,31 +12,43 @@ use crate::{
     message,
 };
 
-/// A decoded invocation of a paging structure or a frame.
-pub(super) enum Op {
-    /// Set an entry of a page table, and the capability to say so.
-    Map {
-        entry: Entry,
-        pte: Pte,
+/// A new mapping, decoded: an entry of a page table to set, and the capability that will say so.
+pub(super) struct Map {
+    entry: Entry,
+    pte: Pte,
+    slot: Link<Slot>,
+    mapping: Mapping,
+    /// What the entry held before must be forgotten.
+    flush: bool,
+}
+
+/// A decoded invocation of a paging structure.
+pub(super) enum TableOp {
+    Map(Map),
+    Unmap { slot: Link<Slot>, table: Link<PageTable>, level: u8, mapping: Option<Mapping> },
+}
+
+/// A decoded invocation of a frame.
+pub(super) enum FrameOp {
+    Map(Map),
+    Unmap {
         slot: Link<Slot>,
-        cap: Cap,
-        /// What the entry held before must be forgotten.
-        flush: Option<Mapping>,
+        base: PhysAddr,
+        level: u8,
+        mapping: Option<Mapping>,
     },
-    /// Undo the mapping of the capability.
-    Unmap { slot: Link<Slot>, cap: Cap },
-    /// Answer with a word.
-    Answer { thread: Option<Link<Tcb>>, word: u64 },
+    /// Answer with the frame's address, if there is a thread to answer.
+    Address {
+        thread: Option<Link<Tcb>>,
+        base: PhysAddr,
+    },
 }
 
 /// The address space that an invocation's extra capability names: its root and its ASID.
+#[inline(always)]
 fn vspace_argument(k: &Kernel, inv: &Invocation) -> Decoded<(Link<PageTable>, u16)> {
-    match inv.extra_cap(k, 0)?.1 {
-        Cap::PageTable { table, level, mapping: Some(m) } if level as usize == ROOT_LEVEL => {
-            Ok((table, m.asid))
-        }
-        _ => Err(SyscallError::InvalidCapability(1)),
-    }
+    let slot = inv.extra[0].ok_or(SyscallError::TruncatedMessage)?;
+    slot.get(k).words().vspace().ok_or(SyscallError::InvalidCapability(1))
 }
 
 /// Fails unless the address space is the one that its ASID stands for now.
@@ -52,7 +64,7 @@ fn failed(failure: LookupFailure) -> SyscallError {
     SyscallError::FailedLookup { source: false, failure }
 }
 
-pub(super) fn decode_table(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
+pub(super) fn decode_table(k: &Kernel, inv: &Invocation) -> Decoded<TableOp> {
     let Cap::PageTable { table, level, mapping } = inv.cap else {
         return Err(SyscallError::IllegalOperation);
     };
@@ -67,7 +79,7 @@ pub(super) fn decode_table(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
         if !derivation::is_final(k, inv.slot) {
             return Err(SyscallError::RevokeFirst);
         }
-        return Ok(Op::Unmap { slot: inv.slot, cap: inv.cap });
+        return Ok(TableOp::Unmap { slot: inv.slot, table, level, mapping });
     }
     if inv.label != Some(map) {
         return Err(SyscallError::IllegalOperation);
@@ -88,19 +100,22 @@ pub(super) fn decode_table(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
     if entry.get(k).is_present() {
         return Err(SyscallError::DeleteFirst);
     }
-    let cap = Cap::PageTable { table, level, mapping: Some(Mapping { asid, vaddr }) };
-    Ok(Op::Map { entry, pte: table_pte(table), slot: inv.slot, cap, flush: None })
+    let mapping = Mapping { asid, vaddr };
+    Ok(TableOp::Map(Map { entry, pte: table_pte(table), slot: inv.slot, mapping, flush: false }))
 }
 
-pub(super) fn decode_frame(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
-    let Cap::Frame { base, level, rights, device, mapping } = inv.cap else {
+#[inline(always)]
+pub(super) fn decode_frame(k: &Kernel, inv: &Invocation) -> Decoded<FrameOp> {
+    let Cap::Frame { base, level, rights, mapping, .. } = inv.cap else {
         return Err(SyscallError::IllegalOperation);
     };
     match inv.label {
         Some(Label::X86PageMap) => {}
-        Some(Label::X86PageUnmap) => return Ok(Op::Unmap { slot: inv.slot, cap: inv.cap }),
+        Some(Label::X86PageUnmap) => {
+            return Ok(FrameOp::Unmap { slot: inv.slot, base, level, mapping });
+        }
         Some(Label::X86PageGetAddress) => {
-            return Ok(Op::Answer { thread: inv.call.then_some(inv.thread), word: base.0 });
+            return Ok(FrameOp::Address { thread: inv.call.then_some(inv.thread), base });
         }
         _ => return Err(SyscallError::IllegalOperation),
     }
@@ -124,51 +139,59 @@ pub(super) fn decode_frame(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
         return Err(SyscallError::AlignmentError);
     }
     let entry = entry(k, root, vaddr, level as usize).map_err(failed)?;
-    let mut flush = None;
+    let mut flush = false;
     if entry.get(k).is_present() {
         // In place of its own mapping a capability may put another; anybody else's has to go first.
         if mapping.is_none() || !entry.maps(k, base) {
             return Err(SyscallError::DeleteFirst);
         }
-        flush = mapping;
+        flush = true;
     }
     let pte = Pte::frame(base, level as usize, page_rights(rights, wanted.read(), wanted.write()), cache);
-    let cap = Cap::Frame { base, level, rights, device, mapping: Some(Mapping { asid, vaddr }) };
-    Ok(Op::Map { entry, pte, slot: inv.slot, cap, flush })
+    Ok(FrameOp::Map(Map { entry, pte, slot: inv.slot, mapping: Mapping { asid, vaddr }, flush }))
 }
 
-pub(super) fn commit(k: &Kernel, op: Op) -> Done {
+#[inline(always)]
+fn commit_map(k: &Kernel, map: Map) -> Done {
+    let Map { entry, pte, slot, mapping, flush } = map;
+    slot.get(k).set_mapping(Some(mapping));
+    entry.set(k, pte);
+    // Entries that translated nothing are not cached.
+    if flush {
+        tlb_flush_page(mapping.asid, mapping.vaddr);
+    }
+    Done::ok()
+}
+
+pub(super) fn commit_table(k: &Kernel, op: TableOp) -> Done {
     match op {
-        Op::Map { entry, pte, slot, cap, flush } => {
-            slot.get(k).set_cap(cap);
-            entry.set(k, pte);
-            // Entries that translated nothing are not cached.
-            if let Some(m) = flush {
-                tlb_flush_page(m.asid, m.vaddr);
-            }
+        TableOp::Map(map) => commit_map(k, map),
+        // Not mapped: nothing to undo.
+        TableOp::Unmap { mapping: None, .. } => Done::ok(),
+        TableOp::Unmap { slot, table, level, mapping: Some(mapping) } => {
+            unmap_table(k, table, level, mapping);
+            // What it maps must not show up where it is mapped next.
+            let entries = table.get(k);
+            (0..1 << pecan_arch::PT_INDEX_BITS).for_each(|i| entries.set_entry(i, Pte::EMPTY));
+            slot.get(k).set_mapping(None);
             Done::ok()
         }
-        Op::Unmap { slot, cap } => {
-            match cap {
-                Cap::Frame { base, level, rights, device, mapping: Some(m) } => {
-                    unmap_frame(k, base, level, m);
-                    slot.get(k).set_cap(Cap::Frame { base, level, rights, device, mapping: None });
-                }
-                Cap::PageTable { table, level, mapping: Some(m) } => {
-                    unmap_table(k, table, level, m);
-                    // What it maps must not show up where it is mapped next.
-                    let table_ = table.get(k);
-                    (0..1 << pecan_arch::PT_INDEX_BITS).for_each(|i| table_.set_entry(i, Pte::EMPTY));
-                    slot.get(k).set_cap(Cap::PageTable { table, level, mapping: None });
-                }
-                // Not mapped: nothing to undo.
-                _ => {}
-            }
+    }
+}
+
+#[inline(always)]
+pub(super) fn commit_frame(k: &Kernel, op: FrameOp) -> Done {
+    match op {
+        FrameOp::Map(map) => commit_map(k, map),
+        FrameOp::Unmap { mapping: None, .. } => Done::ok(),
+        FrameOp::Unmap { slot, base, level, mapping: Some(mapping) } => {
+            unmap_frame(k, base, level, mapping);
+            slot.get(k).set_mapping(None);
             Done::ok()
         }
-        Op::Answer { thread, word } => {
+        FrameOp::Address { thread, base } => {
             let Some(thread) = thread else { return Done::ok() };
-            message::put(k, thread.get(k), 0, word);
+            message::put(k, thread.get(k), 0, base.0);
             Done::answer(1)
         }
     }

@@ -28,11 +28,11 @@ pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
     match inv.cap {
         Cap::Frame { .. } => {
             let op = map::decode_frame(k, inv)?;
-            Ok(map::commit(k, op))
+            Ok(map::commit_frame(k, op))
         }
         Cap::PageTable { .. } => {
             let op = map::decode_table(k, inv)?;
-            Ok(map::commit(k, op))
+            Ok(map::commit_table(k, op))
         }
         Cap::AsidControl => {
             let op = asid::decode_control(k, inv)?;
