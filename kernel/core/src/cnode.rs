@@ -1,7 +1,7 @@
 //! CNode invocations: copying, moving and deleting capabilities.
 
 use pecan_abi::{CapRights, Label};
-use pecan_mem::{Cap, Endpoint, EndpointRights, Kernel, Link, LookupFailure, Slot};
+use pecan_mem::{Cap, Endpoint, EndpointRights, Kernel, Link, LookupFailure, Slot, Words};
 
 use crate::{
     derivation, endpoint,
@@ -16,13 +16,13 @@ use crate::{
 enum Op {
     /// Copy or mint: `cap` is derived from the one in `src`.
     Insert {
-        cap: Cap,
+        cap: Words,
         src: Link<Slot>,
         dest: Link<Slot>,
     },
     /// Move or mutate: the capability in `src` becomes `cap` in `dest`.
     Move {
-        cap: Cap,
+        cap: Words,
         src: Link<Slot>,
         dest: Link<Slot>,
     },
@@ -83,43 +83,43 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
 }
 
 /// Copy, mint, move and mutate.
+#[inline]
 fn decode_transfer(k: &Kernel, inv: &Invocation, label: Label, dest: Link<Slot>) -> Decoded<Op> {
     inv.need(4, 1)?;
     lookup::ensure_empty(k, dest)?;
     let src_depth = inv.arg(k, 3);
-    let (_, src_root) = inv.extra_cap(k, 0)?;
-    let src = lookup::target_slot(k, true, src_root, inv.arg(k, 2), src_depth)?;
-    let cap = occupied(k, src, true, src_depth)?;
-    let copy = |cap: Cap| match derivation::derive(k, src, cap)? {
-        Cap::Null => Err(SyscallError::IllegalOperation),
-        cap => Ok(Op::Insert { cap, src, dest }),
-    };
-    let moved = |cap: Cap| match cap {
-        Cap::Null => Err(SyscallError::IllegalOperation),
-        cap => Ok(Op::Move { cap, src, dest }),
-    };
-    match label {
-        Label::CNodeCopy => {
-            inv.need(5, 1)?;
-            copy(derivation::mask_rights(cap, CapRights(inv.arg(k, 4))))
-        }
-        Label::CNodeMint => {
-            inv.need(6, 1)?;
-            let cap = derivation::mask_rights(cap, CapRights(inv.arg(k, 4)));
-            copy(derivation::update_data(cap, inv.arg(k, 5), false))
+    let src_root = inv.extra[0].and_then(|root| root.get(k).words().cnode());
+    let src = lookup::target(k, true, src_root, inv.arg(k, 2), src_depth)?;
+    let mut cap = src.get(k).words();
+    if cap.is_null() {
+        return Err(missing(true, src_depth));
+    }
+    let copied = match label {
+        Label::CNodeCopy | Label::CNodeMint => {
+            inv.need(if label == Label::CNodeCopy { 5 } else { 6 }, 1)?;
+            cap = cap.with_rights(CapRights(inv.arg(k, 4)));
+            if label == Label::CNodeMint {
+                cap = derivation::update_words(cap, inv.arg(k, 5), false);
+            }
+            cap = derivation::derive_words(k, src, cap)?;
+            true
         }
         Label::CNodeMutate => {
             inv.need(5, 1)?;
-            moved(derivation::update_data(cap, inv.arg(k, 4), true))
+            cap = derivation::update_words(cap, inv.arg(k, 4), true);
+            false
         }
-        _ => moved(cap),
+        _ => false,
+    };
+    if cap.is_null() {
+        return Err(SyscallError::IllegalOperation);
     }
+    Ok(if copied { Op::Insert { cap, src, dest } } else { Op::Move { cap, src, dest } })
 }
 
 fn decode_rotate(k: &Kernel, inv: &Invocation, dest: Link<Slot>) -> Decoded<Op> {
     inv.need(8, 2)?;
-    let [pivot_data, pivot_index, pivot_depth, src_data, src_index, src_depth] =
-        core::array::from_fn(|i| inv.arg(k, i + 2));
+    let [_, _, pivot_data, pivot_index, pivot_depth, src_data, src_index, src_depth] = inv.args(k);
     let ((_, pivot_root), (_, src_root)) = (inv.extra_cap(k, 0)?, inv.extra_cap(k, 1)?);
     let src = lookup::target_slot(k, true, src_root, src_index, src_depth)?;
     let pivot = lookup::target_slot(k, true, pivot_root, pivot_index, pivot_depth)?;
@@ -142,22 +142,25 @@ fn decode_rotate(k: &Kernel, inv: &Invocation, dest: Link<Slot>) -> Decoded<Op> 
 /// The capability in a slot that must not be empty.
 fn occupied(k: &Kernel, slot: Link<Slot>, source: bool, depth: u64) -> Decoded<Cap> {
     match slot.get(k).cap() {
-        Cap::Null => {
-            let failure = LookupFailure::MissingCapability { bits_left: depth as u8 };
-            Err(SyscallError::FailedLookup { source, failure })
-        }
+        Cap::Null => Err(missing(source, depth)),
         cap => Ok(cap),
     }
+}
+
+#[cold]
+fn missing(source: bool, depth: u64) -> SyscallError {
+    let failure = LookupFailure::MissingCapability { bits_left: depth as u8 };
+    SyscallError::FailedLookup { source, failure }
 }
 
 fn commit(k: &mut Kernel, op: Op) -> Result<Done, Stop> {
     let next = match op {
         Op::Insert { cap, src, dest } => {
-            derivation::insert(k, cap, src, dest);
+            derivation::insert_words(k, cap, src, dest);
             Next::Resume
         }
         Op::Move { cap, src, dest } => {
-            derivation::move_cap(k, cap, src, dest);
+            derivation::move_words(k, cap, src, dest);
             Next::Resume
         }
         Op::Rotate { pivot: (pivot_cap, pivot), src: (src_cap, src), dest } => {

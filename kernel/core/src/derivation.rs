@@ -5,8 +5,8 @@
 //! capabilities and two flags ([`is_parent`]). All capabilities to one object lie next to each other, so one
 //! look at both neighbours tells whether a capability is its object's last ([`is_final`]).
 
-use pecan_abi::{CNodeCapData, CapRights};
-use pecan_mem::{Cap, EndpointRights, FrameRights, Kernel, Link, Slot, cap::tag};
+use pecan_abi::CNodeCapData;
+use pecan_mem::{Cap, Kernel, Link, Slot, Words, cap::tag};
 
 use crate::error::{Decoded, SyscallError};
 
@@ -21,35 +21,40 @@ pub fn insert_root(k: &Kernel, cap: Cap, dest: Link<Slot>) {
 
 /// Puts the capability to a new object into an empty slot, as a child of `parent`.
 pub fn insert_new(k: &Kernel, parent: Link<Slot>, dest: Link<Slot>, cap: Cap) {
-    insert_after(k, cap, parent, dest, true);
+    insert_after(k, cap.pack(), parent, dest, true);
 }
 
 /// Puts a capability that was derived from the one in `src` into an empty slot, as its child or sibling.
 ///
 /// The source of copied untyped memory then counts as used up, or both would hand out the same memory.
 pub fn insert(k: &Kernel, cap: Cap, src: Link<Slot>, dest: Link<Slot>) {
-    let from = src.get(k).cap();
-    let first = match (cap, from) {
-        (Cap::Endpoint { badge, .. }, Cap::Endpoint { badge: of, .. })
-        | (Cap::Notification { badge, .. }, Cap::Notification { badge: of, .. }) => badge != of,
-        (Cap::Untyped { .. }, _)
-        | (Cap::IrqHandler { .. }, Cap::IrqControl)
-        | (Cap::IoPort { .. }, Cap::IoPortControl) => true,
+    insert_words(k, cap.pack(), src, dest);
+}
+
+/// [`insert`] for a packed capability.
+#[inline]
+pub fn insert_words(k: &Kernel, cap: Words, src: Link<Slot>, dest: Link<Slot>) {
+    let from = src.get(k).words();
+    let first = match cap.tag() {
+        tag::ENDPOINT | tag::NOTIFICATION => cap.badge() != from.badge(),
+        tag::UNTYPED => true,
+        tag::IRQ_HANDLER => from.tag() == tag::IRQ_CONTROL,
+        tag::IO_PORT => from.tag() == tag::IO_PORT_CONTROL,
         _ => false,
     };
     insert_after(k, cap, src, dest, first);
-    if let (Cap::Untyped { base: new, bits: size, .. }, Cap::Untyped { base, bits, device, .. }) = (cap, from)
-        && (new, size) == (base, bits)
+    if cap.tag() == tag::UNTYPED
+        && let Cap::Untyped { base, bits, device, .. } = src.get(k).cap()
     {
         src.get(k).set_cap(Cap::Untyped { base, bits, device, used: 1 << bits });
     }
 }
 
 #[inline(always)]
-fn insert_after(k: &Kernel, cap: Cap, before: Link<Slot>, dest: Link<Slot>, first: bool) {
+fn insert_after(k: &Kernel, cap: Words, before: Link<Slot>, dest: Link<Slot>, first: bool) {
     let (before, slot) = (before.get(k), dest.get(k));
     let after = before.next();
-    slot.set_cap(cap);
+    slot.set_words(cap);
     slot.set_prev(Some(before.link()));
     slot.set_next(after);
     slot.set_flags(first, first);
@@ -61,8 +66,14 @@ fn insert_after(k: &Kernel, cap: Cap, before: Link<Slot>, dest: Link<Slot>, firs
 
 /// Moves a capability to an empty slot, where it becomes `cap` (the same one, with another guard perhaps).
 pub fn move_cap(k: &Kernel, cap: Cap, src: Link<Slot>, dest: Link<Slot>) {
+    move_words(k, cap.pack(), src, dest);
+}
+
+/// [`move_cap`] for a packed capability.
+#[inline]
+pub fn move_words(k: &Kernel, cap: Words, src: Link<Slot>, dest: Link<Slot>) {
     let (from, to) = (src.get(k), dest.get(k));
-    to.set_cap(cap);
+    to.set_words(cap);
     to.set_prev(from.prev());
     to.set_next(from.next());
     to.set_flags(from.is_revocable(), from.is_first_badged());
@@ -182,46 +193,21 @@ pub fn is_final(k: &Kernel, slot: Link<Slot>) -> bool {
 /// `RevokeFirst` for untyped memory with children; `IllegalOperation` for a paging structure that is not
 /// mapped, as its copies could not know where the others get mapped.
 pub fn derive(k: &Kernel, slot: Link<Slot>, cap: Cap) -> Decoded<Cap> {
-    Ok(match cap {
-        Cap::Untyped { .. } => {
-            ensure_no_children(k, slot)?;
-            cap
-        }
-        Cap::Frame { base, level, rights, device, .. } => {
-            Cap::Frame { base, level, rights, device, mapping: None }
-        }
-        Cap::PageTable { mapping: None, .. } => return Err(SyscallError::IllegalOperation),
-        Cap::Zombie { .. } | Cap::IrqControl | Cap::IoPortControl => Cap::Null,
-        other => other,
-    })
+    derive_words(k, slot, cap.pack()).map(Cap::unpack)
 }
 
-/// The capability with no more than the given rights.
-pub fn mask_rights(cap: Cap, rights: CapRights) -> Cap {
-    let (read, write) = (rights.read(), rights.write());
-    match cap {
-        Cap::Endpoint { ep, badge, rights: has } => {
-            let rights = EndpointRights {
-                send: has.send && write,
-                receive: has.receive && read,
-                grant: has.grant && rights.grant(),
-                grant_reply: has.grant_reply && rights.grant_reply(),
-            };
-            Cap::Endpoint { ep, badge, rights }
-        }
-        Cap::Notification { ntfn, badge, send, receive } => {
-            Cap::Notification { ntfn, badge, send: send && write, receive: receive && read }
-        }
-        Cap::Reply { reply, grant } => Cap::Reply { reply, grant: grant && rights.grant() },
-        Cap::Frame { base, level, rights: has, device, mapping } => {
-            let rights = match has {
-                FrameRights::ReadWrite if read && write => FrameRights::ReadWrite,
-                FrameRights::ReadWrite | FrameRights::ReadOnly if read => FrameRights::ReadOnly,
-                _ => FrameRights::KernelOnly,
-            };
-            Cap::Frame { base, level, rights, device, mapping }
-        }
-        other => other,
+/// [`derive`] for a packed capability.
+///
+/// # Errors
+/// Those of [`derive`].
+#[inline]
+pub fn derive_words(k: &Kernel, slot: Link<Slot>, cap: Words) -> Decoded<Words> {
+    match cap.tag() {
+        tag::UNTYPED => ensure_no_children(k, slot).map(|()| cap),
+        tag::FRAME => Ok(cap.unmapped_frame()),
+        tag::PAGE_TABLE if !cap.is_mapped_table() => Err(SyscallError::IllegalOperation),
+        tag::ZOMBIE | tag::IRQ_CONTROL | tag::IO_PORT_CONTROL => Ok(Words::NULL),
+        _ => Ok(cap),
     }
 }
 
@@ -230,22 +216,27 @@ pub fn mask_rights(cap: Cap, rights: CapRights) -> Cap {
 /// copied), a guard that leaves no room for the index. Other capabilities have no such data and stay as they
 /// are.
 pub fn update_data(cap: Cap, data: u64, preserve: bool) -> Cap {
-    match cap {
-        Cap::Endpoint { ep, badge: 0, rights } if !preserve => Cap::Endpoint { ep, badge: data, rights },
-        Cap::Notification { ntfn, badge: 0, send, receive } if !preserve => {
-            Cap::Notification { ntfn, badge: data, send, receive }
-        }
-        Cap::Endpoint { .. } | Cap::Notification { .. } => Cap::Null,
-        Cap::CNode { cnode, .. } => {
-            let data = CNodeCapData(data);
-            let guard_bits = data.guard_size() as u32;
-            if guard_bits + cnode.radix() > u64::BITS {
-                return Cap::Null;
-            }
-            // The data word has room for 58 bits of guard; the bits of a longer one above them are zero.
-            let guard = data.guard() & ((1 << guard_bits) - 1);
-            Cap::CNode { cnode, guard, guard_bits: guard_bits as u8 }
-        }
-        other => other,
+    Cap::unpack(update_words(cap.pack(), data, preserve))
+}
+
+/// [`update_data`] for a packed capability.
+#[inline]
+pub fn update_words(cap: Words, data: u64, preserve: bool) -> Words {
+    match cap.tag() {
+        tag::ENDPOINT | tag::NOTIFICATION if preserve || cap.badge() != 0 => Words::NULL,
+        tag::ENDPOINT | tag::NOTIFICATION => cap.with_badge(data),
+        tag::CNODE => with_guard(cap, CNodeCapData(data)),
+        _ => cap,
     }
+}
+
+fn with_guard(cap: Words, data: CNodeCapData) -> Words {
+    let Some((cnode, ..)) = cap.cnode() else { return cap };
+    let guard_bits = data.guard_size() as u32;
+    if guard_bits + cnode.radix() > u64::BITS {
+        return Words::NULL;
+    }
+    // The data word has room for 58 bits of guard; the bits of a longer one above them are zero.
+    let guard = data.guard() & ((1 << guard_bits) - 1);
+    Cap::CNode { cnode, guard, guard_bits: guard_bits as u8 }.pack()
 }

@@ -33,11 +33,19 @@ pub struct Invocation {
 
 impl Invocation {
     /// The argument word with index `i`, which must be below `length` (check with [`Invocation::need`]).
+    #[inline(always)]
     pub fn arg(&self, k: &Kernel, i: usize) -> u64 {
         message::get(k, self.thread.get(k), i)
     }
 
+    /// The first `N` argument words, all of which must be below `length`.
+    #[inline(always)]
+    pub fn args<const N: usize>(&self, k: &Kernel) -> [u64; N] {
+        message::get_first(k, self.thread.get(k))
+    }
+
     /// Fails with `TruncatedMessage` unless there are at least `words` words and `caps` extra capabilities.
+    #[inline]
     pub fn need(&self, words: usize, caps: usize) -> Decoded<()> {
         if self.length < words || self.extra[..caps].iter().any(Option::is_none) {
             return Err(SyscallError::TruncatedMessage);

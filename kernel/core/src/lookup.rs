@@ -3,7 +3,7 @@
 //! A CNode takes its guard and then its index from the top of what is left of an address. Every level takes at
 //! least one bit, so a walk ends even where CNodes refer to one another in a circle.
 
-use pecan_mem::{Cap, Kernel, Link, LookupFailure, Slot, Tcb, Words};
+use pecan_mem::{CNodeRef, Cap, Kernel, Link, LookupFailure, Slot, Tcb};
 
 use crate::error::{Decoded, SyscallError};
 
@@ -14,8 +14,8 @@ const CPTR_BITS: u32 = u64::BITS;
 /// over at a capability that is not a CNode are ignored. The slot may be empty.
 #[inline(always)]
 pub fn cap(k: &Kernel, thread: &Tcb, cptr: u64) -> Result<Link<Slot>, LookupFailure> {
-    let root = thread.slots[Tcb::SLOT_CSPACE].words();
-    if let Some((cnode, guard, guard_bits)) = root.cnode()
+    let root = thread.slots[Tcb::SLOT_CSPACE].words().cnode();
+    if let Some((cnode, guard, guard_bits)) = root
         && guard_bits + cnode.radix() == CPTR_BITS
         && cptr >> cnode.radix() == guard
     {
@@ -31,11 +31,19 @@ pub fn cap(k: &Kernel, thread: &Tcb, cptr: u64) -> Result<Link<Slot>, LookupFail
 /// # Errors
 /// The root is not a CNode, a guard differs, or the address ends within a CNode.
 pub fn slot(k: &Kernel, root: Cap, cptr: u64, depth_bits: u32) -> Result<(Link<Slot>, u32), LookupFailure> {
-    walk(k, root.pack(), cptr, depth_bits)
+    walk(k, root.pack().cnode(), cptr, depth_bits)
 }
 
-fn walk(k: &Kernel, root: Words, cptr: u64, depth_bits: u32) -> Result<(Link<Slot>, u32), LookupFailure> {
-    let (mut cnode, mut guard, mut guard_bits) = root.cnode().ok_or(LookupFailure::InvalidRoot)?;
+/// A CNode, its guard and the guard's bits.
+pub type Root = (CNodeRef, u64, u32);
+
+fn walk(
+    k: &Kernel,
+    root: Option<Root>,
+    cptr: u64,
+    depth_bits: u32,
+) -> Result<(Link<Slot>, u32), LookupFailure> {
+    let (mut cnode, mut guard, mut guard_bits) = root.ok_or(LookupFailure::InvalidRoot)?;
     let mut left = depth_bits;
     loop {
         let level_bits = guard_bits + cnode.radix();
@@ -72,14 +80,36 @@ const fn low_bits(n: u32) -> u64 {
 /// # Errors
 /// `FailedLookup`; `RangeError` for a depth that is not 1 to 64.
 pub fn target_slot(k: &Kernel, source: bool, root: Cap, index: u64, depth: u64) -> Decoded<Link<Slot>> {
+    let root = match root {
+        Cap::CNode { cnode, guard, guard_bits } => Some((cnode, guard, guard_bits as u32)),
+        _ => None,
+    };
+    target(k, source, root, index, depth)
+}
+
+/// [`target_slot`] with the root unpacked as far as need be; `None` if it is not a CNode.
+#[inline]
+pub fn target(k: &Kernel, source: bool, root: Option<Root>, index: u64, depth: u64) -> Decoded<Link<Slot>> {
+    if let Some((cnode, guard, guard_bits)) = root
+        && depth == (guard_bits + cnode.radix()) as u64
+        && (guard_bits == 0 || depth == CPTR_BITS as u64 && index >> cnode.radix() == guard)
+    {
+        // One CNode takes the whole address.
+        return Ok(cnode.slot(index));
+    }
+    target_slow(k, source, root, index, depth)
+}
+
+#[inline(never)]
+fn target_slow(k: &Kernel, source: bool, root: Option<Root>, index: u64, depth: u64) -> Decoded<Link<Slot>> {
     let failed = |failure| SyscallError::FailedLookup { source, failure };
-    if !matches!(root, Cap::CNode { .. }) {
+    if root.is_none() {
         return Err(failed(LookupFailure::InvalidRoot));
     }
     if !(1..=CPTR_BITS as u64).contains(&depth) {
         return Err(SyscallError::RangeError(1, CPTR_BITS as u64));
     }
-    match slot(k, root, index, depth as u32) {
+    match walk(k, root, index, depth as u32) {
         Ok((slot, 0)) => Ok(slot),
         Ok((_, left)) => Err(failed(LookupFailure::DepthMismatch { bits_left: left as u8, bits_found: 0 })),
         Err(failure) => Err(failed(failure)),

@@ -16,19 +16,35 @@ pub fn buffer_for_reading<'k>(k: &'k Kernel, thread: &Tcb) -> Option<&'k IpcBuff
     buffer(k, thread, false)
 }
 
+#[inline]
 fn buffer<'k>(k: &'k Kernel, thread: &Tcb, write: bool) -> Option<&'k IpcBuffer> {
-    let frame = thread.slots[Tcb::SLOT_IPC_BUFFER].cap();
+    let frame = thread.slots[Tcb::SLOT_IPC_BUFFER].words();
     retype::ipc_buffer(frame, thread.ipc_buffer.get(), write).map(|link| link.get(k))
 }
 
 /// Message word `i` of a thread that sends; 0 where there is no IPC buffer to hold it.
-#[inline]
+#[inline(always)]
 pub fn get(k: &Kernel, thread: &Tcb, i: usize) -> u64 {
     if i < MESSAGE_REGISTERS {
         thread.context.get(reg::MSG[i])
     } else {
         buffer_for_reading(k, thread).map_or(0, |b| b.get(buffer::MSG + i))
     }
+}
+
+/// The first `N` message words of a thread that sends, with one look for the IPC buffer.
+#[inline(always)]
+pub fn get_first<const N: usize>(k: &Kernel, thread: &Tcb) -> [u64; N] {
+    let buf = if N > MESSAGE_REGISTERS { buffer_for_reading(k, thread) } else { None };
+    let mut words = [0; N];
+    for (i, word) in words.iter_mut().enumerate() {
+        *word = match buf {
+            _ if i < MESSAGE_REGISTERS => thread.context.get(reg::MSG[i]),
+            Some(b) => b.get(buffer::MSG + i),
+            None => 0,
+        };
+    }
+    words
 }
 
 /// Sets message word `i` of a thread that receives. False if there is no place for it.

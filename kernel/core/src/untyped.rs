@@ -48,16 +48,17 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Retype> {
         return Err(SyscallError::IllegalOperation);
     }
     inv.need(6, 1)?;
-    let [object_type, size_bits, index, depth, offset, count] = core::array::from_fn(|i| inv.arg(k, i));
+    let [object_type, size_bits, index, depth, offset, count] = inv.args(k);
 
     let kind = object_kind(object_type, size_bits)?;
-    let (_, root) = inv.extra_cap(k, 0)?;
+    let root = inv.extra[0].map(|root| root.get(k).words());
+    let root = root.and_then(|root| root.cnode());
     let node = match depth {
         // The capability itself.
         0 => root,
-        _ => lookup::target_slot(k, false, root, index, depth)?.get(k).cap(),
+        _ => lookup::target(k, false, root, index, depth)?.get(k).words().cnode(),
     };
-    let Cap::CNode { cnode: node, .. } = node else {
+    let Some((node, ..)) = node else {
         let failure = LookupFailure::MissingCapability { bits_left: depth as u8 };
         return Err(SyscallError::FailedLookup { source: false, failure });
     };

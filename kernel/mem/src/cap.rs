@@ -3,6 +3,7 @@
 //! Word 0 holds the tag in bits 59..63, eleven bits of the kind's own in 48..58, and an address in 0..47 (in
 //! canonical form for kernel objects, physical for untyped memory and frames). Word 1 is the kind's own.
 
+use pecan_abi::CapRights;
 use pecan_arch::PhysAddr;
 
 use crate::{
@@ -223,6 +224,8 @@ const OWN_SHIFT: u32 = 48;
 /// Guards are at most this long (the ABI's `seL4_GuardBits`).
 pub const MAX_GUARD_BITS: u32 = 58;
 const GUARD_SIZE_BITS: u32 = 6;
+/// Where a frame capability has its rights in word 0.
+const RIGHTS_SHIFT: u32 = OWN_SHIFT + 2;
 /// `ZombieKind::Tcb` in the bits that hold the radix of a CNode.
 const ZOMBIE_TCB: u64 = 63;
 
@@ -344,6 +347,68 @@ const fn tags<const N: usize>(of: [u64; N]) -> u64 {
         i += 1;
     }
     set
+}
+
+// What copies become of, on the packed form: most copies differ from their source in nothing.
+impl Words {
+    /// The packed `Cap::Null`.
+    pub const NULL: Words = Words { w0: 0, w1: 0 };
+
+    /// True for the packed `Cap::Null`.
+    #[inline(always)]
+    pub const fn is_null(self) -> bool {
+        self.w0 == 0
+    }
+
+    /// The capability with no more than the given rights.
+    #[inline]
+    pub fn with_rights(self, rights: CapRights) -> Words {
+        // The ABI's bits: write 0, read 1, grant 2, grant-reply 3. Endpoints and notifications have theirs in
+        // this order, see `Cap::pack`.
+        let mut w0 = self.w0;
+        match self.tag() {
+            tag::ENDPOINT => w0 &= !((!rights.0 & 15) << OWN_SHIFT),
+            tag::NOTIFICATION => w0 &= !((!rights.0 & 3) << OWN_SHIFT),
+            tag::REPLY => w0 &= !((!rights.grant() as u64) << OWN_SHIFT),
+            tag::FRAME => {
+                // Kernel only is 1, read only 2, read and write 3.
+                let most = if !rights.read() { 1 } else { 2 | rights.write() as u64 };
+                let now = w0 >> RIGHTS_SHIFT & 3;
+                w0 = w0 & !(3 << RIGHTS_SHIFT) | now.min(most) << RIGHTS_SHIFT;
+            }
+            _ => {}
+        }
+        Words { w0, w1: self.w1 }
+    }
+
+    /// The endpoint or notification capability with this badge.
+    #[inline(always)]
+    pub fn with_badge(self, badge: u64) -> Words {
+        debug_assert!(matches!(self.tag(), tag::ENDPOINT | tag::NOTIFICATION));
+        Words { w0: self.w0, w1: badge }
+    }
+
+    /// The capability to a frame, not mapped.
+    #[inline(always)]
+    pub fn unmapped_frame(self) -> Words {
+        debug_assert!(self.tag() == tag::FRAME);
+        Words { w0: self.w0, w1: 0 }
+    }
+
+    /// True for the capability to a paging structure that is mapped.
+    #[inline(always)]
+    pub fn is_mapped_table(self) -> bool {
+        self.tag() == tag::PAGE_TABLE && self.w1 >> 48 != 0
+    }
+
+    /// Physical start and level of a frame of memory that user level may read, and write if `write`.
+    #[inline(always)]
+    pub fn user_memory(self, write: bool) -> Option<(PhysAddr, usize)> {
+        const DEVICE: u64 = 1 << (OWN_SHIFT + 4);
+        let rights = if write { 3 } else { 2 } << RIGHTS_SHIFT;
+        let fits = self.w0 & (TAG_MASK | DEVICE | rights) == tag::FRAME << TAG_SHIFT | rights;
+        fits.then_some((PhysAddr(self.w0 & ADDR_MASK), (self.own() & 3) as usize))
+    }
 }
 
 // What the derivation list asks of capabilities, answered on their packed form: it is asked at every deletion.

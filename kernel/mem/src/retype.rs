@@ -10,7 +10,7 @@ use pecan_arch::{FpuState, PhysAddr, UserContext, phys_to_virt};
 
 use crate::{
     Kernel,
-    cap::{Cap, EndpointRights, FrameRights, ZombieKind},
+    cap::{Cap, EndpointRights, FrameRights, Words, ZombieKind},
     link::Link,
     object::{Fault, IpcBuffer, PageTable, Refill, SCHED_CONTEXT_HEADER, SchedContext, Tcb, ThreadState},
     slot::{CNodeRef, Slot},
@@ -61,6 +61,7 @@ pub enum ObjectKind {
 
 impl ObjectKind {
     /// Size in bytes, log2.
+    #[inline]
     pub fn bits(self) -> u32 {
         match self {
             ObjectKind::Untyped { bits } | ObjectKind::SchedContext { bits } => bits as u32,
@@ -81,6 +82,7 @@ impl ObjectKind {
     }
 
     /// True for what may lie in device memory.
+    #[inline]
     pub fn allowed_in_device(self) -> bool {
         matches!(self, ObjectKind::Untyped { .. } | ObjectKind::Frame { .. })
     }
@@ -115,6 +117,7 @@ pub struct Batch {
 
 /// Where `count` objects of `kind` would lie in an untyped capability with `used` bytes in use: the offset of
 /// the first and of the end, or `None` if they do not fit.
+#[inline]
 pub fn placement(bits: u8, used: u64, kind: ObjectKind, count: u64) -> Option<(u64, u64)> {
     let size = 1u64.checked_shl(kind.bits()).filter(|_| kind.bits() < 63)?;
     let start = used.checked_add(size - 1)? & !(size - 1);
@@ -124,6 +127,7 @@ pub fn placement(bits: u8, used: u64, kind: ObjectKind, count: u64) -> Option<(u
 
 /// Cuts `count` objects of `kind` from an untyped capability, raising its watermark. `None`, and nothing
 /// changed, if they do not fit or may not lie in device memory.
+#[inline]
 pub fn carve(k: &mut Kernel, slot: Link<Slot>, kind: ObjectKind, count: u64) -> Option<Batch> {
     let slot = slot.get(k);
     let Cap::Untyped { base, bits, device, used } = slot.cap() else { return None };
@@ -137,6 +141,7 @@ pub fn carve(k: &mut Kernel, slot: Link<Slot>, kind: ObjectKind, count: u64) -> 
 
 impl Batch {
     /// Makes the next object and the first capability to it.
+    #[inline]
     pub fn next(&mut self, _k: &mut Kernel) -> Option<Cap> {
         self.left = self.left.checked_sub(1)?;
         let at = self.next;
@@ -224,15 +229,9 @@ pub(crate) unsafe fn init_tcb(tcb: *mut Tcb) {
 /// The IPC buffer at user address `vaddr` in a frame: `None` if the capability is not one to a frame of memory
 /// that user level may read, and write if `write`.
 #[inline]
-pub fn ipc_buffer(frame: Cap, vaddr: u64, write: bool) -> Option<Link<IpcBuffer>> {
-    let Cap::Frame { base, level, rights, device: false, .. } = frame else {
-        return None;
-    };
-    if rights != FrameRights::ReadWrite && (write || rights != FrameRights::ReadOnly) {
-        return None;
-    }
-    let offset =
-        vaddr & ((1 << pecan_arch::level_shift(level as usize)) - 1) & !(size_of::<IpcBuffer>() as u64 - 1);
+pub fn ipc_buffer(frame: Words, vaddr: u64, write: bool) -> Option<Link<IpcBuffer>> {
+    let (base, level) = frame.user_memory(write)?;
+    let offset = vaddr & ((1 << pecan_arch::level_shift(level)) - 1) & !(size_of::<IpcBuffer>() as u64 - 1);
     // SAFETY: the frame is RAM, hence mapped; the offset is aligned and inside it. User level writes to the
     // same memory, which the buffer's atomics allow for.
     Some(unsafe { Link::from_addr(phys_to_virt(PhysAddr(base.0 + offset))) })

@@ -57,7 +57,12 @@ impl Slot {
     /// Whoever calls this answers for the derivation list: only `pecan_core`'s `derivation` and `finalise` do.
     #[inline(always)]
     pub fn set_cap(&self, cap: Cap) {
-        let words = cap.pack();
+        self.set_words(cap.pack());
+    }
+
+    /// The same for a packed capability.
+    #[inline(always)]
+    pub fn set_words(&self, words: Words) {
         self.words[0].set(words.w0);
         self.words[1].set(words.w1);
     }
