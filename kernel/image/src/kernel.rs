@@ -1,4 +1,4 @@
-//! Boot, and traps: what the port's entry stubs call. Each handler returns the registers to resume user level with.
+//! Boot, and traps: what the port's entry stubs call. Every handler ends in [`enter_user`].
 
 use core::cell::UnsafeCell;
 use core::fmt::Write;
@@ -47,37 +47,44 @@ extern "C" fn pecan_boot(magic: u32, info: u32) -> ! {
     let mut memory = unsafe { BootMemory::new(&data) };
     let root = boot::start(k, &data, &mut memory).unwrap_or_else(|e| cannot_start(&e));
     let first = scheduler::schedule(k, scheduler::Next::Switch(root)).link();
-    let context = resume(k, first);
-    // SAFETY: the thread is the current one, and its address space is in force.
-    unsafe { port::enter_user(context) }
+    resume(k, first)
 }
 
-/// The registers of the thread to run; if that is the idle thread, waits here for interrupts until it is another.
+/// Runs a thread, which the portable kernel has made the current one; if it is the idle thread, waits here for
+/// interrupts until it is another.
 #[inline(always)]
-fn resume(k: &mut Kernel, next: Link<Tcb>) -> *const UserContext {
+fn resume(k: &mut Kernel, next: Link<Tcb>) -> ! {
     let thread = next.get(k);
     if thread.state.get() == ThreadState::Idle {
-        return idle(k);
+        idle(k)
     }
-    &thread.context
+    enter_user(&thread.context)
 }
 
 #[cold]
 #[inline(never)]
-fn idle(k: &mut Kernel) -> *const UserContext {
+fn idle(k: &mut Kernel) -> ! {
     loop {
         idle_wait();
         if let Some(irq) = take_pending_irq() {
             let thread = entry::interrupt(k, irq).get(k);
             if thread.state.get() != ThreadState::Idle {
-                return &thread.context;
+                enter_user(&thread.context)
             }
         }
     }
 }
 
+/// Returns to user level.
+#[inline(always)]
+fn enter_user(context: &UserContext) -> ! {
+    // SAFETY: 1. and 2.: it is the context of the thread that the portable kernel has just switched to, whose memory no one
+    // can free without entering the kernel. 3.: references into the kernel's state end with the function that diverges here.
+    unsafe { port::enter_user(context) }
+}
+
 #[unsafe(no_mangle)]
-extern "C" fn pecan_syscall(cptr: u64, info: u64, number: i64) -> *const UserContext {
+extern "C" fn pecan_syscall(cptr: u64, info: u64, number: i64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
     let fast = match number {
@@ -86,19 +93,19 @@ extern "C" fn pecan_syscall(cptr: u64, info: u64, number: i64) -> *const UserCon
         _ => None,
     };
     match fast {
-        Some(next) => &next.get(k).context,
+        Some(next) => enter_user(&next.get(k).context),
         None => slow_syscall(k, number),
     }
 }
 
 #[inline(never)]
-fn slow_syscall(k: &mut Kernel, number: i64) -> *const UserContext {
+fn slow_syscall(k: &mut Kernel, number: i64) -> ! {
     let next = entry::syscall(k, number);
     resume(k, next)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn pecan_exception(vector: u64, error: u64, address: u64) -> *const UserContext {
+extern "C" fn pecan_exception(vector: u64, error: u64, address: u64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
     let next = entry::exception(k, decode_exception(vector, error, address));
@@ -106,8 +113,11 @@ extern "C" fn pecan_exception(vector: u64, error: u64, address: u64) -> *const U
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn pecan_interrupt(vector: u64) -> *const UserContext {
-    let Some(irq) = port::claim(vector as usize) else { return port::current_context() };
+extern "C" fn pecan_interrupt(vector: u64) -> ! {
+    let Some(irq) = port::claim(vector as usize) else {
+        // SAFETY: back to where the interrupt came from; nothing has changed.
+        unsafe { port::enter_user(port::current_context()) }
+    };
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
     let next = entry::interrupt(k, irq);

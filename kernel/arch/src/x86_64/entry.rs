@@ -3,7 +3,8 @@
 //! The task state's `rsp0` is the end of the running thread's [`UserContext`](crate::UserContext), so on an interrupt
 //! from user level the processor itself stores the first five registers in place, and the stubs push the rest below.
 //! `SYSCALL` loads no stack: its stub fetches the same pointer and pushes the same frame. Then the kernel's stack is
-//! taken, always from its top: the kernel keeps nothing on it between two entries.
+//! taken, always from its top: the kernel keeps nothing on it between two entries. So the handlers, which are the image's,
+//! do not return: they end in [`enter_user`], and need no epilogue.
 //!
 //! Kernel code runs with interrupts off. The two places that let them in ([`irq_pending`] and [`idle_wait`]) get the
 //! vector noted in `PECAN_NOTED` and interrupts off again. Exceptions in kernel mode are bugs of the kernel and end it.
@@ -71,10 +72,11 @@ pecan_syscall_entry:
     push rdx
     push rbx
     push rax
-    lea rsp, [rip + pecan_stack_top]
-    call pecan_syscall
+    lea rsp, [rip + pecan_stack_top - 8]
+    jmp pecan_syscall
 
     // Return to the context in rax.
+    .global pecan_exit
 pecan_exit:
     lea rcx, [rax + CONTEXT_SIZE]
     mov [rip + PECAN_TSS + 8], rcx
@@ -117,11 +119,6 @@ pecan_exit:
     add rsp, 8
     iretq
 
-    .global pecan_enter_user
-pecan_enter_user:
-    mov rax, rdi
-    jmp pecan_exit
-
     // Below rdi, with rdi = vector: everything else. Leaves rsp at word 3 of the context.
     .macro SAVE_REST
     push r15
@@ -154,18 +151,16 @@ pecan_exception_entry:
     SAVE_REST
     mov rsi, [rsp + 15 * 8]
     mov rdx, cr2
-    lea rsp, [rip + pecan_stack_top]
-    call pecan_exception
-    jmp pecan_exit
+    lea rsp, [rip + pecan_stack_top - 8]
+    jmp pecan_exception
 
     .balign 16
 pecan_interrupt_entry:
     test byte ptr [rsp + 24], 3
     jz 2f
     SAVE_REST
-    lea rsp, [rip + pecan_stack_top]
-    call pecan_interrupt
-    jmp pecan_exit
+    lea rsp, [rip + pecan_stack_top - 8]
+    jmp pecan_interrupt
 2:  mov [rip + PECAN_NOTED], edi
     and qword ptr [rsp + 32], ~0x200
     pop rdi
@@ -244,7 +239,6 @@ unsafe extern "C" {
     static pecan_stack_guard: u8;
     fn pecan_syscall_entry();
     fn pecan_spurious_stub();
-    fn pecan_enter_user(ctx: *const UserContext) -> !;
 }
 
 pub(super) fn stub(vector: usize) -> u64 {
@@ -268,13 +262,17 @@ pub(super) fn stack_guard() -> usize {
     &raw const pecan_stack_guard as usize
 }
 
-/// Runs user level from `ctx`, for the first time after boot.
+/// Returns to user level with the registers in `ctx`: how every entry into the kernel ends. What is on the kernel's stack is
+/// given up, without being dropped.
 ///
 /// # Safety
-/// `ctx` must stay valid until the next entry into the kernel, and the address space in force must be the thread's.
+/// 1. `ctx` stays valid until the next entry into the kernel.
+/// 2. The address space in force is that of the thread that `ctx` belongs to.
+/// 3. The caller holds no reference that the next entry must not find alive.
+#[inline(always)]
 pub unsafe fn enter_user(ctx: *const UserContext) -> ! {
-    // SAFETY: the caller's promise; everything on the kernel's stack is given up.
-    unsafe { pecan_enter_user(ctx) }
+    // SAFETY: the stub expects the context in rax (1.) and interrupts off, as they are in the kernel.
+    unsafe { asm!("jmp pecan_exit", in("rax") ctx, options(noreturn)) }
 }
 
 /// Lets interrupts in for one instruction: true if one is noted, now or from before.
