@@ -425,4 +425,6 @@ pub fn set_priority(k: &Kernel, thread: &Tcb, priority: u8) -> Next {
 }
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;
