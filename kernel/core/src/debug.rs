@@ -108,7 +108,9 @@ impl fmt::Display for Name<'_> {
         if len == 0 {
             return write!(f, "{:#x}", self.0.link().addr());
         }
-        name[..len].iter().try_for_each(|&b| f.write_char(if b.is_ascii_graphic() { b as char } else { '?' }))
+        name[..len]
+            .iter()
+            .try_for_each(|&b| f.write_char(if b.is_ascii_graphic() || b == b' ' { b as char } else { '?' }))
     }
 }
 
@@ -190,4 +192,95 @@ fn name_thread(k: &Kernel, caller: &Tcb, cptr: u64) {
     let len = name.iter().position(|&b| b == 0).unwrap_or(NAME_LEN - 1);
     name[len..].fill(0);
     thread.name.set(name);
+}
+
+#[cfg(test)]
+mod tests {
+    use pecan_arch::host::take_console;
+    use pecan_mem::cap::tag;
+
+    use super::*;
+    use crate::testing::{CNODE, TCB, World};
+
+    fn call(w: &mut World, call: Syscall, cptr: u64) -> u64 {
+        let thread = w.thread;
+        thread.get(&w.k).context.set(reg::CAP, cptr);
+        assert_eq!(w.syscall(call), thread);
+        thread.get(&w.k).context.get(reg::CAP)
+    }
+
+    fn name(w: &mut World, name: &str) {
+        let mut words = [0; 10];
+        for (word, bytes) in words.iter_mut().zip(name.as_bytes().chunks(8)) {
+            let mut padded = [0; 8];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            *word = u64::from_ne_bytes(padded);
+        }
+        let buf = message::buffer_for_writing(&w.k, w.thread.get(&w.k)).expect("an IPC buffer");
+        words.iter().enumerate().for_each(|(i, &word)| buf.set(buffer::MSG + i, word));
+    }
+
+    #[test]
+    fn threads_are_named_and_listed() {
+        if !pecan_config::DEBUG {
+            return;
+        }
+        let mut w = World::new();
+        name(&mut w, "a thread");
+        call(&mut w, Syscall::DebugNameThread, TCB);
+        assert_eq!(&w.thread.get(&w.k).name.get()[..9], b"a thread\0");
+        take_console();
+        call(&mut w, Syscall::DebugDumpScheduler, 0);
+        let dump = take_console();
+        let lines: Vec<_> = dump.lines().collect();
+        assert!(lines[0].starts_with("Name"), "{dump}");
+        assert!(lines[1].starts_with("a thread ") && lines[1].contains("running"), "{dump}");
+        // A name that is too long is cut, with a zero behind it.
+        name(&mut w, "a name of more than twenty-four bytes");
+        call(&mut w, Syscall::DebugNameThread, TCB);
+        assert_eq!(&w.thread.get(&w.k).name.get(), b"a name of more than twe\0");
+        call(&mut w, Syscall::DebugNameThread, CNODE);
+        assert!(take_console().contains("which is no thread"));
+    }
+
+    #[test]
+    fn capabilities_are_identified_and_listed() {
+        if !pecan_config::DEBUG {
+            return;
+        }
+        let mut w = World::new();
+        assert_eq!(call(&mut w, Syscall::DebugCapIdentify, TCB), tag::TCB);
+        assert_eq!(call(&mut w, Syscall::DebugCapIdentify, CNODE), tag::CNODE);
+        assert_eq!(call(&mut w, Syscall::DebugCapIdentify, 0), tag::NULL);
+        assert_eq!(call(&mut w, Syscall::DebugCapIdentify, u64::MAX), tag::NULL, "no such slot");
+        take_console();
+        call(&mut w, Syscall::DebugSnapshot, 0);
+        let list = take_console();
+        assert!(list.contains("IrqControl") && list.contains("Untyped"), "{list}");
+        call(&mut w, Syscall::DebugPutChar, b'x' as u64);
+        assert_eq!(take_console(), "x");
+    }
+
+    #[test]
+    fn unhandled_faults_are_told_in_one_line() {
+        let w = World::new();
+        let thread = w.thread.get(&w.k);
+        take_console();
+        for failure in [
+            LookupFailure::InvalidRoot,
+            LookupFailure::MissingCapability { bits_left: 3 },
+            LookupFailure::DepthMismatch { bits_left: 3, bits_found: 4 },
+            LookupFailure::GuardMismatch { bits_left: 3, guard: 1, guard_bits: 2 },
+        ] {
+            unhandled_fault(thread, Fault::Cap { address: 0x77, receive_phase: true, failure });
+        }
+        unhandled_fault(thread, Fault::Vm { address: 0x123, instruction: false, status: 6 });
+        let text = take_console();
+        if pecan_config::DEBUG {
+            assert_eq!(text.lines().count(), 5, "{text}");
+            assert!(text.lines().last().is_some_and(|l| l.contains("access at 0x123")), "{text}");
+        } else {
+            assert_eq!(text, "");
+        }
+    }
 }
