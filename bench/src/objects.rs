@@ -26,8 +26,20 @@ pub fn run(world: &mut World<'_>) -> Result<()> {
 
 fn system_calls(world: &World<'_>) -> Result<()> {
     let nothing = Cap::<Endpoint>::NULL;
-    report("syscall.null", world.time(|| ok(nothing.nb_send(pecan::Message::empty(0))))?);
-    report("syscall.yield", world.time(|| ok(raw::yield_now()))?);
+    report(
+        "syscall.null",
+        world.time(|| {
+            nothing.nb_send(pecan::Message::empty(0));
+            Ok(())
+        })?,
+    );
+    report(
+        "syscall.yield",
+        world.time(|| {
+            raw::yield_now();
+            Ok(())
+        })?,
+    );
     Ok(())
 }
 
@@ -120,10 +132,5 @@ fn pages(world: &mut World<'_>) -> Result<()> {
     })?;
     report("page.map", least);
     report("page.unmap", world.time_with(|| Ok(unmapping))?);
-    Ok(())
-}
-
-/// An operation that cannot fail.
-fn ok<T>(_: T) -> Result<()> {
     Ok(())
 }

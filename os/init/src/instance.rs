@@ -129,6 +129,9 @@ impl Live {
 /// How the record names the endpoint of a protocol's server.
 const ENDPOINT_OF: &str = "service ";
 
+/// A service that a component uses: the protocol, the endpoint, the badge, and the page.
+pub type Channel = (String, Cap<Endpoint>, u64, Option<Cap<SmallPage>>);
+
 /// What a component is given that is not made of its own memory.
 pub struct Given<'a> {
     /// The component's number, the badge of what it says to the initial task.
@@ -145,8 +148,8 @@ pub struct Given<'a> {
     pub sched_control: Cap<SchedControl>,
     /// MHz of the time-stamp counter.
     pub tsc_mhz: u64,
-    /// For each service that it uses: the protocol, the endpoint, the badge, and the page.
-    pub channels: Vec<(String, Cap<Endpoint>, u64, Option<Cap<SmallPage>>)>,
+    /// The services that it uses.
+    pub channels: Vec<Channel>,
     /// If it serves: the endpoint, and the pages of its clients.
     pub service: Option<(Cap<Endpoint>, Vec<Cap<SmallPage>>)>,
     /// The pages of the system log, if it shows that.

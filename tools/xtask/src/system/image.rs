@@ -33,8 +33,7 @@ pub fn strip(elf: &[u8]) -> Result<Vec<u8>> {
     let file = parse(elf)?;
     let segments: Vec<_> = file.elf_program_headers().iter().filter(|p| p.p_type(LE) == PT_LOAD).collect();
     let end = segments.iter().map(|p| p.p_offset(LE) + p.p_filesz(LE)).max().unwrap_or(0) as usize;
-    let table = file.elf_header().e_phoff(LE)
-        + (file.elf_program_headers().len() * size_of::<ProgramHeader64<LE>>()) as u64;
+    let table = file.elf_header().e_phoff(LE) + size_of_val(file.elf_program_headers()) as u64;
     let mut out = elf.get(..end.max(table as usize)).context("is cut off")?.to_vec();
 
     let mut symbols = vec![sym(0, SymbolInfo(0), 0, 0)];
