@@ -140,6 +140,8 @@ struct Builder<'m, 'a> {
     /// Bytes that the root task takes at least, and those that were free, for the error.
     needed: u64,
     found: u64,
+    /// Pages of its image, for the error, too.
+    pages: u64,
 }
 
 impl Builder<'_, '_> {
@@ -159,7 +161,7 @@ impl Builder<'_, '_> {
     /// Puts a capability into the next slot.
     fn push(&mut self, k: &Kernel, cap: Cap) -> Result<(), BootError> {
         if self.next >= 1 << self.cnode.radix() {
-            return Err(BootError::NoSlots { pages: 0 });
+            return Err(BootError::NoSlots { pages: self.pages });
         }
         self.provide(k, self.next, cap);
         self.next += 1;
@@ -279,7 +281,7 @@ pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result
     else {
         return Err(no_memory);
     };
-    let mut b = Builder { memory, cnode, next: slot::NUM_INITIAL_CAPS, vspace, needed, found };
+    let mut b = Builder { memory, cnode, next: slot::NUM_INITIAL_CAPS, vspace, needed, found, pages };
 
     // The CSpace: with this guard, an address is a slot's index.
     let guard_bits = (64 - ROOT_CNODE_SIZE_BITS) as u8;
