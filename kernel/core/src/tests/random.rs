@@ -199,8 +199,8 @@ fn full_place(w: &World, random: &mut Random) -> (Place, Link<Slot>) {
         .unwrap_or_else(|| place(w, random))
 }
 
-fn step(w: &mut World, model: &mut Model, random: &mut Random, preempt: bool) -> String {
-    w.preempt_often = preempt;
+/// One random invocation. `exact`: the model knows all there is to know.
+fn step(w: &mut World, model: &mut Model, random: &mut Random, exact: bool) -> String {
     let ((dest_root, dest_index, dest_depth), dest) = place(w, random);
     let ((src_root, src_index, src_depth), src) = full_place(w, random);
     let cap = src.get(&w.k).cap();
@@ -248,7 +248,7 @@ fn step(w: &mut World, model: &mut Model, random: &mut Random, preempt: bool) ->
             let answer = w.call(dest_root, Label::CNodeCopy, &words, &[src_root]);
             match answer {
                 Ok(_) => model.copy(src.addr(), dest.addr(), done(w)),
-                Err((Error::RevokeFirst, _)) if !preempt => {
+                Err((Error::RevokeFirst, _)) if exact => {
                     assert!(!model.nodes[&src.addr()].children.is_empty());
                 }
                 Err(_) => {}
@@ -306,9 +306,7 @@ fn step(w: &mut World, model: &mut Model, random: &mut Random, preempt: bool) ->
         }
         10 => {
             assert_eq!(w.call(src_root, Label::CNodeDelete, &[src_index, src_depth], &[]), Ok(vec![]));
-            if !preempt {
-                assert!(src.get(&w.k).is_empty());
-            }
+            assert!(src.get(&w.k).is_empty() || !exact);
             model.delete(w, src.addr());
             format!("delete {cap:?} in {src:?}")
         }
@@ -328,12 +326,12 @@ fn step(w: &mut World, model: &mut Model, random: &mut Random, preempt: bool) ->
 #[test]
 fn random_invocations_do_what_the_model_does() {
     let mut most = 0;
-    for seed in 1..=24u64 {
+    for seed in 1..=16u64 {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut w = World::new();
         let mut model = Model::new(&w);
         for i in 0..400 {
-            let what = step(&mut w, &mut model, &mut random, false);
+            let what = step(&mut w, &mut model, &mut random, true);
             model.compare(&w, &format!("seed {seed}, step {i}: {what}"));
             most = most.max(model.nodes.len());
         }
@@ -347,15 +345,54 @@ fn random_invocations_do_what_the_model_does() {
 }
 
 #[test]
+fn deletions_given_up_half_way_leave_a_sound_kernel() {
+    let (mut given_up, mut zombies) = (0, 0);
+    for seed in 1..=10u64 {
+        let mut random = Random(seed.wrapping_mul(0xa076_1d64_78bd_642f));
+        let mut w = World::new();
+        for i in 0..400 {
+            let mut model = record(&w);
+            let what = match random.below(4) {
+                0 => {
+                    // Begin to delete or revoke something, and never come back to it.
+                    let ((root, index, depth), slot) = full_place(&w, &mut random);
+                    let cap = slot.get(&w.k).cap();
+                    let label = if random.below(4) > 0 { Label::CNodeDelete } else { Label::CNodeRevoke };
+                    w.preempt_soon();
+                    given_up += w.try_call(root, label, &[index, depth], &[]).is_err() as usize;
+                    while pecan_arch::take_pending_irq().is_some() {}
+                    format!("half of {label:?} {cap:?}")
+                }
+                _ => {
+                    w.preempt_often = random.below(2) == 0;
+                    step(&mut w, &mut model, &mut random, false)
+                }
+            };
+            if let Err(broken) = crate::invariants::check(&w.k, &[w.cap(CNODE), w.cap(TCB)]) {
+                panic!("seed {seed}, step {i}: {what}: {broken}");
+            }
+            let moved = what.starts_with("move") || what.starts_with("rotate");
+            zombies += (moved && what.contains("Zombie")) as usize;
+        }
+        w.preempt_often = false;
+        assert_eq!(w.revoke(UNTYPED_2M), Ok(vec![]));
+        assert_eq!(w.descendants(UNTYPED_2M), 0);
+        w.check();
+    }
+    assert!(given_up > 100 && zombies > 15, "only {given_up} given up, {zombies} zombies moved");
+}
+
+#[test]
 fn random_preemption_keeps_every_invariant() {
     let mut preemptions = 0;
-    for seed in 1..=24u64 {
+    for seed in 1..=8u64 {
         let mut random = Random(seed.wrapping_mul(0xda94_2042_e4dd_58b5));
         let mut w = World::new();
         for i in 0..300 {
             // The model serves to record what is there; deletions that were preempted leave it behind.
             let mut model = record(&w);
-            let what = step(&mut w, &mut model, &mut random, true);
+            w.preempt_often = true;
+            let what = step(&mut w, &mut model, &mut random, false);
             if let Err(broken) = crate::invariants::check(&w.k, &[w.cap(CNODE), w.cap(TCB)]) {
                 panic!("seed {seed}, step {i}: {what}: {broken}");
             }
@@ -365,7 +402,7 @@ fn random_preemption_keeps_every_invariant() {
         w.check();
         preemptions += w.preemptions;
     }
-    assert!(preemptions > 500, "only {preemptions} preemptions");
+    assert!(preemptions > 150, "only {preemptions} preemptions");
 }
 
 /// A model of what there is now, as far as a step needs one.
