@@ -17,9 +17,12 @@ use crate::{
     scheduler::Next, tcb, vspace,
 };
 
+/// Empty slots of a dying CNode that count as one step of work.
+const EMPTY_SLOTS_AT_ONCE: u64 = 32;
+
 /// Counts a step of a long operation and, after so many, looks whether something more urgent waits.
 ///
-/// What the operation has done to threads so far must be settled (see `settle`): whoever is told `Preempted`
+/// What the operation has done to threads so far must be settled ([`Next::settle`]): whoever is told `Preempted`
 /// chooses a thread anew.
 ///
 /// # Errors
@@ -36,12 +39,6 @@ pub fn preemption_point(k: &Kernel) -> Result<(), Preempted> {
     if pecan_arch::irq_pending() || budget::is_exhausted(k) { Err(Preempted) } else { Ok(()) }
 }
 
-/// Puts a thread that would be switched to into its queue, so that it may be deleted or forgotten.
-#[inline]
-fn settle(k: &Kernel, next: Next) -> Next {
-    if next == Next::Resume { next } else { next.and(k, Next::Choose) }
-}
-
 /// Deletes the capability in a slot, and the object if it was the last. The slot is empty afterwards. An empty
 /// slot stays empty.
 ///
@@ -52,7 +49,7 @@ pub fn delete(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
     if slot.get(k).is_empty() {
         return Ok(next);
     }
-    let next = settle(k, next);
+    let next = next.settle(k);
     empty_zombie(k, slot, next)
 }
 
@@ -71,7 +68,7 @@ pub fn revoke(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
     // there is nothing left to revoke; its memory remains what it is, as nothing is retyped meanwhile.
     while let Some(child) = derivation::first_child(k, slot) {
         let deleted = delete(k, child)?;
-        next = settle(k, next.and(k, deleted));
+        next = next.and(k, deleted).settle(k);
         preemption_point(k)?;
     }
     Ok(next)
@@ -86,10 +83,9 @@ pub fn revoke(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
 fn empty_zombie(k: &mut Kernel, slot: Link<Slot>, mut next: Next) -> Result<Next, Preempted> {
     let mut active = slot;
     loop {
-        let zombie = active.get(k).cap();
-        let Cap::Zombie { kind, first, remaining } = zombie else { break };
-        let index = remaining.saturating_sub(1);
-        let last = kind.slot(k, first, index);
+        let Cap::Zombie { kind, first, remaining } = active.get(k).cap() else { break };
+        let (index, last) = last_used(k, kind, first, remaining);
+        let zombie = Cap::Zombie { kind, first, remaining: index + 1 };
 
         if last == active {
             // The zombie lies in its own CNode. At the first slot it is all that is left; anywhere else it
@@ -105,7 +101,7 @@ fn empty_zombie(k: &mut Kernel, slot: Link<Slot>, mut next: Next) -> Result<Next
         }
 
         let finalised = finalise(k, last);
-        next = settle(k, next.and(k, finalised));
+        next = next.and(k, finalised).settle(k);
         match last.get(k).cap() {
             Cap::Zombie { first: inner, .. } if index == 0 => {
                 // Nothing is left of this one but the zombie around it (or one never begun with): go on there.
@@ -134,6 +130,21 @@ fn empty_zombie(k: &mut Kernel, slot: Link<Slot>, mut next: Next) -> Result<Next
         preemption_point(k)?;
     }
     Ok(next)
+}
+
+/// The last of the first `remaining` slots that is not empty, or one not far before: so many empty slots are
+/// passed over at one go.
+#[inline]
+fn last_used(k: &Kernel, kind: ZombieKind, first: Link<Slot>, remaining: u64) -> (u64, Link<Slot>) {
+    let mut index = remaining.saturating_sub(1);
+    let stop = index.saturating_sub(EMPTY_SLOTS_AT_ONCE);
+    loop {
+        let slot = kind.slot(k, first, index);
+        if index == stop || !slot.get(k).is_empty() {
+            return (index, slot);
+        }
+        index -= 1;
+    }
 }
 
 /// Finalises the capability in a slot: if it is its object's last, the object is taken out of everything that

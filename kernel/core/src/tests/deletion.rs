@@ -97,15 +97,15 @@ fn a_tree_of_cnodes_goes_with_its_root_however_often_it_is_preempted() {
 #[test]
 fn a_zombie_cannot_be_copied_or_used_but_deleted() {
     let mut w = World::new();
-    cnode(&mut w, 4, FREE);
+    cnode(&mut w, 6, FREE);
     w.preempt_soon();
     assert!(w.try_call(CNODE, Label::CNodeDelete, &[FREE, DEPTH], &[]).is_err());
     while pecan_arch::take_pending_irq().is_some() {}
     let zombie = w.cap(FREE);
-    assert!(matches!(zombie, Cap::Zombie { kind: ZombieKind::CNode { radix: 4 }, remaining: 15, .. }));
+    assert!(matches!(zombie, Cap::Zombie { kind: ZombieKind::CNode { radix: 6 }, remaining: 31, .. }));
     assert!(w.copy(FREE + 1, FREE, ALL).is_err());
     assert!(w.mint(FREE + 1, FREE, ALL, 0).is_err());
-    assert!(w.call(FREE, Label::CNodeRevoke, &[0, 4], &[]).is_err());
+    assert!(w.call(FREE, Label::CNodeRevoke, &[0, 6], &[]).is_err());
     assert_eq!(w.family(UNTYPED_2M), [FREE], "its memory is not free yet");
     w.check();
     assert_eq!(w.revoke(UNTYPED_2M), OK);
