@@ -196,10 +196,10 @@ pub fn derive(k: &Kernel, slot: Link<Slot>, cap: Cap) -> Decoded<Cap> {
     derive_words(k, slot, cap.pack()).map(Cap::unpack)
 }
 
-/// [`derive`] for a packed capability.
+/// [`derive()`] for a packed capability.
 ///
 /// # Errors
-/// Those of [`derive`].
+/// Those of [`derive()`].
 #[inline]
 pub fn derive_words(k: &Kernel, slot: Link<Slot>, cap: Words) -> Decoded<Words> {
     match cap.tag() {

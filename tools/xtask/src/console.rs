@@ -38,7 +38,12 @@ impl Console {
                 (State::Escape, _) => State::Text,
                 (State::Sequence, b'@'..=b'~') => State::Text,
                 (State::Sequence, _) => State::Sequence,
-                (_, 0x1b) => State::Escape,
+                (before, 0x1b) => {
+                    if before == State::Return {
+                        self.partial.clear();
+                    }
+                    State::Escape
+                }
                 (_, b'\r') => State::Return,
                 (_, b'\n') => {
                     if self.panic.is_none() && self.partial.starts_with(PANIC.as_bytes()) {
@@ -96,9 +101,15 @@ impl Console {
         Some(&self.lines[self.panic?])
     }
 
-    /// Whether the shell waits for a command, on a line after the first `after` ones.
-    pub fn at_prompt(&self, after: usize) -> bool {
-        self.lines.len() >= after && self.partial == PROMPT.as_bytes()
+    /// Whether the shell waits for a command.
+    pub fn at_prompt(&self) -> bool {
+        self.partial == PROMPT.as_bytes()
+    }
+
+    /// The number of the line, from `from` on, on which a command was typed at the prompt.
+    pub fn typed(&self, from: usize, command: &str) -> Option<usize> {
+        let is_it = |l: &String| l.strip_prefix(PROMPT).is_some_and(|typed| typed.trim() == command.trim());
+        self.lines.iter().skip(from).position(is_it).map(|n| from + n)
     }
 }
 
@@ -128,15 +139,18 @@ mod tests {
     }
 
     #[test]
-    fn the_prompt_counts_only_alone_and_below_the_last_command() {
+    fn the_prompt_counts_only_alone_on_its_line() {
         let mut console = console("hello\r\npecan> ");
-        assert!(console.at_prompt(0));
+        assert!(console.at_prompt());
         console.feed(b"ps");
-        assert!(!console.at_prompt(0), "a command is being typed");
-        console.feed(b"\r\nNAME\r\n");
-        assert!(!console.at_prompt(2));
-        console.feed(b"pecan> ");
-        assert!(console.at_prompt(2) && !console.at_prompt(4));
+        assert!(!console.at_prompt(), "a command is being typed");
+        // Something else prints: the line is cleared, and shown again below.
+        console.feed(b"\r\x1b[2KNEWS\r\npecan> ps\r\n");
+        assert_eq!(console.lines(), ["hello", "NEWS", "pecan> ps"]);
+        assert_eq!(
+            (console.typed(0, "ps"), console.typed(3, "ps"), console.typed(0, "p")),
+            (Some(2), None, None)
+        );
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct Shell {
 impl Shell {
     /// Waits for the shell's first prompt.
     pub fn start(mut session: Session) -> Result<Shell> {
-        match session.wait(|c| c.at_prompt(0).then_some(()))? {
+        match session.wait(|c| c.at_prompt().then_some(()))? {
             Wait::Found(()) => Ok(Shell { session }),
             other => Err(session.failure(&other, "the shell's prompt")),
         }
@@ -29,9 +29,11 @@ impl Shell {
 
     /// Types a command and waits until the shell is ready again; returns the lines that it printed.
     pub fn command(&mut self, command: &str) -> Result<(Done, Vec<String>)> {
-        let typed_on = self.session.console.lines().len();
+        let before = self.session.console.lines().len();
         self.session.type_line(command)?;
-        let wait = self.session.wait(|c| c.at_prompt(typed_on + 1).then_some(()))?;
+        // A prompt counts only below the line with the command: others are shown again when something else prints.
+        let wait =
+            self.session.wait(|c| (c.at_prompt() && c.typed(before, command).is_some()).then_some(()))?;
         let done = match wait {
             Wait::Found(()) => Done::Prompt,
             Wait::Ended(End::Status(status)) => Done::Ended(status),
@@ -39,8 +41,9 @@ impl Shell {
                 return Err(self.session.failure(&other, &format!("the end of the command `{command}`")));
             }
         };
-        let lines = self.session.console.lines();
-        Ok((done, lines.get(typed_on + 1..).unwrap_or_default().to_vec()))
+        let console = &self.session.console;
+        let first = console.typed(before, command).map_or(before, |line| line + 1);
+        Ok((done, console.lines().get(first..).unwrap_or_default().to_vec()))
     }
 
     /// Types commands and leaves the shell; returns the status of the last one.
