@@ -191,7 +191,7 @@ mod tests {
             Error::RevokeFirst,
             &[],
         );
-        assert_eq!(w.call(IRQ_CONTROL, MSI, &[FREE + 2, DEPTH, 255, 31, 7, 99, 107], &[CNODE]), Ok(vec![]));
+        assert_eq!(w.call(IRQ_CONTROL, MSI, &[FREE + 2, DEPTH, 255, 31, 7, 99, 109], &[CNODE]), Ok(vec![]));
         assert_eq!(w.cap(FREE + 2), Cap::IrqHandler { irq: IRQ_USER_MAX as u16 });
         // Revoking the authority takes the handlers back.
         assert_eq!(w.revoke(IRQ_CONTROL), Ok(vec![]));
@@ -213,8 +213,8 @@ mod tests {
             let at = (IRQ_CONTROL, label);
             w.fails(at, &good[..6], &[CNODE], Error::TruncatedMessage, &[]);
             w.fails(at, &good, &[], Error::TruncatedMessage, &[]);
-            w.fails(at, &with(6, 108), &[CNODE], Error::RangeError, &[0, 107]);
-            w.fails(at, &with(6, u64::MAX), &[CNODE], Error::RangeError, &[0, 107]);
+            w.fails(at, &with(6, 110), &[CNODE], Error::RangeError, &[0, 109]);
+            w.fails(at, &with(6, u64::MAX), &[CNODE], Error::RangeError, &[0, 109]);
             w.fails(at, &with(0, CNODE), &[CNODE], Error::DeleteFirst, &[]);
             w.fails(at, &with(1, 65), &[CNODE], Error::RangeError, &[1, 64]);
             w.fails(at, &good, &[IRQ_CONTROL], Error::FailedLookup, &[0, 1]);

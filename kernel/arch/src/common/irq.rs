@@ -3,9 +3,9 @@
 /// First number that user level can ask for; below are those of the legacy controller, which is not used.
 pub const IRQ_USER_MIN: usize = 16;
 /// Last number that user level can ask for.
-pub const IRQ_USER_MAX: usize = 123;
+pub const IRQ_USER_MAX: usize = 125;
 /// The kernel's own timer.
-pub const IRQ_TIMER: usize = 124;
+pub const IRQ_TIMER: usize = 126;
 /// Every interrupt number is below this.
 pub const MAX_IRQ: usize = IRQ_TIMER + 1;
 /// Hardware vector of interrupt 0.
