@@ -10,13 +10,11 @@ use pecan::{
     raw::{self, invocations as inv},
 };
 use pecan_abi::{
-    CPtr, CapRights, Error as Kind, Label, MessageInfo, ObjectType,
-    boot::slot,
-    constants::{MIN_SCHED_CONTEXT_BITS, SLOT_BITS},
+    CPtr, CapRights, Error as Kind, Label, MessageInfo, ObjectType, boot::slot,
+    constants::MIN_SCHED_CONTEXT_BITS,
 };
 
 use crate::{
-    runner,
     snapshot::Snapshot,
     start::{self, THREADS},
     thread::{Spaces, Thread},
@@ -39,6 +37,28 @@ const SC_BITS: u64 = MIN_SCHED_CONTEXT_BITS as u64 + 1;
 /// How many CNodes and untypeds of a test are watched for changes.
 const WATCHED: usize = 8;
 
+/// Where tests map pages in their own address space.
+pub const WINDOW: u64 = 0x0100_0000_0000;
+
+/// Memory of frames that a test has mapped.
+#[derive(Clone, Copy)]
+pub struct Mapped(pub u64);
+
+impl Mapped {
+    /// The word at an index.
+    pub fn read(self, index: u64) -> u64 {
+        // SAFETY: the address is in memory that the test has mapped for this; if it is not, the thread faults, and
+        // the fault is what the test waits for.
+        unsafe { ((self.0 + 8 * index) as *const u64).read_volatile() }
+    }
+
+    /// Writes the word at an index.
+    pub fn write(self, index: u64, word: u64) {
+        // SAFETY: as in `read`; nothing of the program lies there.
+        unsafe { ((self.0 + 8 * index) as *mut u64).write_volatile(word) }
+    }
+}
+
 /// A CNode made by a test.
 #[derive(Clone, Copy, Default)]
 pub struct CNode {
@@ -60,6 +80,8 @@ pub struct Env {
     pub end_slot: CPtr,
     next_slot: Cell<CPtr>,
     next_thread: Cell<usize>,
+    /// The next free address of the window, once it has page tables.
+    next_page: Cell<u64>,
     pub(crate) cnodes: RefCell<[CNode; WATCHED]>,
     pub(crate) untypeds: RefCell<[CPtr; WATCHED]>,
     pub(crate) threads: RefCell<[CPtr; THREADS]>,
@@ -81,6 +103,7 @@ impl Env {
             end_slot,
             next_slot: Cell::new(first_slot),
             next_thread: Cell::new(first_thread),
+            next_page: Cell::new(0),
             cnodes: RefCell::default(),
             untypeds: RefCell::default(),
             threads: RefCell::default(),
@@ -201,6 +224,33 @@ impl Env {
         let vspace = self.object(ObjectType::VSPACE);
         inv::asid_pool_assign(slot::INIT_THREAD_ASID_POOL, vspace).expect("assign an ASID");
         vspace
+    }
+
+    /// Puts the paging structures for the 2 MiB around an address into an address space.
+    #[track_caller]
+    pub fn map_tables(&self, vspace: CPtr, address: u64) {
+        let (pdpt, directory, table) = (
+            self.object(ObjectType::Pdpt),
+            self.object(ObjectType::PageDirectory),
+            self.object(ObjectType::PageTable),
+        );
+        inv::pdpt_map(pdpt, vspace, address, 0).expect("map a PDPT");
+        inv::page_directory_map(directory, vspace, address, 0).expect("map a page directory");
+        inv::page_table_map(table, vspace, address, 0).expect("map a page table");
+    }
+
+    /// Maps a frame of 4 KiB into the test's own address space, to be read and written.
+    #[track_caller]
+    pub fn map(&self, frame: CPtr) -> Mapped {
+        if self.next_page.get() == 0 {
+            self.map_tables(slot::INIT_THREAD_VSPACE, WINDOW);
+            self.next_page.set(WINDOW);
+        }
+        let address = self.next_page.get();
+        self.next_page.set(address + 4096);
+        inv::page_map(frame, slot::INIT_THREAD_VSPACE, address, CapRights::READ_WRITE, 0)
+            .expect("map a page");
+        Mapped(address)
     }
 
     /// Copies a capability to a new slot.
@@ -406,9 +456,4 @@ pub fn signal(notification: CPtr) {
 /// The word of a notification, if it has been signalled; it is 0 then.
 pub fn poll(notification: CPtr) -> u64 {
     raw::nb_wait(notification).badge
-}
-
-/// log2 of the bytes of a CNode with `2^radix` slots.
-pub fn cnode_bits(radix: u64) -> u64 {
-    radix + u64::from(SLOT_BITS)
 }

@@ -143,8 +143,8 @@ extern "C" fn run<F: FnOnce() -> u64>(place: *mut F, done: CPtr) -> ! {
         crate::env::signal(done);
         let _ = inv::tcb_suspend(raw::ThreadBlock::current().tcb);
     }
-    // A thread with nobody to wait for it has no capability to stop itself with either.
+    // A thread in a CSpace of its own cannot name its TCB; without a fault handler, it stops at this.
     loop {
-        raw::yield_now();
+        raw::wait(0);
     }
 }

@@ -44,5 +44,5 @@ macro_rules! modules {
 }
 
 modules! {
-    cnode,
+    any_object, untyped, cnode, tcb, ipc, notification, ioport, irq, sched, vspace,
 }
