@@ -12,44 +12,11 @@ use crate::{
     scheduler::Next,
 };
 
-/// An invocation of a CNode that will succeed.
-enum Op {
-    /// Copy or mint: `cap` is derived from the one in `src`.
-    Insert {
-        cap: Words,
-        src: Link<Slot>,
-        dest: Link<Slot>,
-    },
-    /// Move or mutate: the capability in `src` becomes `cap` in `dest`.
-    Move {
-        cap: Words,
-        src: Link<Slot>,
-        dest: Link<Slot>,
-    },
-    /// `pivot` to `dest`, then `src` to `pivot`; `src` and `dest` may be the same slot. With what they become.
-    Rotate {
-        pivot: (Cap, Link<Slot>),
-        src: (Cap, Link<Slot>),
-        dest: Link<Slot>,
-    },
-    Delete(Link<Slot>),
-    Revoke(Link<Slot>),
-    CancelBadgedSends {
-        ep: Link<Endpoint>,
-        badge: u64,
-    },
-}
-
 /// Invocations of CNode capabilities.
 ///
 /// # Errors
 /// Those of the ABI's CNode methods; `Preempted` for deleting, revoking and cancelling.
 pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
-    let op = decode(k, inv)?;
-    commit(k, op)
-}
-
-fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
     use Label::*;
     let Some(
         label @ (CNodeRevoke
@@ -62,29 +29,66 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
         | CNodeRotate),
     ) = inv.label
     else {
-        return Err(SyscallError::IllegalOperation);
+        return Err(SyscallError::IllegalOperation.into());
     };
     inv.need(2, 0)?;
     let target = lookup::target_slot(k, false, inv.cap, inv.arg(k, 0), inv.arg(k, 1))?;
-    match label {
-        CNodeRevoke => Ok(Op::Revoke(target)),
-        CNodeDelete => Ok(Op::Delete(target)),
-        CNodeCancelBadgedSends => match target.get(k).cap() {
-            Cap::Endpoint {
-                ep,
-                badge,
-                rights: EndpointRights { send: true, receive: true, grant: true, grant_reply: true },
-            } => Ok(Op::CancelBadgedSends { ep, badge }),
-            _ => Err(SyscallError::IllegalOperation),
+    let next = match label {
+        CNodeRevoke => finalise::revoke(k, target)?,
+        CNodeDelete => finalise::delete(k, target)?,
+        CNodeCancelBadgedSends => match decode_cancel(k, target)? {
+            // Badge 0 is no badge: nothing was sent with it that could be told apart.
+            (_, 0) => Next::Resume,
+            (ep, badge) => endpoint::cancel_badged(k, ep.get(k), badge)?,
         },
-        CNodeRotate => decode_rotate(k, inv, target),
-        _ => decode_transfer(k, inv, label, target),
+        CNodeRotate => {
+            decode_rotate(k, inv, target)?.commit(k);
+            Next::Resume
+        }
+        _ => {
+            decode_transfer(k, inv, label, target)?.commit(k);
+            Next::Resume
+        }
+    };
+    Ok(Done::new(next))
+}
+
+/// The endpoint and the badge of a capability with all rights.
+fn decode_cancel(k: &Kernel, target: Link<Slot>) -> Decoded<(Link<Endpoint>, u64)> {
+    match target.get(k).cap() {
+        Cap::Endpoint {
+            ep,
+            badge,
+            rights: EndpointRights { send: true, receive: true, grant: true, grant_reply: true },
+        } => Ok((ep, badge)),
+        _ => Err(SyscallError::IllegalOperation),
+    }
+}
+
+/// A copy or a move that will succeed.
+struct Transfer {
+    /// What arrives in `dest`: derived from what is in `src`, or that itself, perhaps with other data.
+    cap: Words,
+    src: Link<Slot>,
+    dest: Link<Slot>,
+    copied: bool,
+}
+
+impl Transfer {
+    #[inline]
+    fn commit(self, k: &Kernel) {
+        let Transfer { cap, src, dest, copied } = self;
+        if copied {
+            derivation::insert_words(k, cap, src, dest);
+        } else {
+            derivation::move_words(k, cap, src, dest);
+        }
     }
 }
 
 /// Copy, mint, move and mutate.
 #[inline]
-fn decode_transfer(k: &Kernel, inv: &Invocation, label: Label, dest: Link<Slot>) -> Decoded<Op> {
+fn decode_transfer(k: &Kernel, inv: &Invocation, label: Label, dest: Link<Slot>) -> Decoded<Transfer> {
     inv.need(4, 1)?;
     lookup::ensure_empty(k, dest)?;
     let src_depth = inv.arg(k, 3);
@@ -114,10 +118,31 @@ fn decode_transfer(k: &Kernel, inv: &Invocation, label: Label, dest: Link<Slot>)
     if cap.is_null() {
         return Err(SyscallError::IllegalOperation);
     }
-    Ok(if copied { Op::Insert { cap, src, dest } } else { Op::Move { cap, src, dest } })
+    Ok(Transfer { cap, src, dest, copied })
 }
 
-fn decode_rotate(k: &Kernel, inv: &Invocation, dest: Link<Slot>) -> Decoded<Op> {
+/// A rotation that will succeed: `pivot` to `dest`, then `src` to `pivot`, each with what it becomes. `src` and
+/// `dest` may be the same slot.
+struct Rotation {
+    pivot: (Cap, Link<Slot>),
+    src: (Cap, Link<Slot>),
+    dest: Link<Slot>,
+}
+
+impl Rotation {
+    fn commit(self, k: &Kernel) {
+        let Rotation { pivot: (pivot_cap, pivot), src: (src_cap, src), dest } = self;
+        if src == dest {
+            derivation::swap(k, src_cap, src, pivot_cap, pivot);
+        } else {
+            derivation::move_cap(k, pivot_cap, pivot, dest);
+            derivation::move_cap(k, src_cap, src, pivot);
+        }
+    }
+}
+
+#[inline(never)]
+fn decode_rotate(k: &Kernel, inv: &Invocation, dest: Link<Slot>) -> Decoded<Rotation> {
     inv.need(8, 2)?;
     let [_, _, pivot_data, pivot_index, pivot_depth, src_data, src_index, src_depth] = inv.args(k);
     let ((_, pivot_root), (_, src_root)) = (inv.extra_cap(k, 0)?, inv.extra_cap(k, 1)?);
@@ -136,7 +161,7 @@ fn decode_rotate(k: &Kernel, inv: &Invocation, dest: Link<Slot>) -> Decoded<Op> 
         cap => Ok(cap),
     };
     let (src_cap, pivot_cap) = (updated(src_cap, src_data)?, updated(pivot_cap, pivot_data)?);
-    Ok(Op::Rotate { pivot: (pivot_cap, pivot), src: (src_cap, src), dest })
+    Ok(Rotation { pivot: (pivot_cap, pivot), src: (src_cap, src), dest })
 }
 
 /// The capability in a slot that must not be empty.
@@ -151,32 +176,4 @@ fn occupied(k: &Kernel, slot: Link<Slot>, source: bool, depth: u64) -> Decoded<C
 fn missing(source: bool, depth: u64) -> SyscallError {
     let failure = LookupFailure::MissingCapability { bits_left: depth as u8 };
     SyscallError::FailedLookup { source, failure }
-}
-
-fn commit(k: &mut Kernel, op: Op) -> Result<Done, Stop> {
-    let next = match op {
-        Op::Insert { cap, src, dest } => {
-            derivation::insert_words(k, cap, src, dest);
-            Next::Resume
-        }
-        Op::Move { cap, src, dest } => {
-            derivation::move_words(k, cap, src, dest);
-            Next::Resume
-        }
-        Op::Rotate { pivot: (pivot_cap, pivot), src: (src_cap, src), dest } => {
-            if src == dest {
-                derivation::swap(k, src_cap, src, pivot_cap, pivot);
-            } else {
-                derivation::move_cap(k, pivot_cap, pivot, dest);
-                derivation::move_cap(k, src_cap, src, pivot);
-            }
-            Next::Resume
-        }
-        Op::Delete(slot) => finalise::delete(k, slot)?,
-        Op::Revoke(slot) => finalise::revoke(k, slot)?,
-        // Badge 0 is no badge: nothing was sent with it that could be told apart.
-        Op::CancelBadgedSends { badge: 0, .. } => Next::Resume,
-        Op::CancelBadgedSends { ep, badge } => endpoint::cancel_badged(k, ep.get(k), badge)?,
-    };
-    Ok(Done::new(next))
 }
