@@ -78,8 +78,10 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Retype> {
 
     let reset = !derivation::has_children(k, inv.slot);
     let used = if reset { 0 } else { used };
-    if retype::placement(bits, used, kind, count).is_none() {
-        return Err(SyscallError::NotEnoughMemory((1 << bits) - used));
+    // Objects are aligned to their size, but so is the end of the memory: only whole objects count.
+    let free = (1u64 << bits) - used;
+    if free >> kind.bits() < count {
+        return Err(SyscallError::NotEnoughMemory(free));
     }
     if device && !kind.allowed_in_device() {
         return Err(SyscallError::InvalidArgument(1));

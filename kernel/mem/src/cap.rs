@@ -388,6 +388,20 @@ impl Words {
         Words { w0: self.w0, w1: badge }
     }
 
+    /// Start, size (log2), whether it is device memory, and bytes in use of untyped memory.
+    #[inline(always)]
+    pub(crate) fn untyped(self) -> Option<(PhysAddr, u8, bool, u64)> {
+        let (base, own) = (PhysAddr(self.w0 & ADDR_MASK), self.own());
+        (self.tag() == tag::UNTYPED).then_some((base, own as u8 & 63, own >> 6 & 1 != 0, self.w1))
+    }
+
+    /// The untyped capability with so many bytes in use.
+    #[inline(always)]
+    pub(crate) fn with_used(self, used: u64) -> Words {
+        debug_assert!(self.tag() == tag::UNTYPED);
+        Words { w0: self.w0, w1: used }
+    }
+
     /// The capability to a frame, not mapped.
     #[inline(always)]
     pub fn unmapped_frame(self) -> Words {

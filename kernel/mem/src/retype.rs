@@ -94,7 +94,8 @@ impl ObjectKind {
 /// The caller has checked that the capability has no children.
 pub fn reset_step(k: &mut Kernel, slot: Link<Slot>, chunk_bits: u32) -> bool {
     let slot = slot.get(k);
-    let Cap::Untyped { base, bits, device, used } = slot.cap() else { return true };
+    let words = slot.words();
+    let Some((base, bits, device, used)) = words.untyped() else { return true };
     let used = used.min(1 << bits);
     let rest = if device || used == 0 { 0 } else { (used - 1) >> chunk_bits << chunk_bits };
     if !device {
@@ -103,7 +104,7 @@ pub fn reset_step(k: &mut Kernel, slot: Link<Slot>, chunk_bits: u32) -> bool {
         // capability was derived from it (the caller's check). Sizes and chunks are multiples of 8 bytes.
         unsafe { start.write_bytes(0, ((used - rest) / 8) as usize) }
     }
-    slot.set_cap(Cap::Untyped { base, bits, device, used: rest });
+    slot.set_words(words.with_used(rest));
     rest == 0
 }
 
@@ -118,7 +119,7 @@ pub struct Batch {
 /// Where `count` objects of `kind` would lie in an untyped capability with `used` bytes in use: the offset of
 /// the first and of the end, or `None` if they do not fit.
 #[inline]
-pub fn placement(bits: u8, used: u64, kind: ObjectKind, count: u64) -> Option<(u64, u64)> {
+fn placement(bits: u8, used: u64, kind: ObjectKind, count: u64) -> Option<(u64, u64)> {
     let size = 1u64.checked_shl(kind.bits()).filter(|_| kind.bits() < 63)?;
     let start = used.checked_add(size - 1)? & !(size - 1);
     let end = start.checked_add(count.checked_mul(size)?)?;
@@ -130,12 +131,13 @@ pub fn placement(bits: u8, used: u64, kind: ObjectKind, count: u64) -> Option<(u
 #[inline]
 pub fn carve(k: &mut Kernel, slot: Link<Slot>, kind: ObjectKind, count: u64) -> Option<Batch> {
     let slot = slot.get(k);
-    let Cap::Untyped { base, bits, device, used } = slot.cap() else { return None };
+    let words = slot.words();
+    let (base, bits, device, used) = words.untyped()?;
     if device && !kind.allowed_in_device() {
         return None;
     }
     let (start, end) = placement(bits, used, kind, count)?;
-    slot.set_cap(Cap::Untyped { base, bits, device, used: end });
+    slot.set_words(words.with_used(end));
     Some(Batch { kind, next: PhysAddr(base.0 + start), left: count, device })
 }
 
