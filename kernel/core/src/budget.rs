@@ -1,8 +1,9 @@
 //! Time: charging the scheduling context that runs, and what happens when its budget is used up.
 //!
-//! The clock is read once per kernel entry ([`update_time`]); what has passed since is added up in
-//! `CoreState::consumed` and charged when the budget is used up or another scheduling context begins. Threads
-//! whose scheduling context has no budget wait in the release queue, ordered by the time at which they get some.
+//! The clock is read once per kernel entry ([`update_time`]). The time is charged when the budget is used up or
+//! another scheduling context begins; until `CoreState::quiet_until` nothing of the kind can be due, so that is
+//! all that most entries look at. Threads whose scheduling context has no budget wait in the release queue,
+//! ordered by the time at which they get some.
 
 use pecan_config::NUM_DOMAINS;
 use pecan_mem::{Kernel, Link, SchedContext, Tcb, ThreadState, follow};
@@ -16,7 +17,7 @@ use crate::{
 /// is made.
 pub fn start(k: &Kernel) {
     k.core.time.set(pecan_arch::now());
-    k.core.consumed.set(0);
+    k.core.charged.set(k.core.time.get());
     k.core.reprogram.set(true);
     // A time slice that does not end.
     refill::start(&k.core.idle_sc, refill::MIN_REFILLS, 1 << 62, 0, k.core.time.get());
@@ -26,11 +27,19 @@ pub fn start(k: &Kernel) {
 /// Reads the clock. Every entry to the kernel that is not on a fast path does this first.
 #[inline(always)]
 pub fn update_time(k: &Kernel) {
-    let core = &k.core;
-    let now = pecan_arch::now();
-    let passed = now.wrapping_sub(core.time.get());
-    core.time.set(now);
-    core.consumed.set(core.consumed.get().wrapping_add(passed));
+    k.core.time.set(pecan_arch::now());
+}
+
+/// What the scheduling context that runs has not been charged yet, in ticks.
+#[inline(always)]
+fn uncharged(k: &Kernel) -> u64 {
+    k.core.time.get().wrapping_sub(k.core.charged.get())
+}
+
+/// Nothing that the scheduler must see to can be due at the time of the last [`update_time`].
+#[inline(always)]
+pub fn is_quiet(k: &Kernel) -> bool {
+    k.core.time.get() <= k.core.quiet_until.get()
 }
 
 /// True if the scheduling context that runs, or the current domain, has no time left for more work. Looks at the
@@ -39,7 +48,7 @@ pub fn update_time(k: &Kernel) {
 pub fn is_exhausted(k: &Kernel) -> bool {
     let sc = k.core.current_sc.get().get(k);
     sc.refill_max.get() == 0
-        || !refill::is_sufficient(sc, k.core.consumed.get())
+        || !refill::is_sufficient(sc, uncharged(k))
         || NUM_DOMAINS > 1 && domain::is_over(k)
 }
 
@@ -48,9 +57,15 @@ pub fn is_exhausted(k: &Kernel) -> bool {
 /// a timeout fault.
 #[inline(always)]
 pub fn check_budget(k: &Kernel) -> Result<(), Next> {
+    if is_quiet(k) { Ok(()) } else { check_due(k) }
+}
+
+/// [`check_budget`] when something may be due.
+#[cold]
+fn check_due(k: &Kernel) -> Result<(), Next> {
     let sc = k.core.current_sc.get().get(k);
-    if !refill::is_sufficient(sc, k.core.consumed.get()) {
-        return Err(charge(k, k.core.consumed.get(), true));
+    if !refill::is_sufficient(sc, uncharged(k)) {
+        return Err(charge(k, uncharged(k), true));
     }
     if NUM_DOMAINS > 1 && domain::is_over(k) {
         return Err(Next::Choose);
@@ -86,11 +101,10 @@ pub fn check_preempted(k: &Kernel) -> Next {
 
 /// Charges `usage` to the scheduling context that runs and ends its time slice. `may_fault`: a timeout fault is
 /// raised if the thread has a handler for it.
-#[cold]
 pub fn charge(k: &Kernel, usage: u64, may_fault: bool) -> Next {
     let core = &k.core;
     let sc = core.current_sc.get().get(k);
-    core.consumed.set(0);
+    core.charged.set(core.time.get());
     core.reprogram.set(true);
     if sc.refill_max.get() != 0 {
         if refill::is_round_robin(sc) {
@@ -130,7 +144,14 @@ pub fn yield_now(k: &Kernel) -> Next {
     let core = &k.core;
     let sc = core.current_sc.get().get(k);
     // Only what was really used counts as consumed.
-    let consumed = sc.consumed.get().wrapping_add(core.consumed.get());
+    let consumed = sc.consumed.get().wrapping_add(uncharged(k));
+    if refill::is_round_robin(sc) && !scheduler::has_peers(k, core.current.get().get(k)) {
+        // Nobody to make way for: a new time slice begins. The timer comes early, which does no harm.
+        refill::new_slice(sc);
+        core.charged.set(core.time.get());
+        sc.consumed.set(consumed);
+        return Next::Resume;
+    }
     let next = charge(k, refill::head(sc).amount.get(), false);
     sc.consumed.set(consumed);
     next
@@ -141,7 +162,8 @@ pub fn yield_now(k: &Kernel) -> Next {
 pub fn commit_time(k: &Kernel) {
     let core = &k.core;
     let sc = core.current_sc.get().get(k);
-    let usage = core.consumed.replace(0);
+    let usage = uncharged(k);
+    core.charged.set(core.time.get());
     if usage > 0 && sc.refill_max.get() != 0 {
         if refill::is_round_robin(sc) {
             refill::charge_slice(sc, usage);
@@ -183,6 +205,7 @@ pub fn postpone(k: &Kernel, sc: &SchedContext) {
     if let Some(thread) = follow(sc.tcb.get(), k) {
         scheduler::remove(k, thread);
         release_insert(k, thread, sc);
+        k.core.reprogram.set(true);
     }
 }
 
@@ -215,10 +238,7 @@ fn release_insert(k: &Kernel, thread: &Tcb, sc: &SchedContext) {
     }
     match follow(prev, k) {
         Some(prev) => prev.sched_queue.next.set(this),
-        None => {
-            k.core.release_head.set(this);
-            k.core.reprogram.set(true);
-        }
+        None => k.core.release_head.set(this),
     }
     thread.is_released_later.set(true);
 }
@@ -267,16 +287,36 @@ pub fn awaken(k: &Kernel) -> Next {
     next
 }
 
-/// Sets the timer: to the end of the budget, the next release, or the end of the domain, whichever comes first.
+/// Notes how long nothing is due, and sets the timer: to the end of the budget, the next release, or the end of
+/// the domain, whichever comes first. The scheduling context that runs has just been charged.
 #[inline]
 pub fn set_next_interrupt(k: &Kernel) {
     let core = &k.core;
-    let mut at = core.time.get().saturating_add(refill::head(core.current_sc.get().get(k)).amount.get());
+    let (now, amount) = (core.time.get(), refill::head(core.current_sc.get().get(k)).amount.get());
+    let mut at = now.saturating_add(amount);
+    let mut quiet = at.saturating_sub(refill::min_budget());
     if let Some(thread) = follow(core.release_head.get(), k) {
-        at = at.min(release_time(k, thread));
+        let release = release_time(k, thread);
+        at = at.min(release);
+        quiet = quiet.min(release.saturating_sub(pecan_arch::kernel_wcet_ticks() + 1));
     }
     if NUM_DOMAINS > 1 {
-        at = at.min(core.domain_end.get());
+        let end = core.domain_end.get();
+        at = at.min(end);
+        quiet = quiet.min(end.saturating_sub(refill::min_budget() + 1));
     }
-    pecan_arch::set_deadline(at);
+    core.quiet_until.set(quiet);
+    // A timer that is set for earlier may stay so: it costs one needless interrupt at most, and this less than
+    // setting it at every switch.
+    let set_for = core.timer.get();
+    if at < set_for || set_for <= now {
+        core.timer.set(at);
+        pecan_arch::set_deadline(at);
+    }
+}
+
+/// The timer's interrupt has come. Who gets budget now is seen when the next thread is chosen.
+pub fn timer_fired(k: &Kernel) {
+    k.core.timer.set(0);
+    k.core.reprogram.set(true);
 }

@@ -99,8 +99,7 @@ fn pending_interrupts(k: &mut Kernel) -> Next {
 
 fn handle_interrupt(k: &Kernel, irq: usize) -> Next {
     if irq == IRQ_TIMER {
-        // Who gets budget now is seen when the next thread is chosen.
-        k.core.reprogram.set(true);
+        budget::timer_fired(k);
         pecan_arch::irq_ack(irq);
         Next::Resume
     } else {

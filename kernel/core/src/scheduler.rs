@@ -203,20 +203,38 @@ pub(crate) fn has_peers(k: &Kernel, thread: &Tcb) -> bool {
 /// Ends a kernel entry: wakes threads whose time has come, changes the domain when its time is up, chooses the
 /// thread that runs next, charges the scheduling context that ends and begins the next one, sets the timer, and
 /// makes the thread ready to enter user level. Returns the thread, which is the current one now.
+#[inline(always)]
 pub fn schedule(k: &Kernel, next: Next) -> &Tcb {
     let core = &k.core;
-    let mut next = next;
-    if core.release_head.get().is_some() {
-        next = next.and(k, budget::awaken(k));
-    }
     let current = core.current.get().get(k);
-    if NUM_DOMAINS > 1 && domain::is_over(k) {
-        next.queue(k);
-        if is_schedulable(k, current) {
-            enqueue(k, current);
+    let goes_on = next == Next::Resume
+        && current.state.get() == ThreadState::Running
+        && current.sched_context.get() == Some(core.current_sc.get())
+        && !core.reprogram.get()
+        && budget::is_quiet(k);
+    if goes_on {
+        debug_assert!(
+            is_schedulable(k, current) && !current.is_queued.get() && current.yield_to.get().is_none()
+        );
+        return current;
+    }
+    reschedule(k, current, next)
+}
+
+/// [`schedule`] when something has changed or may be due.
+#[inline(never)]
+fn reschedule<'k>(k: &'k Kernel, current: &'k Tcb, next: Next) -> &'k Tcb {
+    let mut next = next;
+    if !budget::is_quiet(k) {
+        next = next.and(k, budget::awaken(k));
+        if NUM_DOMAINS > 1 && domain::is_over(k) {
+            next.queue(k);
+            if is_schedulable(k, current) {
+                enqueue(k, current);
+            }
+            domain::advance(k);
+            next = Next::Choose;
         }
-        domain::advance(k);
-        next = Next::Choose;
     }
     let thread = match next {
         Next::Resume if is_schedulable(k, current) && !current.is_queued.get() => current,

@@ -74,9 +74,14 @@ pub struct CoreState {
     pub current_sc: Cell<Link<SchedContext>>,
     /// Time of the last look at the clock, in ticks.
     pub time: Cell<u64>,
-    /// Ticks since then that `current_sc` has not been charged.
-    pub consumed: Cell<u64>,
-    /// The timer must be set anew before user level runs.
+    /// Up to when, on the same clock, `current_sc` has been charged.
+    pub charged: Cell<u64>,
+    /// Until then (inclusive) the scheduler has nothing to do: the budget lasts, no thread is released, the
+    /// domain does not end.
+    pub quiet_until: Cell<u64>,
+    /// For when the timer is set, as far as known; 0 once it has fired.
+    pub timer: Cell<u64>,
+    /// `current_sc` must be charged, and the two above be set anew, before user level runs.
     pub reprogram: Cell<bool>,
     /// The current domain.
     pub domain: Cell<u8>,
