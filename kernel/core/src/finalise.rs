@@ -82,8 +82,7 @@ pub fn revoke(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
 #[inline(never)]
 fn empty_zombie(k: &mut Kernel, slot: Link<Slot>, mut next: Next) -> Result<Next, Preempted> {
     let mut active = slot;
-    loop {
-        let Cap::Zombie { kind, first, remaining } = active.get(k).cap() else { break };
+    while let Cap::Zombie { kind, first, remaining } = active.get(k).cap() {
         let (index, last) = last_used(k, kind, first, remaining);
         let zombie = Cap::Zombie { kind, first, remaining: index + 1 };
 
