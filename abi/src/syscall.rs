@@ -38,6 +38,8 @@ pub enum Syscall {
     DebugSnapshot = -16,
     /// Give a thread a name for the kernel's messages. Debug kernels only.
     DebugNameThread = -17,
+    /// Does nothing, for measurements. Benchmark kernels only.
+    BenchmarkNullSyscall = -25,
     /// Set the calling thread's own TLS base.
     SetTLSBase = -33,
 }
@@ -62,6 +64,7 @@ impl Syscall {
         Self::DebugCapIdentify,
         Self::DebugSnapshot,
         Self::DebugNameThread,
+        Self::BenchmarkNullSyscall,
         Self::SetTLSBase,
     ];
 
@@ -86,6 +89,7 @@ impl Syscall {
             -15 => Self::DebugCapIdentify,
             -16 => Self::DebugSnapshot,
             -17 => Self::DebugNameThread,
+            -25 => Self::BenchmarkNullSyscall,
             -33 => Self::SetTLSBase,
             _ => return None,
         })

@@ -22,6 +22,7 @@ fn syscall_numbers() {
         (Syscall::DebugCapIdentify, -15),
         (Syscall::DebugSnapshot, -16),
         (Syscall::DebugNameThread, -17),
+        (Syscall::BenchmarkNullSyscall, -25),
         (Syscall::SetTLSBase, -33),
     ];
     assert_eq!(Syscall::ALL.len(), facts.len());

@@ -13,6 +13,7 @@ use crate::paths::Workspace;
 #[allow(missing_docs, reason = "the options are explained in the profiles themselves")]
 pub struct Profile {
     pub debug: bool,
+    pub benchmark: bool,
     pub root_cnode_size_bits: u32,
     pub num_domains: u32,
     pub num_domain_schedules: u32,
@@ -82,6 +83,14 @@ impl Profile {
         if self.set_tls_base_self {
             set("SET_TLS_BASE_SELF", "1".into());
         }
+        if self.benchmark {
+            set("KERNEL_BENCHMARK", "generic".into());
+            set("BENCHMARK_GENERIC", "1".into());
+            set("ENABLE_BENCHMARKS", "1".into());
+        } else {
+            set("KERNEL_BENCHMARK", "none".into());
+            set("NO_BENCHMARKS", "1".into());
+        }
         if self.debug {
             set("DEBUG_BUILD", "1".into());
             set("PRINTING", "1".into());
@@ -115,8 +124,6 @@ const FIXED: &[(&str, &str)] = &[
     ("CONFIG_NUM_PRIORITIES", "256"),
     ("CONFIG_KERNEL_STATIC_MAX_PERIOD_US", "0"),
     ("CONFIG_KERNEL_WCET_SCALE", "1"),
-    ("CONFIG_KERNEL_BENCHMARK", "none"),
-    ("CONFIG_NO_BENCHMARKS", "1"),
     ("CONFIG_MAX_NUM_TRACE_POINTS", "0"),
     ("CONFIG_IRQ_IOAPIC", "1"),
     ("CONFIG_KERNEL_IRQ_CONTROLLER", "IOAPIC"),
