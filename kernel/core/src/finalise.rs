@@ -29,7 +29,16 @@ const EMPTY_SLOTS_AT_ONCE: u64 = 32;
 /// `Preempted`: stop here; the system call is made again later.
 #[inline]
 pub fn preemption_point(k: &Kernel) -> Result<(), Preempted> {
-    let units = k.core.work_units.get() + 1;
+    preemption_point_after(k, 1)
+}
+
+/// [`preemption_point`] after so many steps' worth of work.
+///
+/// # Errors
+/// That of [`preemption_point`].
+#[inline]
+pub fn preemption_point_after(k: &Kernel, steps: usize) -> Result<(), Preempted> {
+    let units = k.core.work_units.get() + steps;
     if units < MAX_NUM_WORK_UNITS_PER_PREEMPTION {
         k.core.work_units.set(units);
         return Ok(());

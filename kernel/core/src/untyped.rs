@@ -13,10 +13,13 @@ use pecan_mem::{
 use crate::{
     derivation,
     error::{Decoded, Stop, SyscallError},
-    finalise::preemption_point,
+    finalise::preemption_point_after,
     invoke::{Done, Invocation},
     lookup,
 };
+
+/// What clearing a chunk of memory counts for: a step for every 256 bytes.
+const CHUNK_STEPS: usize = 1 << RESET_CHUNK_BITS.saturating_sub(8);
 
 /// A retype that will succeed.
 struct Retype {
@@ -130,7 +133,7 @@ fn object_kind(object_type: u64, size_bits: u64) -> Decoded<ObjectKind> {
 fn commit(k: &mut Kernel, op: Retype) -> Result<Done, Stop> {
     if op.reset {
         while !retype::reset_step(k, op.parent, RESET_CHUNK_BITS) {
-            preemption_point(k)?;
+            preemption_point_after(k, CHUNK_STEPS)?;
         }
     }
     if let Some(mut batch) = retype::carve(k, op.parent, op.kind, op.count) {
