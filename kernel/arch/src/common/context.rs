@@ -91,7 +91,7 @@ pub const FLAGS_INITIAL: u64 = 0x202;
 const FLAGS_USER: u64 = 0x0025_0dd5;
 /// What an instruction pointer that no processor accepts becomes: a kernel address, so that the thread
 /// page-faults at user level instead of making the return instruction fault inside the kernel.
-const HARMLESS_IP: u64 = 0xffff_8000_0000_0000;
+pub(crate) const HARMLESS_IP: u64 = 0xffff_8000_0000_0000;
 
 /// Selector of the user code segment, with privilege level 3 (`sysretq` fixes the order of the descriptors).
 pub const USER_CS: u64 = 0x23;
@@ -144,13 +144,16 @@ impl UserContext {
         self.words[r.0 as usize].get()
     }
 
-    /// Writes a register with a value that the kernel made. Instruction pointers and segment bases must be
-    /// canonical and flags must come from [`UserContext::get`]: values from user level go through
-    /// [`UserContext::set_user`].
+    /// Writes a register with a value that the kernel made. Segment bases must be canonical and flags must come
+    /// from [`UserContext::get`]: values from user level go through [`UserContext::set_user`]. An address to
+    /// resume at that is not canonical (a fault can report such a one) becomes one that page-faults.
     #[inline(always)]
-    pub fn set(&self, r: Reg, value: u64) {
+    pub fn set(&self, r: Reg, mut value: u64) {
         if matches!(r, FAULT_IP | NEXT_IP | FLAGS | RCX | R11) {
             self.force_full_restore();
+            if r == NEXT_IP && !is_canonical(value) {
+                value = HARMLESS_IP;
+            }
         }
         self.words[r.0 as usize].set(value);
     }
@@ -248,6 +251,8 @@ mod tests {
         assert_eq!(c.get(FLAGS) & 0x7000, 0, "neither IOPL nor NT");
         c.set_user(FAULT_IP, 0x0000_8000_0000_0000);
         assert_eq!(c.get(FAULT_IP), HARMLESS_IP);
+        c.set(NEXT_IP, 0x1234_0000_0000_0000);
+        assert_eq!(c.get(NEXT_IP), HARMLESS_IP);
         c.set_user(FAULT_IP, 0x0000_7fff_ffff_ffff);
         assert_eq!(c.get(FAULT_IP), 0x0000_7fff_ffff_ffff);
         c.set_user(TLS_BASE, 1 << 63);

@@ -137,11 +137,25 @@ pecan_exit:
     push r11
     mov rax, [rsp + 16 * 8]         // the instruction pointer is the faulting one too
     mov [rsp - 3 * 8], rax
-    cld
+    mov rcx, rax
+    shr rcx, 47
+    jnz 7f
+8:  cld
     cmp dword ptr [rip + PECAN_SMAP], 0
     je 9f
     clac
 9:
+    .endm
+
+    // A jump to an address that is not canonical can be reported with that address, to which iretq could not return. One
+    // in the kernel's half stays: it page-faults at user level.
+    .macro MEND_IP
+7:  not rcx
+    shl rcx, 47
+    jz 8b
+    mov rcx, {harmless_ip}
+    mov [rsp + 16 * 8], rcx
+    jmp 8b
     .endm
 
     .balign 16
@@ -153,6 +167,7 @@ pecan_exception_entry:
     mov rdx, cr2
     lea rsp, [rip + pecan_stack_top - 8]
     jmp pecan_exception
+    MEND_IP
 
     .balign 16
 pecan_interrupt_entry:
@@ -161,6 +176,7 @@ pecan_interrupt_entry:
     SAVE_REST
     lea rsp, [rip + pecan_stack_top - 8]
     jmp pecan_interrupt
+    MEND_IP
 2:  mov [rip + PECAN_NOTED], edi
     and qword ptr [rsp + 32], ~0x200
     pop rdi
@@ -227,6 +243,7 @@ pecan_stubs:
     ist_stack_size = const IST_STACK_SIZE,
     user_ss = const crate::common::context::USER_SS,
     user_cs = const crate::common::context::USER_CS,
+    harmless_ip = const crate::common::context::HARMLESS_IP,
     stub_size = const STUB_SIZE,
     last_vector = const LAST_VECTOR,
 );
