@@ -46,15 +46,21 @@ fn describe(fault: &Fault, live: &Live) -> String {
 /// Reports a fault: what happened, the registers, and the stack.
 pub fn fault(name: &str, fault: Option<&Fault>, live: &Live, elf: Option<&[u8]>, memory: &mut Memory) {
     let what = fault.map_or_else(|| "an unknown fault".into(), |f| describe(f, live));
-    say!("*** {name} died: {what}");
     let registers = match live.tcb.read_registers(false) {
         Ok(registers) => registers,
         Err(error) => {
-            say!("    (its registers cannot be read: {error})");
+            say!("*** {name} died: {what} (its registers cannot be read: {error})");
             return;
         }
     };
-    say!("    at {}", symbols::describe(elf, registers.rip));
+    let at = symbols::describe(elf, registers.rip);
+    // A panic ends with an invalid instruction in its handler, after it has said why.
+    if at.contains("rust_begin_unwind") {
+        say!("*** {name} died: it panicked");
+    } else {
+        say!("*** {name} died: {what}");
+    }
+    say!("    at {at}");
     print_registers(&registers);
     for line in backtrace(&registers, live, elf, memory) {
         say!("    {line}");
@@ -65,8 +71,8 @@ fn print_registers(registers: &UserContext) {
     let words = registers.to_words();
     let named: Vec<_> = UserContext::NAMES.iter().zip(words).collect();
     for row in named.chunks(4) {
-        let row: Vec<_> = row.iter().map(|(name, word)| format!("{name:>7} {word:016x}")).collect();
-        say!("    {}", row.join(" "));
+        let row: Vec<_> = row.iter().map(|(name, word)| format!("{name:<7} {word:016x}")).collect();
+        say!("    {}", row.join("  "));
     }
 }
 

@@ -33,7 +33,7 @@ service! {
 }
 
 service! {
-    /// Time, in microseconds since the timer started.
+    /// Time, in microseconds since the machine started.
     pub trait Timer, client TimerClient, dispatch TimerDispatch: "timer" = 2 {
         /// The time.
         0: now fn now() -> u64;

@@ -32,15 +32,14 @@ struct Alarm {
 struct Clock {
     ports: Ports,
     irq: Irq,
-    start: u64,
     mhz: u64,
     alarms: Vec<Alarm>,
 }
 
 impl Clock {
-    /// Microseconds since the start.
+    /// Microseconds since the machine started, whichever timer it is that counts.
     fn time(&self) -> u64 {
-        ticks().wrapping_sub(self.start) / self.mhz
+        ticks() / self.mhz
     }
 
     fn set(&mut self, at: u64, later: Later<u64>) {
@@ -110,7 +109,7 @@ fn main() -> u64 {
         println!("the description gives no interval timer");
         return 1;
     };
-    let mut clock = Clock { ports, irq, start: ticks(), mhz: tsc_mhz(), alarms: Vec::new() };
+    let mut clock = Clock { ports, irq, mhz: tsc_mhz(), alarms: Vec::new() };
     // The firmware leaves the timer running; without a count it stands still.
     if let Err(error) = clock.ports.write8(COMMAND, ONE_SHOT) {
         println!("the interval timer cannot be stopped: {error}");

@@ -97,6 +97,12 @@ const COMMANDS: &[Command] = &[
         about: "let a program die that way",
         run: Shell::crash,
     },
+    Command {
+        name: "repeat",
+        arguments: "N COMMAND ...",
+        about: "do a command N times, or until it fails",
+        run: Shell::repeat,
+    },
     Command { name: "sleep", arguments: "MS", about: "wait for so many milliseconds", run: Shell::sleep },
     Command { name: "uptime", arguments: "", about: "show the time since boot", run: Shell::uptime },
     Command {
@@ -220,12 +226,36 @@ impl Shell {
     fn mem(&mut self, arguments: &[String], _: bool) -> Outcome {
         none(arguments)?;
         let mut text = String::new();
+        let mut free = 0;
         line(&mut text, format_args!("{:<12} {:>12} {:>12}", "OWNER", "SIZE", "LEFT"));
         for index in 0.. {
             let Some(MemoryInfo { owner, size, left }) = self.control.memory(index)? else { break };
             line(&mut text, format_args!("{owner:<12} {size:>12} {left:>12}"));
+            if index == 0 {
+                free = left;
+            }
+        }
+        if let Some(before) = self.free.replace(free) {
+            let change = match free.abs_diff(before) {
+                0 => "as much is free as".into(),
+                bytes if free > before => format!("{bytes} bytes more are free than"),
+                bytes => format!("{bytes} bytes less are free than"),
+            };
+            line(&mut text, format_args!("{change} when this was last asked"));
         }
         write(&text);
+        Ok(())
+    }
+
+    fn repeat(&mut self, arguments: &[String], _: bool) -> Outcome {
+        let [count, command @ ..] = arguments else { return Err(Failure::Usage) };
+        let count = number(count).filter(|_| !command.is_empty()).ok_or(Failure::Usage)?;
+        for _ in 0..count {
+            self.command(command, false);
+            if self.status != 0 {
+                return Err(Failure::Status(self.status));
+            }
+        }
         Ok(())
     }
 

@@ -34,6 +34,8 @@ struct Shell {
     status: u64,
     /// The programs that were started and not waited for: the name and the number of each.
     jobs: Vec<(String, u64)>,
+    /// Bytes of memory that were free when that was last asked.
+    free: Option<u64>,
 }
 
 fn endpoint(protocol: &str) -> Cap<Endpoint> {
@@ -51,6 +53,7 @@ impl Shell {
             timer: TimerClient::new(endpoint(TimerClient::PROTOCOL)),
             status: 0,
             jobs: Vec::new(),
+            free: None,
         }
     }
 
