@@ -21,7 +21,7 @@ pub use pecan;
 pub use pecan_manifest::layout::LOG_SIGNAL;
 pub use pecan_protocols as protocols;
 pub use pecan_runtime::{Outcome, component, exit, print, println};
-pub use pecan_service as service;
+pub use pecan_service::{self as service, ticks};
 
 /// Makes a function the `main` of a component: `fn() -> impl Outcome`.
 #[macro_export]
@@ -50,9 +50,7 @@ pub fn channel(protocol: &str) -> Option<Cap<Endpoint>> {
 
 /// The memory that the startup page has under a name.
 fn memory(name: &str) -> Option<Shared> {
-    let (address, len) = startup().memory(name)?;
-    // SAFETY: the initial task mapped the memory for this purpose, and this is the only way to get at it.
-    Some(unsafe { Shared::new(address as usize, len as usize) })
+    Shared::from_startup(startup(), name)
 }
 
 /// The page shared with the server that speaks a protocol.
@@ -75,12 +73,6 @@ pub fn clients() -> usize {
 /// MHz of the time-stamp counter.
 pub fn tsc_mhz() -> u64 {
     startup().number(resource::TSC_MHZ).unwrap_or(1000).max(1)
-}
-
-/// The time-stamp counter.
-pub fn ticks() -> u64 {
-    // SAFETY: reading the counter has no effect.
-    unsafe { core::arch::x86_64::_rdtsc() }
 }
 
 /// Serves for ever what the dispatcher `D` hands over; `signal` is told the bits of interrupts ([`Irq::bit`]) and of

@@ -129,8 +129,17 @@ impl Live {
 /// How the record names the endpoint of a protocol's server.
 const ENDPOINT_OF: &str = "service ";
 
-/// A service that a component uses: the protocol, the endpoint, the badge, and the page.
-pub type Channel = (String, Cap<Endpoint>, u64, Option<Cap<SmallPage>>);
+/// A component's end of a channel.
+pub struct Channel {
+    /// The protocol, by name.
+    pub protocol: String,
+    /// The server's endpoint.
+    pub endpoint: Cap<Endpoint>,
+    /// What the server knows the client by.
+    pub badge: u64,
+    /// The page that client and server share.
+    pub page: Option<Cap<SmallPage>>,
+}
 
 /// What a component is given that is not made of its own memory.
 pub struct Given<'a> {
@@ -411,7 +420,7 @@ impl Maker<'_> {
 
     fn give_services(&mut self, given: &Given<'_>) -> Result<(), StartError> {
         self.give_endpoint(given.supervisor, well_known::SUPERVISOR, given.id, "its supervisor, init")?;
-        for (n, (protocol, endpoint, badge, page)) in given.channels.iter().enumerate() {
+        for (n, Channel { protocol, endpoint, badge, page }) in given.channels.iter().enumerate() {
             let object = format!("{ENDPOINT_OF}{protocol}");
             self.give_endpoint(*endpoint, protocol, *badge, &object)?;
             if let Some(page) = page {

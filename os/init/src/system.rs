@@ -20,11 +20,12 @@ use pecan_protocols::{ControlError, Ending, State};
 use pecan_service::{
     Later,
     shared::{Ring, Shared},
+    ticks,
 };
 
 use crate::{
     devices::Devices,
-    instance::{self, Given, Live, StartError, restarts},
+    instance::{self, Channel, Given, Live, StartError, restarts},
     memory::Memory,
     output::{self, say},
     report,
@@ -221,7 +222,7 @@ impl System {
             let protocol = channel.protocol.clone();
             let server = match channel.server {
                 Server::Init => {
-                    channels.push((protocol, self.endpoint, id, None));
+                    channels.push(Channel { protocol, endpoint: self.endpoint, badge: id, page: None });
                     continue;
                 }
                 Server::Component(server) => usize::from(server),
@@ -235,7 +236,7 @@ impl System {
                 self.memory.with_mapped_frame(page, |bytes| bytes.fill(0))?;
             }
             let badge = service.places[place].1 << 16 | place as u64;
-            channels.push((protocol, service.endpoint, badge, page));
+            channels.push(Channel { protocol, endpoint: service.endpoint, badge, page });
         }
         let service = self.services[entry.spec].as_ref().map(|s| (s.endpoint, s.pages.clone()));
         let given = Given {
@@ -375,8 +376,7 @@ impl System {
 
     /// Starts a component again, unless that happens too often.
     fn restart(&mut self, index: usize) {
-        // SAFETY: reading the time-stamp counter has no effect.
-        let seconds = unsafe { core::arch::x86_64::_rdtsc() } / (self.tsc_mhz * 1_000_000);
+        let seconds = ticks() / (self.tsc_mhz * 1_000_000);
         let entry = &mut self.entries[index];
         entry.restarted_at.retain(|at| seconds.saturating_sub(*at) < RESTART_SECONDS);
         if entry.restarted_at.len() >= RESTARTS {

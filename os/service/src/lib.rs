@@ -16,6 +16,13 @@ pub use wire::{Reader, Wire, Writer};
 #[doc(hidden)]
 pub use pecan as __pecan;
 
+/// The processor's time-stamp counter.
+#[inline]
+pub fn ticks() -> u64 {
+    // SAFETY: reading the counter has no effect, and the kernel lets programs read it.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
 /// Makes a service out of its methods: the trait for servers, the client, and the dispatcher.
 ///
 /// `N: now fn name(argument: Type, ...) -> Type;` is a method with number `N`; with `later` in place of `now` the

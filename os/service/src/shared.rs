@@ -2,6 +2,8 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use pecan::startup::Startup;
+
 /// A piece of shared memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Shared {
@@ -17,6 +19,14 @@ impl Shared {
     /// way.
     pub const unsafe fn new(address: usize, len: usize) -> Self {
         Self { address, len }
+    }
+
+    /// The memory that a program's startup page lists under a name.
+    pub fn from_startup(startup: &'static Startup, name: &str) -> Option<Self> {
+        let (address, len) = startup.memory(name)?;
+        // SAFETY: whoever started the program mapped what the page lists, readable and writable, and keeps it mapped;
+        // programs get at it in this way alone.
+        Some(unsafe { Self::new(usize::try_from(address).ok()?, usize::try_from(len).ok()?) })
     }
 
     /// Its bytes.
