@@ -108,7 +108,10 @@ impl Console {
 
     /// The number of the line, from `from` on, on which a command was typed at the prompt.
     pub fn typed(&self, from: usize, command: &str) -> Option<usize> {
-        let is_it = |l: &String| l.strip_prefix(PROMPT).is_some_and(|typed| typed.trim() == command.trim());
+        // Keys that edit the line leave another line than was typed.
+        let edits = command.contains(char::is_control);
+        let is_it =
+            |l: &String| l.strip_prefix(PROMPT).is_some_and(|typed| edits || typed.trim() == command.trim());
         self.lines.iter().skip(from).position(is_it).map(|n| from + n)
     }
 }
@@ -129,6 +132,15 @@ mod tests {
         let console = console("one\r\ntwo\nthr");
         assert_eq!(console.lines(), ["one", "two"]);
         assert_eq!(console.partial(), "thr");
+    }
+
+    #[test]
+    fn a_command_is_found_where_it_was_typed() {
+        let console = console("pecan> ps\r\nlist\r\npecan> echo hi\r\nhi\r\npecan> ");
+        assert_eq!(console.typed(0, "echo hi"), Some(2));
+        assert_eq!(console.typed(1, "ps"), None);
+        // The arrow key brought the line back.
+        assert_eq!(console.typed(1, "\x1b[A"), Some(2));
     }
 
     #[test]
