@@ -282,6 +282,19 @@ impl World {
         invariants::descendants(&self.k, self.slot(index)).len()
     }
 
+    /// Checks that the unused part of [`UNTYPED_2M`] and of all untyped memory made of it is zero: what objects
+    /// are made of must be.
+    pub fn check_unused_memory(&self) {
+        let untyped = self.slot(UNTYPED_2M);
+        for slot in invariants::descendants(&self.k, untyped).into_iter().chain([untyped]) {
+            if let Cap::Untyped { base, bits, device: false, used } = slot.get(&self.k).cap() {
+                for at in (base.0 + used..base.0 + (1 << bits)).step_by(8) {
+                    assert_eq!(self.k.word(at), 0, "unused memory at {at:#x}");
+                }
+            }
+        }
+    }
+
     /// Checks every invariant of the kernel.
     pub fn check(&self) {
         if let Err(broken) = invariants::check(&self.k, &[self.cap(CNODE), self.cap(TCB)]) {

@@ -289,6 +289,12 @@ fn step(w: &mut World, model: &mut Model, random: &mut Random, exact: bool) -> S
             }
             format!("rotate {cap:?}")
         }
+        9 if matches!(cap, Cap::Frame { .. }) => {
+            // User level writes to its memory.
+            let Cap::Frame { base, .. } = cap else { unreachable!() };
+            w.k.set_word(base.0 + 8 * random.below(512), !0);
+            "write".into()
+        }
         9 => {
             // Give a thread a CSpace.
             let tcb = (FREE..FREE + PLACES).find_map(|i| match w.cap(i) {
@@ -334,6 +340,9 @@ fn random_invocations_do_what_the_model_does() {
             let what = step(&mut w, &mut model, &mut random, true);
             model.compare(&w, &format!("seed {seed}, step {i}: {what}"));
             most = most.max(model.nodes.len());
+            if i % 50 == 0 {
+                w.check_unused_memory();
+            }
         }
         // Nothing survives the memory that it is made of.
         assert_eq!(w.revoke(UNTYPED_2M), Ok(vec![]));
@@ -374,6 +383,7 @@ fn deletions_given_up_half_way_leave_a_sound_kernel() {
             let moved = what.starts_with("move") || what.starts_with("rotate");
             zombies += (moved && what.contains("Zombie")) as usize;
         }
+        w.check_unused_memory();
         w.preempt_often = false;
         assert_eq!(w.revoke(UNTYPED_2M), Ok(vec![]));
         assert_eq!(w.descendants(UNTYPED_2M), 0);
