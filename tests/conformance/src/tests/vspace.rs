@@ -82,7 +82,10 @@ fn structures(env: &Env) -> [CPtr; 3] {
     [ObjectType::Pdpt, ObjectType::PageDirectory, ObjectType::PageTable].map(|t| env.object(t))
 }
 
-const MAP: [fn(CPtr, CPtr, u64, u64) -> pecan::Result<()>; 3] =
+/// Structure, address space, address, attributes.
+type Map = fn(CPtr, CPtr, u64, u64) -> pecan::Result<()>;
+
+const MAP: [Map; 3] =
     [inv::pdpt_map, inv::page_directory_map, inv::page_table_map];
 const UNMAP: [fn(CPtr) -> pecan::Result<()>; 3] =
     [inv::pdpt_unmap, inv::page_directory_unmap, inv::page_table_unmap];
