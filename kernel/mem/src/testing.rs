@@ -21,13 +21,11 @@ pub const FREE_START: u64 = 1 << 20;
 pub struct Machine {
     base: *mut u8,
     kernel: *mut Kernel,
+    layout: Layout,
+    /// Where the next boot object can lie, and the end of the memory for them.
     next: u64,
+    end: u64,
 }
-
-const LAYOUT: Layout = match Layout::from_size_align(1 << MEMORY_BITS, 1 << 21) {
-    Ok(layout) => layout,
-    Err(_) => panic!("not a layout"),
-};
 
 impl Machine {
     /// Allocates the memory, makes it the one of the host port, and starts a kernel in it. Links into the memory
@@ -35,15 +33,28 @@ impl Machine {
     #[expect(clippy::new_without_default, reason = "not a plain value")]
     pub fn new() -> Machine {
         const { assert!(size_of::<Kernel>() as u64 <= FREE_START / 2) };
+        Machine::with_memory(MEMORY_BITS, FREE_START / 2, FREE_START)
+    }
+
+    /// A machine of `2^bits` bytes, all of them for the kernel and its boot objects: for tests that save and
+    /// load its memory very often.
+    pub fn small(bits: u32) -> Machine {
+        let start = (size_of::<Kernel>() as u64).next_multiple_of(64);
+        Machine::with_memory(bits, start, 1 << bits)
+    }
+
+    fn with_memory(bits: u32, next: u64, end: u64) -> Machine {
+        let layout = Layout::from_size_align(1 << bits, 1 << 21).expect("a size that memory can have");
+        assert!(size_of::<Kernel>() as u64 <= next && next <= end && end <= 1 << bits);
         // SAFETY: the size is not 0.
-        let base = unsafe { alloc_zeroed(LAYOUT) };
+        let base = unsafe { alloc_zeroed(layout) };
         if base.is_null() {
-            handle_alloc_error(LAYOUT);
+            handle_alloc_error(layout);
         }
-        host::set_memory(base, 1 << MEMORY_BITS);
+        host::set_memory(base, 1 << bits);
         // SAFETY: the memory is large enough, aligned, new, and the kernel stays where it is until `drop`.
         let kernel: *mut Kernel = unsafe { Kernel::init(base.cast()) };
-        Machine { base, kernel, next: FREE_START / 2 }
+        Machine { base, kernel, layout, next, end }
     }
 
     /// Makes an object outside of all untyped memory, as the kernel does while it boots. Panics when the
@@ -51,21 +62,47 @@ impl Machine {
     pub fn boot_object(&mut self, kind: ObjectKind) -> Cap {
         let at = self.next.next_multiple_of(1 << kind.bits());
         self.next = at + (1 << kind.bits());
-        assert!(self.next <= FREE_START, "no memory left for boot objects");
+        assert!(self.next <= self.end, "no memory left for boot objects");
         // SAFETY: the memory is zero, and `next` only grows: nothing else is made of it.
         unsafe { create(kind, PhysAddr(at), false) }
     }
 
+    /// Bytes of memory in use: the kernel and its boot objects.
+    pub fn used(&self) -> u64 {
+        self.next.next_multiple_of(8)
+    }
+
+    /// Copies the memory in use, word by word, to `words`. What the host port knows besides is not in it.
+    pub fn save(&self, words: &mut std::vec::Vec<u64>) {
+        let count = (self.used() / 8) as usize;
+        words.clear();
+        words.reserve(count);
+        // SAFETY: so much memory is there, aligned and initialised (it was zeroed at first); the vector has room
+        // for it, and the two do not overlap.
+        unsafe {
+            core::ptr::copy_nonoverlapping(self.base.cast::<u64>(), words.as_mut_ptr(), count);
+            words.set_len(count);
+        }
+    }
+
+    /// Brings back memory that [`Machine::save`] copied from this very machine: links are addresses.
+    pub fn load(&mut self, words: &[u64]) {
+        assert_eq!(words.len() as u64, self.used() / 8, "saved with more or fewer boot objects");
+        // SAFETY: so much memory is there; it held a kernel and its objects when it was copied, in the same
+        // place, and `&mut self` says that no reference to them is alive.
+        unsafe { core::ptr::copy_nonoverlapping(words.as_ptr(), self.base.cast::<u64>(), words.len()) }
+    }
+
     /// The word at a physical address.
     pub fn word(&self, at: u64) -> u64 {
-        assert!(at.is_multiple_of(8) && at < 1 << MEMORY_BITS);
+        assert!(at.is_multiple_of(8) && at < self.layout.size() as u64);
         // SAFETY: inside the memory, aligned, and initialised: it was zeroed at first.
         unsafe { (phys_to_virt(PhysAddr(at)) as *const u64).read() }
     }
 
     /// Writes to free memory, as user level does through a mapped frame.
     pub fn set_word(&mut self, at: u64, value: u64) {
-        assert!(at.is_multiple_of(8) && (FREE_START..1 << MEMORY_BITS).contains(&at));
+        assert!(at.is_multiple_of(8) && (self.end..self.layout.size() as u64).contains(&at));
         // SAFETY: inside the memory and aligned; that no kernel object lies there is the test's business.
         unsafe { (phys_to_virt(PhysAddr(at)) as *mut u64).write(value) }
     }
@@ -90,6 +127,6 @@ impl DerefMut for Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         // SAFETY: `new` allocated it with this layout.
-        unsafe { dealloc(self.base, LAYOUT) }
+        unsafe { dealloc(self.base, self.layout) }
     }
 }

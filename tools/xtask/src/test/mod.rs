@@ -3,6 +3,7 @@
 mod conformance;
 mod host;
 mod scenarios;
+mod spec;
 
 use std::fmt;
 
@@ -22,6 +23,9 @@ pub struct Args {
     /// Run only this suite; all there are without it.
     #[arg(long, value_enum)]
     suite: Option<Suite>,
+    /// Check for hours rather than minutes, where a suite can (`spec`).
+    #[arg(long)]
+    long: bool,
     /// Run only the tests whose name contains this text.
     filter: Option<String>,
 }
@@ -53,7 +57,8 @@ impl Suite {
             Suite::Host => true,
             Suite::Conformance => conformance::packages(ws).is_ok_and(|p| !p.is_empty()),
             Suite::Scenarios => scenarios::files(ws).is_ok_and(|f| !f.is_empty()),
-            Suite::Spec | Suite::Fuzz => false,
+            Suite::Spec => true,
+            Suite::Fuzz => false,
         }
     }
 }
@@ -95,7 +100,7 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     let mut sum = Tally::default();
     for suite in chosen(ws, args.suite)? {
         ui::heading(&format!("suite {}", suite.name()));
-        let tally = match run_suite(ws, suite, &args.profile, filter) {
+        let tally = match run_suite(ws, suite, args) {
             Ok(tally) => tally,
             // The other suites still run: one that cannot start is one failure.
             Err(error) => {
@@ -139,9 +144,12 @@ fn chosen(ws: &Workspace, asked: Option<Suite>) -> Result<Vec<Suite>> {
     }
 }
 
-fn run_suite(ws: &Workspace, suite: Suite, profile: &str, filter: Option<&str>) -> Result<Tally> {
-    if suite == Suite::Host {
-        return host::run(ws, filter);
+fn run_suite(ws: &Workspace, suite: Suite, args: &Args) -> Result<Tally> {
+    let (profile, filter) = (args.profile.as_str(), args.filter.as_deref());
+    match suite {
+        Suite::Host => return host::run(ws, filter),
+        Suite::Spec => return spec::run(ws, filter, args.long),
+        _ => {}
     }
     let toolchain = doctor::toolchain(ws)?;
     doctor::qemu()?;

@@ -1,0 +1,222 @@
+//! The families of small systems whose states are all visited.
+
+use pecan_abi::{CapRights, Label, Syscall};
+use pecan_mem::retype::ObjectKind;
+
+use crate::{
+    explore::Family,
+    model::{Call, Event},
+    system::System,
+};
+
+/// Slots of the CSpace that most families use.
+mod at {
+    pub const EP: u64 = 1;
+    pub const BADGED: u64 = 2;
+    pub const NTFN: u64 = 3;
+    pub const REPLY: u64 = 4;
+    pub const CNODE: u64 = 5;
+    pub const A: u64 = 6;
+    pub const B: u64 = 7;
+    pub const C: u64 = 8;
+    pub const SC: u64 = 9;
+    pub const REPLY2: u64 = 10;
+    pub const FREE: u64 = 12;
+}
+
+/// Every family.
+pub const FAMILIES: &[Family] = &[
+    Family {
+        name: "messages",
+        about: "three threads, an endpoint with a badged capability, sends and receives of all kinds",
+        system: || threads(&[100, 100, 101], |s| endpoints(s)),
+        events: |_| {
+            let mut e = sends(&[at::EP, at::BADGED]);
+            e.extend(receives(&[at::EP]));
+            e.push(yields());
+            e
+        },
+    },
+    Family {
+        name: "calls",
+        about: "two clients, a passive server, two reply objects: calling, answering, lending time",
+        system: || {
+            threads(&[100, 100], |s| {
+                endpoints(s);
+                s.make(at::REPLY2, ObjectKind::Reply, "reply2");
+                s.thread(Some(at::C), 101, "C");
+            })
+        },
+        events: |_| {
+            let mut e = vec![syscall(Syscall::Call, at::EP), syscall(Syscall::Call, at::BADGED)];
+            for reply in [at::REPLY, at::REPLY2] {
+                e.push(with_reply(Syscall::Recv, at::EP, reply));
+                e.push(with_reply(Syscall::ReplyRecv, at::EP, reply));
+                e.push(syscall(Syscall::Send, reply));
+            }
+            e.push(with_reply(Syscall::NBRecv, at::EP, at::REPLY));
+            e.push(with_reply(Syscall::NBSendWait, at::EP, at::REPLY));
+            e.push(invoke(at::C, Label::TcbResume, &[], &[]));
+            e.push(invoke(at::C, Label::TcbSuspend, &[], &[]));
+            e.push(invoke(at::A, Label::TcbSuspend, &[], &[]));
+            e.push(invoke(at::A, Label::TcbResume, &[], &[]));
+            e.push(yields());
+            e
+        },
+    },
+    Family {
+        name: "signals",
+        about: "three threads, a notification bound and unbound, an endpoint",
+        system: || threads(&[100, 100, 101], |s| endpoints(s)),
+        events: |_| {
+            let mut e = vec![
+                syscall(Syscall::Send, at::NTFN),
+                syscall(Syscall::Wait, at::NTFN),
+                syscall(Syscall::NBWait, at::NTFN),
+                syscall(Syscall::Wait, at::EP),
+                syscall(Syscall::NBSend, at::EP),
+                with_reply(Syscall::NBSendWait, at::EP, at::NTFN),
+                with_reply(Syscall::NBSendWait, at::NTFN, at::EP),
+                yields(),
+            ];
+            for thread in [at::A, at::B] {
+                e.push(invoke(thread, Label::TcbBindNotification, &[], &[at::NTFN]));
+                e.push(invoke(thread, Label::TcbUnbindNotification, &[], &[]));
+            }
+            e.push(invoke(at::C, Label::TcbSuspend, &[], &[]));
+            e.push(invoke(at::C, Label::TcbResume, &[], &[]));
+            e
+        },
+    },
+    Family {
+        name: "capabilities",
+        about: "one thread copies, mints, moves, rotates, deletes and revokes in a CNode",
+        system: || {
+            threads(&[100], |s| {
+                endpoints(s);
+                s.own_cspace(at::CNODE);
+            })
+        },
+        events: |_| {
+            let (free, all) = (at::FREE, CapRights::ALL.0);
+            let mut e = vec![];
+            for src in [at::EP, free, free + 1] {
+                for dest in [free, free + 1, free + 2] {
+                    let words = [dest, 64, src, 64, all, 7];
+                    e.push(invoke(at::CNODE, Label::CNodeCopy, &words[..5], &[at::CNODE]));
+                    e.push(invoke(at::CNODE, Label::CNodeMint, &words, &[at::CNODE]));
+                    e.push(invoke(at::CNODE, Label::CNodeMove, &words[..4], &[at::CNODE]));
+                }
+            }
+            for slot in [at::EP, free, free + 1, free + 2] {
+                e.push(invoke(at::CNODE, Label::CNodeDelete, &[slot, 64], &[]));
+                e.push(invoke(at::CNODE, Label::CNodeRevoke, &[slot, 64], &[]));
+            }
+            let read = CapRights::READ.0;
+            e.push(invoke(at::CNODE, Label::CNodeCopy, &[free, 64, at::EP, 64, read], &[at::CNODE]));
+            e.push(invoke(at::CNODE, Label::CNodeMint, &[free, 64, free + 1, 64, read, 9], &[at::CNODE]));
+            e.push(invoke(
+                at::CNODE,
+                Label::CNodeRotate,
+                &[free, 64, 0, free + 1, 64, 0, free + 2, 64],
+                &[at::CNODE, at::CNODE],
+            ));
+            e
+        },
+    },
+    Family {
+        name: "deletion",
+        about: "two threads block, and the objects that they use are deleted",
+        system: || {
+            threads(&[100, 101], |s| {
+                endpoints(s);
+                s.own_cspace(at::CNODE);
+            })
+        },
+        events: |_| {
+            let mut e = vec![
+                syscall(Syscall::Send, at::BADGED),
+                syscall(Syscall::Send, at::EP),
+                syscall(Syscall::Call, at::EP),
+                with_reply(Syscall::Recv, at::EP, at::REPLY),
+                syscall(Syscall::Send, at::REPLY),
+                syscall(Syscall::Wait, at::NTFN),
+                syscall(Syscall::Send, at::NTFN),
+                invoke(at::A, Label::TcbBindNotification, &[], &[at::NTFN]),
+                yields(),
+            ];
+            for slot in [at::EP, at::BADGED, at::NTFN, at::REPLY, at::B, at::SC] {
+                e.push(invoke(at::CNODE, Label::CNodeDelete, &[slot, 64], &[]));
+            }
+            e.push(invoke(at::CNODE, Label::CNodeRevoke, &[at::EP, 64], &[]));
+            e.push(invoke(at::CNODE, Label::CNodeCancelBadgedSends, &[at::BADGED, 64], &[]));
+            e.push(invoke(at::B, Label::TcbResume, &[], &[]));
+            e.push(invoke(at::A, Label::TcbSuspend, &[], &[]));
+            e
+        },
+    },
+];
+
+/// A system of threads A, B, C of these priorities, all started, and what `more` adds.
+fn threads(priorities: &[u8], more: impl FnOnce(&mut System)) -> System {
+    let mut s = System::new(4);
+    for (i, &priority) in priorities.iter().enumerate() {
+        let what = ["A", "B", "C"][i];
+        let thread = s.thread(Some(at::A + i as u64), priority, what);
+        s.start(thread, (i == 0).then_some(at::SC), &format!("sc{what}"));
+    }
+    more(&mut s);
+    s.boot()
+}
+
+fn endpoints(s: &mut System) {
+    s.make(at::EP, ObjectKind::Endpoint, "ep");
+    s.mint(at::EP, at::BADGED, CapRights::ALL, 5);
+    s.make(at::NTFN, ObjectKind::Notification, "ntfn");
+    s.make(at::REPLY, ObjectKind::Reply, "reply");
+}
+
+fn call(call: Syscall, cap: u64) -> Call {
+    Call { call, cap, reply: 0, dest: 0, label: 0, words: vec![], extra: vec![], receive: None }
+}
+
+fn syscall(kind: Syscall, cap: u64) -> Event {
+    let sends = matches!(kind, Syscall::Send | Syscall::NBSend | Syscall::Call);
+    let words = if sends { vec![cap + 100] } else { vec![] };
+    Event::Syscall(Call { words, label: sends as u64 * 77, ..call(kind, cap) })
+}
+
+fn with_reply(kind: Syscall, cap: u64, reply: u64) -> Event {
+    Event::Syscall(Call { reply, label: 78, words: vec![3, 4], ..call(kind, cap) })
+}
+
+fn yields() -> Event {
+    Event::Syscall(call(Syscall::Yield, 0))
+}
+
+fn invoke(cap: u64, label: Label, words: &[u64], extra: &[u64]) -> Event {
+    let (words, extra) = (words.to_vec(), extra.to_vec());
+    Event::Syscall(Call { label: label as u64, words, extra, ..call(Syscall::Call, cap) })
+}
+
+fn sends(caps: &[u64]) -> Vec<Event> {
+    let kinds = [Syscall::Send, Syscall::NBSend, Syscall::Call];
+    caps.iter().flat_map(|&cap| kinds.map(|kind| syscall(kind, cap))).collect()
+}
+
+fn receives(caps: &[u64]) -> Vec<Event> {
+    let mut events = vec![];
+    for &cap in caps {
+        events.push(with_reply(Syscall::Recv, cap, at::REPLY));
+        events.push(with_reply(Syscall::NBRecv, cap, at::REPLY));
+        events.push(with_reply(Syscall::ReplyRecv, cap, at::REPLY));
+        events.push(syscall(Syscall::Wait, cap));
+        events.push(syscall(Syscall::NBWait, cap));
+    }
+    events
+}
+
+/// The family of this name.
+pub fn find(name: &str) -> Option<&'static Family> {
+    FAMILIES.iter().find(|f| f.name == name)
+}

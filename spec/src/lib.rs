@@ -1,0 +1,8 @@
+//! What the kernel does, as an executable model, and the checks of the kernel against it.
+#![forbid(unsafe_code)]
+
+pub mod explore;
+pub mod families;
+pub mod lockstep;
+pub mod model;
+pub mod system;

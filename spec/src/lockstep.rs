@@ -1,0 +1,97 @@
+//! The kernel and the model side by side: one event, and everything compared.
+
+use std::{
+    fmt::Write as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use crate::{
+    model::{self, Event, State},
+    system::{System, forget},
+};
+
+/// What a check found to be wrong, in words.
+pub type Broken = String;
+
+/// Runs one event on the kernel and on the model, which are in the same state. Gives the next state, or what
+/// differs. `begin` brings the kernel to the state before, for the second run of events that have a fast path.
+pub fn step(
+    system: &mut System,
+    before: &State,
+    event: &Event,
+    mut begin: impl FnMut(&mut System),
+) -> Result<State, Broken> {
+    let (expected, _) = model::step(before, event);
+    begin(system);
+    if system.enter(event, true) {
+        compare(&expected, &system.state(), "the fast path", system)?;
+    }
+    begin(system);
+    let entered = catch_unwind(AssertUnwindSafe(|| system.enter(event, false)));
+    if let Err(panic) = entered {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
+        return Err(format!("the kernel panicked: {}", text.unwrap_or_default()));
+    }
+    compare(&expected, &system.state(), "the kernel", system)?;
+    let mut next = expected;
+    forget(&mut next);
+    system.forget();
+    Ok(next)
+}
+
+fn compare(model: &State, kernel: &State, who: &str, system: &System) -> Result<(), Broken> {
+    if model == kernel {
+        return Ok(());
+    }
+    let mut text = format!("{who} and the model differ:\n");
+    for (what, model, kernel) in [
+        ("runs", dump(&model.current), dump(&kernel.current)),
+        ("ready", dump(&model.ready), dump(&kernel.ready)),
+        ("waiting for budget", dump(&model.waiting_for_budget), dump(&kernel.waiting_for_budget)),
+        ("uncharged", dump(&model.uncharged), dump(&kernel.uncharged)),
+    ] {
+        if model != kernel {
+            let _ = writeln!(text, "  {what}: model {model}, kernel {kernel}");
+        }
+    }
+    difference(&mut text, "capability", &model.caps, &kernel.caps);
+    difference(&mut text, "thread", &model.threads, &kernel.threads);
+    difference(&mut text, "endpoint", &model.endpoints, &kernel.endpoints);
+    difference(&mut text, "notification", &model.notifications, &kernel.notifications);
+    difference(&mut text, "reply object", &model.replies, &kernel.replies);
+    difference(&mut text, "scheduling context", &model.contexts, &kernel.contexts);
+    difference(&mut text, "memory", &model.memory, &kernel.memory);
+    Err(named(&text, system))
+}
+
+fn dump(value: &impl std::fmt::Debug) -> String {
+    format!("{value:?}")
+}
+
+fn difference<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
+    text: &mut String,
+    what: &str,
+    model: &std::collections::BTreeMap<K, V>,
+    kernel: &std::collections::BTreeMap<K, V>,
+) {
+    let keys: std::collections::BTreeSet<&K> = model.keys().chain(kernel.keys()).collect();
+    for key in keys {
+        let (m, k) = (model.get(key), kernel.get(key));
+        if m != k {
+            let show = |v: Option<&V>| v.map_or("nothing".into(), |v| format!("{v:?}"));
+            let _ = writeln!(text, "  {what} {key:?}:\n    model  {}\n    kernel {}", show(m), show(k));
+        }
+    }
+}
+
+/// The text with names in place of addresses.
+pub fn named(text: &str, system: &System) -> String {
+    let mut text = text.to_string();
+    let mut names: Vec<_> = system.names().iter().collect();
+    names.sort_by_key(|(name, _)| std::cmp::Reverse(name.0));
+    for (name, what) in names {
+        text = text.replace(&format!("{name:?}"), what);
+    }
+    text
+}

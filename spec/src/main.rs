@@ -1,0 +1,67 @@
+//! Checks the kernel against the model: `pecan-spec [--long] [FILTER]`.
+#![forbid(unsafe_code)]
+
+use std::{process::ExitCode, sync::Mutex, time::Duration};
+
+use pecan_spec::{
+    explore::{Report, explore},
+    families::FAMILIES,
+};
+
+/// Host threads, each with a machine of its own.
+const WORKERS: usize = 2;
+
+#[derive(Default)]
+struct Sum {
+    states: usize,
+    transitions: u64,
+    passed: usize,
+    failed: usize,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let long = args.iter().any(|a| a == "--long");
+    let filter = args.iter().find(|a| !a.starts_with("--"));
+    // A panic of the kernel is told with the story that led to it.
+    std::panic::set_hook(Box::new(|_| {}));
+
+    let time = Duration::from_secs(if long { 3600 } else { 60 });
+    let limit = if long { 20_000_000 } else { 1_000_000 };
+    let families: Vec<_> = FAMILIES.iter().filter(|f| filter.is_none_or(|t| f.name.contains(&**t))).collect();
+    let (next, sum) = (Mutex::new(families.iter()), Mutex::new(Sum::default()));
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                loop {
+                    let Some(family) = next.lock().expect("no worker panics").next() else { break };
+                    let report = explore(family, limit, time);
+                    count(&mut sum.lock().expect("no worker panics"), family.name, &report);
+                }
+            });
+        }
+    });
+    let sum = sum.into_inner().expect("no worker panics");
+    println!("all families: {} states, {} transitions", sum.states, sum.transitions);
+    println!("{} passed, {} failed, 0 skipped", sum.passed, sum.failed);
+    ExitCode::from(u8::from(sum.failed > 0))
+}
+
+fn count(sum: &mut Sum, name: &str, report: &Report) {
+    let end = if report.closed { "closed" } else { "not closed: stopped at its bound" };
+    println!(
+        "{name:<14} {:>8} states {:>10} transitions {:>6.1} s  {end}",
+        report.states,
+        report.transitions,
+        report.time.as_secs_f64()
+    );
+    sum.states += report.states;
+    sum.transitions += report.transitions;
+    match &report.broken {
+        None => sum.passed += 1,
+        Some(story) => {
+            sum.failed += 1;
+            println!("{story}FAILED: {name}");
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! The abstract machine: what the kernel does, without how.
+//!
+//! [`step`] takes a state and an event and gives the next state. The functions follow the manual: system calls
+//! (2.2) here, capability spaces (3) in `cspace`, `derivation` and `cnode`, messages (4) in `ipc`, notifications
+//! (5) in `notification`, threads and time (6) in `thread`, `sched_context` and `schedule`, retyping (2.4) in
+//! `untyped`. Nothing is packed, cached or counted; whatever is long in a kernel is one step here.
+
+mod cnode;
+mod cspace;
+mod delete;
+mod derivation;
+mod fault;
+mod ipc;
+mod notification;
+mod sched_context;
+mod schedule;
+pub mod state;
+mod thread;
+mod untyped;
+
+use std::fmt;
+
+use pecan_abi::{Error, MessageInfo, Syscall};
+
+pub use derivation::children;
+use schedule::Woken;
+pub use state::*;
+
+/// Something that happens to the machine.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Event {
+    /// The running thread makes a system call.
+    Syscall(Call),
+    /// The running thread raises an exception of the processor.
+    Exception {
+        /// Exception number.
+        number: u64,
+        /// Error code.
+        code: u64,
+    },
+    /// The running thread makes a system call that does not exist.
+    UnknownSyscall {
+        /// Its number.
+        number: i64,
+    },
+    /// Time passes, and the timer interrupts.
+    Tick {
+        /// How many ticks of the clock.
+        ticks: u64,
+    },
+}
+
+/// A system call and its arguments (manual 2.2; the registers are the ABI's).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Call {
+    /// Which.
+    pub call: Syscall,
+    /// The capability sent to, or received from.
+    pub cap: u64,
+    /// The reply object, or the capability sent to first by `NBSendWait`.
+    pub reply: u64,
+    /// The capability sent to first by `NBSendRecv`.
+    pub dest: u64,
+    /// The label of the message.
+    pub label: u64,
+    /// Its words.
+    pub words: Vec<u64>,
+    /// The addresses of the capabilities that go with it.
+    pub extra: Vec<u64>,
+    /// Where a capability may be received: CNode, index, depth.
+    pub receive: Option<[u64; 3]>,
+}
+
+/// Why an invocation failed: the ABI's error with its details.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Failure(pub Error, pub Vec<u64>);
+
+/// What an invocation gives: the words of the answer.
+pub type Answer = Result<Vec<u64>, Failure>;
+
+/// What came of an event, beyond the state.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Outcome {
+    /// What an invocation answered, whether or not somebody wanted to know.
+    pub answer: Option<Answer>,
+}
+
+/// A step of the machine that is under way.
+pub(crate) struct Step {
+    /// The state so far.
+    pub s: State,
+    /// Who became ready.
+    pub woken: Woken,
+}
+
+/// What comes of an event.
+pub fn step(state: &State, event: &Event) -> (State, Outcome) {
+    let mut m = Step { s: state.clone(), woken: Woken::default() };
+    let mut outcome = Outcome::default();
+    if let Some(current) = m.s.current {
+        match event {
+            Event::Syscall(call) => {
+                m.load(current, call);
+                outcome.answer = m.system_call(current, call);
+            }
+            &Event::Exception { number, code } => {
+                m.raise(current, Fault::UserException { number, code });
+            }
+            &Event::UnknownSyscall { number } => {
+                m.raise(current, Fault::UnknownSyscall { number: number as u64 });
+            }
+            Event::Tick { .. } => {}
+        }
+    }
+    m.choose();
+    (m.s, outcome)
+}
+
+impl Step {
+    /// Puts the arguments of a system call where the ABI wants them.
+    fn load(&mut self, current: Name, call: &Call) {
+        let info = MessageInfo::new(call.label, 0, call.extra.len() as u64, call.words.len() as u64);
+        let thread = self.thread(current);
+        (thread.registers.cap, thread.registers.info) = (call.cap, info.0);
+        for (i, &word) in call.words.iter().enumerate() {
+            self.put_word(current, i, word);
+        }
+        let extra =
+            call.extra.iter().enumerate().map(|(i, &c)| (pecan_abi::ipc::buffer::CAPS_OR_BADGES + i, c));
+        let receive = call
+            .receive
+            .iter()
+            .flat_map(|r| r.iter().enumerate().map(|(i, &w)| (pecan_abi::ipc::buffer::RECEIVE_CNODE + i, w)));
+        for (i, word) in extra.chain(receive) {
+            self.put_buffer(current, i, word);
+        }
+    }
+
+    /// Manual 2.2: the system calls.
+    fn system_call(&mut self, current: Name, call: &Call) -> Option<Answer> {
+        let send = |m: &mut Step, cap, how| m.send_to(current, cap, how);
+        let first = How { call: false, blocking: false, donate: true, first: true };
+        match call.call {
+            Syscall::Send => {
+                send(self, call.cap, How { call: false, blocking: true, donate: false, first: false })
+            }
+            Syscall::NBSend => {
+                send(self, call.cap, How { call: false, blocking: false, donate: false, first: false })
+            }
+            Syscall::Call => {
+                send(self, call.cap, How { call: true, blocking: true, donate: true, first: false })
+            }
+            Syscall::Recv => self.receive_from(current, call, true, true),
+            Syscall::NBRecv => self.receive_from(current, call, false, true),
+            Syscall::Wait => self.receive_from(current, call, true, false),
+            Syscall::NBWait => self.receive_from(current, call, false, false),
+            Syscall::ReplyRecv => {
+                send(self, call.reply, first);
+                self.receive_from(current, call, true, true)
+            }
+            Syscall::NBSendRecv => {
+                send(self, call.dest, first);
+                self.receive_from(current, call, true, true)
+            }
+            Syscall::NBSendWait => {
+                send(self, call.reply, first);
+                self.receive_from(current, call, true, false)
+            }
+            Syscall::Yield => {
+                self.yield_now(current);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// The sending half of a system call: a message, a signal, an answer, or an invocation of a kernel object.
+    fn send_to(&mut self, current: Name, address: u64, how: How) -> Option<Answer> {
+        let fault = |m: &mut Step, address, failure| {
+            if how.blocking {
+                m.raise(current, Fault::Cap { address, receiving: false, failure });
+            }
+            None
+        };
+        let slot = match self.lookup(current, address) {
+            Ok(slot) => slot,
+            Err(failure) => return fault(self, address, failure),
+        };
+        let extra = match self.extra_caps(current) {
+            Ok(extra) => extra,
+            Err((address, failure)) => return fault(self, address, failure),
+        };
+        let answer = match self.cap(slot) {
+            Some(Cap::Endpoint { ep, badge, rights }) if rights.write => {
+                let sending =
+                    Sending { badge, grant: rights.grant, grant_reply: rights.grant_reply, call: how.call };
+                self.send(current, ep, sending, how.blocking, how.donate);
+                return None;
+            }
+            Some(Cap::Notification { ntfn, badge, rights }) if rights.write => {
+                self.signal(ntfn, badge);
+                Ok(vec![])
+            }
+            Some(Cap::Reply { reply, grant }) => {
+                self.answer(current, reply, grant);
+                Ok(vec![])
+            }
+            _ if how.first => Err(invalid_capability(0)),
+            Some(cap) => {
+                let info = MessageInfo(self.s.threads[&current].registers.info);
+                let length = self.sendable_length(current);
+                let words = (0..length).map(|i| self.word(current, i)).collect();
+                let invocation =
+                    Invocation { thread: current, slot, label: info.label(), words, extra, call: how.call };
+                self.invoke(cap, &invocation)
+            }
+            None => Err(invalid_capability(0)),
+        };
+        let runs = self.s.threads.get(&current).is_some_and(|t| t.doing == Doing::Running);
+        if how.call && (runs || answer.is_err()) {
+            self.put_answer(current, &answer);
+        }
+        Some(answer)
+    }
+
+    /// Manual 2.2: invocations of kernel objects.
+    fn invoke(&mut self, cap: Cap, inv: &Invocation) -> Answer {
+        match cap {
+            Cap::Untyped { .. } => self.untyped(cap, inv),
+            Cap::CNode { .. } => self.cnode(cap, inv),
+            Cap::Thread { thread } => self.thread_method(thread, inv),
+            Cap::SchedContext { sc, .. } => self.sched_context(sc, inv),
+            _ => Err(invalid_capability(0)),
+        }
+    }
+
+    /// The kernel's answer to a call.
+    fn put_answer(&mut self, to: Name, answer: &Answer) {
+        let (label, words) = match answer {
+            Ok(words) => (0, words),
+            Err(Failure(error, details)) => (*error as u64, details),
+        };
+        let length = self.put_words(to, words);
+        let registers = &mut self.thread(to).registers;
+        registers.cap = 0;
+        registers.info = MessageInfo::new(label, 0, 0, length as u64).0;
+    }
+
+    /// A thread that exists.
+    fn thread(&mut self, name: Name) -> &mut Thread {
+        self.s.threads.get_mut(&name).expect("the thread exists")
+    }
+
+    /// A scheduling context that exists.
+    fn context(&mut self, name: Name) -> &mut SchedContext {
+        self.s.contexts.get_mut(&name).expect("the scheduling context exists")
+    }
+
+    /// A notification that exists.
+    fn ntfn(&mut self, name: Name) -> &mut Notification {
+        self.s.notifications.get_mut(&name).expect("the notification exists")
+    }
+
+    /// The capability in a slot.
+    fn cap(&self, slot: Slot) -> Option<Cap> {
+        self.s.caps.get(&slot).map(|held| held.cap)
+    }
+}
+
+/// How a system call sends.
+#[derive(Clone, Copy)]
+struct How {
+    /// It wants an answer.
+    call: bool,
+    /// It waits for a receiver, and faults where there is no capability.
+    blocking: bool,
+    /// The scheduling context may go with it.
+    donate: bool,
+    /// It is the first half of two: only messages.
+    first: bool,
+}
+
+/// An invocation of a kernel object.
+pub(crate) struct Invocation {
+    thread: Name,
+    slot: Slot,
+    label: u64,
+    words: Vec<u64>,
+    extra: Vec<Slot>,
+    call: bool,
+}
+
+impl Invocation {
+    /// Fails unless there are so many words and capabilities.
+    fn need(&self, words: usize, caps: usize) -> Result<(), Failure> {
+        let short = self.words.len() < words || self.extra.len() < caps;
+        if short { Err(Failure(Error::TruncatedMessage, vec![])) } else { Ok(()) }
+    }
+}
+
+fn invalid_capability(n: u64) -> Failure {
+    Failure(Error::InvalidCapability, vec![n])
+}
+
+fn illegal() -> Failure {
+    Failure(Error::IllegalOperation, vec![])
+}
+
+fn range(min: u64, max: u64) -> Failure {
+    Failure(Error::RangeError, vec![min, max])
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.call)?;
+        if self.call == Syscall::Yield {
+            return Ok(());
+        }
+        write!(f, " cap {:#x}", self.cap)?;
+        if self.reply != 0 {
+            write!(f, " reply {:#x}", self.reply)?;
+        }
+        if self.dest != 0 {
+            write!(f, " first to {:#x}", self.dest)?;
+        }
+        match pecan_abi::Label::from_word(self.label) {
+            Some(label) if self.label != 0 => write!(f, " {label:?}")?,
+            _ if self.label != 0 => write!(f, " label {}", self.label)?,
+            _ => {}
+        }
+        if !self.words.is_empty() {
+            write!(f, " words {:x?}", self.words)?;
+        }
+        if !self.extra.is_empty() {
+            write!(f, " with caps {:x?}", self.extra)?;
+        }
+        if let Some(place) = self.receive {
+            write!(f, " receive slot {place:x?}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Syscall(call) => call.fmt(f),
+            Event::Exception { number, code } => write!(f, "exception {number} (code {code:#x})"),
+            Event::UnknownSyscall { number } => write!(f, "unknown system call {number}"),
+            Event::Tick { ticks } => write!(f, "{ticks} ticks pass"),
+        }
+    }
+}

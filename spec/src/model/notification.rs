@@ -1,0 +1,91 @@
+//! Notifications (manual 5).
+
+use super::{Doing, Name, Step};
+
+impl Step {
+    /// Manual 5.2, 5.3: a signal wakes the first that waits, or the bound thread while it receives, or is kept.
+    pub(super) fn signal(&mut self, ntfn: Name, badge: u64) {
+        let n = self.ntfn(ntfn);
+        let (waiting, bound, signals) = (n.queue.first().copied(), n.bound, n.signals);
+        if let Some(thread) = waiting {
+            n.queue.remove(0);
+            self.deliver(thread, ntfn, badge);
+        } else if signals.is_none()
+            && let Some(thread) = bound
+            && let Doing::Receiving { .. } = self.thread(thread).doing
+        {
+            self.cancel(thread);
+            self.deliver(thread, ntfn, badge);
+        } else {
+            self.ntfn(ntfn).signals = Some(signals.unwrap_or(0) | badge);
+        }
+    }
+
+    fn deliver(&mut self, thread: Name, ntfn: Name, badge: u64) {
+        self.thread(thread).registers.cap = badge;
+        self.lend_notifications(thread, ntfn);
+        self.unblock(thread, Doing::Running);
+    }
+
+    /// Manual 5.2: waits for a signal or takes those that are there.
+    pub(super) fn wait(&mut self, thread: Name, ntfn: Name, blocking: bool) {
+        if self.ntfn(ntfn).signals.is_some() {
+            self.take_signals(thread, ntfn);
+        } else if blocking {
+            self.block(thread, Doing::Waiting { ntfn });
+            self.return_to_notification(thread, ntfn);
+            self.enqueue_waiting(ntfn, thread);
+        } else {
+            self.thread(thread).registers.cap = 0;
+        }
+    }
+
+    pub(super) fn enqueue_waiting(&mut self, ntfn: Name, thread: Name) {
+        let at = self.place_by_priority(&self.s.notifications[&ntfn].queue, thread);
+        self.ntfn(ntfn).queue.insert(at, thread);
+    }
+
+    pub(super) fn take_signals(&mut self, thread: Name, ntfn: Name) {
+        self.thread(thread).registers.cap = self.ntfn(ntfn).signals.take().unwrap_or(0);
+        self.lend_notifications(thread, ntfn);
+    }
+
+    /// Manual 6.1.10: a passive thread that gets a signal runs on the notification's scheduling context.
+    fn lend_notifications(&mut self, thread: Name, ntfn: Name) {
+        if let Some(sc) = self.ntfn(ntfn).sc
+            && self.thread(thread).sc.is_none()
+            && self.context(sc).thread.is_none()
+        {
+            self.donate(sc, thread);
+        }
+    }
+
+    /// It gives it back when it waits again.
+    pub(super) fn return_to_notification(&mut self, thread: Name, ntfn: Name) {
+        if let Some(sc) = self.ntfn(ntfn).sc
+            && self.thread(thread).sc == Some(sc)
+        {
+            self.unbind_thread(sc);
+        }
+    }
+
+    /// A notification goes.
+    pub(super) fn end_notification(&mut self, ntfn: Name) {
+        let n = self.s.notifications.remove(&ntfn).unwrap_or_default();
+        if let Some(sc) = n.sc {
+            self.context(sc).notification = None;
+        }
+        if let Some(thread) = n.bound {
+            self.thread(thread).bound = None;
+        }
+        self.woken.anew |= !n.queue.is_empty();
+        n.queue.into_iter().for_each(|thread| self.unblock(thread, Doing::Restarting));
+    }
+
+    /// `TCB_UnbindNotification`, and what the end of a thread does.
+    pub(super) fn unbind_notification_of(&mut self, thread: Name) {
+        if let Some(ntfn) = self.thread(thread).bound.take() {
+            self.ntfn(ntfn).bound = None;
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Who runs (manual 6.1.6 to 6.1.11).
+
+use super::{Doing, Fault, Name, SchedContext, Step};
+
+/// Threads that became ready in a step.
+#[derive(Default)]
+pub(crate) struct Woken {
+    /// In the order in which they did.
+    pub threads: Vec<Name>,
+    /// The choice is made anew, as if there had been several.
+    pub anew: bool,
+}
+
+impl SchedContext {
+    fn is_configured(&self) -> bool {
+        self.max_refills != 0
+    }
+}
+
+impl Step {
+    /// True if a thread may run as far as it is concerned.
+    pub(super) fn can_run(&self, thread: Name) -> bool {
+        let Some(t) = self.s.threads.get(&thread) else { return false };
+        matches!(t.doing, Doing::Running | Doing::Restarting)
+            && t.sc.is_some_and(|sc| self.s.contexts[&sc].is_configured())
+            && !self.s.waiting_for_budget.contains(&thread)
+    }
+
+    /// Manual 6.1.6: the first ready thread of the highest priority runs, and goes on until it blocks, yields,
+    /// or one of a higher priority is ready. One that becomes ready goes before its peers, but behind them all
+    /// if the thread that runs is one of them; of several, the last is first.
+    pub(super) fn choose(&mut self) {
+        let Woken { threads, anew } = std::mem::take(&mut self.woken);
+        let mut distinct = threads.clone();
+        distinct.dedup();
+        let single = distinct.len() == 1 && !anew;
+        for thread in threads {
+            if self.can_run(thread) && !self.is_ready(thread) {
+                let current = self.s.current;
+                let queue = self.s.ready.entry(self.s.threads[&thread].priority).or_default();
+                let at = match queue.first() {
+                    Some(&first) if Some(first) == current => {
+                        if single {
+                            queue.len()
+                        } else {
+                            1
+                        }
+                    }
+                    _ => 0,
+                };
+                queue.insert(at, thread);
+            }
+        }
+        self.s.ready.retain(|_, queue| !queue.is_empty());
+        self.s.current = self.s.ready.last_key_value().map(|(_, queue)| queue[0]);
+        if let Some(current) = self.s.current {
+            if self.thread(current).doing == Doing::Restarting {
+                self.thread(current).doing = Doing::Running;
+            }
+            self.finish_yield_to(current);
+        }
+    }
+
+    fn is_ready(&self, thread: Name) -> bool {
+        self.s.ready.values().any(|queue| queue.contains(&thread))
+    }
+
+    /// A thread cannot run any more, or its place is about to change.
+    pub(super) fn unready(&mut self, thread: Name) {
+        self.s.ready.values_mut().for_each(|queue| queue.retain(|&t| t != thread));
+        self.s.waiting_for_budget.retain(|&t| t != thread);
+    }
+
+    /// The running thread blocks.
+    pub(super) fn block(&mut self, thread: Name, doing: Doing) {
+        self.thread(thread).doing = doing;
+        self.unready(thread);
+    }
+
+    /// A thread that waited for something can go on.
+    pub(super) fn unblock(&mut self, thread: Name, doing: Doing) {
+        self.thread(thread).doing = doing;
+        self.wake(thread);
+    }
+
+    /// A thread may be ready now.
+    pub(super) fn wake(&mut self, thread: Name) {
+        if self.can_run(thread) {
+            self.woken.threads.push(thread);
+        }
+    }
+
+    /// A caller got its answer. What it does if its budget is used up is the timeout handler's business.
+    pub(super) fn unblock_after_answer(&mut self, thread: Name, doing: Doing, _fault: Option<Fault>) {
+        self.unblock(thread, doing);
+    }
+
+    /// Manual 2.2, `Yield`: the rest of the budget is given up.
+    pub(super) fn yield_now(&mut self, thread: Name) {
+        let priority = self.thread(thread).priority;
+        if let Some(queue) = self.s.ready.get_mut(&priority) {
+            queue.retain(|&t| t != thread);
+            queue.push(thread);
+        }
+    }
+
+    /// `TCB_SetPriority`.
+    pub(super) fn set_priority(&mut self, thread: Name, priority: u8) {
+        let ready = self.is_ready(thread);
+        let is_current = self.s.current == Some(thread);
+        if ready {
+            self.unready(thread);
+        }
+        self.thread(thread).priority = priority;
+        if ready && is_current {
+            self.s.ready.entry(priority).or_default().insert(0, thread);
+            self.woken.anew = true;
+        } else if ready {
+            self.woken.threads.push(thread);
+        }
+        match self.thread(thread).doing {
+            Doing::Receiving { ep, .. } | Doing::Sending { ep, .. } => {
+                self.dequeue(ep, thread);
+                self.enqueue(ep, thread);
+            }
+            Doing::Waiting { ntfn } => {
+                self.ntfn(ntfn).queue.retain(|&t| t != thread);
+                self.enqueue_waiting(ntfn, thread);
+            }
+            _ => {}
+        }
+    }
+
+    /// Manual 6.1.10: a scheduling context goes to a thread that has none; whoever had it is passive then.
+    pub(super) fn donate(&mut self, sc: Name, to: Name) {
+        self.unbind_thread(sc);
+        self.context(sc).thread = Some(to);
+        self.thread(to).sc = Some(sc);
+    }
+
+    /// A caller's scheduling context goes along with its message.
+    pub(super) fn lend(&mut self, from: Name, to: Name) {
+        if let Some(sc) = self.thread(from).sc {
+            self.donate(sc, to);
+        }
+    }
+
+    /// `SchedContext_UnbindObject` of a thread.
+    pub(super) fn unbind_thread(&mut self, sc: Name) {
+        if let Some(thread) = self.context(sc).thread.take() {
+            self.unready(thread);
+            self.thread(thread).sc = None;
+        }
+    }
+}

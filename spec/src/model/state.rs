@@ -1,0 +1,243 @@
+//! The state of the abstract machine: plain data, maps from names to objects.
+//!
+//! An object's name is the physical address of its memory, which is what untyped memory promises about it;
+//! nothing depends on the number otherwise.
+
+use std::collections::BTreeMap;
+
+/// The name of an object.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(pub u64);
+
+/// A place for a capability: slot `index` of a CNode, or of a thread (see [`thread_slot`]).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Slot {
+    /// The CNode or thread.
+    pub object: Name,
+    /// Which of its slots.
+    pub index: u64,
+}
+
+/// The slots of a thread (manual 6.1.1).
+pub mod thread_slot {
+    /// The root of the thread's CSpace.
+    pub const CSPACE: u64 = 0;
+    /// The root of its VSpace.
+    pub const VSPACE: u64 = 1;
+    /// The frame with its IPC buffer.
+    pub const BUFFER: u64 = 2;
+    /// The endpoint that its faults go to.
+    pub const FAULT: u64 = 3;
+    /// The endpoint that its timeouts go to.
+    pub const TIMEOUT: u64 = 4;
+    /// How many there are.
+    pub const COUNT: u64 = 5;
+}
+
+/// What the holder of a capability may do with the object (manual 3.1.4).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Rights {
+    /// Send, signal, write.
+    pub write: bool,
+    /// Receive, wait, read.
+    pub read: bool,
+    /// Pass capabilities on.
+    pub grant: bool,
+    /// Give the receiver of a call a way to answer.
+    pub grant_reply: bool,
+}
+
+/// A capability.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[expect(missing_docs, reason = "the fields are the manual's")]
+pub enum Cap {
+    Untyped { base: Name, bits: u32, device: bool, used: u64 },
+    Endpoint { ep: Name, badge: u64, rights: Rights },
+    Notification { ntfn: Name, badge: u64, rights: Rights },
+    Reply { reply: Name, grant: bool },
+    CNode { cnode: Name, radix: u32, guard: u64, guard_bits: u32 },
+    Thread { thread: Name },
+    SchedContext { sc: Name, bits: u32 },
+    SchedControl,
+    Frame { frame: Name, read: bool, write: bool, mapped: Option<(u64, u64)> },
+    VSpace { root: Name, asid: u64 },
+    IrqControl,
+    IrqHandler { irq: u64 },
+    Other { kind: &'static str, word: u64 },
+}
+
+/// A capability in a slot, with its place in the derivation tree (manual 3.1.5).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Held {
+    /// The capability.
+    pub cap: Cap,
+    /// Copies of it become its children; copies of others become their siblings.
+    pub original: bool,
+    /// What it was derived from.
+    pub parent: Option<Slot>,
+}
+
+/// What a thread is doing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[expect(missing_docs, reason = "see `Sending`")]
+pub enum Doing {
+    /// Nothing: suspended, or never started.
+    Nothing,
+    /// Running or ready to.
+    Running,
+    /// Ready to make its last system call again.
+    Restarting,
+    /// Waits for a sender; the reply object will hold the caller.
+    Receiving { ep: Name, reply: Option<Name> },
+    /// Waits for a receiver.
+    Sending { ep: Name, how: Sending },
+    /// Waits for the answer to a call.
+    Calling { reply: Option<Name> },
+    /// Waits for a signal.
+    Waiting { ntfn: Name },
+}
+
+/// What goes with a message, from the capability and the system call.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[expect(missing_docs, reason = "the manual's terms")]
+pub struct Sending {
+    pub badge: u64,
+    pub grant: bool,
+    pub grant_reply: bool,
+    pub call: bool,
+}
+
+/// Why a lookup failed (manual 3.4).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[expect(missing_docs, reason = "the manual's terms")]
+pub enum LookupFailure {
+    InvalidRoot,
+    MissingCapability { left: u64 },
+    DepthMismatch { left: u64, found: u64 },
+    GuardMismatch { left: u64, guard: u64, guard_bits: u64 },
+}
+
+/// Why a thread cannot go on (manual 6.2).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[expect(missing_docs, reason = "the manual's terms")]
+pub enum Fault {
+    Cap { address: u64, receiving: bool, failure: LookupFailure },
+    UnknownSyscall { number: u64 },
+    UserException { number: u64, code: u64 },
+    Vm { address: u64, instruction: bool, status: u64 },
+    Timeout { badge: u64 },
+}
+
+/// The registers of a thread that system calls use.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Registers {
+    /// The capability address, and the badge that came with a message.
+    pub cap: u64,
+    /// The message information.
+    pub info: u64,
+    /// The first words of the message.
+    pub words: [u64; 4],
+}
+
+/// A thread (manual 6.1).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Thread {
+    /// What it is doing.
+    pub doing: Doing,
+    /// Its registers.
+    pub registers: Registers,
+    /// Priority.
+    pub priority: u8,
+    /// The highest priority that it may give.
+    pub mcp: u8,
+    /// The scheduling context that it runs on.
+    pub sc: Option<Name>,
+    /// The notification bound to it.
+    pub bound: Option<Name>,
+    /// The scheduling context that it has yielded to.
+    pub yielded_to: Option<Name>,
+    /// The user address of its IPC buffer.
+    pub buffer: u64,
+    /// Its fault, until the handler has answered.
+    pub fault: Option<Fault>,
+}
+
+/// A notification (manual 5).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Notification {
+    /// The badges of the signals that nobody has taken; none if there was no signal.
+    pub signals: Option<u64>,
+    /// Who waits, first come first.
+    pub queue: Vec<Name>,
+    /// The thread it is bound to.
+    pub bound: Option<Name>,
+    /// The scheduling context that it lends.
+    pub sc: Option<Name>,
+}
+
+/// A time to run: `amount` ticks from `time` on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Refill {
+    /// From when, relative to now.
+    pub time: i64,
+    /// How long.
+    pub amount: i64,
+}
+
+/// A scheduling context (manual 6.1.8).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct SchedContext {
+    /// Who runs on it.
+    pub thread: Option<Name>,
+    /// The reply objects of the calls along which it was lent, the last call last.
+    pub calls: Vec<Name>,
+    /// The notification that lends it.
+    pub notification: Option<Name>,
+    /// Who has yielded to it.
+    pub yielded_from: Option<Name>,
+    /// Identifies it in timeout faults.
+    pub badge: u64,
+    /// Refills that it can hold; 0 until it is configured.
+    pub max_refills: u64,
+    /// In ticks; 0 for round robin.
+    pub period: i64,
+    /// In order of time.
+    pub refills: Vec<Refill>,
+    /// Used since somebody asked.
+    pub consumed: i64,
+    /// The sporadic flag.
+    pub sporadic: bool,
+}
+
+/// The whole machine.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct State {
+    /// Every capability, by where it is.
+    pub caps: BTreeMap<Slot, Held>,
+    /// Threads.
+    pub threads: BTreeMap<Name, Thread>,
+    /// Endpoints: who is queued. All send or all receive.
+    pub endpoints: BTreeMap<Name, Vec<Name>>,
+    /// Notifications.
+    pub notifications: BTreeMap<Name, Notification>,
+    /// Reply objects: who waits for an answer through it, or to receive a call for it.
+    pub replies: BTreeMap<Name, Option<Name>>,
+    /// Scheduling contexts.
+    pub contexts: BTreeMap<Name, SchedContext>,
+    /// The memory of frames: words that are not zero, by physical address.
+    pub memory: BTreeMap<u64, u64>,
+    /// Threads that are ready, by priority, in order. The first of the highest priority is the one that runs.
+    pub ready: BTreeMap<u8, Vec<Name>>,
+    /// Threads that wait for budget, by when they get it.
+    pub waiting_for_budget: Vec<Name>,
+    /// The thread that runs; none if the machine idles.
+    pub current: Option<Name>,
+    /// Time used that has not been charged yet.
+    pub uncharged: i64,
+}
+
+impl std::fmt::Debug for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "@{:x}", self.0)
+    }
+}

@@ -1,0 +1,633 @@
+//! A kernel on the host port with a small system in it, and what state that is in the model's terms.
+
+use std::collections::BTreeMap;
+
+use pecan_abi::{CapRights, MessageInfo, Syscall, constants::tcb_flag, ipc::buffer};
+use pecan_arch::{PT_LEVELS, host, reg, virt_to_phys};
+use pecan_core::{budget, derivation, entry, fastpath, invariants, refill, scheduler};
+use pecan_mem::{
+    self as mem, CNodeRef, Kernel, Link, Mapping, NotificationState, Tcb, ThreadState, retype::ObjectKind,
+    testing::Machine,
+};
+
+use crate::model::{
+    self, Cap, Doing, Event, Fault, Held, LookupFailure, Name, Notification, Refill, Registers, Rights,
+    SchedContext, Sending, Slot, State, Thread,
+};
+
+/// Memory of the machine in bytes, log2.
+const MEMORY_BITS: u32 = 18;
+/// The time at which systems begin, in ticks.
+const START: u64 = 1 << 30;
+/// Time slice and period of scheduling contexts, in microseconds.
+const SLICE_US: u64 = 5_000;
+
+/// A kernel with a system of a few threads and objects in it.
+pub struct System {
+    /// The kernel.
+    pub k: Machine,
+    /// The CSpace that all threads share.
+    cspace: CNodeRef,
+    /// Holds a capability to everything that must stay. No thread can get at it.
+    keeper: CNodeRef,
+    kept: u64,
+    vspace: mem::Cap,
+    buffers: mem::Cap,
+    threads: u64,
+    names: BTreeMap<Name, String>,
+}
+
+impl System {
+    /// A system whose CSpace is a CNode of `2^radix` slots.
+    pub fn new(radix: u8) -> System {
+        let mut k = Machine::small(MEMORY_BITS);
+        host::set_time(START);
+        budget::start(&k);
+        let mut cnode = |radix| match k.boot_object(ObjectKind::CNode { radix }) {
+            mem::Cap::CNode { cnode, .. } => cnode,
+            _ => unreachable!("a CNode was made"),
+        };
+        let (cspace, keeper) = (cnode(radix), cnode(5));
+        let mem::Cap::AsidPool { pool, .. } = k.boot_object(ObjectKind::AsidPool { base: 0 }) else {
+            unreachable!("an ASID pool was made")
+        };
+        let level = PT_LEVELS as u8 - 1;
+        let mem::Cap::PageTable { table, .. } = k.boot_object(ObjectKind::PageTable { level }) else {
+            unreachable!("a page table was made")
+        };
+        k.asid_pools[0].set(Some(pool));
+        pool.get(&k).roots[1].set(Some(table));
+        let vspace = mem::Cap::PageTable { table, level, mapping: Some(Mapping { asid: 1, vaddr: 0 }) };
+        let buffers = k.boot_object(ObjectKind::Frame { level: 0 });
+        let mut s =
+            System { k, cspace, keeper, kept: 0, vspace, buffers, threads: 0, names: BTreeMap::new() };
+        s.keep(vspace);
+        s.keep(buffers);
+        s.keep(mem::Cap::CNode { cnode: cspace, guard: 0, guard_bits: 64 - radix });
+        s.names.insert(name(keeper.addr()), "keeper".into());
+        s.names.insert(name(cspace.addr()), "cspace".into());
+        s
+    }
+
+    /// Puts the original capability to an object into the keeper.
+    fn keep(&mut self, cap: mem::Cap) -> Link<mem::Slot> {
+        let slot = self.keeper.slot(self.kept);
+        self.kept += 1;
+        derivation::insert_root(&self.k, cap, slot);
+        slot
+    }
+
+    /// Puts the only capability to a new object into slot `index` of the CSpace.
+    pub fn make(&mut self, index: u64, kind: ObjectKind, what: &str) -> mem::Cap {
+        let cap = self.k.boot_object(kind);
+        derivation::insert_root(&self.k, cap, self.cspace.slot(index));
+        self.call_it(cap, what);
+        cap
+    }
+
+    /// Puts the CSpace's own capability into its slot `index`.
+    pub fn own_cspace(&mut self, index: u64) {
+        derivation::insert(
+            &self.k,
+            self.keeper.get(&self.k, 2).cap(),
+            self.keeper.slot(2),
+            self.cspace.slot(index),
+        );
+    }
+
+    /// Puts a copy of the capability in slot `from` into slot `to`, with these rights and this badge.
+    pub fn mint(&mut self, from: u64, to: u64, rights: CapRights, badge: u64) {
+        let words = self.cspace.get(&self.k, from).words().with_rights(rights);
+        let words = if badge == 0 { words } else { words.with_badge(badge) };
+        derivation::insert_words(&self.k, words, self.cspace.slot(from), self.cspace.slot(to));
+    }
+
+    /// Makes a thread that is not started and has no scheduling context; its capability goes to slot `index` if
+    /// there is one. It stays alive whatever happens to that.
+    pub fn thread(&mut self, index: Option<u64>, priority: u8, what: &str) -> Link<Tcb> {
+        let cap = self.k.boot_object(ObjectKind::Tcb);
+        let mem::Cap::Tcb { tcb } = cap else { unreachable!("a thread was made") };
+        let original = self.keep(cap);
+        if let Some(index) = index {
+            derivation::insert(&self.k, cap, original, self.cspace.slot(index));
+        }
+        let k = &*self.k;
+        let t = tcb.get(k);
+        let install = |cap: mem::Cap, from: u64, to: usize| {
+            derivation::insert(k, cap, self.keeper.slot(from), t.slots[to].link());
+        };
+        install(self.vspace, 0, Tcb::SLOT_VSPACE);
+        install(self.buffers, 1, Tcb::SLOT_IPC_BUFFER);
+        install(self.keeper.get(k, 2).cap(), 2, Tcb::SLOT_CSPACE);
+        t.ipc_buffer.set(0x10_0000 + 1024 * (self.threads % 4));
+        t.priority.set(priority);
+        t.mcp.set(100);
+        t.flags.set(tcb_flag::FPU_DISABLED as u8);
+        self.threads += 1;
+        self.call_it(cap, what);
+        tcb
+    }
+
+    /// Gives a thread a round-robin scheduling context, whose capability goes to slot `index` if there is one,
+    /// and starts it.
+    pub fn start(&mut self, thread: Link<Tcb>, index: Option<u64>, what: &str) {
+        let cap = self.k.boot_object(ObjectKind::SchedContext { bits: 8 });
+        let mem::Cap::SchedContext { sc, .. } = cap else { unreachable!("a scheduling context was made") };
+        match index {
+            Some(index) => derivation::insert_root(&self.k, cap, self.cspace.slot(index)),
+            None => drop(self.keep(cap)),
+        }
+        self.call_it(cap, what);
+        let k = &*self.k;
+        let (t, s) = (thread.get(k), sc.get(k));
+        refill::start(s, refill::MIN_REFILLS, pecan_arch::us_to_ticks(SLICE_US), 0, START);
+        t.sched_context.set(Some(sc));
+        s.tcb.set(Some(thread));
+        t.state.set(ThreadState::Running);
+        scheduler::append(k, t);
+    }
+
+    /// Sets a thread's fault handler to a copy of the capability in slot `index`.
+    pub fn fault_handler(&mut self, thread: Link<Tcb>, index: u64) {
+        let slot = thread.get(&self.k).slots[Tcb::SLOT_FAULT_HANDLER].link();
+        derivation::insert(&self.k, self.cspace.get(&self.k, index).cap(), self.cspace.slot(index), slot);
+    }
+
+    /// Lets the scheduler choose who begins.
+    pub fn boot(mut self) -> System {
+        scheduler::schedule(&self.k, scheduler::Next::Choose);
+        self.forget();
+        self
+    }
+
+    fn call_it(&mut self, cap: mem::Cap, what: &str) {
+        if let Some(name) = object_name(cap) {
+            self.names.insert(name, what.to_string());
+        }
+    }
+
+    /// What objects are called in stories.
+    pub fn names(&self) -> &BTreeMap<Name, String> {
+        &self.names
+    }
+
+    /// Puts the arguments of an event into the registers and the buffer of the running thread, then enters the
+    /// kernel. `fast`: by the fast path, if there is one for it. False if there is none or it declines.
+    pub fn enter(&mut self, event: &Event, fast: bool) -> bool {
+        let current = self.k.core.current.get();
+        if self.is_idle() && !matches!(event, Event::Tick { .. }) {
+            return !fast;
+        }
+        match event {
+            Event::Syscall(call) => {
+                let info = MessageInfo::new(call.label, 0, call.extra.len() as u64, call.words.len() as u64);
+                {
+                    let (k, t) = (&*self.k, current.get(&self.k));
+                    let c = &t.context;
+                    let registers = [
+                        (reg::CAP, call.cap),
+                        (reg::INFO, info.0),
+                        (reg::REPLY, call.reply),
+                        (reg::SEND_DEST, call.dest),
+                    ];
+                    registers.iter().for_each(|&(r, word)| c.set(r, word));
+                    for (i, &word) in call.words.iter().enumerate() {
+                        pecan_core::message::put(k, t, i, word);
+                    }
+                    if let Some(b) = pecan_core::message::buffer_for_writing(k, t) {
+                        let extra = call.extra.iter().enumerate();
+                        extra.for_each(|(i, &cptr)| b.set(buffer::CAPS_OR_BADGES + i, cptr));
+                        let receive = call.receive.iter().flatten().enumerate();
+                        receive.for_each(|(i, &word)| b.set(buffer::RECEIVE_CNODE + i, word));
+                    }
+                }
+                if fast {
+                    return match call.call {
+                        Syscall::Call => fastpath::call(&self.k, call.cap, info.0).is_some(),
+                        Syscall::ReplyRecv => fastpath::reply_recv(&self.k, call.cap, info.0).is_some(),
+                        _ => false,
+                    };
+                }
+                entry::syscall(&mut self.k, call.call as i64);
+            }
+            &Event::Exception { number, code } => {
+                entry::exception(&mut self.k, pecan_arch::Exception::User { number, code });
+            }
+            &Event::UnknownSyscall { number } => {
+                entry::syscall(&mut self.k, number);
+            }
+            &Event::Tick { ticks } => {
+                host::advance_time(ticks);
+                entry::interrupt(&mut self.k, pecan_arch::IRQ_TIMER);
+            }
+        }
+        !fast
+    }
+
+    fn is_idle(&self) -> bool {
+        self.k.core.current.get() == self.k.core.idle_thread.link()
+    }
+
+    /// Checks the kernel's own invariants.
+    pub fn check(&self) -> Result<(), String> {
+        invariants::check(&self.k, &[mem::Cap::CNode { cnode: self.keeper, guard: 0, guard_bits: 0 }])
+    }
+
+    /// Forgets what no later step depends on: the registers of threads that do not send, and the buffers of
+    /// those that wait for nothing. [`forget`] does the same in the model.
+    pub fn forget(&mut self) {
+        let k = &*self.k;
+        for i in 0..self.kept {
+            let mem::Cap::Tcb { tcb } = self.keeper.get(k, i).cap() else { continue };
+            let t = tcb.get(k);
+            let (registers, memory) = keeps(
+                matches!(t.state.get(), ThreadState::BlockedOnSend { .. }),
+                matches!(t.state.get(), ThreadState::BlockedOnReceive { .. }),
+            );
+            if !registers {
+                for r in reg::MSG.iter().chain(&[reg::CAP, reg::INFO, reg::REPLY, reg::SEND_DEST]) {
+                    t.context.set(*r, 0);
+                }
+            }
+            if !memory && let Some(b) = pecan_core::message::buffer_for_writing(k, t) {
+                (0..buffer::WORDS).for_each(|i| b.set(i, 0));
+            }
+        }
+    }
+
+    /// The state of the kernel in the model's terms.
+    pub fn state(&self) -> State {
+        let mut a = Abstraction { k: &self.k, s: State::default(), places: vec![], caps: vec![] };
+        a.collect(self.keeper);
+        a.tree();
+        a.objects();
+        a.schedule();
+        a.s
+    }
+}
+
+/// What of a thread's registers and buffer is kept between steps.
+fn keeps(sends: bool, receives: bool) -> (bool, bool) {
+    (sends, sends || receives)
+}
+
+/// Forgets in the model what [`System::forget`] forgets in the kernel.
+pub fn forget(s: &mut State) {
+    let mut kept: Vec<u64> = vec![];
+    let buffers: BTreeMap<Name, u64> = s
+        .caps
+        .iter()
+        .filter(|(slot, _)| slot.index == model::thread_slot::BUFFER && s.threads.contains_key(&slot.object))
+        .filter_map(|(slot, held)| match held.cap {
+            Cap::Frame { frame, .. } => {
+                Some((slot.object, frame.0 + (s.threads[&slot.object].buffer & 0xc00)))
+            }
+            _ => None,
+        })
+        .collect();
+    for (name, thread) in &mut s.threads {
+        let sends = matches!(thread.doing, Doing::Sending { .. });
+        let (registers, memory) = keeps(sends, matches!(thread.doing, Doing::Receiving { .. }));
+        if !registers {
+            thread.registers = Registers::default();
+        }
+        if memory {
+            kept.extend(buffers.get(name));
+        }
+    }
+    if !s.memory.is_empty() {
+        s.memory.retain(|at, _| kept.contains(&(at & !1023)));
+    }
+}
+
+fn name(addr: usize) -> Name {
+    Name(virt_to_phys(addr).0)
+}
+
+fn link_name<T>(link: Link<T>) -> Name {
+    name(link.addr())
+}
+
+fn object_name(cap: mem::Cap) -> Option<Name> {
+    Some(match cap {
+        mem::Cap::Endpoint { ep, .. } => link_name(ep),
+        mem::Cap::Notification { ntfn, .. } => link_name(ntfn),
+        mem::Cap::Reply { reply, .. } => link_name(reply),
+        mem::Cap::CNode { cnode, .. } => name(cnode.addr()),
+        mem::Cap::Tcb { tcb } => link_name(tcb),
+        mem::Cap::SchedContext { sc, .. } => link_name(sc),
+        mem::Cap::Untyped { base, .. } | mem::Cap::Frame { base, .. } => Name(base.0),
+        _ => return None,
+    })
+}
+
+struct Abstraction<'k> {
+    k: &'k Kernel,
+    s: State,
+    /// Where slots lie: first address, behind the last, the object they belong to.
+    places: Vec<(usize, usize, Name, bool)>,
+    /// Every slot that was looked at, and the capability in it.
+    caps: Vec<(Link<mem::Slot>, mem::Cap)>,
+}
+
+impl Abstraction<'_> {
+    /// Finds every slot: from the keeper through CNodes and threads, and along the derivation lists.
+    fn collect(&mut self, keeper: CNodeRef) {
+        let mut nodes = vec![(keeper.addr(), keeper.radix(), name(keeper.addr()), None)];
+        let mut done = 0;
+        while done < nodes.len() {
+            let (addr, radix, node, thread) = nodes[done];
+            done += 1;
+            let slots: Vec<Link<mem::Slot>> = match thread {
+                None => (0..1 << radix)
+                    .map(|i| match self.cnode(addr, keeper) {
+                        Some(c) => c.slot(i),
+                        None => unreachable!("a CNode was found through a capability to it"),
+                    })
+                    .collect(),
+                Some(t) => Link::<Tcb>::get(t, self.k).slots.iter().map(|s| s.link()).collect(),
+            };
+            let (first, last) = (slots[0].addr(), slots[slots.len() - 1].addr());
+            self.places.push((first, last + size_of::<mem::Slot>(), node, thread.is_some()));
+            for slot in slots {
+                let held = slot.get(self.k);
+                if held.is_empty() {
+                    continue;
+                }
+                let cap = held.cap();
+                self.caps.push((slot, cap));
+                let mut found = |cap: mem::Cap| {
+                    let entry = match cap {
+                        mem::Cap::CNode { cnode, .. } => {
+                            (cnode.addr(), cnode.radix(), name(cnode.addr()), None)
+                        }
+                        mem::Cap::Tcb { tcb } => (tcb.addr(), 0, link_name(tcb), Some(tcb)),
+                        _ => return,
+                    };
+                    if !nodes.iter().any(|n| n.0 == entry.0) {
+                        nodes.push(entry);
+                    }
+                };
+                found(cap);
+                for neighbour in [held.prev(), held.next()].into_iter().flatten() {
+                    found(neighbour.get(self.k).cap());
+                }
+            }
+        }
+        self.places.sort_unstable_by_key(|p| p.0);
+    }
+
+    fn cnode(&self, addr: usize, keeper: CNodeRef) -> Option<CNodeRef> {
+        if addr == keeper.addr() {
+            return Some(keeper);
+        }
+        let of = |cap: mem::Cap| match cap {
+            mem::Cap::CNode { cnode, .. } if cnode.addr() == addr => Some(cnode),
+            _ => None,
+        };
+        self.caps.iter().find_map(|&(slot, cap)| {
+            let held = slot.get(self.k);
+            let near = [held.prev(), held.next()].into_iter().flatten().find_map(|n| of(n.get(self.k).cap()));
+            of(cap).or(near)
+        })
+    }
+
+    fn place(&self, slot: Link<mem::Slot>) -> Slot {
+        let at = self.places.partition_point(|p| p.0 <= slot.addr());
+        let (first, end, object, _) = self.places[at.saturating_sub(1)];
+        assert!((first..end).contains(&slot.addr()), "a slot outside of all CNodes and threads");
+        Slot { object, index: ((slot.addr() - first) / size_of::<mem::Slot>()) as u64 }
+    }
+
+    /// The derivation tree, from the lists.
+    fn tree(&mut self) {
+        let heads: Vec<_> =
+            self.caps.iter().map(|c| c.0).filter(|s| s.get(self.k).prev().is_none()).collect();
+        for head in heads {
+            let mut ancestors: Vec<Link<mem::Slot>> = vec![];
+            let mut at = Some(head);
+            while let Some(link) = at {
+                let slot = link.get(self.k);
+                while ancestors.last().is_some_and(|a| !derivation::is_parent(a.get(self.k), slot)) {
+                    ancestors.pop();
+                }
+                let parent = ancestors.last().map(|&a| self.place(a));
+                let held = Held { cap: cap(slot.cap()), original: slot.is_revocable(), parent };
+                self.s.caps.insert(self.place(link), held);
+                ancestors.push(link);
+                at = slot.next();
+            }
+        }
+    }
+
+    fn objects(&mut self) {
+        let k = self.k;
+        for &(_, cap) in &self.caps {
+            match cap {
+                mem::Cap::Tcb { tcb } => {
+                    self.s.threads.entry(link_name(tcb)).or_insert_with(|| thread(k, tcb.get(k)));
+                }
+                mem::Cap::Endpoint { ep, .. } => {
+                    self.s.endpoints.entry(link_name(ep)).or_insert_with(|| queue(k, ep.get(k).head()));
+                }
+                mem::Cap::Notification { ntfn, .. } => {
+                    let n = ntfn.get(k);
+                    let signals = (n.state.get() == NotificationState::Active).then(|| n.badge.get());
+                    self.s.notifications.entry(link_name(ntfn)).or_insert_with(|| Notification {
+                        signals,
+                        queue: queue(k, n.head.get()),
+                        bound: n.bound_tcb.get().map(link_name),
+                        sc: n.sched_context.get().map(link_name),
+                    });
+                }
+                mem::Cap::Reply { reply, .. } => {
+                    self.s.replies.insert(link_name(reply), reply.get(k).tcb.get().map(link_name));
+                }
+                mem::Cap::SchedContext { sc, .. } => {
+                    self.s.contexts.entry(link_name(sc)).or_insert_with(|| context(k, sc.get(k)));
+                }
+                mem::Cap::Frame { base, device: false, .. } => {
+                    let address = pecan_arch::phys_to_virt(base);
+                    debug_assert!(address.is_multiple_of(4096));
+                    for (i, word) in words_of_frame(k, cap).enumerate() {
+                        if word != 0 {
+                            self.s.memory.insert(base.0 + 8 * i as u64, word);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn schedule(&mut self) {
+        let k = self.k;
+        let mut bits = k.core.ready[0].bitmap.iter().enumerate().map(|(i, b)| (i, b.get()));
+        for (word, mut bits) in &mut bits {
+            while bits != 0 {
+                let priority = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let head = k.core.ready[0].heads[priority].get();
+                let mut threads = vec![];
+                let mut at = head;
+                while let Some(t) = at {
+                    threads.push(link_name(t));
+                    at = t.get(k).sched_queue.next.get().filter(|&t| Some(t) != head);
+                }
+                self.s.ready.insert(priority as u8, threads);
+            }
+        }
+        let current = k.core.current.get();
+        if current != k.core.idle_thread.link() {
+            self.s.current = Some(link_name(current));
+            if scheduler::is_schedulable(k, current.get(k)) {
+                let priority = current.get(k).priority.get();
+                self.s.ready.entry(priority).or_default().insert(0, link_name(current));
+            }
+        }
+        let mut at = k.core.release_head.get();
+        while let Some(t) = at {
+            self.s.waiting_for_budget.push(link_name(t));
+            at = t.get(k).sched_queue.next.get();
+        }
+        self.s.uncharged = k.core.consumed.get() as i64;
+    }
+}
+
+/// The words of a frame of memory that threads use for IPC buffers.
+fn words_of_frame(k: &Kernel, frame: mem::Cap) -> impl Iterator<Item = u64> {
+    let words = frame.pack();
+    (0..4).filter_map(move |i| mem::retype::ipc_buffer(words, i * 1024, false)).flat_map(move |b| {
+        let b = b.get(k);
+        (0..buffer::WORDS).map(move |i| b.get(i))
+    })
+}
+
+fn queue(k: &Kernel, head: Option<Link<Tcb>>) -> Vec<Name> {
+    std::iter::successors(head, |t| t.get(k).ipc_queue.next.get()).map(link_name).collect()
+}
+
+fn cap(cap: mem::Cap) -> Cap {
+    match cap {
+        mem::Cap::Untyped { base, bits, device, used } => {
+            Cap::Untyped { base: Name(base.0), bits: bits as u32, device, used }
+        }
+        mem::Cap::Endpoint { ep, badge, rights: r } => {
+            let rights =
+                Rights { write: r.send, read: r.receive, grant: r.grant, grant_reply: r.grant_reply };
+            Cap::Endpoint { ep: link_name(ep), badge, rights }
+        }
+        mem::Cap::Notification { ntfn, badge, send, receive } => {
+            let rights = Rights { write: send, read: receive, grant: false, grant_reply: false };
+            Cap::Notification { ntfn: link_name(ntfn), badge, rights }
+        }
+        mem::Cap::Reply { reply, grant } => Cap::Reply { reply: link_name(reply), grant },
+        mem::Cap::CNode { cnode, guard, guard_bits } => Cap::CNode {
+            cnode: name(cnode.addr()),
+            radix: cnode.radix(),
+            guard,
+            guard_bits: guard_bits as u32,
+        },
+        mem::Cap::Tcb { tcb } => Cap::Thread { thread: link_name(tcb) },
+        mem::Cap::SchedContext { sc, bits } => Cap::SchedContext { sc: link_name(sc), bits: bits as u32 },
+        mem::Cap::SchedControl { .. } => Cap::SchedControl,
+        mem::Cap::Frame { base, rights, mapping, .. } => Cap::Frame {
+            frame: Name(base.0),
+            read: rights != mem::FrameRights::KernelOnly,
+            write: rights == mem::FrameRights::ReadWrite,
+            mapped: mapping.map(|m| (m.asid as u64, m.vaddr)),
+        },
+        mem::Cap::PageTable { table, mapping: Some(m), .. } => {
+            Cap::VSpace { root: link_name(table), asid: m.asid as u64 }
+        }
+        mem::Cap::IrqControl => Cap::IrqControl,
+        mem::Cap::IrqHandler { irq } => Cap::IrqHandler { irq: irq as u64 },
+        mem::Cap::Zombie { .. } => Cap::Other { kind: "zombie", word: 0 },
+        _ => Cap::Other { kind: "other", word: cap.pack().tag() },
+    }
+}
+
+fn doing(state: ThreadState) -> Doing {
+    match state {
+        ThreadState::Inactive => Doing::Nothing,
+        ThreadState::Running | ThreadState::Idle => Doing::Running,
+        ThreadState::Restart => Doing::Restarting,
+        ThreadState::BlockedOnReceive { ep, reply, .. } => {
+            Doing::Receiving { ep: link_name(ep), reply: reply.map(link_name) }
+        }
+        ThreadState::BlockedOnSend { ep, badge, grant, grant_reply, call } => {
+            Doing::Sending { ep: link_name(ep), how: Sending { badge, grant, grant_reply, call } }
+        }
+        ThreadState::BlockedOnReply { reply } => Doing::Calling { reply: reply.map(link_name) },
+        ThreadState::BlockedOnNotification { ntfn } => Doing::Waiting { ntfn: link_name(ntfn) },
+    }
+}
+
+fn failure(failure: mem::LookupFailure) -> LookupFailure {
+    match failure {
+        mem::LookupFailure::InvalidRoot => LookupFailure::InvalidRoot,
+        mem::LookupFailure::MissingCapability { bits_left } => {
+            LookupFailure::MissingCapability { left: bits_left as u64 }
+        }
+        mem::LookupFailure::DepthMismatch { bits_left, bits_found } => {
+            LookupFailure::DepthMismatch { left: bits_left as u64, found: bits_found as u64 }
+        }
+        mem::LookupFailure::GuardMismatch { bits_left, guard, guard_bits } => {
+            LookupFailure::GuardMismatch { left: bits_left as u64, guard, guard_bits: guard_bits as u64 }
+        }
+    }
+}
+
+fn fault(fault: mem::Fault) -> Option<Fault> {
+    Some(match fault {
+        mem::Fault::None => return None,
+        mem::Fault::Cap { address, receive_phase, failure: f } => {
+            Fault::Cap { address, receiving: receive_phase, failure: failure(f) }
+        }
+        mem::Fault::UnknownSyscall { number } => Fault::UnknownSyscall { number },
+        mem::Fault::UserException { number, code } => Fault::UserException { number, code },
+        mem::Fault::Vm { address, instruction, status } => Fault::Vm { address, instruction, status },
+        mem::Fault::Timeout { badge } => Fault::Timeout { badge },
+    })
+}
+
+fn thread(_k: &Kernel, t: &Tcb) -> Thread {
+    Thread {
+        doing: doing(t.state.get()),
+        registers: Registers {
+            cap: t.context.get(reg::CAP),
+            info: t.context.get(reg::INFO),
+            words: reg::MSG.map(|r| t.context.get(r)),
+        },
+        priority: t.priority.get(),
+        mcp: t.mcp.get(),
+        sc: t.sched_context.get().map(link_name),
+        bound: t.bound_notification.get().map(link_name),
+        yielded_to: t.yield_to.get().map(link_name),
+        buffer: t.ipc_buffer.get(),
+        fault: fault(t.fault.get()),
+    }
+}
+
+fn context(k: &Kernel, sc: &mem::SchedContext) -> SchedContext {
+    let mut calls: Vec<Name> =
+        std::iter::successors(sc.reply.get(), |r| r.get(k).prev.get()).map(link_name).collect();
+    calls.reverse();
+    let (head, max) = (sc.refill_head.get() as usize, sc.refill_max.get() as usize);
+    let refills = (0..sc.refill_count.get() as usize).map(|i| {
+        let r = sc.refill((head + i) % max.max(1));
+        Refill { time: r.time.get() as i64 - k.core.time.get() as i64, amount: r.amount.get() as i64 }
+    });
+    SchedContext {
+        thread: sc.tcb.get().map(link_name),
+        calls,
+        notification: sc.notification.get().map(link_name),
+        yielded_from: sc.yield_from.get().map(link_name),
+        badge: sc.badge.get(),
+        max_refills: max as u64,
+        period: sc.period.get() as i64,
+        refills: refills.collect(),
+        consumed: sc.consumed.get() as i64,
+        sporadic: sc.sporadic.get(),
+    }
+}
