@@ -43,8 +43,17 @@ const IOAPIC_SLOT: usize = 1;
 
 struct Irq {
     route: Cell<Option<IrqRoute>>,
+    /// The pin is unmasked in its IOAPIC, where an edge-triggered one stays so.
+    armed: Cell<bool>,
     masked: Cell<bool>,
     late: Cell<bool>,
+}
+
+impl Irq {
+    const fn new() -> Self {
+        let (armed, masked, late) = (Cell::new(false), Cell::new(true), Cell::new(false));
+        Irq { route: Cell::new(None), armed, masked, late }
+    }
 }
 
 struct Chips {
@@ -54,8 +63,7 @@ struct Chips {
 }
 
 static CHIPS: OneCore<Chips> = OneCore::new(Chips {
-    irqs: [const { Irq { route: Cell::new(None), masked: Cell::new(true), late: Cell::new(false) } };
-        MAX_IRQ],
+    irqs: [const { Irq::new() }; MAX_IRQ],
     pins: [const { Cell::new(0) }; MAX_IOAPICS],
     count: Cell::new(0),
 });
@@ -225,6 +233,7 @@ pub fn irq_route_msi(irq: usize) {
     if let Some(old) = state.route.take() {
         write_entry(irq, old, true);
     }
+    state.armed.set(false);
     state.masked.set(true);
     state.late.set(false);
 }
@@ -237,7 +246,7 @@ pub fn irq_mask(irq: usize, masked: bool) {
         return;
     }
     if let Some(r) = state.route.get()
-        && (r.level || !masked)
+        && (r.level || !masked && !state.armed.replace(true))
     {
         write_entry(irq, r, masked);
     }

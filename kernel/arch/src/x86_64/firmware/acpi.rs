@@ -49,7 +49,10 @@ pub fn find_rsdp(memory: &impl Memory) -> Option<[u8; RSDP_LEN]> {
     let ebda = memory.bytes(0x40e, 2).and_then(|b| u16_at(b, 0)).map_or(0, |segment| u64::from(segment) << 4);
     [(ebda, 1024usize), (0xe_0000, 0x2_0000)].into_iter().filter(|&(at, _)| at != 0).find_map(|(at, len)| {
         let area = memory.bytes(at, len)?;
-        (0..len).step_by(16).find_map(|o| check_rsdp(&area[o..]))
+        // A look at the signature first: there are thousands of places.
+        let candidates =
+            area.chunks_exact(16).enumerate().filter(|(_, c)| c.first_chunk() == Some(b"RSD PTR "));
+        candidates.map(|(i, _)| &area[16 * i..]).find_map(check_rsdp)
     })
 }
 
