@@ -46,9 +46,9 @@ pub fn is_quiet(k: &Kernel) -> bool {
 /// time of the last [`update_time`] and changes nothing.
 #[inline(always)]
 pub fn is_exhausted(k: &Kernel) -> bool {
-    let sc = k.core.current_sc.get().get(k);
-    sc.refill_max.get() == 0
-        || !refill::is_sufficient(sc, uncharged(k))
+    let sc = k.core.current_sc.get();
+    k.core.current.get().get(k).sched_context.get() != Some(sc)
+        || !refill::is_sufficient(sc.get(k), uncharged(k))
         || NUM_DOMAINS > 1 && domain::is_over(k)
 }
 
@@ -106,14 +106,12 @@ pub fn charge(k: &Kernel, usage: u64, may_fault: bool) -> Next {
     let sc = core.current_sc.get().get(k);
     core.charged.set(core.time.get());
     core.reprogram.set(true);
-    if sc.refill_max.get() != 0 {
-        if refill::is_round_robin(sc) {
-            refill::new_slice(sc);
-        } else {
-            refill::charge(sc, usage);
-        }
-        sc.consumed.set(sc.consumed.get().wrapping_add(usage));
+    if refill::is_round_robin(sc) {
+        refill::new_slice(sc);
+    } else {
+        refill::charge(sc, usage);
     }
+    sc.consumed.set(sc.consumed.get().wrapping_add(usage));
     let current = core.current.get().get(k);
     if scheduler::is_schedulable(k, current) && current.sched_context.get() == Some(sc.link()) {
         end_slice(k, current, sc, may_fault)
@@ -164,13 +162,24 @@ pub fn commit_time(k: &Kernel) {
     let sc = core.current_sc.get().get(k);
     let usage = uncharged(k);
     core.charged.set(core.time.get());
-    if usage > 0 && sc.refill_max.get() != 0 {
+    if usage > 0 {
         if refill::is_round_robin(sc) {
             refill::charge_slice(sc, usage);
         } else {
             refill::charge(sc, usage);
         }
         sc.consumed.set(sc.consumed.get().wrapping_add(usage));
+    }
+}
+
+/// A scheduling context goes: if it is the one that runs, what it has not been charged is dropped, and the rest
+/// of this kernel entry is nobody's time.
+pub fn forget(k: &Kernel, sc: &SchedContext) {
+    let core = &k.core;
+    if core.current_sc.get() == sc.link() {
+        core.current_sc.set(core.idle_sc.link());
+        core.charged.set(core.time.get());
+        core.reprogram.set(true);
     }
 }
 

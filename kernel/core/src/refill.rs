@@ -159,10 +159,16 @@ pub fn charge(sc: &SchedContext, usage: u64) {
     }
 }
 
+/// What is left of the time slice, and what has been used of it. They never move in the ring.
+#[inline(always)]
+fn slices(sc: &SchedContext) -> (&Refill, &Refill) {
+    (sc.refill(0), sc.refill(1))
+}
+
 /// Charges `usage`, less than what is left, to a round-robin scheduling context.
 #[inline]
 pub fn charge_slice(sc: &SchedContext, usage: u64) {
-    let (first, last) = (head(sc), tail(sc));
+    let (first, last) = slices(sc);
     let usage = usage.min(first.amount.get());
     first.amount.set(first.amount.get() - usage);
     last.amount.set(last.amount.get() + usage);
@@ -171,7 +177,7 @@ pub fn charge_slice(sc: &SchedContext, usage: u64) {
 /// Gives a round-robin scheduling context its next time slice.
 #[inline]
 pub fn new_slice(sc: &SchedContext) {
-    let (first, last) = (head(sc), tail(sc));
+    let (first, last) = slices(sc);
     first.amount.set(first.amount.get() + last.amount.get());
     last.amount.set(0);
 }

@@ -54,7 +54,7 @@ pub fn finalise(k: &Kernel, sc: &SchedContext) {
     if let Some(yielder) = follow(sc.yield_from.get(), k) {
         complete_yield_to(k, yielder);
     }
-    // It no longer counts as configured: what is left to charge is dropped.
+    budget::forget(k, sc);
     sc.refill_max.set(0);
     sc.sporadic.set(false);
 }

@@ -8,7 +8,7 @@ use pecan_arch::reg;
 use pecan_config::NUM_DOMAINS;
 use pecan_mem::{Kernel, Link, Tcb, ThreadState, follow, state::ReadyQueues};
 
-use crate::{budget, domain, endpoint, notification, sched_context, vspace};
+use crate::{budget, domain, endpoint, notification, refill, sched_context, vspace};
 
 /// What the scheduler must do after an operation. Whoever makes threads ready or blocks them returns one.
 #[must_use]
@@ -401,7 +401,7 @@ fn switch_sched_context(k: &Kernel, thread: &Tcb) {
     if sc != core.current_sc.get() {
         core.reprogram.set(true);
         let sc = sc.get(k);
-        if !sc.sporadic.get() {
+        if !refill::is_round_robin(sc) && !sc.sporadic.get() {
             budget::refill_unblock_check(k, sc);
         }
     }
