@@ -9,10 +9,11 @@ mod output;
 
 use pecan::{
     Cap,
-    startup::Startup,
+    startup::{Startup, well_known},
     types::{Endpoint, Reply},
 };
 use pecan_manifest::layout::{self, resource};
+use pecan_protocols::SupervisorClient;
 use pecan_service::{Dispatch, Replies, Server, shared::Shared};
 
 pub use device::{Irq, Ports, irq, log_ring, ports};
@@ -46,6 +47,11 @@ pub fn startup() -> &'static Startup {
 /// The endpoint of the server that speaks a protocol, if the description gives this component one.
 pub fn channel(protocol: &str) -> Option<Cap<Endpoint>> {
     startup().cap(protocol)
+}
+
+/// The initial task, as this component sees it.
+pub fn supervisor() -> SupervisorClient {
+    SupervisorClient::new(channel(well_known::SUPERVISOR).unwrap_or(Cap::NULL))
 }
 
 /// The memory that the startup page has under a name.

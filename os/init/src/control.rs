@@ -62,6 +62,13 @@ impl Supervisor for System {
             say!("{name}: {}", String::from_utf8_lossy(&line).trim_end());
         }
     }
+
+    fn interrupt(&mut self, caller: Caller) {
+        let index = self.find(caller.badge);
+        if index.is_some_and(|index| self.spec(&self.entries[index]).log) {
+            System::interrupt(self);
+        }
+    }
 }
 
 /// The initial task's own line in a list of components.

@@ -310,6 +310,13 @@ impl System {
         Ok(())
     }
 
+    /// Ends the programs that somebody waits for.
+    pub fn interrupt(&mut self) {
+        while let Some(index) = self.entries.iter().position(|e| !e.waiters.is_empty()) {
+            self.end(index, Ending { state: State::Killed, status: 0 });
+        }
+    }
+
     /// The component of a number, if it runs.
     pub fn find(&self, id: u64) -> Option<usize> {
         self.entries.iter().position(|e| e.id == id && e.live.is_some())
@@ -350,6 +357,7 @@ impl System {
         let entry = &mut self.entries[index];
         let (id, spec) = (entry.id, entry.spec);
         entry.state = ending.state;
+        let waiters = core::mem::take(&mut entry.waiters);
         if let Some(live) = entry.live.take() {
             if live.log_signal.is_some() {
                 output::drain();
@@ -357,6 +365,8 @@ impl System {
             live.dismantle(&mut self.memory);
         }
         self.leave_services(id);
+        let answered = !waiters.is_empty();
+        waiters.into_iter().for_each(|later| later.answer(Ok(&ending)));
         let component = &self.archive.system().components[spec];
         if component.start == Start::Boot {
             if restarts(component.restart, ending.state == State::Exited) {
@@ -364,14 +374,13 @@ impl System {
             }
             return;
         }
-        let entry = self.entries.remove(index);
-        if entry.waiters.is_empty() {
-            self.endings.push_back((id, ending.clone()));
+        self.entries.remove(index);
+        if !answered {
+            self.endings.push_back((id, ending));
             if self.endings.len() > ENDINGS {
                 self.endings.pop_front();
             }
         }
-        entry.waiters.into_iter().for_each(|later| later.answer(Ok(&ending)));
     }
 
     /// Starts a component again, unless that happens too often.

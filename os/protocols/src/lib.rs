@@ -70,5 +70,8 @@ service! {
     pub trait Supervisor, client SupervisorClient, dispatch SupervisorDispatch: "supervisor" = 6 {
         /// Puts text into the system log, under the component's name: for those that have no console.
         0: now fn log(text: Vec<u8>) -> ();
+        /// Somebody at the terminal wants the programs to end that are being waited for. Only who shows the
+        /// system log can say so.
+        1: now fn interrupt() -> ();
     }
 }

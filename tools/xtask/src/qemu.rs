@@ -113,8 +113,8 @@ impl Boot<'_> {
         qemu.args(["-smp", &machine.smp.to_string()]);
         qemu.args(["-display", "none", "-nic", "none", "-no-reboot", "-device", EXIT_PORT]);
         if interactive {
-            // Ctrl-C ends QEMU, Ctrl-A X too, Ctrl-A C is its monitor.
-            qemu.args(["-chardev", "stdio,id=console,mux=on,signal=on"]);
+            // Ctrl-A X ends QEMU, Ctrl-A C is its monitor; Ctrl-C is for the system.
+            qemu.args(["-chardev", "stdio,id=console,mux=on,signal=off"]);
             qemu.args(["-serial", "chardev:console", "-mon", "chardev=console"]);
         } else {
             qemu.args(["-serial", "stdio", "-monitor", "none"]);

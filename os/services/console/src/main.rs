@@ -13,6 +13,7 @@ use pecan_component::{
     protocols::{Console, ConsoleDispatch},
     serve,
     service::{Caller, Later, shared::Ring},
+    supervisor,
 };
 use pecan_ns16550::Ns16550;
 use pecan_terminal::{Editor, Event, Screen};
@@ -23,6 +24,8 @@ main!(main);
 
 /// Output that waits for the port. More than this makes writers wait.
 const QUEUE_MAX: usize = 16 << 10;
+/// Ctrl-C.
+const INTERRUPT: u8 = 0x03;
 /// Input that waits for a reader. More than this is dropped.
 const INPUT_MAX: usize = 4096;
 /// How often the port is asked whether it takes more, before output is dropped: a port that is not there.
@@ -144,11 +147,21 @@ impl Terminal {
 
     fn take_input(&mut self) {
         while let Ok(Some(byte)) = self.port.receive() {
-            if self.input.len() < INPUT_MAX {
+            if byte == INTERRUPT && self.readers.is_empty() {
+                self.input.clear();
+                self.interrupt();
+            } else if self.input.len() < INPUT_MAX {
                 self.input.push(byte);
             }
         }
         self.serve_readers();
+    }
+
+    /// Ctrl-C: what runs in the foreground is to end.
+    fn interrupt(&mut self) {
+        self.write_as(self.generations.len(), b"^C\n");
+        // A supervisor that does not listen is no supervisor; there is nobody else to tell.
+        let _ = supervisor().interrupt();
     }
 
     /// Gives the input to who waits for it.
@@ -159,24 +172,24 @@ impl Terminal {
                 How::Raw(later) => later.answer(&core::mem::take(&mut self.input)),
                 How::Line(later, mut editor) => {
                     let mut echo = Vec::new();
-                    let mut line = None;
+                    let mut event = Event::Typing;
                     let mut used = 0;
-                    for byte in &self.input {
+                    while used < self.input.len() && event == Event::Typing {
+                        event = editor.feed(self.input[used], &mut echo);
                         used += 1;
-                        line = match editor.feed(*byte, &mut echo) {
-                            Event::Typing => continue,
-                            Event::Line(line) => Some(line),
-                            Event::Interrupt | Event::End => Some(Default::default()),
-                        };
-                        break;
                     }
                     self.input.drain(..used);
                     self.write_as(client, &echo);
                     self.show(client);
-                    match line {
-                        Some(line) => later.answer(line.as_bytes()),
-                        None => {
-                            self.readers.push(Reader { client, generation, how: How::Line(later, editor) })
+                    match event {
+                        Event::Typing => {
+                            self.readers.push(Reader { client, generation, how: How::Line(later, editor) });
+                        }
+                        Event::Line(line) => later.answer(line.as_bytes()),
+                        Event::End => later.answer(&[]),
+                        // The reader is what is to end. If it does not, its call is given up.
+                        Event::Interrupt => {
+                            let _ = supervisor().interrupt();
                         }
                     }
                 }

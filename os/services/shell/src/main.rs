@@ -12,9 +12,10 @@ use alloc::{string::String, vec::Vec};
 use pecan_component::{
     channel, main,
     pecan::{Cap, types::Endpoint},
+    println,
     protocols::{ConsoleClient, ControlClient, EchoClient, PowerClient, TimerClient},
     service::CallError,
-    startup, write,
+    startup, ticks, tsc_mhz, write,
 };
 use pecan_terminal::{Editor, Event};
 
@@ -84,6 +85,12 @@ fn main() -> u64 {
     let mut shell = Shell::new();
     let mut editor = Editor::new();
     let mut typed = Vec::new();
+    let ms = ticks() / tsc_mhz() / 1000;
+    println!(
+        "This is Pecan, {}.{:03} s after it was switched on. `help` lists the commands.",
+        ms / 1000,
+        ms % 1000
+    );
     for argument in startup().arguments() {
         shell.line(argument);
     }
