@@ -194,6 +194,12 @@ impl Env {
         cnode
     }
 
+    /// A new CNode that is not looked into.
+    #[track_caller]
+    pub fn retype_cnode(&self, radix: u64) -> CPtr {
+        self.retype(ObjectType::CNode, radix, 1)
+    }
+
     /// A new untyped, which is watched for changes.
     #[track_caller]
     pub fn child_untyped(&self, bits: u64) -> CPtr {
@@ -303,6 +309,12 @@ impl Env {
         let thread = Thread { tcb: self.tcb(), sc, done: self.notification(), index };
         thread.configure(spaces, priority);
         thread
+    }
+
+    /// Lets the memory of the thread made last be used for the next one. It must not run any more.
+    pub fn reuse(&self, last: Thread) {
+        debug_assert_eq!(last.index + 1, self.next_thread.get());
+        self.next_thread.set(last.index);
     }
 
     /// Starts a function in a thread of its own, with a scheduling context.

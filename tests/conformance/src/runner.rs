@@ -245,6 +245,7 @@ impl Runner {
     /// Deletes what the test left, and looks whether all memory has come back.
     fn clean(&self, left_at_start: Option<u64>) -> Result<(), Why> {
         let mut why = Why::new();
+        tests::reset_domains();
         // Empty slots do not end what a test used, but there are never many in a row.
         let mut empty = 0;
         let mut slot = self.first_slot;

@@ -44,5 +44,10 @@ macro_rules! modules {
 }
 
 modules! {
-    any_object, untyped, cnode, tcb, ipc, notification, ioport, irq, sched, vspace,
+    any_object, untyped, cnode, tcb, ipc, notification, ioport, irq, sched, budget, domain, vspace, fault, boot,
+}
+
+/// Gives the whole processor back to the first domain.
+pub fn reset_domains() {
+    domain::reset();
 }
