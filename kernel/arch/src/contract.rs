@@ -53,8 +53,9 @@ const _: fn(Pte, usize) -> bool = Pte::is_table;
 const _: fn(Pte, usize) -> PhysAddr = Pte::addr;
 const _: fn(u64) -> CacheAttr = CacheAttr::from_abi;
 const _: fn(usize) -> Pte = kernel_root_entry;
-const _: unsafe fn(PhysAddr, u16) = switch_vspace;
+const _: unsafe fn(Space) = switch_vspace;
 const _: fn() = switch_kernel_vspace;
+const _: fn(PhysAddr, u16) -> Space = Space::new;
 const _: fn(u16, u64) = tlb_flush_page;
 const _: fn(u16) = tlb_flush_asid;
 

@@ -5,11 +5,11 @@
 //! and nothing is changed; if something is out of the ordinary the answer is `None`, and the slow path runs as
 //! if nothing had been tried. As no scheduling context ends or begins, the clock is not read.
 
-use pecan_arch::{UserContext, reg};
+use pecan_arch::{Space, UserContext, reg};
 use pecan_config::NUM_DOMAINS;
 use pecan_mem::{
-    CoreState, Endpoint, EndpointState, Fault, Kernel, Link, NotificationState, PageTable, ReplyNext, Tcb,
-    ThreadState, follow,
+    CoreState, Endpoint, EndpointState, Fault, Kernel, Link, NotificationState, ReplyNext, Tcb, ThreadState,
+    follow,
 };
 
 use crate::{lookup, scheduler, vspace};
@@ -144,39 +144,31 @@ fn waits(k: &Kernel, server: &Tcb, ep: &Endpoint) -> bool {
 /// of the current domain, and nobody who is ready beats it. A priority of at least `floor`, that of a thread
 /// which was running, is known to be enough.
 #[inline(always)]
-fn ready(k: &Kernel, thread: &Tcb, floor: u8) -> Option<(Link<PageTable>, u16)> {
+fn ready(k: &Kernel, thread: &Tcb, floor: u8) -> Option<Space> {
     if NUM_DOMAINS > 1 && thread.domain.get() != k.core.domain.get() {
         return None;
     }
     let priority = thread.priority.get();
-    if (floor == 0 || priority < floor) && scheduler::highest(k).is_some_and(|top| top > priority) {
+    if (floor == 0 || priority < floor) && !scheduler::is_highest(k, priority) {
         return None;
     }
-    vspace::root(k, thread)
+    vspace::space(k, thread)
 }
 
 /// Moves a short message.
 #[inline(always)]
 fn deliver(from: &UserContext, to: &UserContext, badge: u64, info: u64) {
-    for r in &reg::MSG[..(info & INFO_SHAPE) as usize] {
-        to.set(*r, from.get(*r));
-    }
+    from.copy_message(to, (info & INFO_SHAPE) as usize);
     to.set(reg::CAP, badge);
     to.set(reg::INFO, info & INFO_MASK);
 }
 
 /// Makes `to` the current thread, on the scheduling context that it has just been given.
 #[inline(always)]
-fn switch(
-    k: &Kernel,
-    core: &CoreState,
-    from: &Tcb,
-    to: &Tcb,
-    (root, asid): (Link<PageTable>, u16),
-) -> Link<Tcb> {
+fn switch(k: &Kernel, core: &CoreState, from: &Tcb, to: &Tcb, space: Space) -> Link<Tcb> {
     to.state.set(ThreadState::Running);
     core.current.set(to.link());
-    k.switch_vspace(root, asid);
+    k.switch_vspace(space);
     scheduler::load_fpu(k, to);
     pecan_arch::context_switch(&from.context, &to.context);
     to.link()

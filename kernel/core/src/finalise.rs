@@ -163,6 +163,10 @@ fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Next {
         Cap::Null | Cap::Zombie { .. } => return Next::Resume,
         _ => derivation::is_final(k, slot),
     };
+    if matches!(cap, Cap::CNode { .. } | Cap::PageTable { .. }) {
+        // It may be the root of a thread's space.
+        k.end_epoch();
+    }
     let next = match cap {
         // Mappings belong to the capability, not to the frame.
         Cap::Frame { base, level, mapping: Some(mapping), .. } => {

@@ -19,7 +19,7 @@ use pecan_mem::{
     ZombieKind, cap::tag, retype::ObjectKind,
 };
 
-use crate::derivation;
+use crate::{derivation, vspace};
 
 /// What was found to be wrong.
 pub type Broken = String;
@@ -263,6 +263,12 @@ impl<'k> State<'k> {
         let k = self.k;
         for &link in self.threads.values() {
             let t = link.get(k);
+            if t.knows_spaces(k) {
+                let space = vspace::root(k, t).map(|(root, asid)| k.space(root, asid));
+                ensure!(t.known_space(k) == space, "{link:?} knows another address space");
+                let cnode = vspace::direct_cspace(t).map(|cnode| cnode.slot(0));
+                ensure!(t.known_slot(k, 0) == cnode, "{link:?} knows another CSpace");
+            }
             if let Some(sc) = t.sched_context.get() {
                 self.alive(sc, tag::SCHED_CONTEXT, link)?;
                 ensure!(sc.get(k).tcb.get() == Some(link), "{link:?} has the scheduling context of another");

@@ -5,7 +5,10 @@
 
 use pecan_mem::{CNodeRef, Cap, Kernel, Link, LookupFailure, Slot, Tcb};
 
-use crate::error::{Decoded, SyscallError};
+use crate::{
+    error::{Decoded, SyscallError},
+    vspace,
+};
 
 /// Bits of a capability address.
 const CPTR_BITS: u32 = u64::BITS;
@@ -14,15 +17,20 @@ const CPTR_BITS: u32 = u64::BITS;
 /// over at a capability that is not a CNode are ignored. The slot may be empty.
 #[inline(always)]
 pub fn cap(k: &Kernel, thread: &Tcb, cptr: u64) -> Result<Link<Slot>, LookupFailure> {
-    let root = thread.slots[Tcb::SLOT_CSPACE].words().cnode();
-    if let Some((cnode, guard, guard_bits)) = root
-        && guard_bits + cnode.radix() == CPTR_BITS
-        && cptr >> cnode.radix() == guard
-    {
+    match thread.known_slot(k, cptr) {
         // The common CSpace: one CNode that takes the whole address.
-        return Ok(cnode.slot(cptr));
+        Some(slot) => Ok(slot),
+        None => walk_from(k, thread, cptr),
     }
-    walk(k, root, cptr, CPTR_BITS).map(|(slot, _)| slot)
+}
+
+#[cold]
+#[inline(never)]
+fn walk_from(k: &Kernel, thread: &Tcb, cptr: u64) -> Result<Link<Slot>, LookupFailure> {
+    if !thread.knows_spaces(k) {
+        vspace::learn_spaces(k, thread);
+    }
+    walk(k, thread.slots[Tcb::SLOT_CSPACE].words().cnode(), cptr, CPTR_BITS).map(|(slot, _)| slot)
 }
 
 /// Resolves the low `depth_bits` (at most 64) of `cptr` from `root`, as far as CNodes go. Returns the slot and

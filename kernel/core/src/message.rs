@@ -82,9 +82,7 @@ pub fn put_all(k: &Kernel, thread: &Tcb, words: impl IntoIterator<Item = u64>) -
 
 /// Copies `length` message words from one thread to another; returns how many had a place on both sides.
 pub fn copy(k: &Kernel, from: &Tcb, to: &Tcb, length: usize) -> usize {
-    for r in &reg::MSG[..length.min(MESSAGE_REGISTERS)] {
-        to.context.set(*r, from.context.get(*r));
-    }
+    from.context.copy_message(&to.context, length);
     if length <= MESSAGE_REGISTERS {
         return length;
     }

@@ -99,16 +99,30 @@ fn queues(k: &Kernel, domain: u8) -> &ReadyQueues {
 /// The highest priority that has a thread in a queue of the current domain.
 #[inline(always)]
 pub(crate) fn highest(k: &Kernel) -> Option<u8> {
-    let bitmap = &queues(k, k.core.domain.get()).bitmap;
-    let mut i = bitmap.len();
-    while i > 0 {
-        i -= 1;
-        let word = bitmap[i].get();
-        if word != 0 {
-            return Some((i as u8) << 6 | (63 - word.leading_zeros() as u8));
+    queues(k, k.core.domain.get()).top.get().checked_sub(1).map(|top| top as u8)
+}
+
+/// True if nobody in the queues of the current domain has a higher priority than this.
+#[inline(always)]
+pub(crate) fn is_highest(k: &Kernel, priority: u8) -> bool {
+    queues(k, k.core.domain.get()).top.get() <= priority as u16 + 1
+}
+
+/// Notes that a priority has no thread any more.
+#[inline(always)]
+fn priority_is_empty(queues: &ReadyQueues, priority: usize) {
+    let word = &queues.bitmap[priority / 64];
+    word.set(word.get() & !(1 << (priority % 64)));
+    if queues.top.get() as usize == priority + 1 {
+        // The next one below, from the word that the old one is in on.
+        let mut i = priority / 64;
+        let mut left = queues.bitmap[i].get();
+        while left == 0 && i > 0 {
+            i -= 1;
+            left = queues.bitmap[i].get();
         }
+        queues.top.set(if left == 0 { 0 } else { ((i as u16) << 6) + 64 - left.leading_zeros() as u16 });
     }
-    None
 }
 
 /// Puts a thread at the head of its ready queue, unless it is in it.
@@ -142,6 +156,7 @@ fn link(k: &Kernel, thread: &Tcb) {
             queues.heads[priority].set(Some(this));
             let word = &queues.bitmap[priority / 64];
             word.set(word.get() | 1 << (priority % 64));
+            queues.top.set(queues.top.get().max(priority as u16 + 1));
         }
         Some(head) => {
             let head_ref = head.get(k);
@@ -168,8 +183,7 @@ pub fn dequeue(k: &Kernel, thread: &Tcb) {
     let (prev, next) = (thread.sched_queue.prev.get(), thread.sched_queue.next.get());
     if next == Some(thread.link()) {
         queues.heads[priority].set(None);
-        let word = &queues.bitmap[priority / 64];
-        word.set(word.get() & !(1 << (priority % 64)));
+        priority_is_empty(queues, priority);
     } else {
         if let Some(prev) = follow(prev, k) {
             prev.sched_queue.next.set(next);
@@ -344,8 +358,8 @@ fn switch_idle(k: &Kernel, from: &Tcb, to: &Tcb) {
 /// Switches to the address space of a thread; to the kernel's own if it has no valid one.
 #[inline(always)]
 pub fn load_vspace(k: &Kernel, thread: &Tcb) {
-    match vspace::root(k, thread) {
-        Some((root, asid)) => k.switch_vspace(root, asid),
+    match vspace::space(k, thread) {
+        Some(space) => k.switch_vspace(space),
         None => pecan_arch::switch_kernel_vspace(),
     }
 }

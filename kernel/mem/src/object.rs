@@ -8,25 +8,29 @@ use core::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use pecan_arch::{FpuState, UserContext};
+use pecan_arch::{FpuState, Space, UserContext};
 
 use crate::{
     Kernel,
-    link::{ADDR_MASK, Link, canonical},
-    slot::Slot,
+    link::Link,
+    slot::{CNodeRef, Slot},
 };
 
-/// An optional link in one word, with room for a flag in bit 0 and two more in bits 62 and 63.
+/// Bits of a word with a link that hold something else: what links refer to is aligned to 16 bytes or more.
+const FLAGS: u64 = 3;
+
+/// An optional link in one word, with room for [`FLAGS`].
 #[inline(always)]
 fn unpack<T>(word: u64) -> Option<Link<T>> {
-    let addr = word & ADDR_MASK & !1;
+    let addr = (word & !FLAGS) as usize;
     // SAFETY: 1. not null is checked; alignment and 2. life: the words that come here were made by `pack`.
-    (addr != 0).then(|| unsafe { Link::from_addr(canonical(addr)) })
+    (addr != 0).then(|| unsafe { Link::from_addr(addr) })
 }
 
 #[inline(always)]
 fn pack<T>(link: Option<Link<T>>) -> u64 {
-    link.map_or(0, |l| l.addr() as u64 & ADDR_MASK)
+    const { assert!(align_of::<T>() > FLAGS as usize) };
+    link.map_or(0, |l| l.addr() as u64)
 }
 
 /// What the threads queued at an endpoint are there for.
@@ -44,7 +48,7 @@ pub enum EndpointState {
 /// A synchronous endpoint: a queue of threads that all wait to send, or all to receive.
 #[repr(C)]
 pub struct Endpoint {
-    /// First thread; the state in bits 62 and 63.
+    /// First thread; the state in bits 0 and 1.
     head: Cell<u64>,
     tail: Cell<u64>,
 }
@@ -53,7 +57,7 @@ impl Endpoint {
     /// What the queued threads are there for.
     #[inline(always)]
     pub fn state(&self) -> EndpointState {
-        match self.head.get() >> 62 {
+        match self.head.get() & FLAGS {
             1 => EndpointState::Sending,
             2 => EndpointState::Receiving,
             _ => EndpointState::Idle,
@@ -69,7 +73,7 @@ impl Endpoint {
     /// The first queued thread, if the queue is one of receivers.
     #[inline(always)]
     pub fn receiver(&self) -> Option<Link<Tcb>> {
-        (self.head.get() >> 62 == EndpointState::Receiving as u64).then(|| self.head()).flatten()
+        if self.head.get() & FLAGS == EndpointState::Receiving as u64 { self.head() } else { None }
     }
 
     /// The last queued thread.
@@ -82,7 +86,7 @@ impl Endpoint {
     #[inline(always)]
     pub fn set_queue(&self, state: EndpointState, head: Option<Link<Tcb>>, tail: Option<Link<Tcb>>) {
         let state = if head.is_some() { state } else { EndpointState::Idle };
-        self.head.set(pack(head) | (state as u64) << 62);
+        self.head.set(pack(head) | state as u64);
         self.tail.set(pack(tail));
     }
 
@@ -388,6 +392,19 @@ pub struct QueueLinks {
 /// Bytes of a thread's name that the kernel keeps for debugging.
 pub const NAME_LEN: usize = 24;
 
+/// What the roots of a thread's spaces come to, so that not every system call works it out anew. True while the
+/// epoch is the kernel's ([`Kernel::end_epoch`]).
+pub struct Spaces {
+    /// The epoch in which this was worked out; 0 for never.
+    epoch: Cell<u64>,
+    /// The address space; `None` if the thread has no valid one.
+    space: Cell<Option<Space>>,
+    /// Address of the first slot of a CNode that takes capability addresses as they are, without a guard's value.
+    slots: Cell<usize>,
+    /// Slots of that CNode; 0 if the CSpace is another.
+    slot_count: Cell<u64>,
+}
+
 /// A thread.
 #[repr(C)]
 pub struct Tcb {
@@ -397,6 +414,8 @@ pub struct Tcb {
     pub context: UserContext,
     /// The thread's own slots; see the `SLOT_*` constants.
     pub slots: [Slot; Tcb::SLOTS],
+    /// What the first two slots come to.
+    pub spaces: Spaces,
     /// What the thread is doing.
     pub state: Cell<ThreadState>,
     /// Links in the queue of an endpoint or a notification.
@@ -442,6 +461,42 @@ impl Tcb {
     pub const SLOT_FAULT_HANDLER: usize = 3;
     /// Endpoint for timeout faults.
     pub const SLOT_TIMEOUT_HANDLER: usize = 4;
+
+    /// The thread's address space, as far as it has been worked out in this epoch.
+    #[inline(always)]
+    pub fn known_space(&self, k: &Kernel) -> Option<Space> {
+        if self.spaces.epoch.get() == k.core.epoch.get() { self.spaces.space.get() } else { None }
+    }
+
+    /// The slot that a capability address means, as far as the thread's CSpace has been worked out in this epoch
+    /// and is a single CNode.
+    #[inline(always)]
+    pub fn known_slot(&self, k: &Kernel, cptr: u64) -> Option<Link<Slot>> {
+        let known = self.spaces.epoch.get() == k.core.epoch.get() && cptr < self.spaces.slot_count.get();
+        // SAFETY: 1. and 2.: `learn_spaces` took address and count from a CNode, which lives: the epoch ends
+        // before a CNode does. The index is below the count.
+        known.then(|| unsafe { Link::from_addr(self.spaces.slots.get() + cptr as usize * size_of::<Slot>()) })
+    }
+
+    /// True if the roots of the thread's spaces have been worked out in this epoch.
+    #[inline(always)]
+    pub fn knows_spaces(&self, k: &Kernel) -> bool {
+        self.spaces.epoch.get() == k.core.epoch.get()
+    }
+
+    /// Notes what the roots of the thread's spaces come to: the address space, and the CNode if it takes capability
+    /// addresses as they are.
+    pub fn learn_spaces(&self, k: &Kernel, space: Option<Space>, cnode: Option<CNodeRef>) {
+        self.spaces.space.set(space);
+        self.spaces.slots.set(cnode.map_or(0, CNodeRef::addr));
+        self.spaces.slot_count.set(cnode.map_or(0, |cnode| 1 << cnode.radix()));
+        self.spaces.epoch.set(k.core.epoch.get());
+    }
+
+    /// Forgets what the roots of the thread's spaces come to.
+    pub fn forget_spaces(&self) {
+        self.spaces.epoch.set(0);
+    }
 
     /// A link to this thread.
     #[inline(always)]

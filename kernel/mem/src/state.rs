@@ -2,6 +2,7 @@
 
 use core::{cell::Cell, marker::PhantomData, ptr::addr_of_mut};
 
+use pecan_arch::Space;
 use pecan_config::{MAX_NUM_NODES, NUM_DOMAIN_SCHEDULES, NUM_DOMAINS};
 
 use crate::{
@@ -63,6 +64,8 @@ pub struct ReadyQueues {
     pub heads: [Cell<Option<Link<Tcb>>>; PRIORITIES],
     /// Priorities that have a thread, a bit each; the lowest priorities in the first word.
     pub bitmap: [Cell<u64>; PRIORITIES / 64],
+    /// One more than the highest priority that has a thread; 0 if none has.
+    pub top: Cell<u16>,
 }
 
 /// The state of one core.
@@ -83,6 +86,8 @@ pub struct CoreState {
     pub timer: Cell<u64>,
     /// `current_sc` must be charged, and the two above be set anew, before user level runs.
     pub reprogram: Cell<bool>,
+    /// Ends, and another one begins, when the root of some thread's spaces goes or changes; see [`Kernel::end_epoch`].
+    pub epoch: Cell<u64>,
     /// The current domain.
     pub domain: Cell<u8>,
     /// Index in the domain schedule.
@@ -113,7 +118,7 @@ impl Kernel {
     /// 1. `at` is valid for writes, aligned, and not otherwise used for `'a`.
     /// 2. The value is not moved: it holds links to its own parts.
     pub unsafe fn init<'a>(at: *mut Kernel) -> &'a mut Kernel {
-        // SAFETY: 1. covers the writes. All-zero bytes are a value of every field but the four set here:
+        // SAFETY: 1. covers the writes. All-zero bytes are a value of every field but those set here:
         // links in options are null pointers (`None`), enums begin at 0, slots are empty.
         unsafe {
             at.write_bytes(0, 1);
@@ -121,6 +126,7 @@ impl Kernel {
             let (idle, idle_sc) = (addr_of_mut!((*core).idle_thread), addr_of_mut!((*core).idle_sc));
             crate::retype::init_tcb(idle);
             (*core).current = Cell::new(Link::from_addr(idle as usize));
+            (*core).epoch = Cell::new(1);
             (*core).current_sc = Cell::new(Link::from_addr(idle_sc as usize));
             let (k, idle, idle_sc) = (&mut *at, (*core).current.get(), (*core).current_sc.get());
             idle.get(k).state.set(ThreadState::Idle);
@@ -132,11 +138,24 @@ impl Kernel {
         }
     }
 
+    /// What threads know of their spaces ([`Tcb::known_space`], [`Tcb::known_slot`]) is not true any more: to be called
+    /// before a capability to a CNode or a root table leaves a slot, and when an address space loses its ASID.
+    #[inline]
+    pub fn end_epoch(&self) {
+        self.core.epoch.set(self.core.epoch.get() + 1);
+    }
+
     /// Switches the processor to an address space.
     #[inline(always)]
-    pub fn switch_vspace(&self, root: Link<PageTable>, asid: u16) {
-        // SAFETY: `root` is a live root table: the upper half is the kernel's (retype put it there), the
-        // lower half holds what user level has mapped.
-        unsafe { pecan_arch::switch_vspace(pecan_arch::virt_to_phys(root.addr()), asid) }
+    pub fn switch_vspace(&self, space: Space) {
+        // SAFETY: there is a live root table behind it (`space` below): the upper half is the kernel's (retype put
+        // it there), the lower half holds what user level has mapped.
+        unsafe { pecan_arch::switch_vspace(space) }
+    }
+
+    /// The address space of a root table and its ASID.
+    #[inline(always)]
+    pub fn space(&self, root: Link<PageTable>, asid: u16) -> Space {
+        Space::new(pecan_arch::virt_to_phys(root.addr()), asid)
     }
 }

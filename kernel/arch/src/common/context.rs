@@ -175,6 +175,28 @@ impl UserContext {
         );
     }
 
+    /// Copies the first `count` message registers to another context; all there are if it is more.
+    #[inline(always)]
+    pub fn copy_message(&self, to: &UserContext, count: usize) {
+        let copy = |i: usize| {
+            let word = reg::MSG[i].0 as usize;
+            to.words[word].set(self.words[word].get());
+        };
+        // Written out: a handful of moves, where a loop would look every index up.
+        if count > 0 {
+            copy(0);
+            if count > 1 {
+                copy(1);
+                if count > 2 {
+                    copy(2);
+                    if count > 3 {
+                        copy(3);
+                    }
+                }
+            }
+        }
+    }
+
     /// Makes the next return to this thread restore every register. Needed by code that goes round
     /// [`UserContext::set`], which calls it where it matters.
     #[inline]

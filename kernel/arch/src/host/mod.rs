@@ -17,7 +17,7 @@ pub use crate::common::irq::{
 };
 pub use crate::common::paging::{
     CacheAttr, MAX_FRAME_LEVEL, PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte, ROOT_USER_ENTRIES,
-    level_shift,
+    Space, level_shift,
 };
 
 /// Clock ticks per microsecond of the emulated machine.
@@ -224,8 +224,8 @@ pub fn kernel_root_entry(index: usize) -> Pte {
 ///
 /// # Safety
 /// `root` must be a valid root table with the kernel's entries in place.
-pub unsafe fn switch_vspace(root: PhysAddr, asid: u16) {
-    set_vspace(Some((root, asid)));
+pub unsafe fn switch_vspace(space: Space) {
+    set_vspace(Some((space.root(), space.asid())));
 }
 
 /// Switches to the kernel's own address space, which has no user part.
@@ -391,9 +391,9 @@ mod tests {
     fn switching_to_the_same_address_space_is_no_switch() {
         // SAFETY: the host port only records the root.
         unsafe {
-            switch_vspace(PhysAddr(0x1000), 1);
-            switch_vspace(PhysAddr(0x1000), 1);
-            switch_vspace(PhysAddr(0x1000), 2);
+            switch_vspace(Space::new(PhysAddr(0x1000), 1));
+            switch_vspace(Space::new(PhysAddr(0x1000), 1));
+            switch_vspace(Space::new(PhysAddr(0x1000), 2));
         }
         switch_kernel_vspace();
         assert_eq!(machine().vspace_switches.get(), 3);

@@ -3,12 +3,14 @@
 
 use core::cell::Cell;
 
-use crate::PhysAddr;
-
 /// State of the core.
 pub struct CoreBlock {
-    /// Root and ASID of the address space in force; ASID 0 is the kernel's own.
-    pub vspace: Cell<(PhysAddr, u16)>,
+    /// The address space in force, as [`Space`](crate::Space)'s word; ASID 0 is the kernel's own.
+    pub vspace: Cell<u64>,
+    /// What of that word CR3 takes, and what it takes besides: depends on whether translations are tagged.
+    pub cr3_mask: Cell<u64>,
+    /// See [`CoreBlock::cr3_mask`].
+    pub cr3_bits: Cell<u64>,
     /// CR0.TS is clear.
     pub fpu_enabled: Cell<bool>,
 }
@@ -37,5 +39,9 @@ impl<T> core::ops::Deref for OneCore<T> {
 }
 
 /// The core's state.
-pub static CORE: OneCore<CoreBlock> =
-    OneCore::new(CoreBlock { vspace: Cell::new((PhysAddr(0), 0)), fpu_enabled: Cell::new(true) });
+pub static CORE: OneCore<CoreBlock> = OneCore::new(CoreBlock {
+    vspace: Cell::new(0),
+    cr3_mask: Cell::new(!0xfff),
+    cr3_bits: Cell::new(0),
+    fpu_enabled: Cell::new(true),
+});

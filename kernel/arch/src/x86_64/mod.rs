@@ -24,7 +24,7 @@ pub use crate::common::irq::{
 };
 pub use crate::common::paging::{
     CacheAttr, MAX_FRAME_LEVEL, PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte, ROOT_USER_ENTRIES,
-    level_shift,
+    Space, level_shift,
 };
 pub use apic::{
     claim, ioapic_pins, irq_ack, irq_mask, irq_route_ioapic, irq_route_msi, num_ioapics, take_pending_irq,
@@ -43,7 +43,7 @@ pub use vspace::{
 use features::{Features, has};
 
 /// What must change in the processor between two user threads beyond the saved registers: the bases of FS and GS.
-#[inline]
+#[inline(always)]
 pub fn context_switch(from: &UserContext, to: &UserContext) {
     sync_context(from);
     load_context(to);
@@ -51,7 +51,7 @@ pub fn context_switch(from: &UserContext, to: &UserContext) {
 
 /// The second half of [`context_switch`], when there is no thread to come from. Also to be called after a segment base of
 /// the running thread was written.
-#[inline]
+#[inline(always)]
 pub fn load_context(to: &UserContext) {
     let (fs, gs) = (to.get(reg::TLS_BASE), to.get(reg::GS_BASE));
     // SAFETY: the kernel uses neither segment, and contexts hold only canonical bases.
@@ -68,7 +68,7 @@ pub fn load_context(to: &UserContext) {
 
 /// Brings the saved registers of the running thread up to date with the processor. Where user level has no instruction to
 /// set a base, what the kernel last set stands.
-#[inline]
+#[inline(always)]
 pub fn sync_context(current: &UserContext) {
     if has(Features::FSGSBASE) {
         let (fs, gs): (u64, u64);

@@ -10,7 +10,7 @@ use super::core_block::{CORE, OneCore};
 use super::cpu::{read_cr3, write_cr3};
 use super::features::{Features, has};
 use super::{PhysAddr, entry};
-use crate::common::paging::{CacheAttr, Pte, ROOT_USER_ENTRIES, level_shift};
+use crate::common::paging::{CacheAttr, Pte, ROOT_USER_ENTRIES, Space, level_shift};
 use crate::{PhysRegion, boot::BootError};
 
 /// Where the kernel sees physical address 0.
@@ -211,7 +211,11 @@ pub(super) fn build(regions: &[PhysRegion], pool: PhysRegion) -> Result<PhysRegi
         let table = IMAGE.get(page >> 21).ok_or(BootError::ImageTooLarge)?;
         table.set(index(v as u64, 0), page as u64 | flags);
     }
-    CORE.vspace.set((PhysAddr(ROOT.phys()), 0));
+    CORE.vspace.set(ROOT.phys());
+    if has(Features::PCID) {
+        CORE.cr3_mask.set(!0);
+        CORE.cr3_bits.set(NO_FLUSH);
+    }
     // SAFETY: the new tables show the image, with its stack, where the boot tables do, and the RAM that `regions` and the
     // pool lie in at the same place of the physmap.
     unsafe { write_cr3(ROOT.phys()) };
@@ -228,36 +232,39 @@ pub fn kernel_root_entry(index: usize) -> Pte {
     Pte(ROOT.get(index))
 }
 
-/// Switches to the address space with this root table; nothing happens if it is in force already. Translations
+/// Switches to an address space; nothing happens if it is in force already. Translations
 /// that the processor still has for the ASID stay valid: whoever gives an ASID to another address space, or a root
 /// table's memory to another use, first calls [`tlb_flush_asid`] and, if it is in force, [`switch_kernel_vspace`].
 ///
 /// # Safety
-/// `root` must be a root table with the kernel's entries in place, and `asid` below 4096, not 0, and its own.
+/// It must have a root table with the kernel's entries in place, and an ASID of its own that is not 0.
 #[inline(always)]
-pub unsafe fn switch_vspace(root: PhysAddr, asid: u16) {
-    if CORE.vspace.get() != (root, asid) {
+pub unsafe fn switch_vspace(space: Space) {
+    if CORE.vspace.get() != space.word() {
         // SAFETY: the caller's promise.
-        unsafe { load(root, asid) };
+        unsafe { load(space.word()) };
     }
 }
 
 /// # Safety
 /// As for [`switch_vspace`], or the kernel's own root and ASID 0.
 #[inline(always)]
-unsafe fn load(root: PhysAddr, asid: u16) {
-    CORE.vspace.set((root, asid));
-    let tag = if has(Features::PCID) { NO_FLUSH | u64::from(asid) } else { 0 };
+unsafe fn load(space: u64) {
+    CORE.vspace.set(space);
     // SAFETY: the caller's promise: the kernel's half is the same in every root table.
-    unsafe { write_cr3(root.0 | tag) };
+    unsafe { write_cr3(space & CORE.cr3_mask.get() | CORE.cr3_bits.get()) };
+}
+
+/// The ASID of the address space in force.
+fn asid_in_force() -> u16 {
+    (CORE.vspace.get() & 0xfff) as u16
 }
 
 /// Switches to the kernel's own address space, which has no user part.
 pub fn switch_kernel_vspace() {
-    let own = (PhysAddr(ROOT.phys()), 0);
-    if CORE.vspace.get() != own {
+    if CORE.vspace.get() != ROOT.phys() {
         // SAFETY: the kernel's own root.
-        unsafe { load(own.0, own.1) };
+        unsafe { load(ROOT.phys()) };
     }
 }
 
@@ -270,7 +277,7 @@ fn invpcid(kind: u64, asid: u16, vaddr: u64) {
 
 /// Forgets the translation of one page, and what is cached of the tables that lead to it.
 pub fn tlb_flush_page(asid: u16, vaddr: u64) {
-    if CORE.vspace.get().1 == asid {
+    if asid_in_force() == asid {
         // SAFETY: dropping a translation is always safe.
         unsafe { asm!("invlpg [{}]", in(reg) vaddr, options(nostack, preserves_flags)) };
     } else if has(Features::PCID) {
@@ -282,7 +289,7 @@ pub fn tlb_flush_page(asid: u16, vaddr: u64) {
 pub fn tlb_flush_asid(asid: u16) {
     if has(Features::PCID) {
         invpcid(1, asid, 0);
-    } else if CORE.vspace.get().1 == asid {
+    } else if asid_in_force() == asid {
         // SAFETY: loads the same address space again.
         unsafe { write_cr3(read_cr3()) };
     }

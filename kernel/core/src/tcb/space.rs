@@ -98,6 +98,7 @@ pub(super) fn install(
     new: Install,
 ) -> Result<Next, Preempted> {
     let slot = tcb.get(k).slots[index].link();
+    tcb.get(k).forget_spaces();
     let next = if slot.get(k).is_empty() { Next::Resume } else { finalise::delete(k, slot)? };
     // The deletion may have taken the new capability with it, or the thread itself.
     if let Some(source) = new.source
@@ -117,6 +118,7 @@ pub(super) fn install_spaces(
 ) -> Result<Next, Preempted> {
     let next = install(k, inv, tcb, Tcb::SLOT_CSPACE, spaces.cspace)?.settle(k);
     let more = install(k, inv, tcb, Tcb::SLOT_VSPACE, spaces.vspace)?;
+    tcb.get(k).forget_spaces();
     if tcb == k.core.current.get() {
         scheduler::load_vspace(k, tcb.get(k));
     }

@@ -11,9 +11,9 @@ mod tests;
 
 use pecan_abi::constants::USER_TOP;
 use pecan_arch::{
-    PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte, level_shift, tlb_flush_asid, tlb_flush_page,
+    PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte, Space, level_shift, tlb_flush_asid, tlb_flush_page,
 };
-use pecan_mem::{AsidPool, Cap, FrameRights, Kernel, Link, LookupFailure, Mapping, PageTable, Tcb};
+use pecan_mem::{AsidPool, CNodeRef, Cap, FrameRights, Kernel, Link, LookupFailure, Mapping, PageTable, Tcb};
 
 use crate::{
     error::{Stop, SyscallError},
@@ -53,6 +53,34 @@ pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
 pub fn root(k: &Kernel, tcb: &Tcb) -> Option<(Link<PageTable>, u16)> {
     let (table, asid) = tcb.slots[Tcb::SLOT_VSPACE].words().vspace()?;
     (find_root(k, asid) == Some(table)).then_some((table, asid))
+}
+
+/// The address space of a thread, if it has a valid one.
+#[inline(always)]
+pub fn space(k: &Kernel, tcb: &Tcb) -> Option<Space> {
+    match tcb.known_space(k) {
+        None => work_out_space(k, tcb),
+        known => known,
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn work_out_space(k: &Kernel, tcb: &Tcb) -> Option<Space> {
+    learn_spaces(k, tcb);
+    tcb.known_space(k)
+}
+
+/// Works out what the roots of a thread's spaces come to.
+pub fn learn_spaces(k: &Kernel, tcb: &Tcb) {
+    let space = root(k, tcb).map(|(table, asid)| k.space(table, asid));
+    tcb.learn_spaces(k, space, direct_cspace(tcb));
+}
+
+/// The CNode that is all of a thread's CSpace and takes capability addresses as they are.
+pub(crate) fn direct_cspace(tcb: &Tcb) -> Option<CNodeRef> {
+    let (cnode, guard, guard_bits) = tcb.slots[Tcb::SLOT_CSPACE].words().cnode()?;
+    (guard == 0 && guard_bits + cnode.radix() == u64::BITS).then_some(cnode)
 }
 
 /// The root table of the address space with this ASID.
@@ -129,8 +157,8 @@ pub(crate) fn page_rights(cap: FrameRights, read: bool, write: bool) -> PageRigh
 
 /// Makes the processor use the current thread's address space as it is now: without one, the kernel's.
 pub fn refresh(k: &Kernel) {
-    match root(k, k.core.current.get().get(k)) {
-        Some((table, asid)) => k.switch_vspace(table, asid),
+    match space(k, k.core.current.get().get(k)) {
+        Some(space) => k.switch_vspace(space),
         None => pecan_arch::switch_kernel_vspace(),
     }
 }
@@ -144,6 +172,7 @@ pub fn delete_asid(k: &Kernel, asid: u16, root: Link<PageTable>) {
     if let Some(pool) = pool {
         pool.get(k).roots[asid as usize % AsidPool::LEN].set(None);
     }
+    k.end_epoch();
     // First leave the address space, so that nothing more of it is cached; then forget what was.
     refresh(k);
     tlb_flush_asid(asid);
@@ -156,6 +185,7 @@ pub fn delete_asid_pool(k: &Kernel, base: u16, pool: Link<AsidPool>) {
         return;
     }
     entry.set(None);
+    k.end_epoch();
     refresh(k);
     for (asid, root) in (base..).zip(&pool.get(k).roots) {
         if root.take().is_some() {
