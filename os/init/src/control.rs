@@ -11,7 +11,7 @@ use pecan_protocols::{
 use pecan_service::{CallError, Caller, Dispatch, Later, Outcome, Reader, Replies};
 
 use crate::{
-    instance::FAULT,
+    instance::{FAULT, GONE},
     output::say,
     system::{Entry, System},
 };
@@ -26,6 +26,9 @@ impl System {
             let fault = pecan::fault::Fault::from_message(&received.message);
             self.faulted(received.badge & !FAULT, fault.as_ref());
             return None;
+        }
+        if received.badge & GONE != 0 {
+            return Some(Message::empty(CallError::Gone.number()));
         }
         if received.label() == EXIT_LABEL {
             self.exited(received.badge, received.word(0));

@@ -10,7 +10,7 @@ use object::{
 };
 use pecan::{
     CSpaceRoot, Cap, CapRights, Priorities, SchedParams, UserContext,
-    abi::constants::vm_attributes,
+    abi::{Syscall, constants::vm_attributes},
     alloc::Objects,
     boot,
     cspace::SlotRange,
@@ -27,12 +27,16 @@ use crate::{devices::Devices, memory::Memory};
 
 /// The badge bit of fault messages.
 pub const FAULT: u64 = 1 << 62;
+/// The badge bit of calls to services that are gone; the initial task answers them.
+pub const GONE: u64 = 1 << 61;
 /// log2 of the bytes of a scheduling context.
 const SCHED_CONTEXT_BITS: u32 = 8;
 /// Slots that a component takes in the initial task's CSpace beside those of its pages.
 const SLOTS: u64 = 192;
 /// The most slots of a component.
 const SLOTS_MAX: u64 = 1024;
+/// To call takes the right to send, and the one to be replied to.
+const CALL_RIGHTS: CapRights = CapRights::new(true, false, false, true);
 /// The flags a thread starts with: interrupts on, and the bit that is always set.
 const RFLAGS: u64 = 0x202;
 
@@ -90,6 +94,9 @@ pub struct Live {
     foreign: Vec<Cap<Any>>,
     /// The lowest address of its program, where its stack is.
     bottom: u64,
+    /// Its CSpace, and log2 of the slots of that.
+    cnode: Cap<CNode>,
+    cnode_bits: u32,
 }
 
 impl Live {
@@ -110,8 +117,25 @@ impl Live {
 
     /// The address of its capability to a server's endpoint.
     pub fn channel(&self, protocol: &str) -> Option<u64> {
-        let object = format!("{ENDPOINT_OF}{protocol}");
-        self.record.iter().find(|c| c.object == object).map(|c| c.slot)
+        self.record.iter().find(|c| c.object.strip_prefix(ENDPOINT_OF) == Some(protocol)).map(|c| c.slot)
+    }
+
+    /// Whether its thread is in a call to the endpoint at an address, or was just now.
+    pub fn is_calling(&self, cptr: u64) -> bool {
+        let calls = |r: UserContext| r.rdx as i64 == Syscall::Call.number() && r.rdi == cptr;
+        self.tcb.read_registers(false).is_ok_and(calls)
+    }
+
+    /// Lets its calls of a service, whose endpoint it has at an address, be answered by the initial task from now on.
+    pub fn redirect(&mut self, cptr: u64, id: u64, supervisor: Cap<Endpoint>) -> pecan::Result<()> {
+        let slot = self.cnode.slot_in(self.cnode_bits, cptr);
+        slot.delete()?;
+        slot.mint_from(boot::CNODE.slot(supervisor.cptr()), CALL_RIGHTS, GONE | id)?;
+        for cap in self.record.iter_mut().filter(|c| c.slot == cptr) {
+            cap.badge = GONE | id;
+            cap.object.push_str(", which is gone");
+        }
+        Ok(())
     }
 
     /// Destroys it and gives back all it was made of.
@@ -170,8 +194,6 @@ struct Maker<'a> {
     memory: &'a mut Memory,
     component: &'a Component,
     live: Live,
-    cnode: Cap<CNode>,
-    cnode_bits: u32,
     /// The next free slot of the component's CSpace.
     next: u64,
     space: AddressSpace,
@@ -203,6 +225,8 @@ pub fn start(
         frames: Vec::new(),
         foreign: Vec::new(),
         bottom: 0,
+        cnode: Cap::NULL,
+        cnode_bits: 0,
     };
     let made = prepare(component, given, &mut live).and_then(|(cnode, cnode_bits, space)| {
         let page = Startup::new(given.name, layout::IPC_BUFFER)?;
@@ -215,7 +239,8 @@ pub fn start(
             return Err(error);
         }
     };
-    let mut maker = Maker { memory, component, live, cnode, cnode_bits, next: 1, space, page };
+    (live.cnode, live.cnode_bits) = (cnode, cnode_bits);
+    let mut maker = Maker { memory, component, live, next: 1, space, page };
     match maker.make(given, devices) {
         Ok(()) => Ok(maker.live),
         Err(error) => {
@@ -294,7 +319,7 @@ impl Maker<'_> {
         let Live { tcb, sched_context, .. } = self.live;
         let time = SchedParams::new(budget_us, period_us).with_badge(given.id);
         given.sched_control.configure(sched_context, time)?;
-        let cspace = CSpaceRoot::single_level(self.cnode, self.cnode_bits);
+        let cspace = CSpaceRoot::single_level(self.live.cnode, self.live.cnode_bits);
         tcb.configure(cspace, self.space.cap(), layout::IPC_BUFFER, ipc_buffer)?;
         let priorities = Priorities { authority: boot::TCB, mcp: 0, priority };
         tcb.set_sched_params(priorities, sched_context, fault_ep)?;
@@ -388,7 +413,7 @@ impl Maker<'_> {
     /// A new slot of the component's CSpace.
     fn slot(&mut self) -> pecan::Slot {
         self.next += 1;
-        self.cnode.slot_in(self.cnode_bits, self.next - 1)
+        self.live.cnode.slot_in(self.live.cnode_bits, self.next - 1)
     }
 
     fn record(&mut self, slot: u64, kind: &str, rights: &str, badge: u64, object: &str) {
@@ -410,9 +435,7 @@ impl Maker<'_> {
         object: &str,
     ) -> Result<(), StartError> {
         let slot = self.slot();
-        // To call takes the right to send, and the one to be replied to.
-        let rights = CapRights::new(true, false, false, true);
-        slot.mint_from(boot::CNODE.slot(endpoint.cptr()), rights, badge)?;
+        slot.mint_from(boot::CNODE.slot(endpoint.cptr()), CALL_RIGHTS, badge)?;
         self.page.add_cap(name, slot.index)?;
         self.record(slot.index, "endpoint", "wp", badge, object);
         Ok(())

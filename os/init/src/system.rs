@@ -9,7 +9,6 @@ use alloc::{
 
 use pecan::{
     Cap,
-    abi::Syscall,
     boot::BootInfo,
     fault::Fault,
     types::{Endpoint, SchedControl, SmallPage},
@@ -227,6 +226,11 @@ impl System {
                 }
                 Server::Component(server) => usize::from(server),
             };
+            if self.is_gone(server) {
+                let badge = instance::GONE | id;
+                channels.push(Channel { protocol, endpoint: self.endpoint, badge, page: None });
+                continue;
+            }
             let service = self.services.get_mut(server).and_then(Option::as_mut);
             let service = service.ok_or_else(|| StartError::NoPlace(protocol.clone()))?;
             let place = service.place(id).ok_or_else(|| StartError::NoPlace(protocol.clone()))?;
@@ -372,6 +376,9 @@ impl System {
             if restarts(component.restart, ending.state == State::Exited) {
                 self.restart(index);
             }
+            if self.entries[index].live.is_none() {
+                self.bury(spec);
+            }
             return;
         }
         self.entries.remove(index);
@@ -405,20 +412,49 @@ impl System {
     /// Lets those clients of a server call again whose calls its predecessor took with it. They are stopped in the
     /// middle of a call; a thread that is resumed there makes it once more.
     fn call_again(&mut self, server: usize) {
-        let description = self.archive.system();
-        for entry in &self.entries {
-            let Some(live) = &entry.live else { continue };
-            let uses = &description.components[entry.spec].uses;
-            let channel = uses.iter().find(|c| c.server == Server::Component(server as u16));
-            let Some(cptr) = channel.and_then(|c| live.channel(&c.protocol)) else { continue };
-            let Ok(registers) = live.tcb.read_registers(false) else { continue };
-            let calls = registers.rdx as i64 == Syscall::Call.number() && registers.rdi == cptr;
-            if calls {
+        for (live, cptr, _) in clients(&mut self.entries, self.archive.system(), server) {
+            if live.is_calling(cptr) {
                 // A thread that runs, or waits to be received, is none the worse for it.
                 let _ = live.tcb.resume();
             }
         }
     }
+
+    /// Lets the clients of a server know that it does not come back: the initial task answers in its place.
+    fn bury(&mut self, server: usize) {
+        let endpoint = self.endpoint;
+        for (live, cptr, id) in clients(&mut self.entries, self.archive.system(), server) {
+            let calling = live.is_calling(cptr);
+            if let Err(error) = live.redirect(cptr, id, endpoint) {
+                say!("*** a client of a dead server cannot be told: {error}");
+            } else if calling {
+                // As above: it makes its call again, and is answered.
+                let _ = live.tcb.resume();
+            }
+        }
+    }
+
+    /// Whether a server is gone and does not come back.
+    fn is_gone(&self, server: usize) -> bool {
+        let started = self.entries.iter().find(|e| e.spec == server);
+        started.is_some_and(|e| e.live.is_none())
+    }
+}
+
+/// The clients of a server: what each is made of, where it has the server's endpoint, and its number.
+fn clients<'a>(
+    entries: &'a mut [Entry],
+    description: &'a pecan_manifest::System,
+    server: usize,
+) -> impl Iterator<Item = (&'a mut Live, u64, u64)> {
+    let to = Server::Component(server as u16);
+    entries.iter_mut().filter_map(move |entry| {
+        let id = entry.id;
+        let live = entry.live.as_mut()?;
+        let channel = description.components[entry.spec].uses.iter().find(|c| c.server == to)?;
+        let cptr = live.channel(&channel.protocol)?;
+        Some((live, cptr, id))
+    })
 }
 
 impl Service {

@@ -21,10 +21,13 @@ pub enum CallError {
     TooLong,
     /// This component has no channel of that protocol.
     NoChannel,
+    /// The server is gone and does not come back.
+    Gone,
 }
 
 impl CallError {
-    pub(crate) const fn number(self) -> u64 {
+    /// The label of the message that says so.
+    pub const fn number(self) -> u64 {
         self as u64 + 1
     }
 
@@ -35,6 +38,7 @@ impl CallError {
             4 => Self::Dropped,
             5 => Self::TooLong,
             6 => Self::NoChannel,
+            7 => Self::Gone,
             _ => Self::Garbled,
         }
     }
@@ -49,6 +53,7 @@ impl fmt::Display for CallError {
             Self::Dropped => "the server gave the call up",
             Self::TooLong => "the message is too long",
             Self::NoChannel => "there is no channel to such a server",
+            Self::Gone => "the server is gone",
         })
     }
 }
@@ -81,7 +86,7 @@ mod tests {
     #[test]
     fn errors_keep_their_numbers() {
         use CallError::*;
-        for error in [NoSuchMethod, Garbled, Busy, Dropped, TooLong, NoChannel] {
+        for error in [NoSuchMethod, Garbled, Busy, Dropped, TooLong, NoChannel, Gone] {
             assert_eq!(CallError::from_number(error.number()), error);
         }
     }
