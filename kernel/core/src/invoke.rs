@@ -128,7 +128,11 @@ pub fn invoke(k: &mut Kernel, cptr: u64, how: How) -> Result<Next, Preempted> {
         Some(result) => result.map(Done::new).map_err(Stop::Error),
         None if how.first_phase => Err(Stop::Error(SyscallError::InvalidCapability(0))),
         None => {
-            let length = transfer::sendable_length(k, thread, info);
+            // Extra capabilities come out of the IPC buffer: then there is one.
+            let length = match extra[0] {
+                Some(_) => info.length_capped(),
+                None => transfer::sendable_length(k, thread, info),
+            };
             let label = Label::from_word(info.label());
             dispatch(k, &Invocation { thread: link, slot, cap, label, length, extra, call: how.call })
         }

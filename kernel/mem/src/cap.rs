@@ -114,7 +114,7 @@ pub enum Cap {
         cnode: CNodeRef,
         /// The guard's value, right-aligned.
         guard: u64,
-        /// The guard's length in bits, at most 58.
+        /// The guard's length in bits, at most 63; of a guard longer than 58 bits the upper ones are zero.
         guard_bits: u8,
     },
     /// A thread.
@@ -221,8 +221,6 @@ pub mod tag {
 
 const TAG_SHIFT: u32 = 59;
 const OWN_SHIFT: u32 = 48;
-/// Guards are at most this long (the ABI's `seL4_GuardBits`).
-pub const MAX_GUARD_BITS: u32 = 58;
 const GUARD_SIZE_BITS: u32 = 6;
 /// Where a frame capability has its rights in word 0.
 const RIGHTS_SHIFT: u32 = OWN_SHIFT + 2;
