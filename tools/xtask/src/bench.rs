@@ -110,7 +110,7 @@ fn measure(ws: &Workspace, args: &Args) -> Result<BTreeMap<String, u64>> {
     let root_task = build::program(ws, &toolchain, "bench")?;
     let kernel = build::kernel(ws, &toolchain, &args.profile)?;
     let machine = Machine::counting();
-    let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: &root_task, gdb: false };
+    let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: false };
     let (first, second) = (run_once(&boot)?, run_once(&boot)?);
     match difference(&first, &second) {
         Some(what) => bail!("two runs differ, so the figures mean nothing: {what}"),

@@ -1,7 +1,8 @@
 //! The text of a serial console: lines out of bytes, without the codes meant for a terminal.
 
-/// How a line starts with which the kernel says that it has stopped itself.
-pub const PANIC: &str = "KERNEL PANIC";
+/// How a line starts with which the kernel says that it has stopped itself: by a mistake of its own, or because it
+/// was booted with something that it cannot start.
+const STOPPED: [&str; 2] = ["KERNEL PANIC", "Pecan cannot start"];
 
 /// What the shell prints at the beginning of a line when it waits for a command.
 pub const PROMPT: &str = "pecan> ";
@@ -14,7 +15,7 @@ pub struct Console {
     partial: Vec<u8>,
     state: State,
     /// Number of the line in which the kernel says that it has stopped itself.
-    panic: Option<usize>,
+    stopped: Option<usize>,
 }
 
 #[derive(Default, Clone, Copy, PartialEq)]
@@ -46,8 +47,10 @@ impl Console {
                 }
                 (_, b'\r') => State::Return,
                 (_, b'\n') => {
-                    if self.panic.is_none() && self.partial.starts_with(PANIC.as_bytes()) {
-                        self.panic = Some(self.lines.len());
+                    if self.stopped.is_none()
+                        && STOPPED.iter().any(|s| self.partial.starts_with(s.as_bytes()))
+                    {
+                        self.stopped = Some(self.lines.len());
                     }
                     self.lines.push(String::from_utf8_lossy(&self.partial).into_owned());
                     self.partial.clear();
@@ -97,8 +100,8 @@ impl Console {
     }
 
     /// The line in which the kernel says that it has stopped itself.
-    pub fn panic(&self) -> Option<&str> {
-        Some(&self.lines[self.panic?])
+    pub fn stopped(&self) -> Option<&str> {
+        Some(&self.lines[self.stopped?])
     }
 
     /// Whether the shell waits for a command.
@@ -166,9 +169,10 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_seen_only_at_the_start_of_a_line() {
-        assert_eq!(console("a\nKERNEL PANIC: x\n").panic(), Some("KERNEL PANIC: x"));
-        assert_eq!(console("no KERNEL PANIC here\n").panic(), None);
+    fn a_stop_is_seen_only_at_the_start_of_a_line() {
+        assert_eq!(console("a\nKERNEL PANIC: x\n").stopped(), Some("KERNEL PANIC: x"));
+        assert_eq!(console("Pecan cannot start: x\n").stopped(), Some("Pecan cannot start: x"));
+        assert_eq!(console("no KERNEL PANIC here\n").stopped(), None);
     }
 
     #[test]

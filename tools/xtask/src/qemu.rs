@@ -60,6 +60,11 @@ impl Default for Machine {
 }
 
 impl Machine {
+    /// A machine of that kind, with that processor and memory in QEMU's names.
+    pub fn of(machine: Board, cpu: &str, memory: &str) -> Self {
+        Machine { machine, cpu: cpu.into(), memory: memory.into(), ..Machine::default() }
+    }
+
     /// The machine for measurements, whose clock advances by one nanosecond per instruction.
     pub fn counting() -> Self {
         Machine { icount: true, ..Machine::default() }
@@ -98,8 +103,8 @@ pub struct Boot<'a> {
     pub machine: &'a Machine,
     /// The kernel, in the form that a Multiboot 1 loader takes.
     pub kernel: &'a Path,
-    /// The ELF of the root task.
-    pub root_task: &'a Path,
+    /// The ELF of the root task; none, to see what the kernel says to that.
+    pub root_task: Option<&'a Path>,
     /// Waits for a debugger on port 1234 before the first instruction.
     pub gdb: bool,
 }
@@ -125,7 +130,10 @@ impl Boot<'_> {
         if self.gdb {
             qemu.args(["-gdb", "tcp:127.0.0.1:1234", "-S"]);
         }
-        qemu.arg("-kernel").arg(self.kernel).arg("-initrd").arg(self.root_task);
+        qemu.arg("-kernel").arg(self.kernel);
+        if let Some(root_task) = self.root_task {
+            qemu.arg("-initrd").arg(root_task);
+        }
         qemu
     }
 
@@ -195,7 +203,7 @@ pub enum Wait<T> {
     /// The machine ended first.
     Ended(End),
     /// The kernel stopped itself first.
-    Panicked,
+    Stopped,
     /// The time was over first.
     TimedOut,
 }
@@ -248,16 +256,16 @@ impl Session {
             if let Some(value) = found(&self.console) {
                 return Ok(Wait::Found(value));
             }
-            // The kernel's last words come after the line that says it panicked.
-            if grace.is_none() && self.console.panic().is_some() {
+            // The kernel's last words come after the line that says it stopped.
+            if grace.is_none() && self.console.stopped().is_some() {
                 grace = Some(Instant::now() + Duration::from_millis(500));
             }
             let until = grace.unwrap_or(self.deadline).min(self.deadline);
             match self.output.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(bytes) => self.take(&bytes),
-                Err(mpsc::RecvTimeoutError::Timeout) if grace.is_some() => return Ok(Wait::Panicked),
+                Err(mpsc::RecvTimeoutError::Timeout) if grace.is_some() => return Ok(Wait::Stopped),
                 Err(mpsc::RecvTimeoutError::Timeout) => return Ok(Wait::TimedOut),
-                Err(mpsc::RecvTimeoutError::Disconnected) if grace.is_some() => return Ok(Wait::Panicked),
+                Err(mpsc::RecvTimeoutError::Disconnected) if grace.is_some() => return Ok(Wait::Stopped),
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     return match found(&self.console) {
                         Some(value) => Ok(Wait::Found(value)),
@@ -293,7 +301,7 @@ impl Session {
             Wait::Ended(End::Status(s)) => format!("the system ended with status {s}"),
             Wait::Ended(End::Reset) => "the machine was reset or switched off (a triple fault?)".into(),
             Wait::Ended(End::Failed) => "QEMU failed".into(),
-            Wait::Panicked => "the kernel panicked".into(),
+            Wait::Stopped => "the kernel stopped itself".into(),
             Wait::TimedOut => format!("the time of {} s was over", self.timeout.as_secs()),
         };
         anyhow::anyhow!(
@@ -377,9 +385,9 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_ends_the_wait_but_not_before_its_last_words() {
+    fn a_stop_ends_the_wait_but_not_before_its_last_words() {
         let mut session = script("echo KERNEL PANIC: why; sleep 0.1; echo registers; exec sleep 5", 10);
-        assert_eq!(session.wait(line("two")).unwrap(), Wait::Panicked);
+        assert_eq!(session.wait(line("two")).unwrap(), Wait::Stopped);
         assert_eq!(session.console.lines(), ["KERNEL PANIC: why", "registers"]);
     }
 }

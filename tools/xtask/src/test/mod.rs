@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the suites, and one sum over all of them.
 
+mod boot;
 mod conformance;
 mod host;
 mod scenarios;
