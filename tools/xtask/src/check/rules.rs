@@ -19,6 +19,8 @@ use crate::{paths::Workspace, process, toolchain};
 pub struct House {
     licences: Vec<String>,
     longest_file: usize,
+    /// Packages for the host that are not among the default members.
+    pub host_packages: Vec<String>,
     unsafe_allowed: BTreeMap<String, String>,
     long_files: BTreeMap<String, String>,
     kernel_layers: BTreeMap<String, Vec<String>>,
@@ -119,8 +121,9 @@ impl Metadata {
     }
 
     /// The workspace's packages that are not for the host.
-    pub fn bare_metal(&self) -> impl Iterator<Item = &Package> {
-        self.members().filter(|p| !self.workspace_default_members.contains(&p.id))
+    pub fn bare_metal(&self, house: &House) -> impl Iterator<Item = &Package> {
+        let others = self.members().filter(|p| !self.workspace_default_members.contains(&p.id));
+        others.filter(|p| !house.host_packages.contains(&p.name))
     }
 }
 
@@ -289,6 +292,6 @@ mod tests {
         assert!(wrong[0].contains("pecan-core") && wrong[1].contains("serde"));
         assert!(licences(&house(), &graph)[0].starts_with("viral 2: licence GPL-3.0"));
         assert_eq!(readmes(&Workspace::find().unwrap(), &graph), ["/nowhere/README.md is missing"]);
-        assert_eq!(graph.bare_metal().count(), 1);
+        assert_eq!(graph.bare_metal(&house()).count(), 1);
     }
 }
