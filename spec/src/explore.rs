@@ -120,9 +120,13 @@ pub fn explore(family: &Family, limit: usize, time: Duration) -> Report {
             memory.copy_from_slice(&first);
             open.words.iter().for_each(|&(i, word)| memory[i as usize] = word);
             for (n, event) in (family.events)(&open.state).iter().enumerate() {
+                if open.state.current.is_none() && !matches!(event, Event::Tick { .. }) {
+                    // Nobody runs who could do it.
+                    continue;
+                }
                 report.transitions += 1;
                 let result =
-                    lockstep::step(&mut system, &open.state, event, |s| s.k.load(&memory)).and_then(|next| {
+                    lockstep::step(&mut system, &open.state, event, |s| s.load(&memory)).and_then(|next| {
                         if seen.insert(key(&next), ()).is_some() {
                             return Ok(None);
                         }
@@ -174,7 +178,7 @@ fn story(family: &Family, came: &[(u32, u16)], last: u32, event: usize, why: &Br
         text += &format!("  {}. {} runs: {event}\n", i + 1, named(&who, &system));
         let mut memory = vec![];
         system.k.save(&mut memory);
-        match lockstep::step(&mut system, &state, event, |s| s.k.load(&memory)) {
+        match lockstep::step(&mut system, &state, event, |s| s.load(&memory)) {
             Ok(next) => state = next,
             Err(_) => break,
         }

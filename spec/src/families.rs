@@ -155,6 +155,86 @@ pub const FAMILIES: &[Family] = &[
             e
         },
     },
+    Family {
+        name: "budgets",
+        about: "three threads with small budgets, one of them sporadic: time passes, they yield, wait and signal",
+        system: || {
+            let mut s = System::new(4);
+            for (i, (priority, sporadic)) in [(100, false), (100, false), (101, true)].into_iter().enumerate()
+            {
+                let what = ["A", "B", "C"][i];
+                let thread = s.thread(Some(at::A + i as u64), priority, what);
+                s.start_with(
+                    thread,
+                    None,
+                    &format!("sc{what}"),
+                    (100, if i == 1 { 0 } else { 250 }),
+                    sporadic,
+                );
+            }
+            endpoints(&mut s);
+            s.boot()
+        },
+        events: |_| {
+            vec![
+                Event::Tick { ticks: 50_000 },
+                Event::Tick { ticks: 100_000 },
+                after(50_000, syscall(Syscall::Send, at::NTFN)),
+                syscall(Syscall::Wait, at::NTFN),
+                yields(),
+            ]
+        },
+    },
+    Family {
+        name: "timeouts",
+        about: "a client with a budget and a timeout handler calls a passive server",
+        system: || {
+            let mut s = System::new(4);
+            endpoints(&mut s);
+            s.make(at::REPLY2, ObjectKind::Reply, "reply2");
+            let client = s.thread(Some(at::A), 100, "client");
+            s.start_with(client, None, "scClient", (100, 200), false);
+            s.handler(client, at::BADGED, true);
+            let handler = s.thread(Some(at::B), 101, "handler");
+            s.start(handler, None, "scHandler");
+            s.thread(Some(at::C), 100, "server");
+            s.boot()
+        },
+        events: |_| {
+            vec![
+                Event::Tick { ticks: 100_000 },
+                Event::Tick { ticks: 50_000 },
+                syscall(Syscall::Call, at::EP),
+                with_reply(Syscall::Recv, at::EP, at::REPLY),
+                with_reply(Syscall::Recv, at::EP, at::REPLY2),
+                with_reply(Syscall::ReplyRecv, at::EP, at::REPLY2),
+                syscall(Syscall::Send, at::REPLY),
+                after(50_000, syscall(Syscall::Send, at::REPLY2)),
+                invoke(at::C, Label::TcbResume, &[], &[]),
+                yields(),
+            ]
+        },
+    },
+    Family {
+        name: "faults",
+        about: "two threads raise faults of all kinds, a third handles them",
+        system: || threads(&[100, 100, 101], |s| endpoints(s)),
+        events: |_| {
+            vec![
+                syscall(Syscall::Send, 15),
+                syscall(Syscall::Wait, 15),
+                with_reply(Syscall::Recv, at::EP, at::NTFN),
+                Event::Exception { number: 6, code: 3 },
+                with_reply(Syscall::Recv, at::EP, at::REPLY),
+                with_reply(Syscall::NBSendWait, at::EP, at::REPLY),
+                syscall(Syscall::Send, at::REPLY),
+                invoke(at::A, Label::TcbSetSchedParams, &[100, 100], &[at::B, at::SC, at::BADGED]),
+                invoke(at::A, Label::TcbResume, &[], &[]),
+                invoke(at::C, Label::TcbSetSchedParams, &[100, 99], &[at::B, 15, at::EP]),
+                yields(),
+            ]
+        },
+    },
 ];
 
 /// A system of threads A, B, C of these priorities, all started, and what `more` adds.
@@ -177,7 +257,7 @@ fn endpoints(s: &mut System) {
 }
 
 fn call(call: Syscall, cap: u64) -> Call {
-    Call { call, cap, reply: 0, dest: 0, label: 0, words: vec![], extra: vec![], receive: None }
+    Call { call, cap, reply: 0, dest: 0, label: 0, words: vec![], extra: vec![], receive: None, after: 0 }
 }
 
 fn syscall(kind: Syscall, cap: u64) -> Event {
@@ -188,6 +268,13 @@ fn syscall(kind: Syscall, cap: u64) -> Event {
 
 fn with_reply(kind: Syscall, cap: u64, reply: u64) -> Event {
     Event::Syscall(Call { reply, label: 78, words: vec![3, 4], ..call(kind, cap) })
+}
+
+fn after(ticks: u64, mut event: Event) -> Event {
+    if let Event::Syscall(call) = &mut event {
+        call.after = ticks;
+    }
+    event
 }
 
 fn yields() -> Event {

@@ -34,6 +34,7 @@ pub struct System {
     vspace: mem::Cap,
     buffers: mem::Cap,
     threads: u64,
+    contexts: Vec<Link<mem::SchedContext>>,
     names: BTreeMap<Name, String>,
 }
 
@@ -59,8 +60,17 @@ impl System {
         pool.get(&k).roots[1].set(Some(table));
         let vspace = mem::Cap::PageTable { table, level, mapping: Some(Mapping { asid: 1, vaddr: 0 }) };
         let buffers = k.boot_object(ObjectKind::Frame { level: 0 });
-        let mut s =
-            System { k, cspace, keeper, kept: 0, vspace, buffers, threads: 0, names: BTreeMap::new() };
+        let mut s = System {
+            k,
+            cspace,
+            keeper,
+            kept: 0,
+            vspace,
+            buffers,
+            threads: 0,
+            contexts: vec![],
+            names: BTreeMap::new(),
+        };
         s.keep(vspace);
         s.keep(buffers);
         s.keep(mem::Cap::CNode { cnode: cspace, guard: 0, guard_bits: 64 - radix });
@@ -131,6 +141,18 @@ impl System {
     /// Gives a thread a round-robin scheduling context, whose capability goes to slot `index` if there is one,
     /// and starts it.
     pub fn start(&mut self, thread: Link<Tcb>, index: Option<u64>, what: &str) {
+        self.start_with(thread, index, what, (SLICE_US, 0), false);
+    }
+
+    /// The same with a budget and a period in microseconds, and the sporadic flag.
+    pub fn start_with(
+        &mut self,
+        thread: Link<Tcb>,
+        index: Option<u64>,
+        what: &str,
+        (budget, period): (u64, u64),
+        sporadic: bool,
+    ) {
         let cap = self.k.boot_object(ObjectKind::SchedContext { bits: 8 });
         let mem::Cap::SchedContext { sc, .. } = cap else { unreachable!("a scheduling context was made") };
         match index {
@@ -138,25 +160,32 @@ impl System {
             None => drop(self.keep(cap)),
         }
         self.call_it(cap, what);
+        self.contexts.push(sc);
         let k = &*self.k;
         let (t, s) = (thread.get(k), sc.get(k));
-        refill::start(s, refill::MIN_REFILLS, pecan_arch::us_to_ticks(SLICE_US), 0, START);
+        let refills = if period == 0 { refill::MIN_REFILLS } else { s.refill_capacity() };
+        let [budget, period] = [budget, period].map(pecan_arch::us_to_ticks);
+        refill::start(s, refills, budget, period, START);
+        s.sporadic.set(sporadic);
+        s.badge.set(9);
         t.sched_context.set(Some(sc));
         s.tcb.set(Some(thread));
         t.state.set(ThreadState::Running);
         scheduler::append(k, t);
     }
 
-    /// Sets a thread's fault handler to a copy of the capability in slot `index`.
-    pub fn fault_handler(&mut self, thread: Link<Tcb>, index: u64) {
-        let slot = thread.get(&self.k).slots[Tcb::SLOT_FAULT_HANDLER].link();
+    /// Sets a thread's handler for faults, or for timeouts, to a copy of the capability in slot `index`.
+    pub fn handler(&mut self, thread: Link<Tcb>, index: u64, timeouts: bool) {
+        let handler = if timeouts { Tcb::SLOT_TIMEOUT_HANDLER } else { Tcb::SLOT_FAULT_HANDLER };
+        let slot = thread.get(&self.k).slots[handler].link();
         derivation::insert(&self.k, self.cspace.get(&self.k, index).cap(), self.cspace.slot(index), slot);
     }
 
     /// Lets the scheduler choose who begins.
     pub fn boot(mut self) -> System {
         scheduler::schedule(&self.k, scheduler::Next::Choose);
-        self.forget();
+        let state = self.state();
+        self.forget(&state);
         self
     }
 
@@ -175,9 +204,6 @@ impl System {
     /// kernel. `fast`: by the fast path, if there is one for it. False if there is none or it declines.
     pub fn enter(&mut self, event: &Event, fast: bool) -> bool {
         let current = self.k.core.current.get();
-        if self.is_idle() && !matches!(event, Event::Tick { .. }) {
-            return !fast;
-        }
         match event {
             Event::Syscall(call) => {
                 let info = MessageInfo::new(call.label, 0, call.extra.len() as u64, call.words.len() as u64);
@@ -208,6 +234,7 @@ impl System {
                         _ => false,
                     };
                 }
+                host::advance_time(call.after);
                 entry::syscall(&mut self.k, call.call as i64);
             }
             &Event::Exception { number, code } => {
@@ -224,19 +251,20 @@ impl System {
         !fast
     }
 
-    fn is_idle(&self) -> bool {
-        self.k.core.current.get() == self.k.core.idle_thread.link()
-    }
-
     /// Checks the kernel's own invariants.
     pub fn check(&self) -> Result<(), String> {
         invariants::check(&self.k, &[mem::Cap::CNode { cnode: self.keeper, guard: 0, guard_bits: 0 }])
     }
 
-    /// Forgets what no later step depends on: the registers of threads that do not send, and the buffers of
-    /// those that wait for nothing. [`forget`] does the same in the model.
-    pub fn forget(&mut self) {
+    /// Forgets what no later step depends on: the registers of threads that do not send, the buffers of those
+    /// that wait for nothing, the time used that nobody has asked for. [`forget`] does the same in the model,
+    /// whose state is `s`.
+    pub fn forget(&mut self, s: &State) {
         let k = &*self.k;
+        for &sc in self.contexts.iter().filter(|&&sc| s.contexts.contains_key(&link_name(sc))) {
+            budget::commit_time(k);
+            sc.get(k).consumed.set(0);
+        }
         for i in 0..self.kept {
             let mem::Cap::Tcb { tcb } = self.keeper.get(k, i).cap() else { continue };
             let t = tcb.get(k);
@@ -256,12 +284,32 @@ impl System {
     }
 
     /// The state of the kernel in the model's terms.
-    pub fn state(&self) -> State {
+    pub fn state(&mut self) -> State {
+        if self.k.core.charged.get() == self.k.core.time.get() {
+            return self.look();
+        }
+        // The kernel charges time when it must; the model at once. Look at what there would be then.
+        let mut memory = vec![];
+        self.k.save(&mut memory);
+        budget::commit_time(&self.k);
+        let state = self.look();
+        self.k.load(&memory);
+        state
+    }
+
+    /// Brings back memory that was saved, and the time that it was then.
+    pub fn load(&mut self, memory: &[u64]) {
+        self.k.load(memory);
+        host::set_time(self.k.core.time.get());
+    }
+
+    fn look(&self) -> State {
         let mut a = Abstraction { k: &self.k, s: State::default(), places: vec![], caps: vec![] };
         a.collect(self.keeper);
         a.tree();
         a.objects();
         a.schedule();
+        crate::lockstep::normalise(&mut a.s);
         a.s
     }
 }
@@ -273,6 +321,7 @@ fn keeps(sends: bool, receives: bool) -> (bool, bool) {
 
 /// Forgets in the model what [`System::forget`] forgets in the kernel.
 pub fn forget(s: &mut State) {
+    s.contexts.values_mut().for_each(|context| context.consumed = 0);
     let mut kept: Vec<u64> = vec![];
     let buffers: BTreeMap<Name, u64> = s
         .caps
@@ -490,7 +539,6 @@ impl Abstraction<'_> {
             self.s.waiting_for_budget.push(link_name(t));
             at = t.get(k).sched_queue.next.get();
         }
-        self.s.uncharged = k.core.consumed.get() as i64;
     }
 }
 

@@ -34,7 +34,7 @@ impl Step {
                 (FaultTag::CapFault as u64, words)
             }
             Fault::UserException { number, code } => {
-                (FaultTag::UserException as u64, vec![IP, 0, 0x200, number, code])
+                (FaultTag::UserException as u64, vec![IP, 0, 0x202, number, code])
             }
             Fault::Vm { address, instruction, status } => {
                 (FaultTag::VMFault as u64, vec![IP, address, instruction as u64, status])

@@ -90,6 +90,7 @@ impl Step {
         };
         self.dequeue(ep, sender);
         self.transfer(sender, Some(ep), how.badge, how.grant, receiver);
+        self.refresh(sender);
         let fault = self.thread(sender).fault;
         if how.call || fault.is_some() {
             let lends = !matches!(fault, Some(Fault::Timeout { .. }));

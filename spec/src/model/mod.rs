@@ -16,6 +16,7 @@ mod sched_context;
 mod schedule;
 pub mod state;
 mod thread;
+mod time;
 mod untyped;
 
 use std::fmt;
@@ -69,6 +70,8 @@ pub struct Call {
     pub extra: Vec<u64>,
     /// Where a capability may be received: CNode, index, depth.
     pub receive: Option<[u64; 3]>,
+    /// Ticks of the clock that pass before.
+    pub after: u64,
 }
 
 /// Why an invocation failed: the ABI's error with its details.
@@ -91,16 +94,30 @@ pub(crate) struct Step {
     pub s: State,
     /// Who became ready.
     pub woken: Woken,
+    /// Whose time passes in this step.
+    pub charged: Option<Name>,
 }
 
 /// What comes of an event.
 pub fn step(state: &State, event: &Event) -> (State, Outcome) {
-    let mut m = Step { s: state.clone(), woken: Woken::default() };
+    let charged = state.current.and_then(|current| state.threads[&current].sc);
+    let mut m = Step { s: state.clone(), woken: Woken::default(), charged };
     let mut outcome = Outcome::default();
-    if let Some(current) = m.s.current {
+    let (ticks, interrupt) = match event {
+        Event::Tick { ticks } => (*ticks, true),
+        Event::Syscall(call) => (call.after, false),
+        _ => (0, false),
+    };
+    if let Event::Syscall(call) = event
+        && let Some(current) = m.s.current
+    {
+        m.load(current, call);
+    }
+    if m.pass(ticks, interrupt)
+        && let Some(current) = m.s.current
+    {
         match event {
             Event::Syscall(call) => {
-                m.load(current, call);
                 outcome.answer = m.system_call(current, call);
             }
             &Event::Exception { number, code } => {
@@ -327,6 +344,9 @@ impl fmt::Display for Call {
             Some(label) if self.label != 0 => write!(f, " {label:?}")?,
             _ if self.label != 0 => write!(f, " label {}", self.label)?,
             _ => {}
+        }
+        if self.after != 0 {
+            write!(f, " after {} ticks", self.after)?;
         }
         if !self.words.is_empty() {
             write!(f, " words {:x?}", self.words)?;

@@ -48,6 +48,7 @@ impl Step {
     pub(super) fn take_signals(&mut self, thread: Name, ntfn: Name) {
         self.thread(thread).registers.cap = self.ntfn(ntfn).signals.take().unwrap_or(0);
         self.lend_notifications(thread, ntfn);
+        self.refresh(thread);
     }
 
     /// Manual 6.1.10: a passive thread that gets a signal runs on the notification's scheduling context.
@@ -57,6 +58,7 @@ impl Step {
             && self.context(sc).thread.is_none()
         {
             self.donate(sc, thread);
+            self.wait_if_spent(thread);
         }
     }
 

@@ -48,12 +48,13 @@ impl Step {
             !matches!(self.thread(thread).doing, Doing::Nothing | Doing::Running | Doing::Restarting)
                 && !matches!(self.thread(thread).doing, Doing::Calling { .. });
         let free = self.context(sc).thread.is_none() && self.thread(thread).sc.is_none();
-        if !free || blocked && self.context(sc).max_refills == 0 { Err(illegal()) } else { Ok(()) }
+        if !free || blocked && !self.context(sc).is_released() { Err(illegal()) } else { Ok(()) }
     }
 
     pub(super) fn bind_thread(&mut self, sc: Name, thread: Name) {
         self.context(sc).thread = Some(thread);
         self.thread(thread).sc = Some(sc);
+        self.refresh(thread);
         self.wake(thread);
     }
 
@@ -123,6 +124,7 @@ impl Step {
         if let Some(other) = self.context(sc).yielded_from {
             self.finish_yield_to(other);
         }
+        self.wait_if_spent(thread);
         if !self.can_run(thread) {
             return Ok(vec![self.answer_consumed(sc, inv)]);
         }

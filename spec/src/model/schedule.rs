@@ -1,6 +1,6 @@
 //! Who runs (manual 6.1.6 to 6.1.11).
 
-use super::{Doing, Fault, Name, SchedContext, Step};
+use super::{Doing, Fault, Name, Step};
 
 /// Threads that became ready in a step.
 #[derive(Default)]
@@ -9,12 +9,6 @@ pub(crate) struct Woken {
     pub threads: Vec<Name>,
     /// The choice is made anew, as if there had been several.
     pub anew: bool,
-}
-
-impl SchedContext {
-    fn is_configured(&self) -> bool {
-        self.max_refills != 0
-    }
 }
 
 impl Step {
@@ -30,6 +24,7 @@ impl Step {
     /// or one of a higher priority is ready. One that becomes ready goes before its peers, but behind them all
     /// if the thread that runs is one of them; of several, the last is first.
     pub(super) fn choose(&mut self) {
+        self.awaken();
         let Woken { threads, anew } = std::mem::take(&mut self.woken);
         let mut distinct = threads.clone();
         distinct.dedup();
@@ -58,6 +53,7 @@ impl Step {
                 self.thread(current).doing = Doing::Running;
             }
             self.finish_yield_to(current);
+            self.begin_charging(current);
         }
     }
 
@@ -79,29 +75,35 @@ impl Step {
 
     /// A thread that waited for something can go on.
     pub(super) fn unblock(&mut self, thread: Name, doing: Doing) {
+        self.refresh(thread);
         self.thread(thread).doing = doing;
         self.wake(thread);
     }
 
-    /// A thread may be ready now.
+    /// A thread may be ready now, or wait for budget.
     pub(super) fn wake(&mut self, thread: Name) {
         if self.can_run(thread) {
-            self.woken.threads.push(thread);
+            if self.has_budget(thread) {
+                self.woken.threads.push(thread);
+            } else {
+                self.wait_for_budget(thread);
+            }
         }
     }
 
-    /// A caller got its answer. What it does if its budget is used up is the timeout handler's business.
-    pub(super) fn unblock_after_answer(&mut self, thread: Name, doing: Doing, _fault: Option<Fault>) {
-        self.unblock(thread, doing);
-    }
-
-    /// Manual 2.2, `Yield`: the rest of the budget is given up.
-    pub(super) fn yield_now(&mut self, thread: Name) {
-        let priority = self.thread(thread).priority;
-        if let Some(queue) = self.s.ready.get_mut(&priority) {
-            queue.retain(|&t| t != thread);
-            queue.push(thread);
+    /// A caller got its answer. If it has no budget left that is a timeout, unless the answer was to one.
+    pub(super) fn unblock_after_answer(&mut self, thread: Name, doing: Doing, fault: Option<Fault>) {
+        self.refresh(thread);
+        self.thread(thread).doing = doing;
+        let was_timeout = matches!(fault, Some(Fault::Timeout { .. }));
+        if self.thread(thread).sc.is_some()
+            && !self.has_budget(thread)
+            && !was_timeout
+            && self.has_timeout_handler(thread)
+        {
+            return self.time_out(thread);
         }
+        self.wake(thread);
     }
 
     /// `TCB_SetPriority`.

@@ -232,8 +232,6 @@ pub struct State {
     pub waiting_for_budget: Vec<Name>,
     /// The thread that runs; none if the machine idles.
     pub current: Option<Name>,
-    /// Time used that has not been charged yet.
-    pub uncharged: i64,
 }
 
 impl std::fmt::Debug for Name {
