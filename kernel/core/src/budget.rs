@@ -302,8 +302,9 @@ pub fn awaken(k: &Kernel) -> Next {
 pub fn set_next_interrupt(k: &Kernel) {
     let core = &k.core;
     let (now, amount) = (core.time.get(), refill::head(core.current_sc.get().get(k)).amount.get());
-    let mut at = now.saturating_add(amount);
-    let mut quiet = at.saturating_sub(refill::min_budget());
+    // Both are far from the end of the clock, and the amount is at least the smallest budget.
+    let mut at = now.wrapping_add(amount);
+    let mut quiet = at.wrapping_sub(refill::min_budget());
     if let Some(thread) = follow(core.release_head.get(), k) {
         let release = release_time(k, thread);
         at = at.min(release);
