@@ -160,3 +160,133 @@ fn section(kind: SectionType, offset: u64, len: u64) -> SectionHeader64<LE> {
         sh_entsize: U64::new(LE, 0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: u64 = 0x40_1000;
+    const DATA: u64 = 0x40_2000;
+
+    /// A program of two segments: code of 16 bytes, and data of 32 that starts with the archive's variable. It has a
+    /// function, and if asked to the name of the variable.
+    fn program(with_variable: bool) -> Vec<u8> {
+        let header = FileHeader64::<LE> {
+            e_ident: object::elf::Ident {
+                magic: object::elf::ELFMAG,
+                class: ELFCLASS64,
+                data: object::elf::ELFDATA2LSB,
+                version: object::elf::EV_CURRENT,
+                os_abi: object::elf::ELFOSABI_NONE,
+                abi_version: 0,
+                padding: [0; 7],
+            },
+            e_type: U16::new(LE, ET_EXEC),
+            e_machine: U16::new(LE, EM_X86_64),
+            e_version: U32::new(LE, 1),
+            e_entry: U64::new(LE, TEXT),
+            e_phoff: U64::new(LE, size_of::<FileHeader64<LE>>() as u64),
+            e_shoff: U64::new(LE, 0),
+            e_flags: U32::new(LE, object::elf::FileFlags(0)),
+            e_ehsize: U16::new(LE, size_of::<FileHeader64<LE>>() as u16),
+            e_phentsize: U16::new(LE, size_of::<ProgramHeader64<LE>>() as u16),
+            e_phnum: U16::new(LE, 2),
+            e_shentsize: U16::new(LE, 0),
+            e_shnum: U16::new(LE, 0),
+            e_shstrndx: U16::new(LE, SHN_UNDEF),
+        };
+        let segment = |vaddr, offset, len| ProgramHeader64::<LE> {
+            p_type: U32::new(LE, PT_LOAD),
+            p_flags: U32::new(LE, PF_R),
+            p_offset: U64::new(LE, offset),
+            p_vaddr: U64::new(LE, vaddr),
+            p_paddr: U64::new(LE, vaddr),
+            p_filesz: U64::new(LE, len),
+            p_memsz: U64::new(LE, len),
+            p_align: U64::new(LE, PAGE),
+        };
+        let mut out = bytes_of(&header).to_vec();
+        let data_at = (out.len() + 2 * size_of::<ProgramHeader64<LE>>() + 16) as u64;
+        out.extend(bytes_of(&segment(TEXT, data_at - 16, 16)));
+        out.extend(bytes_of(&segment(DATA, data_at, 32)));
+        out.extend([0x90; 16]);
+        out.extend([0xff; 32]);
+        // What is not loaded, such as information for debuggers.
+        out.extend([0xdb; 100]);
+        let function = SymbolInfo(object::elf::STT_FUNC.0);
+        let object = SymbolInfo(object::elf::STT_OBJECT.0);
+        let mut symbols = vec![sym(0, SymbolInfo(0), 0, 0), sym(1, function, TEXT, 16)];
+        if with_variable {
+            symbols.push(sym(6, object, DATA, 16));
+        }
+        out.resize(out.len().next_multiple_of(8), 0);
+        let symbols_at = out.len() as u64;
+        symbols.iter().for_each(|s| out.extend(bytes_of(s)));
+        let names_at = out.len() as u64;
+        out.extend(b"\0main\0PECAN_ARCHIVE\0");
+        let names_len = out.len() as u64 - names_at;
+        let mut symtab = section(SHT_SYMTAB, symbols_at, names_at - symbols_at);
+        symtab.sh_link = U32::new(LE, 2);
+        symtab.sh_entsize = U64::new(LE, size_of::<Sym64<LE>>() as u64);
+        out.resize(out.len().next_multiple_of(8), 0);
+        let sections_at = out.len() as u64;
+        for section in [section(SHT_NULL, 0, 0), symtab, section(SHT_STRTAB, names_at, names_len)] {
+            out.extend(bytes_of(&section));
+        }
+        edit_header(&mut out, |header| {
+            header.e_shoff.set(LE, sections_at);
+            header.e_shnum.set(LE, 3);
+            header.e_shentsize.set(LE, size_of::<SectionHeader64<LE>>() as u16);
+            header.e_shstrndx.set(LE, SymbolSection(2));
+        })
+        .unwrap();
+        out
+    }
+
+    /// What is loaded at an address.
+    fn loaded(elf: &[u8], address: u64, len: usize) -> Vec<u8> {
+        let file = parse(elf).unwrap();
+        let segment = file.elf_program_headers().iter().find(|p| {
+            let at = p.p_vaddr(LE);
+            (at..at + p.p_memsz(LE)).contains(&address)
+        });
+        let segment = segment.expect("something is loaded there");
+        let at = (segment.p_offset(LE) + address - segment.p_vaddr(LE)) as usize;
+        elf[at..at + len].to_vec()
+    }
+
+    #[test]
+    fn a_stripped_program_has_its_code_and_its_functions() {
+        let elf = program(true);
+        let stripped = strip(&elf).unwrap();
+        assert!(!stripped.windows(8).any(|w| w == [0xdb; 8]), "what is not loaded is left out");
+        assert_eq!(loaded(&stripped, TEXT, 16), [0x90; 16]);
+        let file = parse(&stripped).unwrap();
+        let names: Vec<_> = file.symbols().filter_map(|s| s.name().ok()).filter(|n| !n.is_empty()).collect();
+        assert_eq!(names, ["main", ARCHIVE_SYMBOL]);
+    }
+
+    #[test]
+    fn an_attached_archive_is_where_the_variable_says() {
+        let image = attach(&strip(&program(true)).unwrap(), b"the archive").unwrap();
+        let variable = loaded(&image, DATA, 32);
+        let word = |at: usize| u64::from_le_bytes(variable[at..at + 8].try_into().unwrap());
+        assert_eq!((word(0), word(8), word(16)), (DATA + PAGE, 11, u64::MAX));
+        assert_eq!(loaded(&image, word(0), 11), b"the archive");
+        assert_eq!(loaded(&image, TEXT, 16), [0x90; 16]);
+        // Loaders that map whole pages want the offset in the page to be the same in file and memory.
+        let file = parse(&image).unwrap();
+        let last = file.elf_program_headers().last().unwrap();
+        assert_eq!(last.p_offset(LE) % PAGE, last.p_vaddr(LE) % PAGE);
+    }
+
+    #[test]
+    fn what_cannot_be_an_initial_task_is_refused() {
+        let error = |elf: &[u8]| format!("{:#}", attach(elf, b"x").unwrap_err());
+        assert!(error(&program(false)).contains("has no variable PECAN_ARCHIVE"));
+        assert!(error(b"#!/bin/sh").contains("cannot be read"));
+        let mut other = program(true);
+        edit_header(&mut other, |h| h.e_machine.set(LE, object::elf::EM_AARCH64)).unwrap();
+        assert!(error(&other).contains("is not a static x86_64 program"));
+    }
+}
