@@ -72,6 +72,17 @@ pub fn strip(elf: &[u8]) -> Result<Vec<u8>> {
     Ok(out)
 }
 
+/// Bytes of memory that the pages of a program take.
+pub fn footprint(elf: &[u8]) -> Result<u64> {
+    let file = parse(elf)?;
+    let segments = file.elf_program_headers().iter().filter(|p| p.p_type(LE) == PT_LOAD);
+    let pages = segments.map(|p| {
+        let (start, end) = (p.p_vaddr(LE), p.p_vaddr(LE) + p.p_memsz(LE));
+        end.next_multiple_of(PAGE) - start / PAGE * PAGE
+    });
+    Ok(pages.sum())
+}
+
 /// Adds an archive to the initial task, as a segment of its own right after the others.
 pub fn attach(elf: &[u8], archive: &[u8]) -> Result<Vec<u8>> {
     let file = parse(elf)?;
@@ -278,6 +289,11 @@ mod tests {
         let file = parse(&image).unwrap();
         let last = file.elf_program_headers().last().unwrap();
         assert_eq!(last.p_offset(LE) % PAGE, last.p_vaddr(LE) % PAGE);
+    }
+
+    #[test]
+    fn a_program_takes_whole_pages() {
+        assert_eq!(footprint(&program(false)).unwrap(), 2 * PAGE);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::paths::Workspace;
 
@@ -50,6 +50,22 @@ impl System {
         std::iter::once(&self.root).chain(self.programs.keys()).map(String::as_str).collect()
     }
 
+    /// Whether the components that are made of a program have memory for it. What it takes at least beside its pages
+    /// is a thread, its time, a CSpace, four tables, a startup page and an IPC buffer.
+    fn check_memory(&self, program: &str, footprint: u64) -> Result<()> {
+        const OVERHEAD: u64 = 9 << 12;
+        for component in self.manifest.components.iter().filter(|c| c.program == program) {
+            let (needed, memory) = ((footprint + OVERHEAD) >> 10, 1u64 << component.memory_bits >> 10);
+            ensure!(
+                needed <= memory,
+                "component `{}` needs {needed}K of memory at least, but has {memory}K\n  to mend it: give it more \
+                 `memory` in the system description",
+                component.name
+            );
+        }
+        Ok(())
+    }
+
     /// Puts the built programs together into the root task's image, in the folder `dir`, and returns its path.
     pub fn assemble(&self, programs: &BTreeMap<String, PathBuf>, dir: &Path) -> Result<PathBuf> {
         let read = |package: &str| -> Result<Vec<u8>> {
@@ -61,6 +77,7 @@ impl System {
         let mut files = Vec::new();
         for (package, file) in &self.programs {
             let elf = image::strip(&read(package)?).with_context(|| format!("the program of {package}"))?;
+            self.check_memory(package, image::footprint(&elf)?)?;
             files.push((file.as_str(), elf));
         }
         let archive = pecan_manifest::pack(&self.manifest, files.iter().map(|(n, d)| (*n, d.as_slice())));
@@ -73,5 +90,43 @@ impl System {
             fs::write(&path, image).with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_has_memory_for_its_program() {
+        let text = r#"
+            root = "init"
+            [[component]]
+            name = "small"
+            package = "p"
+            about = "is small"
+            priority = 1
+            memory = "256K"
+        "#;
+        let system = System::parse("test", text).unwrap();
+        assert_eq!(system.packages(), ["init", "p"]);
+        system.check_memory("p", 200 << 10).unwrap();
+        system.check_memory("other", 1 << 30).unwrap();
+        let error = system.check_memory("p", 250 << 10).unwrap_err().to_string();
+        assert!(error.contains("`small` needs 286K of memory at least, but has 256K"), "{error}");
+    }
+
+    #[test]
+    fn every_system_of_the_house_can_be_used() {
+        let ws = Workspace::find().unwrap();
+        let mut found = 0;
+        for entry in fs::read_dir(ws.join("systems")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "toml") {
+                System::load(&ws, path.file_stem().unwrap().to_str().unwrap()).unwrap();
+                found += 1;
+            }
+        }
+        assert!(found > 0);
     }
 }
