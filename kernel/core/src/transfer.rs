@@ -13,15 +13,31 @@ use crate::{derivation, fault, lookup, message};
 pub type ExtraCaps = [Option<Link<Slot>>; MSG_MAX_EXTRA_CAPS];
 
 /// Looks up the extra capabilities that a thread sends. Fails with the address that did not resolve.
+#[inline]
 pub fn extra_caps(k: &Kernel, sender: &Tcb, info: MessageInfo) -> Result<ExtraCaps, (u64, LookupFailure)> {
-    let mut caps = [None; MSG_MAX_EXTRA_CAPS];
-    if info.extra_caps() > 0
-        && let Some(buf) = message::buffer_for_reading(k, sender)
-    {
-        for (i, cap) in caps.iter_mut().enumerate().take(info.extra_caps()) {
-            let cptr = buf.get(buffer::CAPS_OR_BADGES + i);
-            *cap = Some(lookup::cap(k, sender, cptr).map_err(|failure| (cptr, failure))?);
-        }
+    let count = info.extra_caps();
+    if count == 0 {
+        return Ok([None; MSG_MAX_EXTRA_CAPS]);
+    }
+    let Some(buf) = message::buffer_for_reading(k, sender) else { return Ok([None; MSG_MAX_EXTRA_CAPS]) };
+    // One is what most invocations have.
+    let cptr = buf.get(buffer::CAPS_OR_BADGES);
+    let first = lookup::cap(k, sender, cptr).map_err(|failure| (cptr, failure))?;
+    if count == 1 { Ok([Some(first), None, None]) } else { more_extra_caps(k, sender, buf, first, count) }
+}
+
+#[inline(never)]
+fn more_extra_caps(
+    k: &Kernel,
+    sender: &Tcb,
+    buf: &IpcBuffer,
+    first: Link<Slot>,
+    count: usize,
+) -> Result<ExtraCaps, (u64, LookupFailure)> {
+    let mut caps = [Some(first), None, None];
+    for (i, cap) in caps.iter_mut().enumerate().take(count).skip(1) {
+        let cptr = buf.get(buffer::CAPS_OR_BADGES + i);
+        *cap = Some(lookup::cap(k, sender, cptr).map_err(|failure| (cptr, failure))?);
     }
     Ok(caps)
 }

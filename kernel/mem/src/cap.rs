@@ -363,6 +363,9 @@ impl Words {
     pub fn with_rights(self, rights: CapRights) -> Words {
         // The ABI's bits: write 0, read 1, grant 2, grant-reply 3. Endpoints and notifications have theirs in
         // this order, see `Cap::pack`.
+        if rights.0 & 15 == 15 {
+            return self;
+        }
         let mut w0 = self.w0;
         match self.tag() {
             tag::ENDPOINT => w0 &= !((!rights.0 & 15) << OWN_SHIFT),
