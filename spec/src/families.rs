@@ -1,6 +1,6 @@
 //! The families of small systems whose states are all visited.
 
-use pecan_abi::{CapRights, Label, Syscall};
+use pecan_abi::{CapRights, Label, ObjectType, Syscall};
 use pecan_mem::retype::ObjectKind;
 
 use crate::{
@@ -233,6 +233,98 @@ pub const FAMILIES: &[Family] = &[
                 invoke(at::C, Label::TcbSetSchedParams, &[100, 99], &[at::B, 15, at::EP]),
                 yields(),
             ]
+        },
+    },
+    Family {
+        name: "mappings",
+        about: "one thread maps and unmaps two frames and the tables above them, and deletes and copies them",
+        system: || {
+            threads(&[100], |s| {
+                s.own_cspace(at::CNODE);
+                s.own_vspace(at::EP);
+                for level in 0..3 {
+                    s.make(
+                        at::BADGED + level,
+                        ObjectKind::PageTable { level: level as u8 },
+                        ["pt", "pd", "pdpt"][level as usize],
+                    );
+                }
+                s.make(at::B, ObjectKind::Frame { level: 0 }, "frame1");
+                s.make(at::C, ObjectKind::Frame { level: 0 }, "frame2");
+            })
+        },
+        events: |_| {
+            let (free, page, all) = (at::FREE, 0x40_0000, CapRights::ALL.0);
+            let mut e = vec![];
+            let tables = [
+                (Label::X86PageTableMap, Label::X86PageTableUnmap),
+                (Label::X86PageDirectoryMap, Label::X86PageDirectoryUnmap),
+                (Label::X86PdptMap, Label::X86PdptUnmap),
+            ];
+            for (i, (map, unmap)) in tables.into_iter().enumerate() {
+                let slot = at::BADGED + i as u64;
+                e.push(invoke(slot, map, &[page, 0], &[at::EP]));
+                e.push(invoke(slot, unmap, &[], &[]));
+                e.push(invoke(at::CNODE, Label::CNodeDelete, &[slot, 64], &[]));
+            }
+            for slot in [at::B, at::C, free] {
+                e.push(invoke(slot, Label::X86PageMap, &[page, all, 0], &[at::EP]));
+                e.push(invoke(slot, Label::X86PageMap, &[page, CapRights::READ.0, 0], &[at::EP]));
+                e.push(invoke(slot, Label::X86PageMap, &[page + 4096, all, 0], &[at::EP]));
+                e.push(invoke(slot, Label::X86PageUnmap, &[], &[]));
+                e.push(invoke(at::CNODE, Label::CNodeDelete, &[slot, 64], &[]));
+            }
+            e.push(invoke(
+                at::CNODE,
+                Label::CNodeCopy,
+                &[free, 64, at::B, 64, CapRights::READ.0],
+                &[at::CNODE],
+            ));
+            e.push(invoke(at::CNODE, Label::CNodeMove, &[free, 64, at::C, 64], &[at::CNODE]));
+            e.push(invoke(at::CNODE, Label::CNodeRevoke, &[at::B, 64], &[]));
+            e
+        },
+    },
+    Family {
+        name: "memory",
+        about: "one thread retypes untyped memory into objects of all kinds, deletes and revokes them",
+        system: || {
+            threads(&[100], |s| {
+                s.own_cspace(at::CNODE);
+                s.make(at::EP, ObjectKind::Untyped { bits: 12 }, "untyped");
+            })
+        },
+        events: |_| {
+            let free = at::FREE;
+            let mut e = vec![];
+            let kinds = [
+                (ObjectType::Endpoint, 0),
+                (ObjectType::Tcb, 0),
+                (ObjectType::CNode, 2),
+                (ObjectType::SchedContext, 8),
+                (ObjectType::Untyped, 11),
+                (ObjectType::Page4K, 0),
+            ];
+            for (kind, size) in kinds {
+                for (dest, count) in [(free, 1), (free + 1, 2)] {
+                    let words = [kind as u64, size, 0, 0, dest, count];
+                    e.push(invoke(at::EP, Label::UntypedRetype, &words, &[at::CNODE]));
+                }
+            }
+            let words = [ObjectType::Reply as u64, 0, 0, 0, free + 1, 1];
+            e.push(invoke(free, Label::UntypedRetype, &words, &[at::CNODE]));
+            let inside = [ObjectType::Notification as u64, 0, free, 64, 1, 2];
+            e.push(invoke(at::EP, Label::UntypedRetype, &inside, &[at::CNODE]));
+            for slot in [free, free + 1, free + 2] {
+                e.push(invoke(at::CNODE, Label::CNodeDelete, &[slot, 64], &[]));
+            }
+            e.push(invoke(at::CNODE, Label::CNodeRevoke, &[at::EP, 64], &[]));
+            e.push(invoke(at::CNODE, Label::CNodeRevoke, &[free, 64], &[]));
+            e.push(invoke(at::CNODE, Label::CNodeMove, &[0, 2, free + 1, 64], &[at::CNODE]));
+            // Into the CNode that was made, and the other way round.
+            e.push(invoke(free, Label::CNodeMove, &[0, 2, free + 1, 64], &[at::CNODE]));
+            e.push(invoke(free, Label::CNodeCopy, &[1, 2, free, 64, CapRights::ALL.0], &[at::CNODE]));
+            e
         },
     },
 ];

@@ -39,10 +39,29 @@ pub fn step(
         return Err(format!("the kernel panicked: {}", text.unwrap_or_default()));
     }
     compare(&expected, &system.state(), "the kernel", system)?;
+    check_flushes(before, &expected)?;
     let mut next = expected;
     system.forget(&next);
     forget(&mut next);
     Ok(next)
+}
+
+/// What the processor may have cached of a translation that is no more is flushed within the step.
+fn check_flushes(before: &State, after: &State) -> Result<(), Broken> {
+    let old = model::translations(before);
+    if old.is_empty() {
+        return Ok(());
+    }
+    let new = model::translations(after);
+    let log = pecan_arch::host::machine().flush_log.borrow();
+    let flushed =
+        |asid: u64, page: u64| log.iter().any(|&(a, p)| a as u64 == asid && p.is_none_or(|p| p == page));
+    match old.iter().find(|(at, to)| new.get(at) != Some(to) && !flushed(at.0, at.1)) {
+        Some(((asid, page), _)) => Err(format!(
+            "the translation of page {page:#x} of address space {asid} changed and was not flushed\n"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The fast paths do not look at the clock: they are compared where it has not moved.
@@ -84,6 +103,8 @@ fn compare(model: &State, kernel: &State, who: &str, system: &System) -> Result<
     difference(&mut text, "notification", &model.notifications, &kernel.notifications);
     difference(&mut text, "reply object", &model.replies, &kernel.replies);
     difference(&mut text, "scheduling context", &model.contexts, &kernel.contexts);
+    difference(&mut text, "table", &model.tables, &kernel.tables);
+    difference(&mut text, "address space", &model.spaces, &kernel.spaces);
     difference(&mut text, "memory", &model.memory, &kernel.memory);
     Err(named(&text, system))
 }

@@ -105,6 +105,11 @@ impl System {
         );
     }
 
+    /// Puts a copy of the capability to the address space that all threads share into slot `index`.
+    pub fn own_vspace(&mut self, index: u64) {
+        derivation::insert(&self.k, self.vspace, self.keeper.slot(0), self.cspace.slot(index));
+    }
+
     /// Puts a copy of the capability in slot `from` into slot `to`, with these rights and this badge.
     pub fn mint(&mut self, from: u64, to: u64, rights: CapRights, badge: u64) {
         let words = self.cspace.get(&self.k, from).words().with_rights(rights);
@@ -301,6 +306,7 @@ impl System {
     pub fn load(&mut self, memory: &[u64]) {
         self.k.load(memory);
         host::set_time(self.k.core.time.get());
+        host::machine().flush_log.borrow_mut().clear();
     }
 
     fn look(&self) -> State {
@@ -308,6 +314,10 @@ impl System {
         a.collect(self.keeper);
         a.tree();
         a.objects();
+        if let Some(pool) = self.k.asid_pools[0].get() {
+            let roots = pool.get(&self.k).roots.iter().enumerate();
+            a.s.spaces = roots.filter_map(|(i, root)| Some((i as u64, link_name(root.get()?)))).collect();
+        }
         a.schedule();
         crate::lockstep::normalise(&mut a.s);
         a.s
@@ -495,6 +505,12 @@ impl Abstraction<'_> {
                 mem::Cap::SchedContext { sc, .. } => {
                     self.s.contexts.entry(link_name(sc)).or_insert_with(|| context(k, sc.get(k)));
                 }
+                mem::Cap::PageTable { table, level, .. } => {
+                    self.s
+                        .tables
+                        .entry(link_name(table))
+                        .or_insert_with(|| entries(table.get(k), level as usize));
+                }
                 mem::Cap::Frame { base, device: false, .. } => {
                     let address = pecan_arch::phys_to_virt(base);
                     debug_assert!(address.is_multiple_of(4096));
@@ -542,6 +558,24 @@ impl Abstraction<'_> {
     }
 }
 
+/// The entries of a table, those of user level's part if it is a root.
+fn entries(table: &mem::PageTable, level: usize) -> BTreeMap<u64, model::Entry> {
+    let count =
+        if level == PT_LEVELS - 1 { pecan_arch::ROOT_USER_ENTRIES } else { 1 << pecan_arch::PT_INDEX_BITS };
+    let entry = |i| {
+        let pte = table.entry(i);
+        let at = || Name(pte.addr(level).0);
+        if !pte.is_present() {
+            return None;
+        }
+        // The processor's bits of an entry: 1 for writing, 2 for user level.
+        let (write, user) = (pte.0 & 2 != 0, pte.0 & 4 != 0);
+        let frame = || model::Entry::Frame { frame: at(), read: user, write: user && write };
+        Some((i as u64, if pte.is_table(level) { model::Entry::Table(at()) } else { frame() }))
+    };
+    (0..count).filter_map(entry).collect()
+}
+
 /// The words of a frame of memory that threads use for IPC buffers.
 fn words_of_frame(k: &Kernel, frame: mem::Cap) -> impl Iterator<Item = u64> {
     let words = frame.pack();
@@ -585,9 +619,11 @@ fn cap(cap: mem::Cap) -> Cap {
             write: rights == mem::FrameRights::ReadWrite,
             mapped: mapping.map(|m| (m.asid as u64, m.vaddr)),
         },
-        mem::Cap::PageTable { table, mapping: Some(m), .. } => {
-            Cap::VSpace { root: link_name(table), asid: m.asid as u64 }
-        }
+        mem::Cap::PageTable { table, level, mapping } => Cap::Table {
+            table: link_name(table),
+            level: level as u32,
+            mapped: mapping.map(|m| (m.asid as u64, m.vaddr)),
+        },
         mem::Cap::IrqControl => Cap::IrqControl,
         mem::Cap::IrqHandler { irq } => Cap::IrqHandler { irq: irq as u64 },
         mem::Cap::Zombie { .. } => Cap::Other { kind: "zombie", word: 0 },

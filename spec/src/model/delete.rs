@@ -11,6 +11,7 @@ fn object(cap: Cap) -> Option<(u8, Name)> {
         Cap::CNode { cnode, .. } => (3, cnode),
         Cap::Thread { thread } => (4, thread),
         Cap::SchedContext { sc, .. } => (5, sc),
+        Cap::Table { table, .. } => (6, table),
         _ => return None,
     })
 }
@@ -21,6 +22,10 @@ impl Step {
         let mut todo = vec![slot];
         while let Some(slot) = todo.pop() {
             let Some(held) = self.take_out(slot) else { continue };
+            if let Cap::Frame { frame, mapped, .. } = held.cap {
+                // Mappings are the capability's, not the frame's.
+                self.unmap_frame(frame, mapped);
+            }
             let Some(this) = object(held.cap) else { continue };
             if self.s.caps.values().any(|other| object(other.cap) == Some(this)) {
                 continue;
@@ -35,6 +40,7 @@ impl Step {
                 }
                 Cap::SchedContext { sc, .. } => self.end_context(sc),
                 Cap::Thread { thread } => self.end_thread(thread),
+                Cap::Table { table, level, mapped } => self.end_table(table, level, mapped),
                 _ => {}
             }
             // What lies in the object's own slots goes, too.

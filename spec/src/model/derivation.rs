@@ -67,6 +67,7 @@ impl Step {
                 return Err(Failure(Error::RevokeFirst, vec![]));
             }
             Cap::Frame { frame, read, write, .. } => Some(Cap::Frame { frame, read, write, mapped: None }),
+            Cap::Table { mapped: None, .. } => return Err(super::illegal()),
             Cap::IrqControl => None,
             other => Some(other),
         })

@@ -2,8 +2,8 @@
 //!
 //! [`step`] takes a state and an event and gives the next state. The functions follow the manual: system calls
 //! (2.2) here, capability spaces (3) in `cspace`, `derivation` and `cnode`, messages (4) in `ipc`, notifications
-//! (5) in `notification`, threads and time (6) in `thread`, `sched_context` and `schedule`, retyping (2.4) in
-//! `untyped`. Nothing is packed, cached or counted; whatever is long in a kernel is one step here.
+//! (5) in `notification`, threads and time (6) in `thread`, `sched_context`, `schedule`, `time` and `fault`, address
+//! spaces (7) in `vspace`, retyping (2.4) in `untyped`. Nothing is packed, cached or counted; whatever is long in a kernel is one step here.
 
 mod cnode;
 mod cspace;
@@ -18,6 +18,7 @@ pub mod state;
 mod thread;
 mod time;
 mod untyped;
+mod vspace;
 
 use std::fmt;
 
@@ -26,6 +27,7 @@ use pecan_abi::{Error, MessageInfo, Syscall};
 pub use derivation::children;
 use schedule::Woken;
 pub use state::*;
+pub use vspace::translations;
 
 /// Something that happens to the machine.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -247,6 +249,7 @@ impl Step {
             Cap::CNode { .. } => self.cnode(cap, inv),
             Cap::Thread { thread } => self.thread_method(thread, inv),
             Cap::SchedContext { sc, .. } => self.sched_context(sc, inv),
+            Cap::Frame { .. } | Cap::Table { .. } => self.vspace(cap, inv),
             _ => Err(invalid_capability(0)),
         }
     }

@@ -60,7 +60,7 @@ pub enum Cap {
     SchedContext { sc: Name, bits: u32 },
     SchedControl,
     Frame { frame: Name, read: bool, write: bool, mapped: Option<(u64, u64)> },
-    VSpace { root: Name, asid: u64 },
+    Table { table: Name, level: u32, mapped: Option<(u64, u64)> },
     IrqControl,
     IrqHandler { irq: u64 },
     Other { kind: &'static str, word: u64 },
@@ -209,6 +209,14 @@ pub struct SchedContext {
     pub sporadic: bool,
 }
 
+/// An entry of a paging structure (manual 7.1).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[expect(missing_docs, reason = "the fields are the manual's")]
+pub enum Entry {
+    Table(Name),
+    Frame { frame: Name, read: bool, write: bool },
+}
+
 /// The whole machine.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct State {
@@ -226,6 +234,10 @@ pub struct State {
     pub contexts: BTreeMap<Name, SchedContext>,
     /// The memory of frames: words that are not zero, by physical address.
     pub memory: BTreeMap<u64, u64>,
+    /// Paging structures: the entries that are there, by index.
+    pub tables: BTreeMap<Name, BTreeMap<u64, Entry>>,
+    /// Address spaces: the root of each identifier.
+    pub spaces: BTreeMap<u64, Name>,
     /// Threads that are ready, by priority, in order. The first of the highest priority is the one that runs.
     pub ready: BTreeMap<u8, Vec<Name>>,
     /// Threads that wait for budget, by when they get it.

@@ -95,6 +95,16 @@ impl Step {
                 self.s.replies.insert(name, None);
                 Cap::Reply { reply: name, grant: true }
             }
+            ObjectType::PageTable | ObjectType::PageDirectory | ObjectType::Pdpt | ObjectType::Pml4 => {
+                self.s.tables.insert(name, Default::default());
+                let level = match kind {
+                    ObjectType::PageTable => 0,
+                    ObjectType::PageDirectory => 1,
+                    ObjectType::Pdpt => 2,
+                    _ => 3,
+                };
+                Cap::Table { table: name, level, mapped: None }
+            }
             _ => Cap::Frame { frame: name, read: true, write: true, mapped: None },
         }
     }
