@@ -23,6 +23,19 @@ pub fn step(
     event: &Event,
     mut begin: impl FnMut(&mut System),
 ) -> Result<State, Broken> {
+    catch_unwind(AssertUnwindSafe(|| step_both(system, before, event, &mut begin))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
+        Err(format!("the kernel or the model panicked: {}\n", text.unwrap_or_default()))
+    })
+}
+
+fn step_both(
+    system: &mut System,
+    before: &State,
+    event: &Event,
+    begin: &mut impl FnMut(&mut System),
+) -> Result<State, Broken> {
     let (mut expected, _) = model::step(before, event);
     normalise(&mut expected);
     if has_fast_path(event) {
@@ -32,12 +45,7 @@ pub fn step(
         }
     }
     begin(system);
-    let entered = catch_unwind(AssertUnwindSafe(|| system.enter(event, false)));
-    if let Err(panic) = entered {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
-        return Err(format!("the kernel panicked: {}", text.unwrap_or_default()));
-    }
+    system.enter(event, false);
     compare(&expected, &system.state(), "the kernel", system)?;
     check_flushes(before, &expected)?;
     let mut next = expected;

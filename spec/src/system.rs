@@ -384,76 +384,87 @@ struct Abstraction<'k> {
     k: &'k Kernel,
     s: State,
     /// Where slots lie: first address, behind the last, the object they belong to.
-    places: Vec<(usize, usize, Name, bool)>,
+    places: Vec<(usize, usize, Name)>,
     /// Every slot that was looked at, and the capability in it.
     caps: Vec<(Link<mem::Slot>, mem::Cap)>,
 }
 
+/// Something that has slots.
+#[derive(Clone, Copy)]
+enum Node {
+    CNode(CNodeRef),
+    Thread(Link<Tcb>),
+}
+
+impl Node {
+    fn of(cap: mem::Cap) -> Option<Node> {
+        match cap {
+            mem::Cap::CNode { cnode, .. } => Some(Node::CNode(cnode)),
+            mem::Cap::Tcb { tcb } => Some(Node::Thread(tcb)),
+            _ => None,
+        }
+    }
+
+    fn addr(self) -> usize {
+        match self {
+            Node::CNode(cnode) => cnode.addr(),
+            Node::Thread(tcb) => tcb.addr(),
+        }
+    }
+}
+
 impl Abstraction<'_> {
-    /// Finds every slot: from the keeper through CNodes and threads, and along the derivation lists.
+    /// Finds every slot: from the keeper through CNodes and threads, and along the derivation lists to CNodes that
+    /// hold the last capabilities to themselves.
     fn collect(&mut self, keeper: CNodeRef) {
-        let mut nodes = vec![(keeper.addr(), keeper.radix(), name(keeper.addr()), None)];
+        let mut nodes = vec![Node::CNode(keeper)];
         let mut done = 0;
         while done < nodes.len() {
-            let (addr, radix, node, thread) = nodes[done];
-            done += 1;
-            let slots: Vec<Link<mem::Slot>> = match thread {
-                None => (0..1 << radix)
-                    .map(|i| match self.cnode(addr, keeper) {
-                        Some(c) => c.slot(i),
-                        None => unreachable!("a CNode was found through a capability to it"),
-                    })
-                    .collect(),
-                Some(t) => Link::<Tcb>::get(t, self.k).slots.iter().map(|s| s.link()).collect(),
-            };
-            let (first, last) = (slots[0].addr(), slots[slots.len() - 1].addr());
-            self.places.push((first, last + size_of::<mem::Slot>(), node, thread.is_some()));
-            for slot in slots {
-                let held = slot.get(self.k);
-                if held.is_empty() {
-                    continue;
-                }
-                let cap = held.cap();
-                self.caps.push((slot, cap));
-                let mut found = |cap: mem::Cap| {
-                    let entry = match cap {
-                        mem::Cap::CNode { cnode, .. } => {
-                            (cnode.addr(), cnode.radix(), name(cnode.addr()), None)
-                        }
-                        mem::Cap::Tcb { tcb } => (tcb.addr(), 0, link_name(tcb), Some(tcb)),
-                        _ => return,
-                    };
-                    if !nodes.iter().any(|n| n.0 == entry.0) {
-                        nodes.push(entry);
+            while done < nodes.len() {
+                self.look_into(nodes[done]);
+                done += 1;
+                let from = self.caps.iter().filter_map(|c| Node::of(c.1));
+                let new: Vec<Node> = from.filter(|n| !nodes.iter().any(|m| m.addr() == n.addr())).collect();
+                for node in new {
+                    if !nodes.iter().any(|m| m.addr() == node.addr()) {
+                        nodes.push(node);
                     }
-                };
-                found(cap);
-                for neighbour in [held.prev(), held.next()].into_iter().flatten() {
-                    found(neighbour.get(self.k).cap());
+                }
+            }
+            let mut known: Vec<usize> = self.caps.iter().map(|c| c.0.addr()).collect();
+            known.sort_unstable();
+            let unknown = |s: Option<Link<mem::Slot>>| s.filter(|s| known.binary_search(&s.addr()).is_err());
+            for &(slot, _) in &self.caps {
+                let slot = slot.get(self.k);
+                let mut at = unknown(slot.next()).or_else(|| unknown(slot.prev()));
+                while let Some(s) = at {
+                    let (s, cap) = (s.get(self.k), s.get(self.k).cap());
+                    if let Some(node) = Node::of(cap)
+                        && !nodes.iter().any(|m| m.addr() == node.addr())
+                    {
+                        nodes.push(node);
+                    }
+                    at = unknown(s.next());
                 }
             }
         }
         self.places.sort_unstable_by_key(|p| p.0);
     }
 
-    fn cnode(&self, addr: usize, keeper: CNodeRef) -> Option<CNodeRef> {
-        if addr == keeper.addr() {
-            return Some(keeper);
-        }
-        let of = |cap: mem::Cap| match cap {
-            mem::Cap::CNode { cnode, .. } if cnode.addr() == addr => Some(cnode),
-            _ => None,
+    fn look_into(&mut self, node: Node) {
+        let slots: Vec<Link<mem::Slot>> = match node {
+            Node::CNode(cnode) => (0..1 << cnode.radix()).map(|i| cnode.slot(i)).collect(),
+            Node::Thread(t) => t.get(self.k).slots.iter().map(|s| s.link()).collect(),
         };
-        self.caps.iter().find_map(|&(slot, cap)| {
-            let held = slot.get(self.k);
-            let near = [held.prev(), held.next()].into_iter().flatten().find_map(|n| of(n.get(self.k).cap()));
-            of(cap).or(near)
-        })
+        let (first, last) = (slots[0].addr(), slots[slots.len() - 1].addr());
+        self.places.push((first, last + size_of::<mem::Slot>(), name(node.addr())));
+        let full = slots.into_iter().filter(|s| !s.get(self.k).is_empty());
+        self.caps.extend(full.map(|slot| (slot, slot.get(self.k).cap())));
     }
 
     fn place(&self, slot: Link<mem::Slot>) -> Slot {
         let at = self.places.partition_point(|p| p.0 <= slot.addr());
-        let (first, end, object, _) = self.places[at.saturating_sub(1)];
+        let (first, end, object) = self.places[at.saturating_sub(1)];
         assert!((first..end).contains(&slot.addr()), "a slot outside of all CNodes and threads");
         Slot { object, index: ((slot.addr() - first) / size_of::<mem::Slot>()) as u64 }
     }
