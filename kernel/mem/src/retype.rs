@@ -111,6 +111,8 @@ pub fn reset_step(k: &mut Kernel, slot: Link<Slot>, chunk_bits: u32) -> bool {
 /// Objects that have been cut from an untyped capability and await their capabilities.
 pub struct Batch {
     kind: ObjectKind,
+    /// The size of each.
+    size: u64,
     next: PhysAddr,
     left: u64,
     device: bool,
@@ -138,7 +140,7 @@ pub fn carve(k: &mut Kernel, slot: Link<Slot>, kind: ObjectKind, count: u64) -> 
     }
     let (start, end) = placement(bits, used, kind, count)?;
     slot.set_words(words.with_used(end));
-    Some(Batch { kind, next: PhysAddr(base.0 + start), left: count, device })
+    Some(Batch { kind, size: 1 << kind.bits(), next: PhysAddr(base.0 + start), left: count, device })
 }
 
 impl Batch {
@@ -147,7 +149,7 @@ impl Batch {
     pub fn next(&mut self, _k: &mut Kernel) -> Option<Cap> {
         self.left = self.left.checked_sub(1)?;
         let at = self.next;
-        self.next = PhysAddr(at.0 + (1 << self.kind.bits()));
+        self.next = PhysAddr(at.0 + self.size);
         // SAFETY: `carve` took this memory from an untyped capability, so it is zero, aligned to its size and
         // nothing refers to it.
         Some(unsafe { create(self.kind, at, self.device) })
