@@ -29,7 +29,7 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "messages",
         about: "three threads, an endpoint with a badged capability, sends and receives of all kinds",
-        system: || threads(&[100, 100, 101], |s| endpoints(s)),
+        system: || threads(&[100, 100, 101], endpoints),
         events: |_| {
             let mut e = sends(&[at::EP, at::BADGED]);
             e.extend(receives(&[at::EP]));
@@ -67,7 +67,7 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "signals",
         about: "three threads, a notification bound and unbound, an endpoint",
-        system: || threads(&[100, 100, 101], |s| endpoints(s)),
+        system: || threads(&[100, 100, 101], endpoints),
         events: |_| {
             let mut e = vec![
                 syscall(Syscall::Send, at::NTFN),
@@ -218,7 +218,7 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "faults",
         about: "two threads raise faults of all kinds, a third handles them",
-        system: || threads(&[100, 100, 101], |s| endpoints(s)),
+        system: || threads(&[100, 100, 101], endpoints),
         events: |_| {
             vec![
                 syscall(Syscall::Send, 15),

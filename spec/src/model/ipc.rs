@@ -37,9 +37,13 @@ impl Step {
         let result = match object {
             Ok(Some(Cap::Endpoint { ep, rights, .. })) if rights.read => {
                 match self.lookup(receiver, call.reply).map(|slot| self.cap(slot)) {
-                    _ if !with_reply => Ok(self.receive(receiver, ep, None, blocking)),
+                    _ if !with_reply => {
+                        self.receive(receiver, ep, None, blocking);
+                        Ok(())
+                    }
                     Ok(Some(Cap::Reply { reply, .. })) => {
-                        Ok(self.receive(receiver, ep, Some(reply), blocking))
+                        self.receive(receiver, ep, Some(reply), blocking);
+                        Ok(())
                     }
                     Ok(_) => Err((call.reply, WRONG)),
                     Err(failure) => Err((call.reply, failure)),
@@ -48,7 +52,8 @@ impl Step {
             Ok(Some(Cap::Notification { ntfn, rights, .. }))
                 if rights.read && self.ntfn(ntfn).bound.is_none_or(|bound| bound == receiver) =>
             {
-                Ok(self.wait(receiver, ntfn, blocking))
+                self.wait(receiver, ntfn, blocking);
+                Ok(())
             }
             Ok(_) => Err((call.cap, WRONG)),
             Err(failure) => Err((call.cap, failure)),
