@@ -141,7 +141,8 @@ impl Boot<'_> {
     pub fn interactive(&self, timeout: Option<Duration>) -> Result<End> {
         let mut command = self.command(true);
         show(&command);
-        // Ctrl-C is for QEMU, which puts the terminal back in order; we stay to pass its status on.
+        // Where the terminal sends it as a signal all the same, it is for QEMU, which puts the terminal back in
+        // order; we stay to pass its status on.
         let _signals = Signals::new([SIGINT])?;
         let mut child = Running(command.spawn().context(NO_QEMU)?);
         let deadline = timeout.map(|t| Instant::now() + t);

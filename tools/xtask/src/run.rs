@@ -94,9 +94,12 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
             Err(session.failure(&wait, &format!("a line that matches `{regex}`")))
         };
     }
+    if ui::on_terminal() {
+        ui::note("Ctrl-A X leaves");
+    }
     match boot.interactive(args.timeout.map(Duration::from_secs))? {
         End::Status(status) => Ok(status),
-        // Ctrl-C and Ctrl-A X switch the machine off, too.
+        // Ctrl-A X switches the machine off, too.
         End::Reset => {
             ui::note("the machine was switched off or reset");
             Ok(0)
