@@ -1,9 +1,12 @@
-//! Checks the kernel against the model: `pecan-spec [--long] [FILTER]`.
+//! Checks the kernel against the model: `pecan-spec [--long] [--families] [FILTER]`.
+//!
+//! `--families`: only the families, and not whether the checks see faults.
 #![forbid(unsafe_code)]
 
 use std::{process::ExitCode, sync::Mutex, time::Duration};
 
 use pecan_spec::{
+    bite::{Copy, FAULTS},
     explore::{Report, explore},
     families::FAMILIES,
 };
@@ -41,10 +44,35 @@ fn main() -> ExitCode {
             });
         }
     });
-    let sum = sum.into_inner().expect("no worker panics");
+    let mut sum = sum.into_inner().expect("no worker panics");
     println!("all families: {} states, {} transitions", sum.states, sum.transitions);
+    if !args.iter().any(|a| a == "--families") {
+        bite(&mut sum, filter.map(String::as_str));
+    }
     println!("{} passed, {} failed, 0 skipped", sum.passed, sum.failed);
     ExitCode::from(u8::from(sum.failed > 0))
+}
+
+/// Tries whether faults are seen.
+fn bite(sum: &mut Sum, filter: Option<&str>) {
+    let faults = FAULTS.iter().filter(|f| filter.is_none_or(|t| format!("fault: {}", f.name).contains(t)));
+    let faults: Vec<_> = faults.collect();
+    if faults.is_empty() {
+        return;
+    }
+    let copy = Copy::new().map_err(|e| format!("the sources cannot be copied: {e}"));
+    for fault in faults {
+        match copy.as_ref().map_err(String::clone).and_then(|copy| copy.bite(fault)) {
+            Ok(story) => {
+                println!("fault: {} ... seen:\n{story}", fault.name);
+                sum.passed += 1;
+            }
+            Err(why) => {
+                println!("FAILED: fault: {} ... {why}", fault.name);
+                sum.failed += 1;
+            }
+        }
+    }
 }
 
 fn count(sum: &mut Sum, name: &str, report: &Report) {
