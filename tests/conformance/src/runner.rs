@@ -246,23 +246,13 @@ impl Runner {
     fn clean(&self, left_at_start: Option<u64>) -> Result<(), Why> {
         let mut why = Why::new();
         tests::reset_domains();
-        // Empty slots do not end what a test used, but there are never many in a row.
-        let mut empty = 0;
-        let mut slot = self.first_slot;
-        while slot < self.end_slot && empty < 64 {
-            if is_empty(slot) {
-                empty += 1;
-            } else {
-                empty = 0;
-                if let Err(error) = delete(slot) {
-                    let _ = write!(
-                        why,
-                        "cleaning up: slot {} cannot be deleted: {error}",
-                        slot - self.first_slot
-                    );
-                }
+        for slot in self.first_slot..self.end_slot {
+            if !is_empty(slot)
+                && let Err(error) = delete(slot)
+            {
+                let _ =
+                    write!(why, "cleaning up: slot {} cannot be deleted: {error}", slot - self.first_slot);
             }
-            slot += 1;
         }
         if let Err(error) = revoke(self.untyped) {
             let _ = write!(why, "cleaning up: the untyped cannot be revoked: {error}");

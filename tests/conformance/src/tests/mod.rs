@@ -44,7 +44,8 @@ macro_rules! modules {
 }
 
 modules! {
-    any_object, untyped, cnode, tcb, ipc, notification, ioport, irq, sched, budget, domain, vspace, fault, boot,
+    any_object, untyped, cnode, tcb, ipc, notification, ioport, irq, sched, budget, domain, vspace, fault, boot, state,
+    register, preempt, debug,
 }
 
 /// Gives the whole processor back to the first domain.

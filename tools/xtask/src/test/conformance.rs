@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use super::{Tally, boot};
 use crate::{
-    build,
+    Outcome, build,
     paths::Workspace,
     qemu::{Boot, Machine, Wait},
     toolchain::Toolchain,
@@ -73,6 +73,70 @@ pub fn packages(ws: &Workspace) -> Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
+}
+
+/// What the program prints of its coverage when this is its filter.
+const MATRIX: &str = "--matrix";
+
+/// Prints the table of invocations and errors, with the tests that cover each cell or the reason why none can.
+pub fn matrix(ws: &Workspace, toolchain: &Toolchain, profile: &str) -> Outcome {
+    let programs = build::programs(ws, toolchain, "building the conformance tests", &["conformance"])?;
+    let program =
+        programs.get("conformance").context("the package conformance has no program of that name")?;
+    let root_task = with_filter(program, MATRIX, &ws.bare().join("conformance-matrix"))?;
+    let kernel = build::kernel(ws, toolchain, profile)?;
+    let machine = Machine::counting();
+    let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: false };
+    let mut session = boot.session(false, SILENCE)?;
+    let wait = session.wait(|c| c.lines().iter().any(|l| l.starts_with("conformance: ")).then_some(()))?;
+    if !matches!(wait, Wait::Found(())) {
+        return Err(session.failure(&wait, "the end of the table"));
+    }
+    let cells: Vec<Cell> = session.console.lines().iter().filter_map(|l| Cell::parse(l)).collect();
+    let mut last = "";
+    for cell in &cells {
+        if cell.invocation != last {
+            println!("{}", cell.invocation);
+            last = &cell.invocation;
+        }
+        println!("  {:<18} {}", cell.error, cell.covered_by());
+    }
+    let empty = cells.iter().filter(|c| c.tests.is_empty() && c.reason.is_none()).count();
+    let excused = cells.iter().filter(|c| c.tests.is_empty() && c.reason.is_some()).count();
+    println!("{} cells, {excused} that cannot occur, {empty} empty", cells.len());
+    Ok(u8::from(empty * 20 > cells.len()))
+}
+
+/// One invocation with one of its errors, or with success.
+struct Cell {
+    invocation: String,
+    error: String,
+    tests: Vec<String>,
+    /// Why it cannot occur.
+    reason: Option<String>,
+}
+
+impl Cell {
+    /// Reads `cell INVOCATION ERROR: TESTS -- REASON`.
+    fn parse(line: &str) -> Option<Self> {
+        let (what, by) = line.trim().strip_prefix("cell ")?.split_once(':')?;
+        let (invocation, error) = what.split_once(' ')?;
+        let (tests, reason) = match by.split_once(" -- ") {
+            Some((tests, reason)) => (tests, Some(reason.to_string())),
+            None => (by, None),
+        };
+        let tests = tests.split_whitespace().map(str::to_string).collect();
+        Some(Cell { invocation: invocation.into(), error: error.into(), tests, reason })
+    }
+
+    fn covered_by(&self) -> String {
+        match (&self.tests[..], &self.reason) {
+            ([], Some(reason)) => format!("cannot occur: {reason}"),
+            ([], None) => "EMPTY".into(),
+            ([first], _) => first.clone(),
+            ([first, rest @ ..], _) => format!("{first} and {} more", rest.len()),
+        }
+    }
 }
 
 fn play(kernel: &Path, program: &str, root_task: &Path, filter: Option<&str>) -> Result<Tally> {
@@ -252,6 +316,16 @@ mod tests {
     fn a_sum_that_is_wrong_is_a_failure() {
         let report = report("test a ... ok\nconformance: 2 passed, 0 failed, 0 skipped\n", None);
         assert!(report.verdict("p").failures[0].contains("says 2 passed"));
+    }
+
+    #[test]
+    fn cells_of_the_matrix_are_read() {
+        let cell = Cell::parse("cell CNode.copy NoError: a::b c::d").unwrap();
+        assert_eq!((cell.invocation.as_str(), cell.covered_by().as_str()), ("CNode.copy", "a::b and 1 more"));
+        let cell = Cell::parse("cell Pdpt.map FailedLookup: -- nothing is above it").unwrap();
+        assert_eq!(cell.covered_by(), "cannot occur: nothing is above it");
+        assert_eq!(Cell::parse("cell A.b RangeError:").unwrap().covered_by(), "EMPTY");
+        assert!(Cell::parse("test a ... ok").is_none());
     }
 
     #[test]

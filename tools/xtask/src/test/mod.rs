@@ -27,6 +27,9 @@ pub struct Args {
     /// Check for hours rather than minutes, where a suite can (`spec`).
     #[arg(long)]
     long: bool,
+    /// Instead of running tests, print which test of the suite `conformance` covers which error of which invocation.
+    #[arg(long)]
+    matrix: bool,
     /// Run only the tests whose name contains this text.
     filter: Option<String>,
 }
@@ -97,6 +100,9 @@ impl fmt::Display for Tally {
 
 /// Runs the suites; the last line printed is the sum.
 pub fn run(ws: &Workspace, args: &Args) -> Outcome {
+    if args.matrix {
+        return conformance::matrix(ws, &doctor::toolchain(ws)?, &args.profile);
+    }
     let filter = args.filter.as_deref();
     let mut sum = Tally::default();
     for suite in chosen(ws, args.suite)? {

@@ -1,0 +1,259 @@
+//! The registers of threads, kept from one another: general ones, vector and floating-point state, TLS.
+
+use core::arch::asm;
+
+use pecan::raw::{self, invocations as inv};
+use pecan_abi::UserContext;
+
+use crate::{
+    Env,
+    env::{HIGH, LOW, TEST, poll, signal},
+    machine,
+    thread::Thread,
+};
+
+tests! {
+    general_registers_survive_preemption;
+    vector_registers_survive_switches;
+    vector_registers_survive_preemption;
+    wide_vector_registers_survive_switches;
+    the_x87_state_survives_switches;
+    control_words_survive_switches;
+    a_new_thread_has_clean_vector_registers;
+    vector_registers_survive_system_calls;
+    segment_bases_survive_switches;
+    flags_survive_system_calls;
+    registers_survive_a_send: TcbReadRegisters / NoError;
+}
+
+/// Loads the general registers from a seed, loops a while, and checks that they are what they were.
+fn general_registers_hold(seed: u64, rounds: u64) -> bool {
+    let wrong: u64;
+    // SAFETY: only registers are used; rbx and rbp are saved and restored.
+    unsafe {
+        asm!(
+            "push rbx", "push rbp",
+            "mov rbx, rax", "mov rdx, rax", "mov rsi, rax", "mov rdi, rax", "mov rbp, rax", "mov r8, rax",
+            "mov r9, rax", "mov r10, rax", "mov r11, rax", "mov r12, rax", "mov r13, rax", "mov r14, rax",
+            "not r14", "not r8", "not rbp",
+            "2:", "dec rcx", "jnz 2b",
+            "not r14", "not r8", "not rbp",
+            "xor r15, r15",
+            "xor rbx, rax", "or r15, rbx", "xor rdx, rax", "or r15, rdx", "xor rsi, rax", "or r15, rsi",
+            "xor rdi, rax", "or r15, rdi", "xor rbp, rax", "or r15, rbp", "xor r8, rax", "or r15, r8",
+            "xor r9, rax", "or r15, r9", "xor r10, rax", "or r15, r10", "xor r11, rax", "or r15, r11",
+            "xor r12, rax", "or r15, r12", "xor r13, rax", "or r15, r13", "xor r14, rax", "or r15, r14",
+            "pop rbp", "pop rbx",
+            inout("rax") seed => _, inout("rcx") rounds => _, out("rdx") _, out("rsi") _, out("rdi") _,
+            out("r8") _, out("r9") _, out("r10") _, out("r11") _, out("r12") _, out("r13") _, out("r14") _,
+            out("r15") wrong,
+        )
+    };
+    wrong == 0
+}
+
+fn general_registers_survive_preemption(env: &Env) {
+    // Slices of a millisecond, and loops of many.
+    let threads: [Thread; 3] = core::array::from_fn(|index| {
+        let thread = env.thread_with(LOW, env.sched_context(1_000, 1_000), crate::thread::Spaces::own());
+        thread.start(move || u64::from(general_registers_hold(0x1234_5678_9abc_def0 * (index as u64 + 1), 2_000_000)));
+        thread
+    });
+    assert_eq!(threads.map(Thread::join), [1; 3]);
+}
+
+/// Loads the vector registers, does something else, and checks them.
+fn vector_registers_hold(seed: u64, between: impl FnOnce()) -> bool {
+    // SAFETY: the compiler uses no vector registers for this target.
+    unsafe {
+        asm!(
+            "movq xmm0, {0}", "movq xmm1, {0}", "movq xmm7, {0}", "movq xmm8, {0}", "movq xmm15, {0}",
+            "punpcklqdq xmm15, xmm15",
+            in(reg) seed,
+        );
+    }
+    between();
+    let (a, b, c, d, e, f): (u64, u64, u64, u64, u64, u64);
+    // SAFETY: as above.
+    unsafe {
+        asm!(
+            "movq {0}, xmm0", "movq {1}, xmm1", "movq {2}, xmm7", "movq {3}, xmm8", "movq {4}, xmm15",
+            "psrldq xmm15, 8", "movq {5}, xmm15",
+            out(reg) a, out(reg) b, out(reg) c, out(reg) d, out(reg) e, out(reg) f,
+        );
+    }
+    [a, b, c, d, e, f] == [seed; 6]
+}
+
+fn vector_registers_survive_switches(env: &Env) {
+    let threads: [Thread; 3] = core::array::from_fn(|index| {
+        env.spawn(TEST, move || {
+            let seed = 0x0101_0101_0101_0101 * (index as u64 + 1);
+            u64::from((0..20).all(|round| vector_registers_hold(seed + round, raw::yield_now)))
+        })
+    });
+    assert!((0..20).all(|round| vector_registers_hold(0xeeee_0000 + round, raw::yield_now)));
+    assert_eq!(threads.map(Thread::join), [1; 3]);
+}
+
+fn vector_registers_survive_preemption(env: &Env) {
+    let threads: [Thread; 3] = core::array::from_fn(|index| {
+        let thread = env.thread_with(LOW, env.sched_context(1_000, 1_000), crate::thread::Spaces::own());
+        thread.start(move || u64::from(vector_registers_hold(index as u64 + 77, || machine::spin(10_000))));
+        thread
+    });
+    assert_eq!(threads.map(Thread::join), [1; 3]);
+}
+
+/// Whether the processor and the kernel have the 256-bit registers.
+fn has_avx() -> bool {
+    let ecx: u32;
+    // SAFETY: cpuid is there on every x86_64 processor; rbx is kept.
+    unsafe {
+        asm!("push rbx", "cpuid", "pop rbx", inout("eax") 1 => _, inout("ecx") 0 => ecx, out("edx") _);
+    }
+    let osxsave_and_avx = 1 << 27 | 1 << 28;
+    if ecx & osxsave_and_avx != osxsave_and_avx {
+        return false;
+    }
+    let enabled: u32;
+    // SAFETY: the kernel has turned the instruction on, as cpuid says.
+    unsafe { asm!("xgetbv", in("ecx") 0, out("eax") enabled, out("edx") _) };
+    enabled & 6 == 6
+}
+
+fn wide_vector_registers_survive_switches(env: &Env) {
+    if !has_avx() {
+        // Without them there is nothing to keep; using them is an undefined instruction.
+        return;
+    }
+    let hold = |seed: u64| {
+        let (low, high): (u64, u64);
+        // SAFETY: the compiler uses no vector registers for this target; the processor has these.
+        unsafe {
+            asm!("vmovq xmm9, {0}", "vinsertf128 ymm9, ymm9, xmm9, 1", in(reg) seed);
+            raw::yield_now();
+            asm!("vmovq {0}, xmm9", "vextractf128 xmm9, ymm9, 1", "vmovq {1}, xmm9", out(reg) low, out(reg) high);
+        }
+        (low, high) == (seed, seed)
+    };
+    let threads: [Thread; 2] = core::array::from_fn(|index| {
+        env.spawn(TEST, move || u64::from((0..10).all(|round| hold(round * 7 + index as u64))))
+    });
+    assert!((0..10).all(|round| hold(0xffff_0000 + round)));
+    assert_eq!(threads.map(Thread::join), [1; 2]);
+}
+
+fn the_x87_state_survives_switches(env: &Env) {
+    let hold = |number: u64| {
+        let mut back = 0u64;
+        // SAFETY: the compiler uses no x87 registers for this target; the stack is left as it was.
+        unsafe {
+            asm!("fninit", "fild qword ptr [{0}]", in(reg) &number);
+            raw::yield_now();
+            asm!("fistp qword ptr [{0}]", in(reg) &mut back);
+        }
+        back == number
+    };
+    let threads: [Thread; 2] = core::array::from_fn(|index| {
+        env.spawn(TEST, move || u64::from((0..10).all(|round| hold(round * 1001 + index as u64))))
+    });
+    assert!((0..10).all(|round| hold(5_000_000_000 + round)));
+    assert_eq!(threads.map(Thread::join), [1; 2]);
+}
+
+fn control_words_survive_switches(env: &Env) {
+    // Rounding modes of both units, different in each thread.
+    let hold = |mode: u32| {
+        let (mxcsr, control) = (0x1f80 | mode << 13, 0x037f | (mode as u16) << 10);
+        let (mut mxcsr_now, mut control_now) = (0u32, 0u16);
+        // SAFETY: only rounding modes are changed, and put back; the compiler emits no floating-point code here.
+        unsafe {
+            asm!("ldmxcsr [{0}]", "fldcw word ptr [{1}]", in(reg) &mxcsr, in(reg) &control);
+            raw::yield_now();
+            asm!("stmxcsr [{0}]", "fnstcw word ptr [{1}]", in(reg) &mut mxcsr_now, in(reg) &mut control_now);
+            asm!("ldmxcsr [{0}]", "fldcw word ptr [{1}]", in(reg) &0x1f80u32, in(reg) &0x037fu16);
+        }
+        (mxcsr_now & 0x6000, control_now & 0xc00) == (mxcsr & 0x6000, control & 0xc00)
+    };
+    let threads: [Thread; 3] =
+        core::array::from_fn(|index| env.spawn(TEST, move || u64::from((0..5).all(|_| hold(index as u32 + 1)))));
+    assert!((0..5).all(|_| hold(0)));
+    assert_eq!(threads.map(Thread::join), [1; 3]);
+}
+
+fn a_new_thread_has_clean_vector_registers(env: &Env) {
+    // What we leave in the registers must not be seen by a thread that starts.
+    assert!(vector_registers_hold(0x5ec2e7, || {
+        let thread = env.spawn(HIGH, || {
+            let (low, mut mxcsr, mut control): (u64, u32, u16);
+            (mxcsr, control) = (0, 0);
+            // SAFETY: reads registers.
+            unsafe {
+                asm!("movq {0}, xmm7", "stmxcsr [{1}]", "fnstcw word ptr [{2}]",
+                    out(reg) low, in(reg) &mut mxcsr, in(reg) &mut control);
+            }
+            u64::from(low == 0 && mxcsr == 0x1f80 && control & 0x3f == 0x3f)
+        });
+        assert_eq!(thread.join(), 1, "a new thread saw registers of another");
+    }));
+}
+
+fn vector_registers_survive_system_calls(env: &Env) {
+    let endpoint = env.endpoint();
+    assert!(vector_registers_hold(0xabcdef, || {
+        for _ in 0..10 {
+            crate::env::copy(env.slot(), endpoint, pecan_abi::CapRights::ALL).expect("copy");
+        }
+    }));
+}
+
+fn segment_bases_survive_switches(env: &Env) {
+    // The TLS base of each thread is its block: were one thread's seen by another, nothing would work. Look at it
+    // all the same, in the middle of switches.
+    let threads: [Thread; 4] = core::array::from_fn(|_| {
+        env.spawn(TEST, || {
+            let own = raw::ThreadBlock::current() as *const _ as u64;
+            u64::from((0..20).all(|_| {
+                raw::yield_now();
+                raw::ThreadBlock::current() as *const _ as u64 == own
+            }))
+        })
+    });
+    for thread in &threads {
+        assert_eq!(thread.read().fs_base, crate::start::Memory::of(thread.index).tls_base());
+    }
+    assert_eq!(threads.map(Thread::join), [1; 4]);
+}
+
+fn flags_survive_system_calls(_: &Env) {
+    let flags: u64;
+    // SAFETY: sets the direction flag for the time of a system call (a yield) and clears it again; the registers that
+    // the call changes are named.
+    unsafe {
+        asm!(
+            "push rbx", "mov rbx, rsp", "std", "stc", "syscall", "pushfq", "cld", "pop {0}", "mov rsp, rbx", "pop rbx",
+            out(reg) flags, in("rdx") pecan_abi::Syscall::Yield.number(),
+            out("rcx") _, out("r11") _,
+        );
+    }
+    assert_eq!(flags & 0x401, 0x401, "flags {flags:#x}: direction and carry were set");
+}
+
+fn registers_survive_a_send(env: &Env) {
+    let (notification, go) = (env.notification(), env.notification());
+    let badged = env.mint(notification, 1);
+    let thread = env.spawn(HIGH, move || {
+        signal(badged);
+        raw::wait(go).badge
+    });
+    assert_eq!(poll(notification), 1);
+    let before = thread.read();
+    let again = inv::tcb_read_registers(thread.tcb, false, 0, UserContext::WORDS as u64).expect("read registers");
+    assert_eq!(before, again, "reading registers changes them");
+    // Of a thread in a system call, the instruction pointer is that of the call, which would be made again.
+    // SAFETY: an instruction of this program.
+    assert_eq!(unsafe { (before.rip as *const [u8; 2]).read() }, [0x0f, 0x05]);
+    signal(go);
+    thread.join();
+}
