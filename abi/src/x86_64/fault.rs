@@ -32,7 +32,7 @@ pub mod unknown_syscall {
     pub const R13: usize = 12;
     pub const R14: usize = 13;
     pub const R15: usize = 14;
-    /// Address of the instruction after the system call.
+    /// Address of the system call instruction, which is made again unless the reply moves on from it.
     pub const FAULT_IP: usize = 15;
     pub const SP: usize = 16;
     pub const FLAGS: usize = 17;

@@ -20,7 +20,7 @@ pub enum Fault {
     },
     /// Made a system call that does not exist.
     UnknownSyscall {
-        /// The instruction after it.
+        /// The system call instruction.
         ip: u64,
         /// Stack pointer.
         sp: u64,
