@@ -1,6 +1,6 @@
 //! The families of small systems whose states are all visited.
 
-use pecan_abi::{CapRights, Label, ObjectType, Syscall};
+use pecan_abi::{CNodeCapData, CapRights, Label, ObjectType, Syscall};
 use pecan_mem::retype::ObjectKind;
 
 use crate::{
@@ -324,6 +324,180 @@ pub const FAMILIES: &[Family] = &[
             // Into the CNode that was made, and the other way round.
             e.push(invoke(free, Label::CNodeMove, &[0, 2, free + 1, 64], &[at::CNODE]));
             e.push(invoke(free, Label::CNodeCopy, &[1, 2, free, 64, CapRights::ALL.0], &[at::CNODE]));
+            e
+        },
+    },
+    Family {
+        name: "priorities",
+        about: "three threads change priorities, bind and unbind scheduling contexts and yield to them",
+        system: || {
+            let mut s = System::new(4);
+            for (i, what) in ["A", "B"].into_iter().enumerate() {
+                let thread = s.thread(Some(at::A + i as u64), 100, what);
+                s.start(thread, Some(at::SC + i as u64), &format!("sc{what}"));
+            }
+            s.thread(Some(at::C), 101, "C");
+            s.make(at::NTFN, ObjectKind::Notification, "ntfn");
+            s.boot()
+        },
+        events: |_| {
+            let (sc_a, sc_b) = (at::SC, at::SC + 1);
+            let mut e = vec![yields(), syscall(Syscall::Wait, at::NTFN), syscall(Syscall::Send, at::NTFN)];
+            for (thread, priority) in
+                [(at::A, 101), (at::A, 100), (at::B, 102), (at::B, 100), (at::C, 99), (at::B, 200)]
+            {
+                e.push(invoke(thread, Label::TcbSetPriority, &[priority], &[at::A]));
+            }
+            for sc in [sc_a, sc_b] {
+                for object in [at::A, at::B, at::C, at::NTFN] {
+                    e.push(invoke(sc, Label::SchedContextBind, &[], &[object]));
+                    e.push(invoke(sc, Label::SchedContextUnbindObject, &[], &[object]));
+                }
+                e.push(invoke(sc, Label::SchedContextUnbind, &[], &[]));
+                e.push(invoke(sc, Label::SchedContextYieldTo, &[], &[]));
+            }
+            e.push(invoke(at::C, Label::TcbResume, &[], &[]));
+            e.push(invoke(at::B, Label::TcbSuspend, &[], &[]));
+            e.push(invoke(at::B, Label::TcbResume, &[], &[]));
+            e.push(invoke(at::A, Label::TcbBindNotification, &[], &[at::NTFN]));
+            e
+        },
+    },
+    Family {
+        name: "transfers",
+        about: "two threads send each other capabilities and long messages",
+        system: || {
+            threads(&[100, 101], |s| {
+                endpoints(s);
+                s.own_cspace(at::CNODE);
+                s.mint(at::EP, at::SC + 2, CapRights::WRITE, 3);
+            })
+        },
+        events: |_| {
+            let (ungranting, free) = (at::SC + 2, at::FREE);
+            let long: Vec<u64> = (1..=9).collect();
+            let mut e = vec![yields()];
+            let messages: [(&[u64], &[u64]); 5] = [
+                (&[1], &[at::NTFN]),
+                (&[1, 2], &[at::BADGED, at::NTFN]),
+                (&long, &[at::NTFN, at::BADGED, at::REPLY]),
+                (&long, &[]),
+                (&[], &[15, at::BADGED]),
+            ];
+            for (words, extra) in messages {
+                for (kind, cap) in [
+                    (Syscall::Send, at::EP),
+                    (Syscall::Call, at::BADGED),
+                    (Syscall::Send, ungranting),
+                    (Syscall::Send, at::REPLY),
+                ] {
+                    let (words, extra) = (words.to_vec(), extra.to_vec());
+                    e.push(Event::Syscall(Call { words, extra, label: 5, ..call(kind, cap) }));
+                }
+            }
+            for place in [[at::CNODE, free, 64], [at::CNODE, at::EP, 64], [at::EP, free, 64]] {
+                e.push(Event::Syscall(Call {
+                    reply: at::REPLY,
+                    receive: Some(place),
+                    ..call(Syscall::Recv, at::EP)
+                }));
+            }
+            e.push(invoke(at::CNODE, Label::CNodeDelete, &[free, 64], &[]));
+            e.push(invoke(at::CNODE, Label::CNodeRevoke, &[at::NTFN, 64], &[]));
+            e
+        },
+    },
+    Family {
+        name: "nested calls",
+        about: "a client calls a server that calls another; callers, reply objects and servers go in between",
+        system: || {
+            let mut s = System::new(4);
+            endpoints(&mut s);
+            s.own_cspace(at::CNODE);
+            s.make(at::REPLY2, ObjectKind::Reply, "reply2");
+            s.make(at::FREE, ObjectKind::Endpoint, "ep2");
+            let client = s.thread(Some(at::A), 100, "client");
+            s.start(client, Some(at::SC), "scClient");
+            let helper = s.thread(None, 99, "helper");
+            s.start(helper, None, "scHelper");
+            s.thread(Some(at::B), 101, "server1");
+            s.thread(Some(at::C), 102, "server2");
+            s.boot()
+        },
+        events: |_| {
+            let ep2 = at::FREE;
+            let mut e = vec![
+                syscall(Syscall::Call, at::EP),
+                syscall(Syscall::Call, ep2),
+                with_reply(Syscall::Recv, at::EP, at::REPLY),
+                with_reply(Syscall::Recv, ep2, at::REPLY2),
+                with_reply(Syscall::ReplyRecv, at::EP, at::REPLY),
+                with_reply(Syscall::ReplyRecv, ep2, at::REPLY2),
+                syscall(Syscall::Send, at::REPLY),
+                syscall(Syscall::Send, at::REPLY2),
+                yields(),
+            ];
+            for slot in [at::REPLY, at::REPLY2, at::SC] {
+                e.push(invoke(at::CNODE, Label::CNodeDelete, &[slot, 64], &[]));
+            }
+            for thread in [at::A, at::B, at::C] {
+                e.push(invoke(thread, Label::TcbSuspend, &[], &[]));
+                e.push(invoke(thread, Label::TcbResume, &[], &[]));
+                e.push(invoke(at::SC, Label::SchedContextBind, &[], &[thread]));
+            }
+            e.push(invoke(at::SC, Label::SchedContextUnbind, &[], &[]));
+            e
+        },
+    },
+    Family {
+        name: "addressing",
+        about: "one thread builds CNodes with guards inside one another and looks things up through them",
+        system: || {
+            threads(&[100], |s| {
+                endpoints(s);
+                s.own_cspace(at::CNODE);
+                s.make(at::B, ObjectKind::CNode { radix: 2 }, "cnode1");
+                s.make(at::C, ObjectKind::CNode { radix: 1 }, "cnode2");
+            })
+        },
+        events: |_| {
+            let free = at::FREE;
+            let guard = |value: u64, bits: u64| CNodeCapData::new(value, bits).0;
+            let all = CapRights::ALL.0;
+            let mut e = vec![];
+            for (from, data) in
+                [(at::B, guard(0, 0)), (at::B, guard(5, 3)), (at::C, guard(1, 2)), (at::C, guard(0, 63))]
+            {
+                let words = [free, 64, from, 64, all, data];
+                e.push(invoke(at::CNODE, Label::CNodeMint, &words, &[at::CNODE]));
+                let words = [1, 2, from, 64, all, data];
+                e.push(invoke(at::B, Label::CNodeMint, &words, &[at::CNODE]));
+            }
+            for (root, index, depth) in [
+                (free, 1, 2),
+                (free, 0b10101, 5),
+                (free, 0b0111, 4),
+                (at::B, 0b0111, 4),
+                (at::B, 0b10, 2),
+                (at::B, 0, 65),
+                (at::EP, 0, 1),
+            ] {
+                e.push(invoke(root, Label::CNodeDelete, &[index, depth], &[]));
+                let words = [index, depth, at::EP, 64, all];
+                e.push(invoke(root, Label::CNodeCopy, &words, &[at::CNODE]));
+                let words = [free + 1, 64, index, depth];
+                e.push(invoke(at::CNODE, Label::CNodeMove, &words, &[root]));
+            }
+            e.push(invoke(
+                at::CNODE,
+                Label::CNodeMutate,
+                &[free + 1, 64, free, 64, guard(2, 2)],
+                &[at::CNODE],
+            ));
+            for slot in [free, free + 1, at::B, at::C] {
+                e.push(invoke(at::CNODE, Label::CNodeDelete, &[slot, 64], &[]));
+            }
+            e.push(invoke(at::CNODE, Label::CNodeRevoke, &[at::C, 64], &[]));
             e
         },
     },

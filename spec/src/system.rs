@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pecan_abi::{CapRights, MessageInfo, Syscall, constants::tcb_flag, ipc::buffer};
-use pecan_arch::{PT_LEVELS, host, reg, virt_to_phys};
+use pecan_arch::{PT_LEVELS, PhysAddr, host, reg, virt_to_phys};
 use pecan_core::{budget, derivation, entry, fastpath, invariants, refill, scheduler};
 use pecan_mem::{
     self as mem, CNodeRef, Kernel, Link, Mapping, NotificationState, Tcb, ThreadState, retype::ObjectKind,
@@ -21,6 +21,11 @@ const MEMORY_BITS: u32 = 18;
 const START: u64 = 1 << 30;
 /// Time slice and period of scheduling contexts, in microseconds.
 const SLICE_US: u64 = 5_000;
+
+/// Slots of the keeper; the first holds the capability that all others descend from.
+const VSPACE: u64 = 1;
+const BUFFERS: u64 = 2;
+const CSPACE: u64 = 3;
 
 /// A kernel with a system of a few threads and objects in it.
 pub struct System {
@@ -71,6 +76,14 @@ impl System {
             contexts: vec![],
             names: BTreeMap::new(),
         };
+        // Everything descends from one capability, as it does from what a kernel finds when it boots.
+        let all = mem::Cap::Untyped {
+            base: PhysAddr(0),
+            bits: MEMORY_BITS as u8,
+            device: false,
+            used: 1 << MEMORY_BITS,
+        };
+        s.keep(all);
         s.keep(vspace);
         s.keep(buffers);
         s.keep(mem::Cap::CNode { cnode: cspace, guard: 0, guard_bits: 64 - radix });
@@ -83,14 +96,18 @@ impl System {
     fn keep(&mut self, cap: mem::Cap) -> Link<mem::Slot> {
         let slot = self.keeper.slot(self.kept);
         self.kept += 1;
-        derivation::insert_root(&self.k, cap, slot);
+        if self.kept == 1 {
+            derivation::insert_root(&self.k, cap, slot);
+        } else {
+            derivation::insert_new(&self.k, self.keeper.slot(0), slot, cap);
+        }
         slot
     }
 
     /// Puts the only capability to a new object into slot `index` of the CSpace.
     pub fn make(&mut self, index: u64, kind: ObjectKind, what: &str) -> mem::Cap {
         let cap = self.k.boot_object(kind);
-        derivation::insert_root(&self.k, cap, self.cspace.slot(index));
+        derivation::insert_new(&self.k, self.keeper.slot(0), self.cspace.slot(index), cap);
         self.call_it(cap, what);
         cap
     }
@@ -99,15 +116,15 @@ impl System {
     pub fn own_cspace(&mut self, index: u64) {
         derivation::insert(
             &self.k,
-            self.keeper.get(&self.k, 2).cap(),
-            self.keeper.slot(2),
+            self.keeper.get(&self.k, CSPACE).cap(),
+            self.keeper.slot(CSPACE),
             self.cspace.slot(index),
         );
     }
 
     /// Puts a copy of the capability to the address space that all threads share into slot `index`.
     pub fn own_vspace(&mut self, index: u64) {
-        derivation::insert(&self.k, self.vspace, self.keeper.slot(0), self.cspace.slot(index));
+        derivation::insert(&self.k, self.vspace, self.keeper.slot(VSPACE), self.cspace.slot(index));
     }
 
     /// Puts a copy of the capability in slot `from` into slot `to`, with these rights and this badge.
@@ -131,9 +148,9 @@ impl System {
         let install = |cap: mem::Cap, from: u64, to: usize| {
             derivation::insert(k, cap, self.keeper.slot(from), t.slots[to].link());
         };
-        install(self.vspace, 0, Tcb::SLOT_VSPACE);
-        install(self.buffers, 1, Tcb::SLOT_IPC_BUFFER);
-        install(self.keeper.get(k, 2).cap(), 2, Tcb::SLOT_CSPACE);
+        install(self.vspace, VSPACE, Tcb::SLOT_VSPACE);
+        install(self.buffers, BUFFERS, Tcb::SLOT_IPC_BUFFER);
+        install(self.keeper.get(k, CSPACE).cap(), CSPACE, Tcb::SLOT_CSPACE);
         t.ipc_buffer.set(0x10_0000 + 1024 * (self.threads % 4));
         t.priority.set(priority);
         t.mcp.set(100);
@@ -161,7 +178,9 @@ impl System {
         let cap = self.k.boot_object(ObjectKind::SchedContext { bits: 8 });
         let mem::Cap::SchedContext { sc, .. } = cap else { unreachable!("a scheduling context was made") };
         match index {
-            Some(index) => derivation::insert_root(&self.k, cap, self.cspace.slot(index)),
+            Some(index) => {
+                derivation::insert_new(&self.k, self.keeper.slot(0), self.cspace.slot(index), cap);
+            }
             None => drop(self.keep(cap)),
         }
         self.call_it(cap, what);

@@ -24,6 +24,14 @@ impl Step {
     /// or one of a higher priority is ready. One that becomes ready goes before its peers, but behind them all
     /// if the thread that runs is one of them; of several, the last is first.
     pub(super) fn choose(&mut self) {
+        // A thread that was lent time anew while it gave its own away goes on.
+        if let Some(current) = self.s.current
+            && self.can_run(current)
+            && !self.is_ready(current)
+        {
+            let priority = self.thread(current).priority;
+            self.s.ready.entry(priority).or_default().insert(0, current);
+        }
         self.awaken();
         let Woken { threads, anew } = std::mem::take(&mut self.woken);
         let mut distinct = threads.clone();
