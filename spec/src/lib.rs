@@ -6,4 +6,5 @@ pub mod explore;
 pub mod families;
 pub mod lockstep;
 pub mod model;
+pub mod random;
 pub mod system;

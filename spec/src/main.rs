@@ -9,15 +9,17 @@ use pecan_spec::{
     bite::{Copy, FAULTS},
     explore::{Report, explore},
     families::FAMILIES,
+    random,
 };
 
 /// Host threads, each with a machine of its own.
-const WORKERS: usize = 2;
+const WORKERS: u64 = 2;
 
 #[derive(Default)]
 struct Sum {
     states: usize,
     transitions: u64,
+    steps: u64,
     passed: usize,
     failed: usize,
 }
@@ -30,22 +32,31 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
 
     let time = Duration::from_secs(if long { 3600 } else { 60 });
+    let random_time = Duration::from_secs(if long { 3600 } else { 45 });
     let limit = if long { 20_000_000 } else { 1_000_000 };
     let families: Vec<_> = FAMILIES.iter().filter(|f| filter.is_none_or(|t| f.name.contains(&**t))).collect();
     let (next, sum) = (Mutex::new(families.iter()), Mutex::new(Sum::default()));
     std::thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(|| {
+        for worker in 0..WORKERS {
+            let (next, sum) = (&next, &sum);
+            scope.spawn(move || {
                 loop {
                     let Some(family) = next.lock().expect("no worker panics").next() else { break };
                     let report = explore(family, limit, time);
                     count(&mut sum.lock().expect("no worker panics"), family.name, &report);
                 }
+                if filter.is_none_or(|t| "random".contains(&**t)) {
+                    let report = random::run(random_time, worker + 1, WORKERS);
+                    count_random(&mut sum.lock().expect("no worker panics"), worker, &report);
+                }
             });
         }
     });
     let mut sum = sum.into_inner().expect("no worker panics");
-    println!("all families: {} states, {} transitions", sum.states, sum.transitions);
+    println!(
+        "all families: {} states, {} transitions; random: {} steps",
+        sum.states, sum.transitions, sum.steps
+    );
     if !args.iter().any(|a| a == "--families") {
         bite(&mut sum, filter.map(String::as_str));
     }
@@ -71,6 +82,24 @@ fn bite(sum: &mut Sum, filter: Option<&str>) {
                 println!("FAILED: fault: {} ... {why}", fault.name);
                 sum.failed += 1;
             }
+        }
+    }
+}
+
+fn count_random(sum: &mut Sum, worker: u64, report: &random::Report) {
+    let (first, last) = (worker + 1, worker + 1 + (report.runs - 1) * WORKERS);
+    println!(
+        "random: {} steps, {} runs, seeds {first}, {}, ... {last}",
+        report.steps,
+        report.runs,
+        first + WORKERS
+    );
+    sum.steps += report.steps;
+    match &report.broken {
+        None => sum.passed += 1,
+        Some(story) => {
+            sum.failed += 1;
+            println!("{story}FAILED: random");
         }
     }
 }

@@ -11,8 +11,8 @@ use pecan_mem::{
 };
 
 use crate::model::{
-    self, Cap, Doing, Event, Fault, Held, LookupFailure, Name, Notification, Refill, Registers, Rights,
-    SchedContext, Sending, Slot, State, Thread,
+    self, Cap, Doing, Event, Fault, Held, LookupFailure, Name, Notification, Place, Refill, Registers,
+    Rights, SchedContext, Sending, Slot, State, Thread,
 };
 
 /// Memory of the machine in bytes, log2.
@@ -38,8 +38,11 @@ pub struct System {
     kept: u64,
     vspace: mem::Cap,
     buffers: mem::Cap,
+    buffers_slot: u64,
     threads: u64,
     contexts: Vec<Link<mem::SchedContext>>,
+    /// The threads that lived when somebody last looked at the state.
+    live: Vec<Link<Tcb>>,
     names: BTreeMap<Name, String>,
 }
 
@@ -72,8 +75,10 @@ impl System {
             kept: 0,
             vspace,
             buffers,
+            buffers_slot: BUFFERS,
             threads: 0,
             contexts: vec![],
+            live: vec![],
             names: BTreeMap::new(),
         };
         // Everything descends from one capability, as it does from what a kernel finds when it boots.
@@ -140,6 +145,12 @@ impl System {
         let cap = self.k.boot_object(ObjectKind::Tcb);
         let mem::Cap::Tcb { tcb } = cap else { unreachable!("a thread was made") };
         let original = self.keep(cap);
+        if self.threads > 0 && self.threads.is_multiple_of(4) {
+            // A frame holds four buffers.
+            self.buffers = self.k.boot_object(ObjectKind::Frame { level: 0 });
+            self.keep(self.buffers);
+            self.buffers_slot = self.kept - 1;
+        }
         if let Some(index) = index {
             derivation::insert(&self.k, cap, original, self.cspace.slot(index));
         }
@@ -149,7 +160,7 @@ impl System {
             derivation::insert(k, cap, self.keeper.slot(from), t.slots[to].link());
         };
         install(self.vspace, VSPACE, Tcb::SLOT_VSPACE);
-        install(self.buffers, BUFFERS, Tcb::SLOT_IPC_BUFFER);
+        install(self.buffers, self.buffers_slot, Tcb::SLOT_IPC_BUFFER);
         install(self.keeper.get(k, CSPACE).cap(), CSPACE, Tcb::SLOT_CSPACE);
         t.ipc_buffer.set(0x10_0000 + 1024 * (self.threads % 4));
         t.priority.set(priority);
@@ -289,8 +300,7 @@ impl System {
             budget::commit_time(k);
             sc.get(k).consumed.set(0);
         }
-        for i in 0..self.kept {
-            let mem::Cap::Tcb { tcb } = self.keeper.get(k, i).cap() else { continue };
+        for tcb in &self.live {
             let t = tcb.get(k);
             let (registers, memory) = keeps(
                 matches!(t.state.get(), ThreadState::BlockedOnSend { .. }),
@@ -328,7 +338,7 @@ impl System {
         host::machine().flush_log.borrow_mut().clear();
     }
 
-    fn look(&self) -> State {
+    fn look(&mut self) -> State {
         let mut a = Abstraction { k: &self.k, s: State::default(), places: vec![], caps: vec![] };
         a.collect(self.keeper);
         a.tree();
@@ -338,8 +348,17 @@ impl System {
             a.s.spaces = roots.filter_map(|(i, root)| Some((i as u64, link_name(root.get()?)))).collect();
         }
         a.schedule();
-        crate::lockstep::normalise(&mut a.s);
-        a.s
+        let Abstraction { s: mut state, caps, .. } = a;
+        crate::lockstep::normalise(&mut state);
+        self.live.clear();
+        for (_, cap) in caps {
+            if let mem::Cap::Tcb { tcb } = cap
+                && !self.live.contains(&tcb)
+            {
+                self.live.push(tcb);
+            }
+        }
+        state
     }
 }
 
@@ -712,6 +731,11 @@ fn thread(_k: &Kernel, t: &Tcb) -> Thread {
             cap: t.context.get(reg::CAP),
             info: t.context.get(reg::INFO),
             words: reg::MSG.map(|r| t.context.get(r)),
+        },
+        place: Place {
+            ip: t.context.get(reg::FAULT_IP),
+            sp: t.context.get(reg::SP),
+            flags: t.context.get(reg::FLAGS),
         },
         priority: t.priority.get(),
         mcp: t.mcp.get(),

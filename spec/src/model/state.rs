@@ -139,6 +139,17 @@ pub struct Registers {
     pub words: [u64; 4],
 }
 
+/// The registers of a thread that a handler of exceptions sees and sets.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Place {
+    /// The instruction it goes on with.
+    pub ip: u64,
+    /// The stack pointer.
+    pub sp: u64,
+    /// The processor's flags.
+    pub flags: u64,
+}
+
 /// A thread (manual 6.1).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Thread {
@@ -146,6 +157,8 @@ pub struct Thread {
     pub doing: Doing,
     /// Its registers.
     pub registers: Registers,
+    /// Where it is.
+    pub place: Place,
     /// Priority.
     pub priority: u8,
     /// The highest priority that it may give.

@@ -3,7 +3,7 @@
 use pecan_abi::{Error, Label, ObjectType};
 
 use super::{
-    Answer, Cap, Doing, Failure, Invocation, LookupFailure, Name, Notification, Registers, Rights,
+    Answer, Cap, Doing, Failure, Invocation, LookupFailure, Name, Notification, Place, Registers, Rights,
     SchedContext, Slot, Step, Thread, cspace::failed_lookup, illegal, range,
 };
 
@@ -66,6 +66,7 @@ impl Step {
                 let thread = Thread {
                     doing: Doing::Nothing,
                     registers: Registers::default(),
+                    place: Place { ip: 0, sp: 0, flags: 0x202 },
                     priority: 0,
                     mcp: 0,
                     sc: None,
