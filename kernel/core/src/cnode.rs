@@ -32,7 +32,7 @@ pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
         return Err(SyscallError::IllegalOperation.into());
     };
     inv.need(2, 0)?;
-    let target = lookup::target_slot(k, false, inv.cap, inv.arg(k, 0), inv.arg(k, 1))?;
+    let target = lookup::target(k, false, inv.words.cnode(), inv.arg(k, 0), inv.arg(k, 1))?;
     let next = match label {
         CNodeRevoke => finalise::revoke(k, target)?,
         CNodeDelete => finalise::delete(k, target)?,

@@ -1,9 +1,7 @@
 //! Endpoints: sending, receiving, and giving up on either.
 
 use pecan_arch::reg;
-use pecan_mem::{
-    Endpoint, EndpointRights, EndpointState, Fault, Kernel, Link, NotificationState, Reply, Tcb, ThreadState,
-};
+use pecan_mem::{Endpoint, EndpointState, Fault, Kernel, Link, NotificationState, Reply, Tcb, ThreadState};
 
 use crate::{error::Preempted, notification, reply, sched_context, scheduler::Next, thread, transfer};
 
@@ -73,6 +71,19 @@ fn remove(k: &Kernel, ep: &Endpoint, thread: &Tcb) {
     ep.set_queue(ep.state(), q.head, q.tail);
 }
 
+/// Takes the first thread out of an endpoint's queue.
+#[inline(always)]
+fn remove_head(k: &Kernel, ep: &Endpoint, head: &Tcb, state: EndpointState) {
+    match head.ipc_queue.next.get() {
+        Some(next) => {
+            head.ipc_queue.next.set(None);
+            next.get(k).ipc_queue.prev.set(None);
+            ep.set_queue(state, Some(next), ep.tail());
+        }
+        None => ep.set_queue(EndpointState::Idle, None, None),
+    }
+}
+
 fn insert(k: &Kernel, ep: &Endpoint, state: EndpointState, thread: &Tcb) {
     let mut q = queue(ep);
     q.insert(k, thread);
@@ -108,7 +119,7 @@ pub fn send(k: &Kernel, sender: &Tcb, ep: &Endpoint, how: Sending) -> Next {
     }
     let Some(receiver) = ep.head() else { return Next::Resume };
     let receiver = receiver.get(k);
-    remove(k, ep, receiver);
+    remove_head(k, ep, receiver, EndpointState::Receiving);
     transfer::message(k, sender, Some(ep), how.badge, how.grant, receiver);
     let reply = match receiver.state.get() {
         ThreadState::BlockedOnReceive { reply, .. } => reply,
@@ -138,7 +149,7 @@ pub fn receive(
     k: &Kernel,
     receiver: &Tcb,
     ep: &Endpoint,
-    rights: EndpointRights,
+    grant: bool,
     blocking: bool,
     reply: Option<Link<Reply>>,
 ) -> Next {
@@ -162,7 +173,7 @@ pub fn receive(
     let sender = match (ep.state(), ep.head()) {
         (EndpointState::Sending, Some(sender)) => sender.get(k),
         _ if blocking => {
-            receiver.state.set(ThreadState::BlockedOnReceive { ep: ep.link(), grant: rights.grant, reply });
+            receiver.state.set(ThreadState::BlockedOnReceive { ep: ep.link(), grant, reply });
             if let Some(reply) = reply {
                 reply.get(k).tcb.set(Some(receiver.link()));
             }
@@ -177,7 +188,7 @@ pub fn receive(
     let ThreadState::BlockedOnSend { badge, grant, grant_reply, call, .. } = sender.state.get() else {
         return Next::Resume;
     };
-    remove(k, ep, sender);
+    remove_head(k, ep, sender, EndpointState::Sending);
     transfer::message(k, sender, Some(ep), badge, grant, receiver);
     thread::refresh_budget(k, sender);
     let fault = sender.fault.get();

@@ -2,7 +2,7 @@
 
 use pecan_abi::Syscall;
 use pecan_arch::{Exception, IRQ_TIMER, reg};
-use pecan_mem::{Cap, EndpointRights, Fault, Kernel, Link, LookupFailure, Tcb};
+use pecan_mem::{Fault, Kernel, Link, LookupFailure, Tcb};
 
 use crate::{
     budget, debug, endpoint,
@@ -15,14 +15,10 @@ use crate::{
 
 /// A system call of the current thread, by its number. The arguments are in the thread's registers.
 pub fn syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
-    let Some(call) = Syscall::from_number(number) else { return unknown_syscall(k, number) };
-    let current = k.core.current.get();
-    if debug::syscall(k, current.get(k), call) || set_tls_base(k, call) || is_benchmark(call) {
-        return current;
-    }
-    if !is_core_syscall(call) {
-        return unknown_syscall(k, number);
-    }
+    let call = match Syscall::from_number(number) {
+        Some(call) if is_core_syscall(call) => call,
+        other => return special_syscall(k, number, other),
+    };
     budget::update_time(k);
     let next = match budget::check_budget_restart(k) {
         Ok(()) => match perform(k, call) {
@@ -32,6 +28,20 @@ pub fn syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
         Err(next) => next,
     };
     scheduler::schedule(k, next).link()
+}
+
+/// The system calls that are not in every profile, do not touch the scheduler, or do not exist.
+#[inline(always)]
+fn special_syscall(k: &mut Kernel, number: i64, call: Option<Syscall>) -> Link<Tcb> {
+    let current = k.core.current.get();
+    match call {
+        Some(call)
+            if is_benchmark(call) || set_tls_base(k, call) || debug::syscall(k, current.get(k), call) =>
+        {
+            current
+        }
+        _ => unknown_syscall(k, number),
+    }
 }
 
 /// An exception of the current thread.
@@ -156,25 +166,23 @@ fn receive(k: &Kernel, blocking: bool, with_reply: bool) -> Next {
 
     let cptr = thread.context.get(reg::CAP);
     let cap = match lookup::cap(k, thread, cptr) {
-        Ok(slot) => slot.get(k).cap(),
+        Ok(slot) => slot.get(k).words(),
         Err(failure) => return cap_fault(cptr, failure),
     };
-    match cap {
-        Cap::Endpoint { ep, rights: rights @ EndpointRights { receive: true, .. }, .. } => {
-            let mut reply = None;
-            if with_reply {
-                let cptr = thread.context.get(reg::REPLY);
-                match lookup::cap(k, thread, cptr).map(|slot| slot.get(k).cap()) {
-                    Ok(Cap::Reply { reply: r, .. }) => reply = Some(r),
-                    Ok(_) => return cap_fault(cptr, WRONG),
-                    Err(failure) => return cap_fault(cptr, failure),
-                }
+    if let Some(ep) = cap.endpoint_for_receive() {
+        let mut reply = None;
+        if with_reply {
+            let cptr = thread.context.get(reg::REPLY);
+            match lookup::cap(k, thread, cptr).map(|slot| slot.get(k).words().reply()) {
+                Ok(Some(r)) => reply = Some(r),
+                Ok(None) => return cap_fault(cptr, WRONG),
+                Err(failure) => return cap_fault(cptr, failure),
             }
-            endpoint::receive(k, thread, ep.get(k), rights, blocking, reply)
         }
-        Cap::Notification { ntfn, receive: true, .. }
-            if ntfn.get(k).bound_tcb.get().is_none_or(|bound| bound == thread.link()) =>
-        {
+        return endpoint::receive(k, thread, ep.get(k), cap.endpoint_grant(), blocking, reply);
+    }
+    match cap.notification_for_wait() {
+        Some(ntfn) if ntfn.get(k).bound_tcb.get().is_none_or(|bound| bound == thread.link()) => {
             notification::wait(k, thread, ntfn.get(k), blocking);
             Next::Resume
         }

@@ -1,47 +1,64 @@
-//! The fast paths: `Call` and `ReplyRecv` of a short message between threads that are ready for it.
+//! The fast paths: `Call` and `ReplyRecv` between threads that are ready for it.
 //!
-//! They do what the slow path would, for the case that servers spend their lives in: a few words, no
-//! capabilities, a passive server that runs on its caller's scheduling context. First everything is looked at
-//! and nothing is changed; if something is out of the ordinary the answer is `None`, and the slow path runs as
-//! if nothing had been tried. As no scheduling context ends or begins, the clock is not read.
+//! They do what the slow path would, for the case that servers spend their lives in: no capabilities in the message,
+//! a passive server that runs on its caller's scheduling context. First everything is looked at and nothing is
+//! changed; if something is out of the ordinary the answer is a [`Miss`], and the slow path runs as if nothing had
+//! been tried. As no scheduling context ends or begins, the clock is not read.
+//!
+//! Each exists twice. The one that is tried first (`ANY` false) takes messages in registers between threads whose
+//! spaces are known ([`Tcb::known_slot`], [`Tcb::known_space`]) and calls no other function. The other one also takes
+//! messages in IPC buffers and works out spaces.
 
+use pecan_abi::ipc::{MESSAGE_REGISTERS, MSG_MAX_LENGTH, buffer};
 use pecan_arch::{Space, UserContext, reg};
 use pecan_config::NUM_DOMAINS;
 use pecan_mem::{
-    CoreState, Endpoint, EndpointState, Fault, Kernel, Link, NotificationState, ReplyNext, Tcb, ThreadState,
-    follow,
+    CoreState, Endpoint, EndpointState, Fault, IpcBuffer, Kernel, Link, NotificationState, ReplyNext, Slot,
+    Tcb, ThreadState, follow,
 };
 
-use crate::{lookup, scheduler, vspace};
+use crate::{lookup, message, scheduler, vspace};
 
 /// Length and number of extra capabilities in a message information word.
 const INFO_SHAPE: u64 = 0x1ff;
 /// The receiver's message information: the sender's less what the kernel says of unwrapped capabilities.
 const INFO_MASK: u64 = !0xe00;
 
+/// Why a fast path was not taken. Nothing has changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Miss {
+    /// The other form of the fast path may do.
+    Any,
+    /// This is for the slow path.
+    Slow,
+}
+
+/// The IPC buffers of sender and receiver, for what of a message does not fit into registers.
+type Buffers<'k> = Option<(&'k IpcBuffer, &'k IpcBuffer)>;
+
 /// `Call` on the capability at `cptr`. Returns the thread to run, which is the current one now.
 #[inline(always)]
-pub fn call(k: &Kernel, cptr: u64, info: u64) -> Option<Link<Tcb>> {
+pub fn call<const ANY: bool>(k: &Kernel, cptr: u64, info: u64) -> Result<Link<Tcb>, Miss> {
     let core = &k.core;
     let caller = core.current.get().get(k);
-    let length = info & INFO_SHAPE;
-    if length > reg::MSG.len() as u64 {
-        return None;
-    }
-    let cap = lookup::cap(k, caller, cptr).ok()?.get(k).words();
-    let ep = cap.endpoint_for_send()?.get(k);
-    let server = ep.receiver()?.get(k);
-    let ThreadState::BlockedOnReceive { reply: Some(reply), .. } = server.state.get() else { return None };
+    let cap = slot::<ANY>(k, caller, cptr)?.words();
+    let ep = cap.endpoint_for_send().ok_or(Miss::Slow)?.get(k);
+    check_length::<ANY>(info)?;
+    let server = ep.receiver().ok_or(Miss::Slow)?.get(k);
+    let ThreadState::BlockedOnReceive { reply: Some(reply), .. } = server.state.get() else {
+        return Err(Miss::Slow);
+    };
     if !cap.endpoint_grant_or_grant_reply() || server.sched_context.get().is_some() {
-        return None;
+        return Err(Miss::Slow);
     }
-    let sc = caller.sched_context.get()?;
-    let space = ready(k, server, caller.priority.get())?;
+    let sc = caller.sched_context.get().ok_or(Miss::Slow)?;
+    let space = ready::<ANY>(k, server)?;
+    let buffers = buffers::<ANY>(k, caller, server, info)?;
 
     // The server leaves the endpoint's queue, of which it is the head.
-    let next = server.ipc_queue.next.take();
-    match next {
+    match server.ipc_queue.next.get() {
         Some(next) => {
+            server.ipc_queue.next.set(None);
             next.get(k).ipc_queue.prev.set(None);
             ep.set_queue(EndpointState::Receiving, Some(next), ep.tail());
         }
@@ -62,34 +79,33 @@ pub fn call(k: &Kernel, cptr: u64, info: u64) -> Option<Link<Tcb>> {
     server.sched_context.set(Some(sc));
     sc_ref.tcb.set(Some(server.link()));
 
-    deliver(&caller.context, &server.context, cap.badge(), info);
-    Some(switch(k, core, caller, server, space))
+    deliver(&caller.context, &server.context, cap.badge(), info, buffers);
+    Ok(switch(k, core, caller, server, space))
 }
 
 /// `ReplyRecv`: answers the caller that waits on the reply object, and waits at the endpoint at `cptr`.
 #[inline(always)]
-pub fn reply_recv(k: &Kernel, cptr: u64, info: u64) -> Option<Link<Tcb>> {
+pub fn reply_recv<const ANY: bool>(k: &Kernel, cptr: u64, info: u64) -> Result<Link<Tcb>, Miss> {
     let core = &k.core;
     let server = core.current.get().get(k);
-    let length = info & INFO_SHAPE;
-    if length > reg::MSG.len() as u64 {
-        return None;
-    }
-    let cap = lookup::cap(k, server, cptr).ok()?.get(k).words();
-    let ep = cap.endpoint_for_receive()?.get(k);
-    let reply = lookup::cap(k, server, server.context.get(reg::REPLY)).ok()?.get(k).words().reply()?;
+    check_length::<ANY>(info)?;
+    let cap = slot::<ANY>(k, server, cptr)?.words();
+    let ep = cap.endpoint_for_receive().ok_or(Miss::Slow)?.get(k);
+    let reply_cap = slot::<ANY>(k, server, server.context.get(reg::REPLY))?.words();
+    let reply = reply_cap.reply().ok_or(Miss::Slow)?;
     let reply_ref = reply.get(k);
-    let caller = reply_ref.tcb.get()?.get(k);
+    let caller = reply_ref.tcb.get().ok_or(Miss::Slow)?.get(k);
     // Only the top of a call stack has a scheduling context to give back; its thread waits for the answer.
-    let ReplyNext::SchedContext(sc) = reply_ref.next() else { return None };
+    let ReplyNext::SchedContext(sc) = reply_ref.next() else { return Err(Miss::Slow) };
     if server.sched_context.get() != Some(sc)
         || caller.sched_context.get().is_some()
         || caller.fault.get() != Fault::None
         || !waits(k, server, ep)
     {
-        return None;
+        return Err(Miss::Slow);
     }
-    let space = ready(k, caller, 0)?;
+    let space = ready::<ANY>(k, caller)?;
+    let buffers = buffers::<ANY>(k, server, caller, info)?;
 
     // The server waits at the endpoint, behind the others.
     server.state.set(ThreadState::BlockedOnReceive {
@@ -107,10 +123,11 @@ pub fn reply_recv(k: &Kernel, cptr: u64, info: u64) -> Option<Link<Tcb>> {
     }
 
     // The reply object leaves the call stack; the scheduling context goes back to the caller.
-    let below = reply_ref.prev.take();
+    let below = reply_ref.prev.get();
     let sc_ref = sc.get(k);
     sc_ref.reply.set(below);
     if let Some(below) = below {
+        reply_ref.prev.set(None);
         below.get(k).set_next(ReplyNext::SchedContext(sc));
     }
     reply_ref.set_next(ReplyNext::None);
@@ -120,8 +137,8 @@ pub fn reply_recv(k: &Kernel, cptr: u64, info: u64) -> Option<Link<Tcb>> {
     caller.sched_context.set(Some(sc));
     sc_ref.tcb.set(Some(caller.link()));
 
-    deliver(&server.context, &caller.context, 0, info);
-    Some(switch(k, core, server, caller, space))
+    deliver(&server.context, &caller.context, 0, info, buffers);
+    Ok(switch(k, core, server, caller, space))
 }
 
 /// True if the server will wait at the endpoint, and at the tail of its queue: nobody sends, no signal of its
@@ -140,25 +157,56 @@ fn waits(k: &Kernel, server: &Tcb, ep: &Endpoint) -> bool {
             .is_none_or(|ntfn| ntfn.state.get() != NotificationState::Active)
 }
 
-/// The address space of a thread that is about to run, if it may run at once: it has a valid address space, is
-/// of the current domain, and nobody who is ready beats it. A priority of at least `floor`, that of a thread
-/// which was running, is known to be enough.
+/// The message has no capabilities, and no more words than this form of the fast path moves.
 #[inline(always)]
-fn ready(k: &Kernel, thread: &Tcb, floor: u8) -> Option<Space> {
-    if NUM_DOMAINS > 1 && thread.domain.get() != k.core.domain.get() {
-        return None;
-    }
-    let priority = thread.priority.get();
-    if (floor == 0 || priority < floor) && !scheduler::is_highest(k, priority) {
-        return None;
-    }
-    vspace::space(k, thread)
+fn check_length<const ANY: bool>(info: u64) -> Result<(), Miss> {
+    let most = if ANY { MSG_MAX_LENGTH } else { MESSAGE_REGISTERS } as u64;
+    if info & INFO_SHAPE <= most { Ok(()) } else { Err(if ANY { Miss::Slow } else { Miss::Any }) }
 }
 
-/// Moves a short message.
+/// The slot that a thread means by a capability address.
 #[inline(always)]
-fn deliver(from: &UserContext, to: &UserContext, badge: u64, info: u64) {
-    from.copy_message(to, (info & INFO_SHAPE) as usize);
+fn slot<'k, const ANY: bool>(k: &'k Kernel, thread: &Tcb, cptr: u64) -> Result<&'k Slot, Miss> {
+    let slot = if ANY {
+        lookup::cap(k, thread, cptr).map_err(|_| Miss::Slow)
+    } else {
+        thread.known_slot(k, cptr).ok_or(Miss::Any)
+    };
+    slot.map(|slot| slot.get(k))
+}
+
+/// The address space of a thread that is about to run, if it may run at once: it has a valid address space, is
+/// of the current domain, and nobody who is ready beats it.
+#[inline(always)]
+fn ready<const ANY: bool>(k: &Kernel, thread: &Tcb) -> Result<Space, Miss> {
+    if NUM_DOMAINS > 1 && thread.domain.get() != k.core.domain.get() {
+        return Err(Miss::Slow);
+    }
+    if !scheduler::is_highest(k, thread.priority.get()) {
+        return Err(Miss::Slow);
+    }
+    if ANY { vspace::space(k, thread).ok_or(Miss::Slow) } else { thread.known_space(k).ok_or(Miss::Any) }
+}
+
+/// The IPC buffers, if the message needs them.
+#[inline(always)]
+fn buffers<'k, const ANY: bool>(k: &'k Kernel, from: &Tcb, to: &Tcb, info: u64) -> Result<Buffers<'k>, Miss> {
+    if !ANY || info & INFO_SHAPE <= MESSAGE_REGISTERS as u64 {
+        return Ok(None);
+    }
+    let source = message::buffer_for_reading(k, from).ok_or(Miss::Slow)?;
+    let dest = message::buffer_for_writing(k, to).ok_or(Miss::Slow)?;
+    Ok(Some((source, dest)))
+}
+
+/// Moves a message.
+#[inline(always)]
+fn deliver(from: &UserContext, to: &UserContext, badge: u64, info: u64, buffers: Buffers) {
+    let length = (info & INFO_SHAPE) as usize;
+    from.copy_message(to, length);
+    if let Some((source, dest)) = buffers {
+        source.copy(dest, buffer::MSG + MESSAGE_REGISTERS..buffer::MSG + length);
+    }
     to.set(reg::CAP, badge);
     to.set(reg::INFO, info & INFO_MASK);
 }

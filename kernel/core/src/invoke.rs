@@ -2,7 +2,7 @@
 
 use pecan_abi::{Label, MessageInfo};
 use pecan_arch::reg;
-use pecan_mem::{Cap, EndpointRights, Fault, Kernel, Link, Slot, Tcb, ThreadState};
+use pecan_mem::{Cap, Fault, Kernel, Link, Slot, Tcb, ThreadState, Words, cap::tag};
 
 use crate::{
     cnode, domain,
@@ -19,8 +19,8 @@ pub struct Invocation {
     pub thread: Link<Tcb>,
     /// The slot of the capability invoked.
     pub slot: Link<Slot>,
-    /// The capability invoked.
-    pub cap: Cap,
+    /// The capability invoked, packed: see [`Invocation::cap`].
+    pub words: Words,
     /// What is asked for; `None` for a label that the ABI does not know.
     pub label: Option<Label>,
     /// Words in the message.
@@ -32,6 +32,17 @@ pub struct Invocation {
 }
 
 impl Invocation {
+    /// The capability invoked.
+    pub fn cap(&self) -> Cap {
+        Cap::unpack(self.words)
+    }
+
+    /// The capability invoked, which is known to have this tag; only what is looked at is unpacked.
+    #[inline(always)]
+    pub fn cap_of(&self, tag: u64) -> Cap {
+        Cap::unpack_as(tag, self.words)
+    }
+
     /// The argument word with index `i`, which must be below `length` (check with [`Invocation::need`]).
     #[inline(always)]
     pub fn arg(&self, k: &Kernel, i: usize) -> u64 {
@@ -116,15 +127,15 @@ pub fn invoke(k: &mut Kernel, cptr: u64, how: How) -> Result<Next, Preempted> {
         Ok(slot) => slot,
         Err(failure) => return Ok(cap_fault(cptr, failure)),
     };
-    let extra = match transfer::extra_caps(k, thread, info) {
+    let extra = match transfer::find_extra_caps(k, thread, info) {
         Ok(extra) => extra,
         Err((address, failure)) => return Ok(cap_fault(address, failure)),
     };
 
     // Until it is known to have finished, the system call would be made again.
     thread.state.set(ThreadState::Restart);
-    let cap = slot.get(k).cap();
-    let result = match message_to(k, thread, cap, how) {
+    let words = slot.get(k).words();
+    let result = match message_to(k, thread, words, how) {
         Some(result) => result.map(Done::new).map_err(Stop::Error),
         None if how.first_phase => Err(Stop::Error(SyscallError::InvalidCapability(0))),
         None => {
@@ -134,7 +145,8 @@ pub fn invoke(k: &mut Kernel, cptr: u64, how: How) -> Result<Next, Preempted> {
                 None => transfer::sendable_length(k, thread, info),
             };
             let label = Label::from_word(info.label());
-            dispatch(k, &Invocation { thread: link, slot, cap, label, length, extra, call: how.call })
+            let call = how.call;
+            dispatch(k, &Invocation { thread: link, slot, words, label, length, extra, call })
         }
     };
 
@@ -162,49 +174,50 @@ pub fn invoke(k: &mut Kernel, cptr: u64, how: How) -> Result<Next, Preempted> {
 }
 
 /// Sends a message to an endpoint, a notification or a reply object. `None` for other capabilities.
-#[inline]
-fn message_to(k: &Kernel, thread: &Tcb, cap: Cap, how: How) -> Option<Decoded<Next>> {
-    match cap {
-        Cap::Endpoint { ep, badge, rights } => {
-            if !rights.send {
-                return Some(Err(SyscallError::InvalidCapability(0)));
+#[inline(always)]
+fn message_to(k: &Kernel, thread: &Tcb, cap: Words, how: How) -> Option<Decoded<Next>> {
+    Some(match cap.tag() {
+        tag::ENDPOINT => match cap.endpoint_for_send() {
+            Some(ep) => {
+                let How { call, blocking, donate, .. } = how;
+                let how = Sending {
+                    blocking,
+                    call,
+                    // A call lends the scheduling context to a passive receiver.
+                    donate: donate || call,
+                    badge: cap.badge(),
+                    grant: cap.endpoint_grant(),
+                    grant_reply: cap.endpoint_grant_reply(),
+                };
+                Ok(endpoint::send(k, thread, ep.get(k), how))
             }
-            let How { call, blocking, donate, .. } = how;
-            let EndpointRights { grant, grant_reply, .. } = rights;
-            // A call lends the scheduling context to a passive receiver.
-            let donate = donate || call;
-            let how = Sending { blocking, call, donate, badge, grant, grant_reply };
-            Some(Ok(endpoint::send(k, thread, ep.get(k), how)))
-        }
-        Cap::Notification { ntfn, badge, send, .. } => Some(if send {
-            Ok(notification::signal(k, ntfn.get(k), badge))
-        } else {
-            Err(SyscallError::InvalidCapability(0))
-        }),
-        Cap::Reply { reply, grant } => Some(Ok(reply::send(k, thread, reply.get(k), grant))),
-        _ => None,
-    }
+            None => Err(SyscallError::InvalidCapability(0)),
+        },
+        tag::NOTIFICATION => match cap.notification_for_signal() {
+            Some(ntfn) => Ok(notification::signal(k, ntfn.get(k), cap.badge())),
+            None => Err(SyscallError::InvalidCapability(0)),
+        },
+        _ => match cap.reply() {
+            Some(reply) => Ok(reply::send(k, thread, reply.get(k), cap.reply_grant())),
+            None => return None,
+        },
+    })
 }
 
 /// Invokes a kernel object.
+#[inline(always)]
 fn dispatch(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
-    match inv.cap {
-        Cap::Untyped { .. } => untyped::invoke(k, inv),
-        Cap::CNode { .. } => cnode::invoke(k, inv),
-        Cap::Tcb { .. } => tcb::invoke(k, inv),
-        Cap::SchedContext { .. } => sched_context::invoke(k, inv),
-        Cap::SchedControl { .. } => sched_context::invoke_control(k, inv),
-        Cap::Domain => domain::invoke(k, inv),
-        Cap::Frame { .. } | Cap::PageTable { .. } | Cap::AsidControl | Cap::AsidPool { .. } => {
-            vspace::invoke(k, inv)
-        }
-        Cap::IrqControl | Cap::IrqHandler { .. } => irq::invoke(k, inv),
-        Cap::IoPortControl | Cap::IoPort { .. } => ioport::invoke(k, inv),
-        Cap::Null
-        | Cap::Zombie { .. }
-        | Cap::Endpoint { .. }
-        | Cap::Notification { .. }
-        | Cap::Reply { .. } => Err(SyscallError::InvalidCapability(0).into()),
+    match inv.words.tag() {
+        tag::UNTYPED => untyped::invoke(k, inv),
+        tag::CNODE => cnode::invoke(k, inv),
+        tag::TCB => tcb::invoke(k, inv),
+        tag::SCHED_CONTEXT => sched_context::invoke(k, inv),
+        tag::SCHED_CONTROL => sched_context::invoke_control(k, inv),
+        tag::DOMAIN => domain::invoke(k, inv),
+        tag::FRAME | tag::PAGE_TABLE | tag::ASID_CONTROL | tag::ASID_POOL => vspace::invoke(k, inv),
+        tag::IRQ_CONTROL | tag::IRQ_HANDLER => irq::invoke(k, inv),
+        tag::IO_PORT_CONTROL | tag::IO_PORT => ioport::invoke(k, inv),
+        _ => Err(SyscallError::InvalidCapability(0).into()),
     }
 }
 

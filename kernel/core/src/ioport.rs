@@ -22,7 +22,7 @@ enum Op {
 
 /// Invocations of I/O port control and I/O ports.
 pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
-    let op = match inv.cap {
+    let op = match inv.cap() {
         Cap::IoPortControl => decode_control(k, inv)?,
         Cap::IoPort { first, last } => decode_ports(k, inv, first, last)?,
         _ => return Err(SyscallError::InvalidCapability(0).into()),

@@ -33,7 +33,7 @@ enum Op {
 
 /// Invocations of interrupt control and interrupt handlers.
 pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
-    let op = match inv.cap {
+    let op = match inv.cap() {
         Cap::IrqControl => decode_control(k, inv)?,
         Cap::IrqHandler { irq } => decode_handler(k, inv, irq as usize)?,
         _ => return Err(SyscallError::InvalidCapability(0).into()),

@@ -90,8 +90,6 @@ pub fn copy(k: &Kernel, from: &Tcb, to: &Tcb, length: usize) -> usize {
         return MESSAGE_REGISTERS;
     };
     let length = length.min(MSG_MAX_LENGTH);
-    for i in MESSAGE_REGISTERS..length {
-        dest.set(buffer::MSG + i, source.get(buffer::MSG + i));
-    }
+    source.copy(dest, buffer::MSG + MESSAGE_REGISTERS..buffer::MSG + length);
     length
 }

@@ -124,7 +124,9 @@ enum Op {
 
 /// An invocation on a scheduling context.
 pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
-    let Cap::SchedContext { sc, .. } = inv.cap else { return Err(SyscallError::InvalidCapability(0).into()) };
+    let Cap::SchedContext { sc, .. } = inv.cap() else {
+        return Err(SyscallError::InvalidCapability(0).into());
+    };
     let sc = sc.get(k);
     Ok(match decode(k, inv, sc)? {
         Op::BindTcb(thread) => Done::new(bind_tcb(k, sc, thread.get(k))),

@@ -99,13 +99,15 @@ fn queues(k: &Kernel, domain: u8) -> &ReadyQueues {
 /// The highest priority that has a thread in a queue of the current domain.
 #[inline(always)]
 pub(crate) fn highest(k: &Kernel) -> Option<u8> {
-    queues(k, k.core.domain.get()).top.get().checked_sub(1).map(|top| top as u8)
+    let queues = queues(k, k.core.domain.get());
+    let top = queues.top.get();
+    queues.heads[top as usize].get().is_some().then_some(top)
 }
 
 /// True if nobody in the queues of the current domain has a higher priority than this.
 #[inline(always)]
 pub(crate) fn is_highest(k: &Kernel, priority: u8) -> bool {
-    queues(k, k.core.domain.get()).top.get() <= priority as u16 + 1
+    queues(k, k.core.domain.get()).top.get() <= priority
 }
 
 /// Notes that a priority has no thread any more.
@@ -113,15 +115,15 @@ pub(crate) fn is_highest(k: &Kernel, priority: u8) -> bool {
 fn priority_is_empty(queues: &ReadyQueues, priority: usize) {
     let word = &queues.bitmap[priority / 64];
     word.set(word.get() & !(1 << (priority % 64)));
-    if queues.top.get() as usize == priority + 1 {
+    if queues.top.get() as usize == priority {
         // The next one below, from the word that the old one is in on.
         let mut i = priority / 64;
-        let mut left = queues.bitmap[i].get();
+        let mut left = word.get();
         while left == 0 && i > 0 {
             i -= 1;
             left = queues.bitmap[i].get();
         }
-        queues.top.set(if left == 0 { 0 } else { ((i as u16) << 6) + 64 - left.leading_zeros() as u16 });
+        queues.top.set((i << 6) as u8 | left.checked_ilog2().unwrap_or(0) as u8);
     }
 }
 
@@ -156,7 +158,7 @@ fn link(k: &Kernel, thread: &Tcb) {
             queues.heads[priority].set(Some(this));
             let word = &queues.bitmap[priority / 64];
             word.set(word.get() | 1 << (priority % 64));
-            queues.top.set(queues.top.get().max(priority as u16 + 1));
+            queues.top.set(queues.top.get().max(priority as u8));
         }
         Some(head) => {
             let head_ref = head.get(k);
@@ -374,11 +376,11 @@ pub fn load_fpu(k: &Kernel, thread: &Tcb) {
     pecan_arch::fpu_enable();
     let owner = k.core.fpu_owner.get();
     if owner != Some(thread.link()) {
+        k.core.fpu_owner.set(Some(thread.link()));
         if let Some(owner) = follow(owner, k) {
             pecan_arch::fpu_save(&owner.fpu);
         }
         pecan_arch::fpu_load(&thread.fpu);
-        k.core.fpu_owner.set(Some(thread.link()));
     }
 }
 

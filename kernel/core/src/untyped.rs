@@ -7,6 +7,7 @@ use pecan_abi::{
 use pecan_config::{RESET_CHUNK_BITS, RETYPE_FAN_OUT_LIMIT};
 use pecan_mem::{
     CNodeRef, Cap, Kernel, Link, LookupFailure, Slot,
+    cap::tag,
     retype::{self, ObjectKind},
 };
 
@@ -44,7 +45,7 @@ pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
 }
 
 fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Retype> {
-    let Cap::Untyped { bits, device, used, .. } = inv.cap else {
+    let Cap::Untyped { bits, device, used, .. } = inv.cap_of(tag::UNTYPED) else {
         return Err(SyscallError::InvalidCapability(0));
     };
     if inv.label != Some(Label::UntypedRetype) {

@@ -7,7 +7,11 @@ use core::mem::MaybeUninit;
 use pecan_abi::Syscall;
 use pecan_arch::x86_64 as port;
 use pecan_arch::{Console, UserContext, decode_exception, halt, idle_wait, take_pending_irq};
-use pecan_core::{boot, entry, fastpath, scheduler};
+use pecan_core::{
+    boot, entry,
+    fastpath::{self, Miss},
+    scheduler,
+};
 use pecan_mem::{Kernel, Link, Tcb, ThreadState, boot::BootMemory};
 
 /// Where the kernel's state lies.
@@ -83,25 +87,59 @@ fn enter_user(context: &UserContext) -> ! {
     unsafe { port::enter_user(context) }
 }
 
+/// `Call`: first the fast path.
 #[unsafe(no_mangle)]
-extern "C" fn pecan_syscall(cptr: u64, info: u64, number: i64) -> ! {
+extern "C" fn pecan_call(cptr: u64, info: u64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
-    let fast = match number {
-        _ if number == Syscall::Call as i64 => fastpath::call(k, cptr, info),
-        _ if number == Syscall::ReplyRecv as i64 => fastpath::reply_recv(k, cptr, info),
-        _ => None,
-    };
-    match fast {
-        Some(next) => enter_user(&next.get(k).context),
-        None => slow_syscall(k, number),
+    match fastpath::call::<false>(k, cptr, info) {
+        Ok(next) => enter_user(&next.get(k).context),
+        Err(Miss::Any) => call_any(k, cptr, info),
+        Err(Miss::Slow) => slow_syscall(Syscall::Call),
     }
 }
 
 #[inline(never)]
-fn slow_syscall(k: &mut Kernel, number: i64) -> ! {
+fn call_any(k: &mut Kernel, cptr: u64, info: u64) -> ! {
+    match fastpath::call::<true>(k, cptr, info) {
+        Ok(next) => enter_user(&next.get(k).context),
+        Err(_) => slow_syscall(Syscall::Call),
+    }
+}
+
+/// `ReplyRecv`: first the fast path.
+#[unsafe(no_mangle)]
+extern "C" fn pecan_reply_recv(cptr: u64, info: u64) -> ! {
+    // SAFETY: the entry stub calls this once an entry, after boot.
+    let k = unsafe { kernel() };
+    match fastpath::reply_recv::<false>(k, cptr, info) {
+        Ok(next) => enter_user(&next.get(k).context),
+        Err(Miss::Any) => reply_recv_any(k, cptr, info),
+        Err(Miss::Slow) => slow_syscall(Syscall::ReplyRecv),
+    }
+}
+
+#[inline(never)]
+fn reply_recv_any(k: &mut Kernel, cptr: u64, info: u64) -> ! {
+    match fastpath::reply_recv::<true>(k, cptr, info) {
+        Ok(next) => enter_user(&next.get(k).context),
+        Err(_) => slow_syscall(Syscall::ReplyRecv),
+    }
+}
+
+/// The system calls without a fast path, and those for which it does not do.
+#[unsafe(no_mangle)]
+extern "C" fn pecan_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
+    // SAFETY: the entry stub calls this once an entry, after boot, or `slow_syscall` does.
+    let k = unsafe { kernel() };
     let next = entry::syscall(k, number);
     resume(k, next)
+}
+
+/// Goes on on the slow path. Whoever calls this has no reference into the kernel's state any more.
+#[inline(always)]
+fn slow_syscall(call: Syscall) -> ! {
+    pecan_syscall(0, 0, call as i64)
 }
 
 #[unsafe(no_mangle)]

@@ -295,6 +295,12 @@ impl Words {
         self.w0 >> OWN_SHIFT & 4 != 0
     }
 
+    /// True if an endpoint capability has the right to grant-reply.
+    #[inline(always)]
+    pub fn endpoint_grant_reply(self) -> bool {
+        self.w0 >> OWN_SHIFT & 8 != 0
+    }
+
     /// True if an endpoint capability has the right to grant or to grant-reply.
     #[inline(always)]
     pub fn endpoint_grant_or_grant_reply(self) -> bool {
@@ -305,6 +311,29 @@ impl Words {
     #[inline(always)]
     pub fn badge(self) -> u64 {
         self.w1
+    }
+
+    /// The notification, if this is a notification capability with the right to signal.
+    #[inline(always)]
+    pub fn notification_for_signal(self) -> Option<Link<Notification>> {
+        const SEND: u64 = 1 << OWN_SHIFT;
+        // SAFETY: the tag is a notification's.
+        (self.w0 & (TAG_MASK | SEND) == tag::NOTIFICATION << TAG_SHIFT | SEND).then(|| unsafe { self.link() })
+    }
+
+    /// The notification, if this is a notification capability with the right to wait.
+    #[inline(always)]
+    pub fn notification_for_wait(self) -> Option<Link<Notification>> {
+        const RECEIVE: u64 = 2 << OWN_SHIFT;
+        // SAFETY: the tag is a notification's.
+        (self.w0 & (TAG_MASK | RECEIVE) == tag::NOTIFICATION << TAG_SHIFT | RECEIVE)
+            .then(|| unsafe { self.link() })
+    }
+
+    /// True if a reply capability lets answers transfer capabilities.
+    #[inline(always)]
+    pub fn reply_grant(self) -> bool {
+        self.w0 >> OWN_SHIFT & 1 != 0
     }
 
     /// The reply object, if this is a reply capability.
@@ -546,6 +575,13 @@ impl Cap {
     /// Unpacks a capability. Only [`Cap::pack`] makes words, so every pair has a meaning.
     #[inline]
     pub fn unpack(words: Words) -> Cap {
+        Self::unpack_as(words.tag(), words)
+    }
+
+    /// Unpacks a capability whose tag is known to be `tag`: with a constant, no more code than this kind takes.
+    #[inline(always)]
+    pub fn unpack_as(tag: u64, words: Words) -> Cap {
+        debug_assert!(tag == words.tag());
         let (own, addr, w1) = (words.own(), PhysAddr(words.w0 & ADDR_MASK), words.w1);
         let bit = |n: u32| own >> n & 1 != 0;
         // SAFETY (each `words.link()` below): the tag of the arm says what was packed; see `pack`.
@@ -555,7 +591,7 @@ impl Cap {
                 unsafe { words.link() }
             };
         }
-        match words.tag() {
+        match tag {
             tag::UNTYPED => Cap::Untyped { base: addr, bits: own as u8 & 63, device: bit(6), used: w1 },
             tag::ENDPOINT => Cap::Endpoint {
                 ep: link!(),

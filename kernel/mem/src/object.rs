@@ -5,6 +5,7 @@
 
 use core::{
     cell::Cell,
+    ops::Range,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -73,7 +74,10 @@ impl Endpoint {
     /// The first queued thread, if the queue is one of receivers.
     #[inline(always)]
     pub fn receiver(&self) -> Option<Link<Tcb>> {
-        if self.head.get() & FLAGS == EndpointState::Receiving as u64 { self.head() } else { None }
+        const RECEIVING: u64 = EndpointState::Receiving as u64;
+        let head = self.head.get();
+        // SAFETY: alignment and 2. life: `set_queue` packs links; 1. not null: it gives this state to heads only.
+        (head & FLAGS == RECEIVING).then(|| unsafe { Link::from_addr((head - RECEIVING) as usize) })
     }
 
     /// The last queued thread.
@@ -586,6 +590,16 @@ impl IpcBuffer {
     #[inline(always)]
     pub fn set(&self, index: usize, value: u64) {
         self.words[index & 127].store(value, Relaxed);
+    }
+
+    /// Copies the words with these indices, of which there are at most 128, to another buffer.
+    #[inline(always)]
+    pub fn copy(&self, to: &IpcBuffer, words: Range<usize>) {
+        if let (Some(source), Some(dest)) = (self.words.get(words.clone()), to.words.get(words)) {
+            for (dest, source) in dest.iter().zip(source) {
+                dest.store(source.load(Relaxed), Relaxed);
+            }
+        }
     }
 }
 

@@ -64,8 +64,8 @@ pub struct ReadyQueues {
     pub heads: [Cell<Option<Link<Tcb>>>; PRIORITIES],
     /// Priorities that have a thread, a bit each; the lowest priorities in the first word.
     pub bitmap: [Cell<u64>; PRIORITIES / 64],
-    /// One more than the highest priority that has a thread; 0 if none has.
-    pub top: Cell<u16>,
+    /// The highest priority that has a thread; 0 if none has.
+    pub top: Cell<u8>,
 }
 
 /// The state of one core.

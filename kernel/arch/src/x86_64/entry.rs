@@ -12,6 +12,8 @@
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use pecan_abi::Syscall;
+
 use crate::UserContext;
 use crate::common::irq::{IRQ_TIMER, VECTOR_OFFSET};
 
@@ -73,6 +75,10 @@ pecan_syscall_entry:
     push rbx
     push rax
     lea rsp, [rip + pecan_stack_top - 8]
+    cmp rdx, {call}
+    je pecan_call
+    cmp rdx, {reply_recv}
+    je pecan_reply_recv
     jmp pecan_syscall
 
     // Return to the context in rax.
@@ -245,6 +251,8 @@ pecan_stubs:
     user_cs = const crate::common::context::USER_CS,
     harmless_ip = const crate::common::context::HARMLESS_IP,
     stub_size = const STUB_SIZE,
+    call = const Syscall::Call as i64,
+    reply_recv = const Syscall::ReplyRecv as i64,
     last_vector = const LAST_VECTOR,
 );
 

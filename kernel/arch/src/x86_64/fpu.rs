@@ -43,15 +43,15 @@ impl Default for FpuState {
 }
 
 /// Saves the vector unit's registers. The unit must be enabled.
-#[inline]
+#[inline(always)]
 pub fn fpu_save(state: &FpuState) {
     let p = state.0.get();
     // SAFETY: the area is 64-byte aligned and large enough (XSAVE is used only if its components fit, see
     // `features`); the instructions write nothing else and no Rust code uses vector registers.
     unsafe {
-        if has(Features::XSAVEOPT) {
+        if pecan_config::FPU_XSAVE && has(Features::XSAVEOPT) {
             asm!("xsaveopt64 [{}]", in(reg) p, in("eax") ALL, in("edx") ALL, options(nostack, preserves_flags));
-        } else if has(Features::XSAVE) {
+        } else if pecan_config::FPU_XSAVE && has(Features::XSAVE) {
             asm!("xsave64 [{}]", in(reg) p, in("eax") ALL, in("edx") ALL, options(nostack, preserves_flags));
         } else {
             asm!("fxsave64 [{}]", in(reg) p, options(nostack, preserves_flags));
@@ -60,13 +60,13 @@ pub fn fpu_save(state: &FpuState) {
 }
 
 /// Loads the vector unit's registers. The unit must be enabled.
-#[inline]
+#[inline(always)]
 pub fn fpu_load(state: &FpuState) {
     let p = state.0.get();
     // SAFETY: the area holds what `fpu_save` wrote or INITIAL, and user level cannot reach it, so the reserved
     // fields that would make the load fault are zero.
     unsafe {
-        if has(Features::XSAVE) {
+        if pecan_config::FPU_XSAVE && has(Features::XSAVE) {
             asm!("xrstor64 [{}]", in(reg) p, in("eax") ALL, in("edx") ALL, options(nostack, preserves_flags));
         } else {
             asm!("fxrstor64 [{}]", in(reg) p, options(nostack, preserves_flags));
@@ -75,18 +75,20 @@ pub fn fpu_load(state: &FpuState) {
 }
 
 /// Lets user level use the vector unit.
-#[inline]
+#[inline(always)]
 pub fn fpu_enable() {
-    if !CORE.fpu_enabled.replace(true) {
+    if !CORE.fpu_enabled.get() {
+        CORE.fpu_enabled.set(true);
         // SAFETY: CR0.TS only decides whether vector instructions fault.
         unsafe { asm!("clts", options(nomem, nostack, preserves_flags)) }
     }
 }
 
 /// Makes user level fault (exception 7) on using the vector unit.
-#[inline]
+#[inline(always)]
 pub fn fpu_disable() {
-    if CORE.fpu_enabled.replace(false) {
+    if CORE.fpu_enabled.get() {
+        CORE.fpu_enabled.set(false);
         // SAFETY: as in `fpu_enable`.
         unsafe { write_cr0(read_cr0() | CR0_TS) }
     }

@@ -45,38 +45,53 @@ use features::{Features, has};
 /// What must change in the processor between two user threads beyond the saved registers: the bases of FS and GS.
 #[inline(always)]
 pub fn context_switch(from: &UserContext, to: &UserContext) {
-    sync_context(from);
-    load_context(to);
+    if has(Features::FSGSBASE) {
+        store_bases(from);
+        let (fs, gs) = (to.get(reg::TLS_BASE), to.get(reg::GS_BASE));
+        // SAFETY: the kernel uses neither segment, and contexts hold only canonical bases; the instructions exist.
+        unsafe {
+            asm!("wrfsbase {}", "wrgsbase {}", in(reg) fs, in(reg) gs, options(nomem, nostack, preserves_flags));
+        }
+    } else {
+        write_bases(to);
+    }
 }
 
 /// The second half of [`context_switch`], when there is no thread to come from. Also to be called after a segment base of
 /// the running thread was written.
-#[inline(always)]
+#[inline]
 pub fn load_context(to: &UserContext) {
-    let (fs, gs) = (to.get(reg::TLS_BASE), to.get(reg::GS_BASE));
+    write_bases(to);
+}
+
+/// Sets the segment bases by their model-specific registers. Always both: a thread can have changed the live base by
+/// loading a selector.
+#[inline(never)]
+fn write_bases(to: &UserContext) {
     // SAFETY: the kernel uses neither segment, and contexts hold only canonical bases.
     unsafe {
-        if has(Features::FSGSBASE) {
-            asm!("wrfsbase {}", "wrgsbase {}", in(reg) fs, in(reg) gs, options(nomem, nostack, preserves_flags));
-        } else {
-            // Always both: a thread can have changed the live base by loading a selector.
-            cpu::wrmsr(cpu::MSR_FS_BASE, fs);
-            cpu::wrmsr(cpu::MSR_GS_BASE, gs);
-        }
+        cpu::wrmsr(cpu::MSR_FS_BASE, to.get(reg::TLS_BASE));
+        cpu::wrmsr(cpu::MSR_GS_BASE, to.get(reg::GS_BASE));
     }
 }
 
 /// Brings the saved registers of the running thread up to date with the processor. Where user level has no instruction to
 /// set a base, what the kernel last set stands.
-#[inline(always)]
+#[inline]
 pub fn sync_context(current: &UserContext) {
     if has(Features::FSGSBASE) {
-        let (fs, gs): (u64, u64);
-        // SAFETY: reads two registers; the instructions exist.
-        unsafe {
-            asm!("rdfsbase {}", "rdgsbase {}", out(reg) fs, out(reg) gs, options(nomem, nostack, preserves_flags))
-        };
-        current.set(reg::TLS_BASE, fs);
-        current.set(reg::GS_BASE, gs);
+        store_bases(current);
     }
+}
+
+/// Stores the segment bases, on a processor that has instructions to read them.
+#[inline(always)]
+fn store_bases(current: &UserContext) {
+    let (fs, gs): (u64, u64);
+    // SAFETY: reads two registers; the callers have made sure that the instructions exist.
+    unsafe {
+        asm!("rdfsbase {}", "rdgsbase {}", out(reg) fs, out(reg) gs, options(nomem, nostack, preserves_flags))
+    };
+    current.set(reg::TLS_BASE, fs);
+    current.set(reg::GS_BASE, gs);
 }

@@ -14,13 +14,19 @@ const PIT_LIMIT: u16 = (PIT_HZ / 50) as u16;
 /// Calibration ends when its uncertainty is this small a part of it.
 const PRECISION: u64 = 2000;
 
+/// See [`kernel_wcet_ticks`].
+const WCET_US: u64 = 10;
+
 struct Clock {
     mhz: Cell<u32>,
+    /// [`kernel_wcet_ticks`].
+    wcet: Cell<u64>,
     /// Timer counts per tick, times 2^32.
     timer_ratio: Cell<u64>,
 }
 
-static CLOCK: OneCore<Clock> = OneCore::new(Clock { mhz: Cell::new(1), timer_ratio: Cell::new(1 << 32) });
+static CLOCK: OneCore<Clock> =
+    OneCore::new(Clock { mhz: Cell::new(1), wcet: Cell::new(WCET_US), timer_ratio: Cell::new(1 << 32) });
 
 /// Finds out how fast the clock and the timer run, and starts the timer.
 pub fn init() -> Result<(), BootError> {
@@ -43,6 +49,7 @@ pub fn init() -> Result<(), BootError> {
         return Err(BootError::NoClock);
     }
     CLOCK.mhz.set(mhz as u32);
+    CLOCK.wcet.set(us_to_ticks(WCET_US));
     apic::timer_enable();
     Ok(())
 }
@@ -152,9 +159,9 @@ pub fn max_us() -> u64 {
 }
 
 /// The longest the kernel is assumed to run before it looks at the clock again: 10 us, in ticks.
-#[inline]
+#[inline(always)]
 pub fn kernel_wcet_ticks() -> u64 {
-    us_to_ticks(10)
+    CLOCK.wcet.get()
 }
 
 /// Ticks per microsecond, to the nearest whole number.

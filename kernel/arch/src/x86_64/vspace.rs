@@ -213,8 +213,9 @@ pub(super) fn build(regions: &[PhysRegion], pool: PhysRegion) -> Result<PhysRegi
     }
     CORE.vspace.set(ROOT.phys());
     if has(Features::PCID) {
-        CORE.cr3_mask.set(!0);
-        CORE.cr3_bits.set(NO_FLUSH);
+        // Kept from the compiler, which would store one bit and compute the masks from it at every switch.
+        CORE.cr3_mask.set(core::hint::black_box(!0));
+        CORE.cr3_bits.set(core::hint::black_box(NO_FLUSH));
     }
     // SAFETY: the new tables show the image, with its stack, where the boot tables do, and the RAM that `regions` and the
     // pool lie in at the same place of the physmap.

@@ -238,7 +238,7 @@ fn call_server(w: &mut World, o: &Objects) {
     };
     let rights = EndpointRights { send: false, receive: true, grant: true, grant_reply: true };
     let server = o.thread.get(&w.k);
-    let next = crate::endpoint::receive(&w.k, server, ep.get(&w.k), rights, true, Some(reply));
+    let next = crate::endpoint::receive(&w.k, server, ep.get(&w.k), rights.grant, true, Some(reply));
     assert_eq!(next, crate::scheduler::Next::Resume);
     assert_eq!(system_call(w, EP, Label::InvalidInvocation, &[], &[]), o.thread);
 }

@@ -38,7 +38,7 @@ enum Op {
 
 /// An invocation on a thread.
 pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
-    let Cap::Tcb { tcb } = inv.cap else { return Err(SyscallError::InvalidCapability(0).into()) };
+    let Cap::Tcb { tcb } = inv.cap() else { return Err(SyscallError::InvalidCapability(0).into()) };
     let op = decode(k, inv, tcb)?;
     Ok(commit(k, inv, tcb, op)?)
 }

@@ -103,7 +103,7 @@ pub(super) fn install(
     // The deletion may have taken the new capability with it, or the thread itself.
     if let Some(source) = new.source
         && derivation::same_object(new.cap, source.get(k).cap())
-        && inv.slot.get(k).cap() == inv.cap
+        && inv.slot.get(k).words() == inv.words
     {
         derivation::insert(k, new.cap, source, slot);
     }

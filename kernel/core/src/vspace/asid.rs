@@ -60,7 +60,7 @@ pub(super) fn make_pool(k: &mut Kernel, op: MakePool) {
 }
 
 pub(super) fn decode_pool(k: &Kernel, inv: &Invocation) -> Decoded<Assign> {
-    let Cap::AsidPool { pool, base } = inv.cap else { return Err(SyscallError::IllegalOperation) };
+    let Cap::AsidPool { pool, base } = inv.cap() else { return Err(SyscallError::IllegalOperation) };
     if inv.label != Some(Label::X86AsidPoolAssign) {
         return Err(SyscallError::IllegalOperation);
     }

@@ -2,7 +2,7 @@
 
 use pecan_abi::{CapRights, Label, constants::USER_TOP};
 use pecan_arch::{CacheAttr, PhysAddr, Pte, level_shift, tlb_flush_page};
-use pecan_mem::{Cap, Kernel, Link, LookupFailure, Mapping, PageTable, Slot, Tcb};
+use pecan_mem::{Cap, Kernel, Link, LookupFailure, Mapping, PageTable, Slot, Tcb, cap::tag};
 
 use super::{Entry, entry, find_root, page_rights, table_pte, unmap_frame, unmap_table};
 use crate::{
@@ -65,7 +65,7 @@ fn failed(failure: LookupFailure) -> SyscallError {
 }
 
 pub(super) fn decode_table(k: &Kernel, inv: &Invocation) -> Decoded<TableOp> {
-    let Cap::PageTable { table, level, mapping } = inv.cap else {
+    let Cap::PageTable { table, level, mapping } = inv.cap_of(tag::PAGE_TABLE) else {
         return Err(SyscallError::IllegalOperation);
     };
     let (map, unmap) = match level {
@@ -106,7 +106,7 @@ pub(super) fn decode_table(k: &Kernel, inv: &Invocation) -> Decoded<TableOp> {
 
 #[inline(always)]
 pub(super) fn decode_frame(k: &Kernel, inv: &Invocation) -> Decoded<FrameOp> {
-    let Cap::Frame { base, level, rights, mapping, .. } = inv.cap else {
+    let Cap::Frame { base, level, rights, mapping, .. } = inv.cap_of(tag::FRAME) else {
         return Err(SyscallError::IllegalOperation);
     };
     match inv.label {

@@ -13,7 +13,9 @@ use pecan_abi::constants::USER_TOP;
 use pecan_arch::{
     PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte, Space, level_shift, tlb_flush_asid, tlb_flush_page,
 };
-use pecan_mem::{AsidPool, CNodeRef, Cap, FrameRights, Kernel, Link, LookupFailure, Mapping, PageTable, Tcb};
+use pecan_mem::{
+    AsidPool, CNodeRef, FrameRights, Kernel, Link, LookupFailure, Mapping, PageTable, Tcb, cap::tag,
+};
 
 use crate::{
     error::{Stop, SyscallError},
@@ -25,21 +27,21 @@ pub const ROOT_LEVEL: usize = PT_LEVELS - 1;
 
 /// Invocations of paging structures, frames, ASID control and ASID pools.
 pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
-    match inv.cap {
-        Cap::Frame { .. } => {
+    match inv.words.tag() {
+        tag::FRAME => {
             let op = map::decode_frame(k, inv)?;
             Ok(map::commit_frame(k, op))
         }
-        Cap::PageTable { .. } => {
+        tag::PAGE_TABLE => {
             let op = map::decode_table(k, inv)?;
             Ok(map::commit_table(k, op))
         }
-        Cap::AsidControl => {
+        tag::ASID_CONTROL => {
             let op = asid::decode_control(k, inv)?;
             asid::make_pool(k, op);
             Ok(Done::ok())
         }
-        Cap::AsidPool { .. } => {
+        tag::ASID_POOL => {
             let op = asid::decode_pool(k, inv)?;
             asid::assign(k, op);
             Ok(Done::ok())
