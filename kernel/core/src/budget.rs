@@ -156,7 +156,7 @@ pub fn yield_now(k: &Kernel) -> Next {
 }
 
 /// Charges what has been used so far to the scheduling context that runs.
-#[inline]
+#[inline(always)]
 pub fn commit_time(k: &Kernel) {
     let core = &k.core;
     let sc = core.current_sc.get().get(k);
@@ -298,7 +298,7 @@ pub fn awaken(k: &Kernel) -> Next {
 
 /// Notes how long nothing is due, and sets the timer: to the end of the budget, the next release, or the end of
 /// the domain, whichever comes first. The scheduling context that runs has just been charged.
-#[inline]
+#[inline(always)]
 pub fn set_next_interrupt(k: &Kernel) {
     let core = &k.core;
     let (now, amount) = (core.time.get(), refill::head(core.current_sc.get().get(k)).amount.get());

@@ -168,6 +168,7 @@ pub fn first_child(k: &Kernel, slot: Link<Slot>) -> Option<Link<Slot>> {
 }
 
 /// True if capabilities descend from the one in `slot`.
+#[inline]
 pub fn has_children(k: &Kernel, slot: Link<Slot>) -> bool {
     first_child(k, slot).is_some()
 }

@@ -17,10 +17,12 @@ use pecan_mem::{
     Tcb, ThreadState, follow,
 };
 
-use crate::{lookup, message, scheduler, vspace};
+use crate::{fault, lookup, message, scheduler, vspace};
 
 /// Length and number of extra capabilities in a message information word.
 const INFO_SHAPE: u64 = 0x1ff;
+/// Where the label begins in a message information word.
+const INFO_LABEL: u32 = 12;
 /// The receiver's message information: the sender's less what the kernel says of unwrapped capabilities.
 const INFO_MASK: u64 = !0xe00;
 
@@ -97,11 +99,16 @@ pub fn reply_recv<const ANY: bool>(k: &Kernel, cptr: u64, info: u64) -> Result<L
     let caller = reply_ref.tcb.get().ok_or(Miss::Slow)?.get(k);
     // Only the top of a call stack has a scheduling context to give back; its thread waits for the answer.
     let ReplyNext::SchedContext(sc) = reply_ref.next() else { return Err(Miss::Slow) };
-    if server.sched_context.get() != Some(sc)
-        || caller.sched_context.get().is_some()
-        || caller.fault.get() != Fault::None
-        || !waits(k, server, ep)
+    if server.sched_context.get() != Some(sc) || caller.sched_context.get().is_some() || !waits(k, server, ep)
     {
+        return Err(Miss::Slow);
+    }
+    let fault = caller.fault.get();
+    if fault != Fault::None && !ANY {
+        return Err(Miss::Any);
+    }
+    // A fault may be answered by leaving the thread stopped; and the time of one that is out of time is another matter.
+    if matches!(fault, Fault::Timeout { .. }) || fault != Fault::None && info >> INFO_LABEL != 0 {
         return Err(Miss::Slow);
     }
     let space = ready::<ANY>(k, caller)?;
@@ -137,7 +144,13 @@ pub fn reply_recv<const ANY: bool>(k: &Kernel, cptr: u64, info: u64) -> Result<L
     caller.sched_context.set(Some(sc));
     sc_ref.tcb.set(Some(caller.link()));
 
-    deliver(&server.context, &caller.context, 0, info, buffers);
+    if fault == Fault::None {
+        deliver(&server.context, &caller.context, 0, info, buffers);
+    } else {
+        caller.fault.set(Fault::None);
+        fault::apply_reply(k, fault, server, caller);
+        caller.context.set(reg::NEXT_IP, caller.context.get(reg::FAULT_IP));
+    }
     Ok(switch(k, core, server, caller, space))
 }
 

@@ -4,7 +4,7 @@
 use std::thread;
 
 use pecan_abi::{MessageInfo, Syscall};
-use pecan_arch::{PhysAddr, phys_to_virt, reg, virt_to_phys};
+use pecan_arch::{Exception, PhysAddr, phys_to_virt, reg, virt_to_phys};
 use pecan_mem::{
     Cap, EndpointRights, Link, Mapping, Tcb, ThreadState,
     retype::ObjectKind,
@@ -84,6 +84,7 @@ fn world() -> (World, Vec<Link<Tcb>>) {
         let (t, sc) = (tcb.get(&w.k), sc.get(&w.k));
         t.slots[Tcb::SLOT_CSPACE].set_cap(w.thread.get(&w.k).slots[Tcb::SLOT_CSPACE].cap());
         t.slots[Tcb::SLOT_VSPACE].set_cap(roots[i as usize % 2]);
+        t.slots[Tcb::SLOT_FAULT_HANDLER].set_cap(Cap::Endpoint { ep, badge: i, rights: all });
         t.priority.set(98 + i as u8);
         threads.push(tcb);
         if i > 2 {
@@ -106,11 +107,24 @@ fn world() -> (World, Vec<Link<Tcb>>) {
     (w, threads)
 }
 
-/// All of kernel memory, with addresses made independent of where the host put it.
-fn digest(w: &World) -> u64 {
+/// All of kernel memory, with addresses made independent of where the host put it. Faults are compared by their
+/// values: their kinds are of different lengths, and what lies behind the shorter ones is left over.
+fn digest(w: &World, threads: &[Link<Tcb>]) -> u64 {
     let base = phys_to_virt(PhysAddr(0)) as u64;
     let mut hash = 0u64;
+    let mut faults = Vec::new();
+    for thread in threads {
+        let fault = &thread.get(&w.k).fault;
+        let at = virt_to_phys(fault.as_ptr() as usize).0;
+        faults.push(at..at + size_of_val(fault) as u64);
+        for byte in std::format!("{:?}", fault.get()).bytes() {
+            hash = (hash ^ byte as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
+        }
+    }
     for at in (0..FREE_START).step_by(8) {
+        if faults.iter().any(|fault| fault.contains(&(at as u64))) {
+            continue;
+        }
         let mut word = w.k.word(at);
         if word == 0 {
             continue;
@@ -133,6 +147,12 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, usize) {
     for _ in 0..steps {
         let current = w.k.core.current.get();
         let Some(index) = threads.iter().position(|t| *t == current) else { break };
+        if index < 3 && random.next(8) == 0 {
+            // A client faults; a server answers that, too.
+            entry::exception(&mut w.k, Exception::User { number: random.next(32), code: random.next(8) });
+            digests.push(digest(&w, &threads));
+            continue;
+        }
         // Mostly what clients and servers do, and now and then anything.
         let call = match random.next(8) {
             0 => random.pick(&[
@@ -151,7 +171,8 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, usize) {
         let cptr = if sends { random.pick(&[EP, EP_BADGED, EP_BADGED, EP_SEND_ONLY, NTFN]) } else { EP };
         // Calling a notification or a full endpoint for ever would end the test early; sometimes is right.
         let cptr = if cptr == NTFN && random.next(4) != 0 { EP_BADGED } else { cptr };
-        let info = MessageInfo::new(random.next(1 << 20), random.next(8), 0, random.next(6));
+        let label = if random.next(2) == 0 { 0 } else { random.next(1 << 20) };
+        let info = MessageInfo::new(label, random.next(8), 0, random.next(6));
         {
             let context = &current.get(&w.k).context;
             context.set(reg::CAP, cptr);
@@ -181,7 +202,7 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, usize) {
                 entry::syscall(&mut w.k, call as i64);
             }
         }
-        digests.push(digest(&w));
+        digests.push(digest(&w, &threads));
         if !threads.contains(&w.k.core.current.get()) {
             // Everybody waits: somebody gets a push.
             let thread = threads[random.next(3) as usize].get(&w.k);

@@ -2,7 +2,7 @@
 
 use pecan_abi::{Label, MessageInfo};
 use pecan_arch::reg;
-use pecan_mem::{Cap, Fault, Kernel, Link, Slot, Tcb, ThreadState, Words, cap::tag};
+use pecan_mem::{Cap, Fault, Kernel, Link, LookupFailure, Slot, Tcb, ThreadState, Words, cap::tag};
 
 use crate::{
     cnode, domain,
@@ -111,97 +111,133 @@ pub struct How {
 }
 
 /// Invokes the capability at `cptr` with the message in the current thread's registers and IPC buffer.
+#[inline(always)]
 pub fn invoke(k: &mut Kernel, cptr: u64, how: How) -> Result<Next, Preempted> {
-    let link = k.core.current.get();
-    let thread = link.get(k);
-    let info = MessageInfo(thread.context.get(reg::INFO));
-
-    let cap_fault = |address, failure| {
-        if how.blocking {
-            fault::handle(k, thread, Fault::Cap { address, receive_phase: false, failure })
-        } else {
-            Next::Resume
-        }
-    };
+    let thread = k.core.current.get().get(k);
     let slot = match lookup::cap(k, thread, cptr) {
         Ok(slot) => slot,
-        Err(failure) => return Ok(cap_fault(cptr, failure)),
+        Err(failure) => return Ok(cap_fault(k, how, (cptr, failure))),
     };
-    let extra = match transfer::find_extra_caps(k, thread, info) {
-        Ok(extra) => extra,
-        Err((address, failure)) => return Ok(cap_fault(address, failure)),
-    };
+    match slot.get(k).words().tag() {
+        tag::ENDPOINT | tag::NOTIFICATION | tag::REPLY => Ok(invoke_message(k, slot, how)),
+        _ => invoke_object(k, slot, how),
+    }
+}
 
+/// The capability at an address that the current thread sends to, or sends along, does not exist.
+#[cold]
+#[inline(never)]
+fn cap_fault(k: &Kernel, how: How, (address, failure): (u64, LookupFailure)) -> Next {
+    if how.blocking {
+        let thread = k.core.current.get().get(k);
+        fault::handle(k, thread, Fault::Cap { address, receive_phase: false, failure })
+    } else {
+        Next::Resume
+    }
+}
+
+/// Sends the current thread's message through the capability in a slot.
+#[inline(never)]
+fn invoke_message(k: &Kernel, slot: Link<Slot>, how: How) -> Next {
+    let thread = k.core.current.get().get(k);
+    let info = MessageInfo(thread.context.get(reg::INFO));
+    if info.extra_caps() > 0
+        && let Err(failed) = transfer::extra_caps(k, thread, info)
+    {
+        return cap_fault(k, how, failed);
+    }
     // Until it is known to have finished, the system call would be made again.
     thread.state.set(ThreadState::Restart);
-    let words = slot.get(k).words();
-    let result = match message_to(k, thread, words, how) {
-        Some(result) => result.map(Done::new).map_err(Stop::Error),
-        None if how.first_phase => Err(Stop::Error(SyscallError::InvalidCapability(0))),
+    match message_to(k, thread, slot.get(k).words(), how) {
+        Some(next) => {
+            finish(thread, how, 0);
+            next
+        }
         None => {
-            // Extra capabilities come out of the IPC buffer: then there is one.
-            let length = match extra[0] {
-                Some(_) => info.length_capped(),
-                None => transfer::sendable_length(k, thread, info),
-            };
-            let label = Label::from_word(info.label());
-            let call = how.call;
-            dispatch(k, &Invocation { thread: link, slot, words, label, length, extra, call })
-        }
-    };
-
-    let thread = link.get(k);
-    match result {
-        Err(Stop::Preempted) => Err(Preempted),
-        Err(Stop::Error(error)) => {
-            if how.call {
-                put_error(k, thread, error);
-            }
-            thread.state.set(ThreadState::Running);
-            Ok(Next::Resume)
-        }
-        Ok(done) => {
-            if thread.state.get() == ThreadState::Restart {
-                if how.call {
-                    thread.context.set(reg::CAP, 0);
-                    thread.context.set(reg::INFO, transfer::kernel_info(0, done.words).0);
-                }
-                thread.state.set(ThreadState::Running);
-            }
-            Ok(done.next)
+            fail(k, thread, how, SyscallError::InvalidCapability(0));
+            Next::Resume
         }
     }
 }
 
-/// Sends a message to an endpoint, a notification or a reply object. `None` for other capabilities.
+/// The system call of the current thread has done what it was to do, with so many words of an answer.
 #[inline(always)]
-fn message_to(k: &Kernel, thread: &Tcb, cap: Words, how: How) -> Option<Decoded<Next>> {
-    Some(match cap.tag() {
-        tag::ENDPOINT => match cap.endpoint_for_send() {
-            Some(ep) => {
-                let How { call, blocking, donate, .. } = how;
-                let how = Sending {
-                    blocking,
-                    call,
-                    // A call lends the scheduling context to a passive receiver.
-                    donate: donate || call,
-                    badge: cap.badge(),
-                    grant: cap.endpoint_grant(),
-                    grant_reply: cap.endpoint_grant_reply(),
-                };
-                Ok(endpoint::send(k, thread, ep.get(k), how))
-            }
-            None => Err(SyscallError::InvalidCapability(0)),
-        },
-        tag::NOTIFICATION => match cap.notification_for_signal() {
-            Some(ntfn) => Ok(notification::signal(k, ntfn.get(k), cap.badge())),
-            None => Err(SyscallError::InvalidCapability(0)),
-        },
-        _ => match cap.reply() {
-            Some(reply) => Ok(reply::send(k, thread, reply.get(k), cap.reply_grant())),
-            None => return None,
-        },
-    })
+fn finish(thread: &Tcb, how: How, words: usize) {
+    if thread.state.get() == ThreadState::Restart {
+        if how.call {
+            thread.context.set(reg::CAP, 0);
+            thread.context.set(reg::INFO, transfer::kernel_info(0, words).0);
+        }
+        thread.state.set(ThreadState::Running);
+    }
+}
+
+/// The system call of the current thread has failed.
+#[cold]
+#[inline(never)]
+fn fail(k: &Kernel, thread: &Tcb, how: How, error: SyscallError) {
+    if how.call {
+        put_error(k, thread, error);
+    }
+    thread.state.set(ThreadState::Running);
+}
+
+/// Invokes the kernel object behind the capability in a slot.
+#[inline(never)]
+fn invoke_object(k: &mut Kernel, slot: Link<Slot>, how: How) -> Result<Next, Preempted> {
+    let link = k.core.current.get();
+    let thread = link.get(k);
+    let info = MessageInfo(thread.context.get(reg::INFO));
+    let extra = match transfer::find_extra_caps(k, thread, info) {
+        Ok(extra) => extra,
+        Err(failed) => return Ok(cap_fault(k, how, failed)),
+    };
+    thread.state.set(ThreadState::Restart);
+    let result = if how.first_phase {
+        Err(Stop::Error(SyscallError::InvalidCapability(0)))
+    } else {
+        // Extra capabilities come out of the IPC buffer: then there is one.
+        let length = match extra[0] {
+            Some(_) => info.length_capped(),
+            None => transfer::sendable_length(k, thread, info),
+        };
+        let (words, label, call) = (slot.get(k).words(), Label::from_word(info.label()), how.call);
+        dispatch(k, &Invocation { thread: link, slot, words, label, length, extra, call })
+    };
+    let thread = link.get(k);
+    match result {
+        Ok(done) => {
+            finish(thread, how, done.words);
+            Ok(done.next)
+        }
+        Err(Stop::Preempted) => Err(Preempted),
+        Err(Stop::Error(error)) => {
+            fail(k, thread, how, error);
+            Ok(Next::Resume)
+        }
+    }
+}
+
+/// Sends a message to an endpoint, a notification or a reply object. `None` if the capability does not allow it.
+#[inline(always)]
+fn message_to(k: &Kernel, thread: &Tcb, cap: Words, how: How) -> Option<Next> {
+    if let Some(ep) = cap.endpoint_for_send() {
+        let How { call, blocking, donate, .. } = how;
+        let how = Sending {
+            blocking,
+            call,
+            // A call lends the scheduling context to a passive receiver.
+            donate: donate || call,
+            badge: cap.badge(),
+            grant: cap.endpoint_grant(),
+            grant_reply: cap.endpoint_grant_reply(),
+        };
+        Some(endpoint::send(k, thread, ep.get(k), how))
+    } else if let Some(ntfn) = cap.notification_for_signal() {
+        Some(notification::signal(k, ntfn.get(k), cap.badge()))
+    } else {
+        cap.reply().map(|reply| reply::send(k, thread, reply.get(k), cap.reply_grant()))
+    }
 }
 
 /// Invokes a kernel object.

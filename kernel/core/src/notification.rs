@@ -43,6 +43,7 @@ pub fn maybe_return(k: &Kernel, ntfn: &Notification, thread: &Tcb) {
 }
 
 /// Hands a signal's word to a thread that was waiting, and makes it ready.
+#[inline(always)]
 fn deliver(k: &Kernel, thread: &Tcb, ntfn: &Notification, badge: u64) -> Next {
     thread.context.set(reg::CAP, badge);
     maybe_donate(k, thread, ntfn);
@@ -64,9 +65,16 @@ pub fn signal(k: &Kernel, ntfn: &Notification, badge: u64) -> Next {
             Next::Resume
         }
         NotificationState::Waiting => {
-            let mut waiting = queue(ntfn);
-            let Some(thread) = waiting.pop(k) else { return Next::Resume };
-            set_queue(ntfn, waiting);
+            let Some(thread) = ntfn.head.get() else { return Next::Resume };
+            let thread = thread.get(k);
+            match thread.ipc_queue.next.get() {
+                Some(next) => {
+                    thread.ipc_queue.next.set(None);
+                    next.get(k).ipc_queue.prev.set(None);
+                    ntfn.head.set(Some(next));
+                }
+                None => set_queue(ntfn, Queue::EMPTY),
+            }
             deliver(k, thread, ntfn, badge)
         }
         NotificationState::Active => {

@@ -67,7 +67,7 @@ pub fn is_schedulable(k: &Kernel, thread: &Tcb) -> bool {
 
 /// The thread became runnable. If it cannot run for want of budget it waits in the release queue; otherwise it
 /// is a candidate for the processor.
-#[inline]
+#[inline(always)]
 pub fn wake(k: &Kernel, thread: &Tcb) -> Next {
     let Some(sc) = follow(thread.sched_context.get(), k) else { return Next::Resume };
     if !is_schedulable(k, thread) {
@@ -131,9 +131,7 @@ fn priority_is_empty(queues: &ReadyQueues, priority: usize) {
 #[inline]
 pub fn enqueue(k: &Kernel, thread: &Tcb) {
     if !thread.is_queued.get() {
-        link(k, thread);
-        // The ring now ends with the thread; begin with it.
-        queues(k, thread.domain.get()).heads[thread.priority.get() as usize].set(Some(thread.link()));
+        link(k, thread, true);
     }
 }
 
@@ -141,13 +139,13 @@ pub fn enqueue(k: &Kernel, thread: &Tcb) {
 #[inline]
 pub fn append(k: &Kernel, thread: &Tcb) {
     if !thread.is_queued.get() {
-        link(k, thread);
+        link(k, thread, false);
     }
 }
 
-/// Links a thread into its ring, before the head.
+/// Links a thread into its ring, before the head: at the end, or as the new head.
 #[inline(always)]
-fn link(k: &Kernel, thread: &Tcb) {
+fn link(k: &Kernel, thread: &Tcb, first: bool) {
     let priority = thread.priority.get() as usize;
     let queues = queues(k, thread.domain.get());
     let this = thread.link();
@@ -168,6 +166,9 @@ fn link(k: &Kernel, thread: &Tcb) {
             head_ref.sched_queue.prev.set(Some(this));
             if let Some(tail) = follow(tail, k) {
                 tail.sched_queue.next.set(Some(this));
+            }
+            if first {
+                queues.heads[priority].set(Some(this));
             }
         }
     }
@@ -223,16 +224,28 @@ pub(crate) fn has_peers(k: &Kernel, thread: &Tcb) -> bool {
 pub fn schedule(k: &Kernel, next: Next) -> &Tcb {
     let core = &k.core;
     let current = core.current.get().get(k);
-    let goes_on = next == Next::Resume
-        && current.state.get() == ThreadState::Running
+    // The current thread runs on the time that is charged and nothing is due: then it is schedulable.
+    let undisturbed = matches!(current.state.get(), ThreadState::Running)
         && current.sched_context.get() == Some(core.current_sc.get())
         && !core.reprogram.get()
         && budget::is_quiet(k);
-    if goes_on {
-        debug_assert!(
-            is_schedulable(k, current) && !current.is_queued.get() && current.yield_to.get().is_none()
-        );
-        return current;
+    if undisturbed {
+        debug_assert!(is_schedulable(k, current));
+        match next {
+            Next::Resume => {
+                debug_assert!(!current.is_queued.get() && current.yield_to.get().is_none());
+                return current;
+            }
+            Next::Switch(thread) => {
+                let thread = thread.get(k);
+                let wins = thread.priority.get() > current.priority.get() && is_schedulable(k, thread);
+                if wins && !current.is_queued.get() {
+                    preempt(k, current, thread);
+                    return thread;
+                }
+            }
+            Next::Choose => {}
+        }
     }
     reschedule(k, current, next)
 }
@@ -267,6 +280,18 @@ fn reschedule<'k>(k: &'k Kernel, current: &'k Tcb, next: Next) -> &'k Tcb {
     activate(k, thread);
     switch_sched_context(k, thread);
     thread
+}
+
+/// Switches from the current thread, which could go on, to one of a higher priority.
+#[inline(always)]
+fn preempt(k: &Kernel, current: &Tcb, thread: &Tcb) {
+    link(k, current, true);
+    if thread.is_queued.get() {
+        dequeue(k, thread);
+    }
+    switch_to(k, thread);
+    activate(k, thread);
+    switch_sched_context(k, thread);
 }
 
 /// Chooses between the current thread, one that became ready, and the queues.
@@ -415,18 +440,17 @@ fn switch_sched_context(k: &Kernel, thread: &Tcb) {
     // Every thread that is chosen has one; the idle thread has its own.
     let Some(sc) = thread.sched_context.get() else { return };
     if sc != core.current_sc.get() {
-        core.reprogram.set(true);
         let sc = sc.get(k);
         if !refill::is_round_robin(sc) && !sc.sporadic.get() {
             budget::refill_unblock_check(k, sc);
         }
+    } else if !core.reprogram.get() {
+        return;
     }
-    if core.reprogram.get() {
-        budget::commit_time(k);
-        core.current_sc.set(sc);
-        budget::set_next_interrupt(k);
-        core.reprogram.set(false);
-    }
+    budget::commit_time(k);
+    core.current_sc.set(sc);
+    budget::set_next_interrupt(k);
+    core.reprogram.set(false);
 }
 
 /// Sets a thread's priority and moves it in the queue it is in.

@@ -14,7 +14,7 @@ pub type ExtraCaps = [Option<Link<Slot>>; MSG_MAX_EXTRA_CAPS];
 
 /// Looks up the extra capabilities that a thread sends. Fails with the address that did not resolve.
 #[inline(never)]
-fn extra_caps(k: &Kernel, sender: &Tcb, info: MessageInfo) -> Result<ExtraCaps, (u64, LookupFailure)> {
+pub fn extra_caps(k: &Kernel, sender: &Tcb, info: MessageInfo) -> Result<ExtraCaps, (u64, LookupFailure)> {
     find_extra_caps(k, sender, info)
 }
 

@@ -130,7 +130,7 @@ fn placement(bits: u8, used: u64, kind: ObjectKind, count: u64) -> Option<(u64, 
 
 /// Cuts `count` objects of `kind` from an untyped capability, raising its watermark. `None`, and nothing
 /// changed, if they do not fit or may not lie in device memory.
-#[inline]
+#[inline(always)]
 pub fn carve(k: &mut Kernel, slot: Link<Slot>, kind: ObjectKind, count: u64) -> Option<Batch> {
     let slot = slot.get(k);
     let words = slot.words();

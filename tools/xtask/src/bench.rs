@@ -4,6 +4,8 @@
 //! each operation and prints `bench ID INSTRUCTIONS`, and `bench: done` at its end. What the rows are, and how many
 //! instructions each may take, is in `bench/budgets.toml`.
 
+mod lines;
+
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail};
@@ -110,7 +112,7 @@ fn measure(ws: &Workspace, args: &Args) -> Result<BTreeMap<String, u64>> {
     let root_task = build::program(ws, &toolchain, "bench")?;
     let kernel = build::kernel(ws, &toolchain, &args.profile)?;
     let machine = Machine::counting();
-    let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: false };
+    let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: None };
     let (first, second) = (run_once(&boot)?, run_once(&boot)?);
     match difference(&first, &second) {
         Some(what) => bail!("two runs differ, so the figures mean nothing: {what}"),
@@ -130,7 +132,13 @@ fn run_once(boot: &Boot<'_>) -> Result<BTreeMap<String, u64>> {
     if !matches!(wait, Wait::Found(())) {
         return Err(session.failure(&wait, "the end of the benchmark"));
     }
-    Ok(session.console.lines().iter().filter_map(|l| figure(l)).collect())
+    let mut figures: BTreeMap<String, u64> =
+        session.console.lines().iter().filter_map(|l| figure(l)).collect();
+    drop(session);
+    let lines = lines::measure(boot)?;
+    figures.insert("lines-code".into(), lines.code);
+    figures.insert("lines-data".into(), lines.data);
+    Ok(figures)
 }
 
 /// `bench ID INSTRUCTIONS`.

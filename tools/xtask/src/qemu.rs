@@ -98,6 +98,7 @@ fn end(status: ExitStatus, started: bool) -> End {
 }
 
 /// What to boot.
+#[derive(Clone, Copy)]
 pub struct Boot<'a> {
     /// The machine to boot on.
     pub machine: &'a Machine,
@@ -105,8 +106,8 @@ pub struct Boot<'a> {
     pub kernel: &'a Path,
     /// The ELF of the root task; none, to see what the kernel says to that.
     pub root_task: Option<&'a Path>,
-    /// Waits for a debugger on port 1234 before the first instruction.
-    pub gdb: bool,
+    /// Waits for a debugger on this port before the first instruction.
+    pub gdb: Option<u16>,
 }
 
 impl Boot<'_> {
@@ -127,8 +128,8 @@ impl Boot<'_> {
         if machine.icount {
             qemu.args(["-icount", "shift=0,sleep=off"]);
         }
-        if self.gdb {
-            qemu.args(["-gdb", "tcp:127.0.0.1:1234", "-S"]);
+        if let Some(port) = self.gdb {
+            qemu.args(["-gdb", &format!("tcp:127.0.0.1:{port}"), "-S"]);
         }
         qemu.arg("-kernel").arg(self.kernel);
         if let Some(root_task) = self.root_task {

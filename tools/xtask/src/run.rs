@@ -70,8 +70,12 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
             kernel.elf.strip_prefix(ws.root()).unwrap_or(&kernel.elf).display()
         ));
     }
-    let boot =
-        Boot { machine: &args.machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: args.gdb };
+    let boot = Boot {
+        machine: &args.machine,
+        kernel: &kernel.image,
+        root_task: Some(&root_task),
+        gdb: args.gdb.then_some(1234),
+    };
     // A run under a debugger takes as long as it takes.
     let patience = if args.gdb { 24 * 3600 } else { TIMEOUT };
     let timeout = Duration::from_secs(args.timeout.unwrap_or(patience));

@@ -143,7 +143,7 @@ fn play(ws: &Workspace, kernel: &Path, case: &Case, program: Vec<u8>) -> Result<
     };
     let (board, cpu, memory) = case.machine;
     let machine = Machine::of(board, cpu, memory);
-    let boot = Boot { machine: &machine, kernel, root_task: root_task.as_deref(), gdb: false };
+    let boot = Boot { machine: &machine, kernel, root_task: root_task.as_deref(), gdb: None };
     let mut session = boot.session(false, TIME)?;
     let expected = |l: &String| l.starts_with(case.expected);
     let wait = session.wait(|c| c.lines().iter().any(expected).then_some(()))?;

@@ -142,7 +142,7 @@ impl Cell {
 fn play(kernel: &Path, program: &str, root_task: &Path, filter: Option<&str>) -> Result<Tally> {
     // With counted instructions time passes for the guest alone, so a busy host cannot fail a test of budgets.
     let machine = Machine::counting();
-    let boot = Boot { machine: &machine, kernel, root_task: Some(root_task), gdb: false };
+    let boot = Boot { machine: &machine, kernel, root_task: Some(root_task), gdb: None };
     let mut session = boot.session(true, SILENCE)?;
     let mut report = Report::new(filter);
     let mut seen = 0;

@@ -56,7 +56,7 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
     for file in files {
         let name = name(&file);
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: false };
+        let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: None };
         match parse(&text).and_then(|steps| play(&steps, Shell::start(boot.session(false, TIME)?)?)) {
             Ok(()) => {
                 println!("test {name} ... ok");
