@@ -223,8 +223,7 @@ bench_fault_handler:
     .balign 64
 bench_lines_start:
 bench_round_trip:
-    ROUND_TRIP
-bench_lines_end:
+    ROUND_TRIP bench_lines_end:
     .balign 64
 bench_round_trip_fpu:
     ROUND_TRIP paddd xmm0, xmm0

@@ -89,6 +89,7 @@ fn enter_user(context: &UserContext) -> ! {
 
 /// `Call`: first the fast path.
 #[unsafe(no_mangle)]
+#[unsafe(link_section = ".text.hot_call")]
 extern "C" fn pecan_call(cptr: u64, info: u64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
@@ -109,6 +110,7 @@ fn call_any(k: &mut Kernel, cptr: u64, info: u64) -> ! {
 
 /// `ReplyRecv`: first the fast path.
 #[unsafe(no_mangle)]
+#[unsafe(link_section = ".text.hot_reply_recv")]
 extern "C" fn pecan_reply_recv(cptr: u64, info: u64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };

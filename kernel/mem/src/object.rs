@@ -418,24 +418,19 @@ pub struct Tcb {
     pub context: UserContext,
     /// The thread's own slots; see the `SLOT_*` constants.
     pub slots: [Slot; Tcb::SLOTS],
-    /// What the first two slots come to.
-    pub spaces: Spaces,
-    /// What the thread is doing.
-    pub state: Cell<ThreadState>,
-    /// Links in the queue of an endpoint or a notification.
-    pub ipc_queue: QueueLinks,
     /// Links in a ready queue or the release queue.
     pub sched_queue: QueueLinks,
-    /// What the thread runs on; without one it is passive.
-    pub sched_context: Cell<Option<Link<SchedContext>>>,
     /// The scheduling context that this thread has yielded to.
     pub yield_to: Cell<Option<Link<SchedContext>>>,
-    /// The notification bound to the thread.
-    pub bound_notification: Cell<Option<Link<Notification>>>,
     /// User address of the IPC buffer; 0 for none.
     pub ipc_buffer: Cell<u64>,
-    /// Why the thread cannot go on.
-    pub fault: Cell<Fault>,
+    // From here on two cache lines hold what every message looks at.
+    /// What the first two slots come to.
+    pub spaces: Spaces,
+    /// What the thread runs on; without one it is passive.
+    pub sched_context: Cell<Option<Link<SchedContext>>>,
+    /// The notification bound to the thread.
+    pub bound_notification: Cell<Option<Link<Notification>>>,
     /// Priority.
     pub priority: Cell<u8>,
     /// The highest priority that this thread may give to others.
@@ -448,6 +443,13 @@ pub struct Tcb {
     pub is_queued: Cell<bool>,
     /// In the release queue.
     pub is_released_later: Cell<bool>,
+    _unused: [Cell<u8>; 10],
+    /// What the thread is doing.
+    pub state: Cell<ThreadState>,
+    /// Links in the queue of an endpoint or a notification.
+    pub ipc_queue: QueueLinks,
+    /// Why the thread cannot go on.
+    pub fault: Cell<Fault>,
     /// For debugging; zero-terminated if shorter.
     pub name: Cell<[u8; NAME_LEN]>,
 }
@@ -610,6 +612,8 @@ pub fn follow<T>(link: Option<Link<T>>, k: &Kernel) -> Option<&T> {
 }
 
 const _: () = {
+    // The lines that every message looks at (see `Tcb`).
+    assert!(core::mem::offset_of!(Tcb, spaces) % 64 == 0 && core::mem::offset_of!(Tcb, state) % 64 == 0);
     assert!(size_of::<Endpoint>() == 16);
     assert!(size_of::<Notification>() == 64);
     assert!(size_of::<Reply>() == 32);
