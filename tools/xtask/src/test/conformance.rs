@@ -86,7 +86,7 @@ pub fn matrix(ws: &Workspace, toolchain: &Toolchain, profile: &str) -> Outcome {
     let root_task = with_filter(program, MATRIX, &ws.bare().join("conformance-matrix"))?;
     let kernel = build::kernel(ws, toolchain, profile)?;
     let machine = Machine::counting();
-    let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: false };
+    let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: None };
     let mut session = boot.session(false, SILENCE)?;
     let wait = session.wait(|c| c.lines().iter().any(|l| l.starts_with("conformance: ")).then_some(()))?;
     if !matches!(wait, Wait::Found(())) {
