@@ -66,6 +66,7 @@ pub fn load_context(to: &UserContext) {
 
 /// Sets the segment bases by their model-specific registers. Always both: a thread can have changed the live base by
 /// loading a selector.
+#[cold]
 #[inline(never)]
 fn write_bases(to: &UserContext) {
     // SAFETY: the kernel uses neither segment, and contexts hold only canonical bases.
