@@ -9,6 +9,7 @@ use std::{
 use crate::{
     lockstep::{self, Broken, named},
     model::{Event, State},
+    properties::{self, Parts},
     system::System,
 };
 
@@ -107,6 +108,8 @@ pub fn explore(family: &Family, limit: usize, time: Duration) -> Report {
     let mut first = vec![];
     system.k.save(&mut first);
     let initial = system.state();
+    let keeper = system.keeper();
+    let mut parts = Parts::of(&initial, keeper);
     let mut report = Report { states: 1, transitions: 0, closed: true, time: Duration::ZERO, broken: None };
     let mut seen: HashMap<(u64, u64), (), BuildHasherDefault<KeyHasher>> = HashMap::default();
     seen.insert(key(&initial), ());
@@ -125,13 +128,17 @@ pub fn explore(family: &Family, limit: usize, time: Duration) -> Report {
                     continue;
                 }
                 report.transitions += 1;
-                let result =
-                    lockstep::step(&mut system, &open.state, event, |s| s.load(&memory)).and_then(|next| {
-                        if seen.insert(key(&next), ()).is_some() {
-                            return Ok(None);
-                        }
-                        system.check().map(|()| Some(next))
-                    });
+                let stepped = lockstep::step(&mut system, &open.state, event, |s| s.load(&memory));
+                let result = stepped.and_then(|next| {
+                    if let Some(parts) = &mut parts {
+                        parts.check(&open.state, event, &next, keeper)?;
+                    }
+                    if seen.insert(key(&next), ()).is_some() {
+                        return Ok(None);
+                    }
+                    properties::check(&open.state, event, &next)?;
+                    system.check().map(|()| Some(next))
+                });
                 match result {
                     Ok(None) => {}
                     Ok(Some(state)) => {

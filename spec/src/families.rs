@@ -501,6 +501,40 @@ pub const FAMILIES: &[Family] = &[
             e
         },
     },
+    Family {
+        name: "partition",
+        about: "two pairs of threads with nothing in common but the processor",
+        system: || {
+            let mut s = System::new(4);
+            for part in 0..2 {
+                if part == 1 {
+                    s.other_cspace(4);
+                }
+                for (i, what) in [["A", "B"], ["X", "Y"]][part].into_iter().enumerate() {
+                    let thread = s.thread(Some(at::A + i as u64), 100, what);
+                    s.start(thread, (i == 0).then_some(at::SC), &format!("sc{what}"));
+                }
+                endpoints(&mut s);
+                s.own_cspace(at::CNODE);
+            }
+            s.boot()
+        },
+        events: |_| {
+            vec![
+                syscall(Syscall::Send, at::BADGED),
+                syscall(Syscall::Call, at::EP),
+                with_reply(Syscall::Recv, at::EP, at::REPLY),
+                syscall(Syscall::Send, at::REPLY),
+                syscall(Syscall::Wait, at::NTFN),
+                syscall(Syscall::Send, at::NTFN),
+                invoke(at::B, Label::TcbSuspend, &[], &[]),
+                invoke(at::B, Label::TcbResume, &[], &[]),
+                invoke(at::CNODE, Label::CNodeDelete, &[at::EP, 64], &[]),
+                invoke(at::CNODE, Label::CNodeCopy, &[at::FREE, 64, at::NTFN, 64, 3], &[at::CNODE]),
+                yields(),
+            ]
+        },
+    },
 ];
 
 /// A system of threads A, B, C of these priorities, all started, and what `more` adds.

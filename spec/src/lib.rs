@@ -6,5 +6,6 @@ pub mod explore;
 pub mod families;
 pub mod lockstep;
 pub mod model;
+pub mod properties;
 pub mod random;
 pub mod system;

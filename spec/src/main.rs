@@ -31,9 +31,9 @@ fn main() -> ExitCode {
     // A panic of the kernel is told with the story that led to it.
     std::panic::set_hook(Box::new(|_| {}));
 
-    let time = Duration::from_secs(if long { 3600 } else { 60 });
+    let time = Duration::from_secs(if long { 3600 } else { 150 });
     let random_time = Duration::from_secs(if long { 3600 } else { 45 });
-    let limit = if long { 20_000_000 } else { 1_000_000 };
+    let limit = if long { 20_000_000 } else { 2_000_000 };
     let families: Vec<_> = FAMILIES.iter().filter(|f| filter.is_none_or(|t| f.name.contains(&**t))).collect();
     let (next, sum) = (Mutex::new(families.iter()), Mutex::new(Sum::default()));
     std::thread::scope(|scope| {

@@ -8,6 +8,7 @@ use pecan_mem::retype::ObjectKind;
 use crate::{
     lockstep::{self, named},
     model::{Call, Event, State},
+    properties,
     system::System,
 };
 
@@ -262,7 +263,8 @@ fn play(mut next: impl FnMut(&System, &State) -> Option<Event>) -> (Vec<Event>, 
             continue;
         }
         system.k.save(&mut memory);
-        let result = lockstep::step(&mut system, &state, &event, |s| s.load(&memory));
+        let result = lockstep::step(&mut system, &state, &event, |s| s.load(&memory))
+            .and_then(|next| properties::check(&state, &event, &next).map(|()| next));
         done.push(event);
         match result.and_then(|next| system.check().map(|()| next)) {
             Ok(next) => state = next,

@@ -39,6 +39,7 @@ pub struct System {
     vspace: mem::Cap,
     buffers: mem::Cap,
     buffers_slot: u64,
+    cspace_slot: u64,
     threads: u64,
     contexts: Vec<Link<mem::SchedContext>>,
     /// The threads that lived when somebody last looked at the state.
@@ -76,6 +77,7 @@ impl System {
             vspace,
             buffers,
             buffers_slot: BUFFERS,
+            cspace_slot: CSPACE,
             threads: 0,
             contexts: vec![],
             live: vec![],
@@ -95,6 +97,21 @@ impl System {
         s.names.insert(name(keeper.addr()), "keeper".into());
         s.names.insert(name(cspace.addr()), "cspace".into());
         s
+    }
+
+    /// The CNode that nobody can get at.
+    pub fn keeper(&self) -> Name {
+        name(self.keeper.addr())
+    }
+
+    /// Makes another CSpace, for the threads and capabilities that come now.
+    pub fn other_cspace(&mut self, radix: u8) {
+        let cap = self.k.boot_object(ObjectKind::CNode { radix });
+        let mem::Cap::CNode { cnode, .. } = cap else { unreachable!("a CNode was made") };
+        self.cspace = cnode;
+        self.keep(mem::Cap::CNode { cnode, guard: 0, guard_bits: 64 - radix });
+        self.cspace_slot = self.kept - 1;
+        self.call_it(cap, "cspace2");
     }
 
     /// Puts the original capability to an object into the keeper.
@@ -121,8 +138,8 @@ impl System {
     pub fn own_cspace(&mut self, index: u64) {
         derivation::insert(
             &self.k,
-            self.keeper.get(&self.k, CSPACE).cap(),
-            self.keeper.slot(CSPACE),
+            self.keeper.get(&self.k, self.cspace_slot).cap(),
+            self.keeper.slot(self.cspace_slot),
             self.cspace.slot(index),
         );
     }
@@ -161,7 +178,7 @@ impl System {
         };
         install(self.vspace, VSPACE, Tcb::SLOT_VSPACE);
         install(self.buffers, self.buffers_slot, Tcb::SLOT_IPC_BUFFER);
-        install(self.keeper.get(k, CSPACE).cap(), CSPACE, Tcb::SLOT_CSPACE);
+        install(self.keeper.get(k, self.cspace_slot).cap(), self.cspace_slot, Tcb::SLOT_CSPACE);
         t.ipc_buffer.set(0x10_0000 + 1024 * (self.threads % 4));
         t.priority.set(priority);
         t.mcp.set(100);
