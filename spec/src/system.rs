@@ -27,6 +27,17 @@ const VSPACE: u64 = 1;
 const BUFFERS: u64 = 2;
 const CSPACE: u64 = 3;
 
+/// How the kernel is entered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// As ever.
+    Slow,
+    /// By the fast path for short messages.
+    Fast,
+    /// By the fast path for messages of any length.
+    FastAny,
+}
+
 /// A kernel with a system of a few threads and objects in it.
 pub struct System {
     /// The kernel.
@@ -253,8 +264,8 @@ impl System {
     }
 
     /// Puts the arguments of an event into the registers and the buffer of the running thread, then enters the
-    /// kernel. `fast`: by the fast path, if there is one for it. False if there is none or it declines.
-    pub fn enter(&mut self, event: &Event, fast: bool) -> bool {
+    /// kernel. False if there is no such way for the event, or if a fast path declines it.
+    pub fn enter(&mut self, event: &Event, way: Way) -> bool {
         let current = self.k.core.current.get();
         match event {
             Event::Syscall(call) => {
@@ -279,12 +290,19 @@ impl System {
                         receive.for_each(|(i, &word)| b.set(buffer::RECEIVE_CNODE + i, word));
                     }
                 }
-                if fast {
-                    return match call.call {
-                        Syscall::Call => fastpath::call(&self.k, call.cap, info.0).is_some(),
-                        Syscall::ReplyRecv => fastpath::reply_recv(&self.k, call.cap, info.0).is_some(),
-                        _ => false,
-                    };
+                let (k, cap) = (&self.k, call.cap);
+                let done = match (way, call.call) {
+                    (Way::Slow, _) => false,
+                    (Way::Fast, Syscall::Call) => fastpath::call::<false>(k, cap, info.0).is_ok(),
+                    (Way::FastAny, Syscall::Call) => fastpath::call::<true>(k, cap, info.0).is_ok(),
+                    (Way::Fast, Syscall::ReplyRecv) => fastpath::reply_recv::<false>(k, cap, info.0).is_ok(),
+                    (Way::FastAny, Syscall::ReplyRecv) => {
+                        fastpath::reply_recv::<true>(k, cap, info.0).is_ok()
+                    }
+                    _ => return false,
+                };
+                if way != Way::Slow {
+                    return done;
                 }
                 host::advance_time(call.after);
                 entry::syscall(&mut self.k, call.call as i64);
@@ -300,7 +318,7 @@ impl System {
                 entry::interrupt(&mut self.k, pecan_arch::IRQ_TIMER);
             }
         }
-        !fast
+        way == Way::Slow
     }
 
     /// Checks the kernel's own invariants.
