@@ -1,6 +1,6 @@
 //! Faults: telling the handler, and applying its answer.
 
-use pecan_abi::{LookupFailureKind, MessageInfo, fault::FaultTag};
+use pecan_abi::{LookupFailureKind, MessageInfo, fault::FaultTag, ipc::MESSAGE_REGISTERS};
 use pecan_arch::{EXCEPTION_MESSAGE, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, reg};
 use pecan_mem::{Cap, EndpointRights, Fault, Kernel, LookupFailure, Tcb, ThreadState};
 
@@ -95,7 +95,9 @@ pub fn put_message(k: &Kernel, faulty: &Tcb, fault: Fault, handler: &Tcb) -> usi
             message::put_all(k, handler, registers(&SYSCALL_MESSAGE).chain([number]))
         }
         Fault::UserException { number, code } => {
-            message::put_all(k, handler, registers(&EXCEPTION_MESSAGE).chain([number, code]))
+            let (sp, flags) = (context.get(EXCEPTION_MESSAGE[1]), context.get(EXCEPTION_MESSAGE[2]));
+            put_registers(handler, [ip, sp, flags, number]);
+            MESSAGE_REGISTERS + message::put(k, handler, MESSAGE_REGISTERS, code) as usize
         }
         Fault::Timeout { badge } => {
             let consumed =
@@ -103,9 +105,20 @@ pub fn put_message(k: &Kernel, faulty: &Tcb, fault: Fault, handler: &Tcb) -> usi
             message::put_all(k, handler, [badge, consumed])
         }
         Fault::Vm { address, instruction, status } => {
-            message::put_all(k, handler, [ip, address, instruction as u64, status])
+            put_registers(handler, [ip, address, instruction as u64, status]);
+            MESSAGE_REGISTERS
         }
     }
+}
+
+/// Sets the message words that travel in registers.
+#[inline(always)]
+fn put_registers(handler: &Tcb, [first, second, third, fourth]: [u64; MESSAGE_REGISTERS]) {
+    // Written out: four moves.
+    handler.context.set(reg::MSG[0], first);
+    handler.context.set(reg::MSG[1], second);
+    handler.context.set(reg::MSG[2], third);
+    handler.context.set(reg::MSG[3], fourth);
 }
 
 /// Applies the handler's answer to the faulty thread. True if the thread shall go on.
@@ -117,6 +130,23 @@ pub fn apply_reply(k: &Kernel, fault: Fault, handler: &Tcb, faulty: &Tcb) -> boo
         Fault::Timeout { .. } => &TIMEOUT_MESSAGE,
     };
     let info = MessageInfo(handler.context.get(reg::INFO));
+    if let Fault::UserException { .. } = fault {
+        // The common one, whose words all travel in registers.
+        const { assert!(EXCEPTION_MESSAGE.len() <= reg::MSG.len()) };
+        let [ip, sp, flags] = EXCEPTION_MESSAGE;
+        let (length, from) = (info.length_capped(), &handler.context);
+        if length > 0 {
+            faulty.context.set_user(ip, from.get(reg::MSG[0]));
+        }
+        if length > 1 {
+            faulty.context.set_user(sp, from.get(reg::MSG[1]));
+        }
+        if length > 2 {
+            faulty.context.set_user(flags, from.get(reg::MSG[2]));
+        }
+        faulty.context.force_full_restore();
+        return info.label() == 0;
+    }
     let length = crate::transfer::sendable_length(k, handler, info).min(registers.len());
     for (i, r) in registers[..length].iter().enumerate() {
         faulty.context.set_user(*r, message::get(k, handler, i));

@@ -161,7 +161,7 @@ impl UserContext {
     /// Writes a register with a value from user level, changed where the processor would refuse it:
     /// privileged flags are dropped, an instruction pointer or segment base that is not canonical becomes one
     /// that is.
-    #[inline]
+    #[inline(always)]
     pub fn set_user(&self, r: Reg, value: u64) {
         let canonical = is_canonical(value);
         self.set(
