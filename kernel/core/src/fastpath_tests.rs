@@ -14,7 +14,7 @@ use pecan_mem::{
 use crate::{
     derivation, endpoint, entry,
     fastpath::{self, Miss},
-    notification, refill, scheduler,
+    message, notification, refill, scheduler,
     testing::{FREE, World},
 };
 
@@ -81,9 +81,15 @@ fn world() -> (World, Vec<Link<Tcb>>) {
         let Cap::SchedContext { sc, .. } = w.k.boot_object(ObjectKind::SchedContext { bits: 8 }) else {
             unreachable!()
         };
+        let frame = w.k.boot_object(ObjectKind::Frame { level: 0 });
         let (t, sc) = (tcb.get(&w.k), sc.get(&w.k));
         t.slots[Tcb::SLOT_CSPACE].set_cap(w.thread.get(&w.k).slots[Tcb::SLOT_CSPACE].cap());
         t.slots[Tcb::SLOT_VSPACE].set_cap(roots[i as usize % 2]);
+        if i != 2 {
+            // All but one have an IPC buffer.
+            t.slots[Tcb::SLOT_IPC_BUFFER].set_cap(frame);
+            t.ipc_buffer.set(0x40_0400);
+        }
         t.slots[Tcb::SLOT_FAULT_HANDLER].set_cap(Cap::Endpoint { ep, badge: i, rights: all });
         t.priority.set(98 + i as u8);
         threads.push(tcb);
@@ -122,7 +128,7 @@ fn digest(w: &World, threads: &[Link<Tcb>]) -> u64 {
         }
     }
     for at in (0..FREE_START).step_by(8) {
-        if faults.iter().any(|fault| fault.contains(&(at as u64))) {
+        if faults.iter().any(|fault| fault.contains(&at)) {
             continue;
         }
         let mut word = w.k.word(at);
@@ -172,7 +178,8 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, usize) {
         // Calling a notification or a full endpoint for ever would end the test early; sometimes is right.
         let cptr = if cptr == NTFN && random.next(4) != 0 { EP_BADGED } else { cptr };
         let label = if random.next(2) == 0 { 0 } else { random.next(1 << 20) };
-        let info = MessageInfo::new(label, random.next(8), 0, random.next(6));
+        let length = if random.next(4) == 0 { random.next(128) } else { random.next(6) };
+        let info = MessageInfo::new(label, random.next(8), 0, length);
         {
             let context = &current.get(&w.k).context;
             context.set(reg::CAP, cptr);
@@ -181,6 +188,10 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, usize) {
             context.set(reg::SEND_DEST, EP_BADGED);
             for r in reg::MSG {
                 context.set(r, random.next(u64::MAX));
+            }
+            let word = random.next(u64::MAX);
+            if let Some(buf) = message::buffer_for_writing(&w.k, current.get(&w.k)) {
+                (1..121).for_each(|i| buf.set(i, word.wrapping_mul(i as u64)));
             }
         }
         let quick = match call {
