@@ -52,7 +52,7 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
     }
     let root_task = run::assemble(ws, toolchain, "default")?;
     let kernel = build::kernel(ws, toolchain, profile)?;
-    let machine = Machine::default();
+    let machine = Machine::counting();
     for file in files {
         let name = name(&file);
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
