@@ -9,3 +9,4 @@ pub mod model;
 pub mod properties;
 pub mod random;
 pub mod system;
+mod translate;

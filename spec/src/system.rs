@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 
 use pecan_abi::{CapRights, MessageInfo, Syscall, constants::tcb_flag, ipc::buffer};
-use pecan_arch::{PT_LEVELS, PhysAddr, host, reg, virt_to_phys};
+use pecan_arch::{PT_LEVELS, PhysAddr, host, reg};
 use pecan_core::{budget, derivation, entry, fastpath, invariants, refill, scheduler};
 use pecan_mem::{
     self as mem, CNodeRef, Kernel, Link, Mapping, NotificationState, Tcb, ThreadState, retype::ObjectKind,
     testing::Machine,
 };
 
-use crate::model::{
-    self, Cap, Doing, Event, Fault, Held, LookupFailure, Name, Notification, Place, Refill, Registers,
-    Rights, SchedContext, Sending, Slot, State, Thread,
-};
+use crate::model::{self, Cap, Doing, Event, Held, Name, Notification, Registers, Slot, State};
+use crate::translate::{cap, context, link_name, name, object_name, thread};
 
 /// Memory of the machine in bytes, log2.
 const MEMORY_BITS: u32 = 18;
@@ -432,27 +430,6 @@ pub fn forget(s: &mut State) {
     }
 }
 
-fn name(addr: usize) -> Name {
-    Name(virt_to_phys(addr).0)
-}
-
-fn link_name<T>(link: Link<T>) -> Name {
-    name(link.addr())
-}
-
-fn object_name(cap: mem::Cap) -> Option<Name> {
-    Some(match cap {
-        mem::Cap::Endpoint { ep, .. } => link_name(ep),
-        mem::Cap::Notification { ntfn, .. } => link_name(ntfn),
-        mem::Cap::Reply { reply, .. } => link_name(reply),
-        mem::Cap::CNode { cnode, .. } => name(cnode.addr()),
-        mem::Cap::Tcb { tcb } => link_name(tcb),
-        mem::Cap::SchedContext { sc, .. } => link_name(sc),
-        mem::Cap::Untyped { base, .. } | mem::Cap::Frame { base, .. } => Name(base.0),
-        _ => return None,
-    })
-}
-
 struct Abstraction<'k> {
     k: &'k Kernel,
     s: State,
@@ -671,136 +648,4 @@ fn words_of_frame(k: &Kernel, frame: mem::Cap) -> impl Iterator<Item = u64> {
 
 fn queue(k: &Kernel, head: Option<Link<Tcb>>) -> Vec<Name> {
     std::iter::successors(head, |t| t.get(k).ipc_queue.next.get()).map(link_name).collect()
-}
-
-fn cap(cap: mem::Cap) -> Cap {
-    match cap {
-        mem::Cap::Untyped { base, bits, device, used } => {
-            Cap::Untyped { base: Name(base.0), bits: bits as u32, device, used }
-        }
-        mem::Cap::Endpoint { ep, badge, rights: r } => {
-            let rights =
-                Rights { write: r.send, read: r.receive, grant: r.grant, grant_reply: r.grant_reply };
-            Cap::Endpoint { ep: link_name(ep), badge, rights }
-        }
-        mem::Cap::Notification { ntfn, badge, send, receive } => {
-            let rights = Rights { write: send, read: receive, grant: false, grant_reply: false };
-            Cap::Notification { ntfn: link_name(ntfn), badge, rights }
-        }
-        mem::Cap::Reply { reply, grant } => Cap::Reply { reply: link_name(reply), grant },
-        mem::Cap::CNode { cnode, guard, guard_bits } => Cap::CNode {
-            cnode: name(cnode.addr()),
-            radix: cnode.radix(),
-            guard,
-            guard_bits: guard_bits as u32,
-        },
-        mem::Cap::Tcb { tcb } => Cap::Thread { thread: link_name(tcb) },
-        mem::Cap::SchedContext { sc, bits } => Cap::SchedContext { sc: link_name(sc), bits: bits as u32 },
-        mem::Cap::SchedControl { .. } => Cap::SchedControl,
-        mem::Cap::Frame { base, rights, mapping, .. } => Cap::Frame {
-            frame: Name(base.0),
-            read: rights != mem::FrameRights::KernelOnly,
-            write: rights == mem::FrameRights::ReadWrite,
-            mapped: mapping.map(|m| (m.asid as u64, m.vaddr)),
-        },
-        mem::Cap::PageTable { table, level, mapping } => Cap::Table {
-            table: link_name(table),
-            level: level as u32,
-            mapped: mapping.map(|m| (m.asid as u64, m.vaddr)),
-        },
-        mem::Cap::IrqControl => Cap::IrqControl,
-        mem::Cap::IrqHandler { irq } => Cap::IrqHandler { irq: irq as u64 },
-        mem::Cap::Zombie { .. } => Cap::Other { kind: "zombie", word: 0 },
-        _ => Cap::Other { kind: "other", word: cap.pack().tag() },
-    }
-}
-
-fn doing(state: ThreadState) -> Doing {
-    match state {
-        ThreadState::Inactive => Doing::Nothing,
-        ThreadState::Running | ThreadState::Idle => Doing::Running,
-        ThreadState::Restart => Doing::Restarting,
-        ThreadState::BlockedOnReceive { ep, reply, .. } => {
-            Doing::Receiving { ep: link_name(ep), reply: reply.map(link_name) }
-        }
-        ThreadState::BlockedOnSend { ep, badge, grant, grant_reply, call } => {
-            Doing::Sending { ep: link_name(ep), how: Sending { badge, grant, grant_reply, call } }
-        }
-        ThreadState::BlockedOnReply { reply } => Doing::Calling { reply: reply.map(link_name) },
-        ThreadState::BlockedOnNotification { ntfn } => Doing::Waiting { ntfn: link_name(ntfn) },
-    }
-}
-
-fn failure(failure: mem::LookupFailure) -> LookupFailure {
-    match failure {
-        mem::LookupFailure::InvalidRoot => LookupFailure::InvalidRoot,
-        mem::LookupFailure::MissingCapability { bits_left } => {
-            LookupFailure::MissingCapability { left: bits_left as u64 }
-        }
-        mem::LookupFailure::DepthMismatch { bits_left, bits_found } => {
-            LookupFailure::DepthMismatch { left: bits_left as u64, found: bits_found as u64 }
-        }
-        mem::LookupFailure::GuardMismatch { bits_left, guard, guard_bits } => {
-            LookupFailure::GuardMismatch { left: bits_left as u64, guard, guard_bits: guard_bits as u64 }
-        }
-    }
-}
-
-fn fault(fault: mem::Fault) -> Option<Fault> {
-    Some(match fault {
-        mem::Fault::None => return None,
-        mem::Fault::Cap { address, receive_phase, failure: f } => {
-            Fault::Cap { address, receiving: receive_phase, failure: failure(f) }
-        }
-        mem::Fault::UnknownSyscall { number } => Fault::UnknownSyscall { number },
-        mem::Fault::UserException { number, code } => Fault::UserException { number, code },
-        mem::Fault::Vm { address, instruction, status } => Fault::Vm { address, instruction, status },
-        mem::Fault::Timeout { badge } => Fault::Timeout { badge },
-    })
-}
-
-fn thread(_k: &Kernel, t: &Tcb) -> Thread {
-    Thread {
-        doing: doing(t.state.get()),
-        registers: Registers {
-            cap: t.context.get(reg::CAP),
-            info: t.context.get(reg::INFO),
-            words: reg::MSG.map(|r| t.context.get(r)),
-        },
-        place: Place {
-            ip: t.context.get(reg::FAULT_IP),
-            sp: t.context.get(reg::SP),
-            flags: t.context.get(reg::FLAGS),
-        },
-        priority: t.priority.get(),
-        mcp: t.mcp.get(),
-        sc: t.sched_context.get().map(link_name),
-        bound: t.bound_notification.get().map(link_name),
-        yielded_to: t.yield_to.get().map(link_name),
-        buffer: t.ipc_buffer.get(),
-        fault: fault(t.fault.get()),
-    }
-}
-
-fn context(k: &Kernel, sc: &mem::SchedContext) -> SchedContext {
-    let mut calls: Vec<Name> =
-        std::iter::successors(sc.reply.get(), |r| r.get(k).prev.get()).map(link_name).collect();
-    calls.reverse();
-    let (head, max) = (sc.refill_head.get() as usize, sc.refill_max.get() as usize);
-    let refills = (0..sc.refill_count.get() as usize).map(|i| {
-        let r = sc.refill((head + i) % max.max(1));
-        Refill { time: r.time.get() as i64 - k.core.time.get() as i64, amount: r.amount.get() as i64 }
-    });
-    SchedContext {
-        thread: sc.tcb.get().map(link_name),
-        calls,
-        notification: sc.notification.get().map(link_name),
-        yielded_from: sc.yield_from.get().map(link_name),
-        badge: sc.badge.get(),
-        max_refills: max as u64,
-        period: sc.period.get() as i64,
-        refills: refills.collect(),
-        consumed: sc.consumed.get() as i64,
-        sporadic: sc.sporadic.get(),
-    }
 }
