@@ -332,7 +332,7 @@ fn step(w: &mut World, model: &mut Model, random: &mut Random, exact: bool) -> S
 #[test]
 fn random_invocations_do_what_the_model_does() {
     let mut most = 0;
-    for seed in 1..=16u64 {
+    for seed in 1..=rounds(16) {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut w = World::new();
         let mut model = Model::new(&w);
@@ -355,8 +355,8 @@ fn random_invocations_do_what_the_model_does() {
 
 #[test]
 fn deletions_given_up_half_way_leave_a_sound_kernel() {
-    let (mut given_up, mut zombies) = (0, 0);
-    for seed in 1..=10u64 {
+    let (mut given_up, mut zombies, rounds) = (0, 0, rounds(10));
+    for seed in 1..=rounds {
         let mut random = Random(seed.wrapping_mul(0xa076_1d64_78bd_642f));
         let mut w = World::new();
         for i in 0..400 {
@@ -368,7 +368,7 @@ fn deletions_given_up_half_way_leave_a_sound_kernel() {
                     let cap = slot.get(&w.k).cap();
                     let label = if random.below(4) > 0 { Label::CNodeDelete } else { Label::CNodeRevoke };
                     w.preempt_soon();
-                    given_up += w.try_call(root, label, &[index, depth], &[]).is_err() as usize;
+                    given_up += w.try_call(root, label, &[index, depth], &[]).is_err() as u64;
                     while pecan_arch::take_pending_irq().is_some() {}
                     format!("half of {label:?} {cap:?}")
                 }
@@ -381,7 +381,7 @@ fn deletions_given_up_half_way_leave_a_sound_kernel() {
                 panic!("seed {seed}, step {i}: {what}: {broken}");
             }
             let moved = what.starts_with("move") || what.starts_with("rotate");
-            zombies += (moved && what.contains("Zombie")) as usize;
+            zombies += (moved && what.contains("Zombie")) as u64;
         }
         w.check_unused_memory();
         w.preempt_often = false;
@@ -389,13 +389,13 @@ fn deletions_given_up_half_way_leave_a_sound_kernel() {
         assert_eq!(w.descendants(UNTYPED_2M), 0);
         w.check();
     }
-    assert!(given_up > 60 && zombies > 10, "only {given_up} given up, {zombies} zombies moved");
+    assert!(given_up > 6 * rounds && zombies > rounds, "only {given_up} given up, {zombies} zombies moved");
 }
 
 #[test]
 fn random_preemption_keeps_every_invariant() {
-    let mut preemptions = 0;
-    for seed in 1..=8u64 {
+    let (mut preemptions, rounds) = (0, rounds(8));
+    for seed in 1..=rounds {
         let mut random = Random(seed.wrapping_mul(0xda94_2042_e4dd_58b5));
         let mut w = World::new();
         for i in 0..300 {
@@ -412,7 +412,7 @@ fn random_preemption_keeps_every_invariant() {
         w.check();
         preemptions += w.preemptions;
     }
-    assert!(preemptions > 150, "only {preemptions} preemptions");
+    assert!(preemptions > 19 * rounds as usize, "only {preemptions} preemptions");
 }
 
 /// A model of what there is now, as far as a step needs one.
