@@ -46,7 +46,7 @@ fn main() -> ExitCode {
                     count(&mut sum.lock().expect("no worker panics"), family.name, &report);
                 }
                 if filter.is_none_or(|t| "random".contains(&**t)) {
-                    let report = random::run(random_time, worker + 1, WORKERS);
+                    let report = random::run((worker + 1..).step_by(WORKERS as usize), random_time);
                     count_random(&mut sum.lock().expect("no worker panics"), worker, &report);
                 }
             });

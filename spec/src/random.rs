@@ -21,7 +21,7 @@ const RADIX: u8 = 5;
 pub struct Report {
     /// Events, each compared.
     pub steps: u64,
-    /// Runs, with the seeds from 1 on.
+    /// Runs, one with each seed.
     pub runs: u64,
     /// The story of the first difference, shortened.
     pub broken: Option<String>,
@@ -297,12 +297,11 @@ fn shrink(mut events: Vec<Event>) -> Vec<Event> {
     events
 }
 
-/// Plays random runs until the time is up. `first` and every `stride`th seed after it.
-pub fn run(time: Duration, first: u64, stride: u64) -> Report {
+/// Plays random runs with these seeds until the time is up.
+pub fn run(seeds: impl Iterator<Item = u64>, time: Duration) -> Report {
     let begin = Instant::now();
     let mut report = Report { steps: 0, runs: 0, broken: None };
-    while begin.elapsed() < time {
-        let seed = first + report.runs * stride;
+    for seed in seeds.take_while(|_| begin.elapsed() < time) {
         let mut random = Random(seed.wrapping_mul(0xda94_2042_e4dd_58b5));
         report.runs += 1;
         let mut left = RUN;

@@ -1,0 +1,47 @@
+//! A few seconds of what the `spec` suite does in minutes: the first states of every family, and short random runs.
+//! It notices most of what can be wrong with a kernel.
+
+use std::time::Duration;
+
+use pecan_spec::{explore::explore, families::FAMILIES, random};
+
+/// States of each family.
+const STATES: usize = 2000;
+/// Random runs.
+const RUNS: u64 = 150;
+/// The families are checked in so many tests, side by side.
+const SHARDS: usize = 3;
+
+fn families(shard: usize) {
+    for family in FAMILIES.iter().skip(shard).step_by(SHARDS) {
+        let report = explore(family, STATES, Duration::MAX);
+        assert!(report.transitions > 0);
+        if let Some(story) = report.broken {
+            panic!("{story}");
+        }
+    }
+}
+
+#[test]
+fn the_first_states_of_families_agree_with_the_model() {
+    families(0);
+}
+
+#[test]
+fn the_first_states_of_more_families_agree_with_the_model() {
+    families(1);
+}
+
+#[test]
+fn the_first_states_of_the_other_families_agree_with_the_model() {
+    families(2);
+}
+
+#[test]
+fn short_random_runs_agree_with_the_model() {
+    let report = random::run(1..=RUNS, Duration::MAX);
+    assert!(report.steps > 0);
+    if let Some(story) = report.broken {
+        panic!("{story}");
+    }
+}
