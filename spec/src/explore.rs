@@ -123,7 +123,9 @@ pub fn explore(family: &Family, limit: usize, time: Duration) -> Report {
             memory.copy_from_slice(&first);
             open.words.iter().for_each(|&(i, word)| memory[i as usize] = word);
             for (n, event) in (family.events)(&open.state).iter().enumerate() {
-                if open.state.current.is_none() && !matches!(event, Event::Tick { .. }) {
+                if open.state.current.is_none()
+                    && !matches!(event, Event::Tick { .. } | Event::Interrupt { .. })
+                {
                     // Nobody runs who could do it.
                     continue;
                 }

@@ -36,7 +36,11 @@ fn step_both(
     event: &Event,
     begin: &mut impl FnMut(&mut System),
 ) -> Result<State, Broken> {
-    let (mut expected, _) = model::step(before, event);
+    let (mut expected, outcome) = model::step(before, event);
+    let mut begin = |system: &mut System| {
+        begin(system);
+        system.restore(before);
+    };
     normalise(&mut expected);
     if has_fast_path(event) {
         for (way, who) in [(Way::Fast, "the fast path"), (Way::FastAny, "the longer fast path")] {
@@ -49,10 +53,13 @@ fn step_both(
     begin(system);
     system.enter(event, Way::Slow);
     compare(&expected, &system.state(), "the kernel", system)?;
+    system.check_processor(&expected, &outcome)?;
     check_flushes(before, &expected)?;
     let mut next = expected;
     system.forget(&next);
-    forget(&mut next);
+    if !system.remembers() {
+        forget(&mut next);
+    }
     Ok(next)
 }
 
@@ -83,9 +90,9 @@ fn has_fast_path(event: &Event) -> bool {
 pub fn normalise(s: &mut State) {
     let used = s.current.and_then(|current| s.threads.get(&current)?.sc);
     for (name, context) in &mut s.contexts {
-        for refill in &mut context.refills {
+        for (i, refill) in context.refills.iter_mut().enumerate() {
             if context.period == 0 {
-                refill.time = 0;
+                refill.time = if i == 0 { refill.time.max(0) } else { 0 };
             } else if used != Some(*name) {
                 refill.time = refill.time.max(0);
             }
@@ -115,6 +122,11 @@ fn compare(model: &State, kernel: &State, who: &str, system: &System) -> Result<
     difference(&mut text, "scheduling context", &model.contexts, &kernel.contexts);
     difference(&mut text, "table", &model.tables, &kernel.tables);
     difference(&mut text, "address space", &model.spaces, &kernel.spaces);
+    difference(&mut text, "pool", &model.pools, &kernel.pools);
+    difference(&mut text, "interrupt", &model.interrupts, &kernel.interrupts);
+    if model.schedule != kernel.schedule {
+        let _ = writeln!(text, "  domains: model {:?}, kernel {:?}", model.schedule, kernel.schedule);
+    }
     difference(&mut text, "memory", &model.memory, &kernel.memory);
     Err(named(&text, system))
 }

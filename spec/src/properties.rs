@@ -11,9 +11,11 @@ use std::{
     hash::{Hash, Hasher},
 };
 
+use pecan_abi::Label;
+
 use crate::{
     lockstep::Broken,
-    model::{Cap, Doing, Event, Name, Notification, SchedContext, State, Thread},
+    model::{Call, Cap, Doing, Event, Name, Notification, SchedContext, State, Thread},
 };
 
 /// Checks a state that a step has led to.
@@ -41,6 +43,7 @@ fn capabilities(s: &State) -> Result<(), Broken> {
             Cap::Thread { .. } => s.threads.contains_key(&object),
             Cap::SchedContext { .. } => s.contexts.contains_key(&object),
             Cap::Table { .. } => s.tables.contains_key(&object),
+            Cap::AsidPool { base, .. } => s.pools.get(&base) == Some(&object),
             _ => true,
         };
         if !lives {
@@ -50,6 +53,7 @@ fn capabilities(s: &State) -> Result<(), Broken> {
     }
     let objects = s.endpoints.keys().chain(s.notifications.keys()).chain(s.replies.keys());
     let objects = objects.chain(s.threads.keys()).chain(s.contexts.keys()).chain(s.tables.keys());
+    let objects = objects.chain(s.pools.values());
     for object in objects {
         if !named.contains(object) {
             return Err(format!("no capability names {object:?}\n"));
@@ -60,9 +64,11 @@ fn capabilities(s: &State) -> Result<(), Broken> {
 
 /// Budgets add up to what they were; new objects lie in memory that was free.
 fn conservation(before: &State, event: &Event, after: &State) -> Result<(), Broken> {
+    let configures = Label::SchedControlConfigureFlags as u64;
+    let configured = matches!(event, Event::Syscall(Call { label, .. }) if *label == configures);
     let sum = |c: &SchedContext| c.refills.iter().map(|r| r.amount).sum::<i64>();
     for (name, context) in &after.contexts {
-        if before.contexts.get(name).is_some_and(|old| sum(old) != sum(context)) {
+        if !configured && before.contexts.get(name).is_some_and(|old| sum(old) != sum(context)) {
             return Err(format!("the budget of {name:?} has changed\n"));
         }
     }
@@ -88,13 +94,20 @@ fn liveness(s: &State) -> Result<(), Broken> {
     for (name, thread) in &s.threads {
         let configured = thread.sc.is_some_and(|sc| s.contexts[&sc].max_refills > 0);
         let can_run = matches!(thread.doing, Doing::Running | Doing::Restarting) && configured;
-        let ready = s.ready.get(&thread.priority).into_iter().flatten().filter(|t| *t == name).count();
+        let ready = s
+            .ready
+            .get(&(thread.domain, thread.priority))
+            .into_iter()
+            .flatten()
+            .filter(|t| *t == name)
+            .count();
         let waits = s.waiting_for_budget.iter().filter(|t| *t == name).count();
         if ready + waits != usize::from(can_run) {
             return Err(format!("{name:?} is ready {ready} times and waits for budget {waits} times\n"));
         }
     }
-    let first = s.ready.last_key_value().map(|(_, queue)| queue[0]);
+    let turn = s.schedule.domain;
+    let first = s.ready.range((turn, 0)..=(turn, u8::MAX)).next_back().map(|(_, queue)| queue[0]);
     if s.current == first { Ok(()) } else { Err("another thread than the first runs\n".into()) }
 }
 
@@ -107,7 +120,8 @@ fn object(cap: Cap) -> Option<Name> {
         | Cap::CNode { cnode: name, .. }
         | Cap::Thread { thread: name }
         | Cap::SchedContext { sc: name, .. }
-        | Cap::Table { table: name, .. } => name,
+        | Cap::Table { table: name, .. }
+        | Cap::AsidPool { pool: name, .. } => name,
         _ => return None,
     })
 }

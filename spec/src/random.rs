@@ -259,7 +259,7 @@ fn play(mut next: impl FnMut(&System, &State) -> Option<Event>) -> (Vec<Event>, 
     let mut state = system.state();
     let (mut memory, mut done) = (vec![], vec![]);
     while let Some(event) = next(&system, &state) {
-        if state.current.is_none() && !matches!(event, Event::Tick { .. }) {
+        if state.current.is_none() && !matches!(event, Event::Tick { .. } | Event::Interrupt { .. }) {
             continue;
         }
         system.k.save(&mut memory);

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use pecan_abi::{CapRights, MessageInfo, Syscall, constants::tcb_flag, ipc::buffer};
-use pecan_arch::{PT_LEVELS, PhysAddr, host, reg};
+use pecan_arch::{IrqRoute, PT_LEVELS, PhysAddr, host, reg};
 use pecan_core::{budget, derivation, entry, fastpath, invariants, refill, scheduler};
 use pecan_mem::{
-    self as mem, CNodeRef, Kernel, Link, Mapping, NotificationState, Tcb, ThreadState, retype::ObjectKind,
-    testing::Machine,
+    self as mem, CNodeRef, IrqState, Kernel, Link, Mapping, NotificationState, Tcb, ThreadState,
+    retype::ObjectKind, testing::Machine,
 };
 
-use crate::model::{self, Cap, Doing, Event, Held, Name, Notification, Registers, Slot, State};
-use crate::translate::{cap, context, link_name, name, object_name, thread};
+use crate::model::{
+    self, CODE, Cap, Doing, Event, Held, INTERRUPTS, Name, Notification, Outcome, Schedule, Slot, State,
+    register,
+};
+use crate::translate::{cap, context, link_name, name, object_name, thread, zombie_name};
 
 /// Memory of the machine in bytes, log2.
 const MEMORY_BITS: u32 = 18;
@@ -53,6 +56,12 @@ pub struct System {
     contexts: Vec<Link<mem::SchedContext>>,
     /// The threads that lived when somebody last looked at the state.
     live: Vec<Link<Tcb>>,
+    /// Interrupts that can get a handler.
+    irqs: Vec<usize>,
+    /// Nothing is forgotten between steps.
+    remembers: bool,
+    /// I/O ports whose owner is looked at.
+    ports: Vec<u16>,
     names: BTreeMap<Name, String>,
 }
 
@@ -61,6 +70,7 @@ impl System {
     pub fn new(radix: u8) -> System {
         let mut k = Machine::small(MEMORY_BITS);
         host::set_time(START);
+        host::machine().bases.set((0, 0));
         budget::start(&k);
         let mut cnode = |radix| match k.boot_object(ObjectKind::CNode { radix }) {
             mem::Cap::CNode { cnode, .. } => cnode,
@@ -90,6 +100,9 @@ impl System {
             threads: 0,
             contexts: vec![],
             live: vec![],
+            irqs: vec![],
+            remembers: false,
+            ports: vec![],
             names: BTreeMap::new(),
         };
         // Everything descends from one capability, as it does from what a kernel finds when it boots.
@@ -103,6 +116,7 @@ impl System {
         s.keep(vspace);
         s.keep(buffers);
         s.keep(mem::Cap::CNode { cnode: cspace, guard: 0, guard_bits: 64 - radix });
+        s.keep(mem::Cap::AsidPool { pool, base: 0 });
         s.names.insert(name(keeper.addr()), "keeper".into());
         s.names.insert(name(cspace.addr()), "cspace".into());
         s
@@ -192,6 +206,8 @@ impl System {
         t.priority.set(priority);
         t.mcp.set(100);
         t.flags.set(tcb_flag::FPU_DISABLED as u8);
+        t.context.set(reg::FAULT_IP, CODE);
+        t.context.set(reg::NEXT_IP, CODE);
         self.threads += 1;
         self.call_it(cap, what);
         tcb
@@ -256,6 +272,11 @@ impl System {
         }
     }
 
+    /// True if nothing is forgotten between steps.
+    pub fn remembers(&self) -> bool {
+        self.remembers
+    }
+
     /// What objects are called in stories.
     pub fn names(&self) -> &BTreeMap<Name, String> {
         &self.names
@@ -265,6 +286,7 @@ impl System {
     /// kernel. False if there is no such way for the event, or if a fast path declines it.
     pub fn enter(&mut self, event: &Event, way: Way) -> bool {
         let current = self.k.core.current.get();
+        self.enter_at(event);
         match event {
             Event::Syscall(call) => {
                 let info = MessageInfo::new(call.label, 0, call.extra.len() as u64, call.words.len() as u64);
@@ -308,6 +330,13 @@ impl System {
             &Event::Exception { number, code } => {
                 entry::exception(&mut self.k, pecan_arch::Exception::User { number, code });
             }
+            &Event::PageFault { address, instruction, status } => {
+                let fault = pecan_arch::Exception::PageFault { address, instruction, status };
+                entry::exception(&mut self.k, fault);
+            }
+            &Event::Interrupt { irq } => {
+                entry::interrupt(&mut self.k, irq as usize);
+            }
             &Event::UnknownSyscall { number } => {
                 entry::syscall(&mut self.k, number);
             }
@@ -317,6 +346,85 @@ impl System {
             }
         }
         way == Way::Slow
+    }
+
+    /// What the processor and the entry stubs do before the kernel's logic runs.
+    fn enter_at(&self, event: &Event) {
+        let current = self.k.core.current.get();
+        if current == self.k.core.idle_thread.link() {
+            return;
+        }
+        let context = &current.get(&self.k).context;
+        let (ip, next) = match event {
+            Event::Tick { .. } | Event::Interrupt { .. } => {
+                (context.get(reg::NEXT_IP), context.get(reg::NEXT_IP))
+            }
+            Event::Syscall(_) | Event::UnknownSyscall { .. } => (CODE, CODE + 2),
+            Event::Exception { .. } | Event::PageFault { .. } => (CODE, CODE),
+        };
+        context.set(reg::FAULT_IP, ip);
+        context.set(reg::NEXT_IP, next);
+    }
+
+    /// Makes the emulated devices and the processor what they are in a state, which the kernel's memory is already
+    /// in.
+    pub fn restore(&mut self, s: &State) {
+        let machine = host::machine();
+        machine.flush_log.borrow_mut().clear();
+        machine.io_writes.borrow_mut().clear();
+        while pecan_arch::take_pending_irq().is_some() {}
+        for &irq in &self.irqs {
+            let interrupt = s.interrupts.get(&(irq as u64));
+            if let Some(pin) = interrupt.and_then(|i| i.pin) {
+                let route = IrqRoute {
+                    ioapic: pin.chip as usize,
+                    pin: pin.pin as usize,
+                    level: pin.level,
+                    active_low: pin.low,
+                };
+                pecan_arch::irq_route_ioapic(irq, route);
+            } else {
+                pecan_arch::irq_route_msi(irq);
+            }
+            pecan_arch::irq_mask(irq, interrupt.is_none_or(|i| i.masked));
+        }
+        let current = self.k.core.current.get();
+        machine.vspace.set(None);
+        if current != self.k.core.idle_thread.link() {
+            let thread = current.get(&self.k);
+            scheduler::load_vspace(&self.k, thread);
+            scheduler::load_fpu(&self.k, thread);
+            pecan_arch::load_context(&thread.context);
+        }
+    }
+
+    /// Checks that the processor is set up for the thread that runs, and that devices have got what they should.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check_processor(&self, s: &State, outcome: &Outcome) -> Result<(), String> {
+        let machine = host::machine();
+        let wanted = s.current.and_then(|thread| model::space_of(s, thread));
+        let found = machine.vspace.get().map(|(root, asid)| (Name(root.0), asid as u64));
+        if wanted != found {
+            return Err(format!("the processor uses address space {found:?}, and should use {wanted:?}\n"));
+        }
+        let uses_fpu = |t: &Name| s.threads[t].flags & tcb_flag::FPU_DISABLED == 0;
+        if s.current.is_some_and(|t| uses_fpu(&t) != machine.fpu_enabled.get()) {
+            return Err("the vector unit is not as the thread that runs wants it\n".into());
+        }
+        let written = machine.io_writes.borrow();
+        if *written != outcome.written {
+            return Err(format!("ports: {written:x?} was written, and should be {:x?}\n", outcome.written));
+        }
+        let ports = |i: usize| self.k.io_ports[i / 64].get() >> (i % 64) & 1 != 0;
+        let issued = |i: usize| {
+            s.caps.values().any(|h| matches!(h.cap, Cap::IoPort { first, last } if (first as usize..=last as usize).contains(&i)))
+        };
+        match self.ports.iter().find(|&&port| ports(port as usize) != issued(port as usize)) {
+            Some(port) => Err(format!("port {port:#x} is issued, or not, against the capabilities\n")),
+            None => Ok(()),
+        }
     }
 
     /// Checks the kernel's own invariants.
@@ -329,6 +437,13 @@ impl System {
     /// whose state is `s`.
     pub fn forget(&mut self, s: &State) {
         let k = &*self.k;
+        let current = k.core.current.get();
+        if current != k.core.idle_thread.link() {
+            pecan_arch::sync_context(&current.get(k).context);
+        }
+        if self.remembers {
+            return budget::commit_time(k);
+        }
         for &sc in self.contexts.iter().filter(|&&sc| s.contexts.contains_key(&link_name(sc))) {
             budget::commit_time(k);
             sc.get(k).consumed.set(0);
@@ -339,6 +454,7 @@ impl System {
                 matches!(t.state.get(), ThreadState::BlockedOnSend { .. }),
                 matches!(t.state.get(), ThreadState::BlockedOnReceive { .. }),
             );
+            t.context.set(reg::NEXT_IP, t.context.get(reg::FAULT_IP));
             if !registers {
                 for r in reg::MSG.iter().chain(&[reg::CAP, reg::INFO, reg::REPLY, reg::SEND_DEST]) {
                     t.context.set(*r, 0);
@@ -373,13 +489,11 @@ impl System {
 
     fn look(&mut self) -> State {
         let mut a = Abstraction { k: &self.k, s: State::default(), places: vec![], caps: vec![] };
-        a.collect(self.keeper);
+        a.collect(self.keeper, &self.irqs);
         a.tree();
         a.objects();
-        if let Some(pool) = self.k.asid_pools[0].get() {
-            let roots = pool.get(&self.k).roots.iter().enumerate();
-            a.s.spaces = roots.filter_map(|(i, root)| Some((i as u64, link_name(root.get()?)))).collect();
-        }
+        a.spaces();
+        a.interrupts(&self.irqs);
         a.schedule();
         let Abstraction { s: mut state, caps, .. } = a;
         crate::lockstep::normalise(&mut state);
@@ -416,10 +530,18 @@ pub fn forget(s: &mut State) {
         })
         .collect();
     for (name, thread) in &mut s.threads {
+        thread.goes_on_at = thread.registers[register::IP];
         let sends = matches!(thread.doing, Doing::Sending { .. });
         let (registers, memory) = keeps(sends, matches!(thread.doing, Doing::Receiving { .. }));
         if !registers {
-            thread.registers = Registers::default();
+            for r in register::WORDS.into_iter().chain([
+                register::CAP,
+                register::INFO,
+                register::REPLY,
+                register::DEST,
+            ]) {
+                thread.registers[r] = 0;
+            }
         }
         if memory {
             kept.extend(buffers.get(name));
@@ -444,6 +566,7 @@ struct Abstraction<'k> {
 enum Node {
     CNode(CNodeRef),
     Thread(Link<Tcb>),
+    Dying(mem::ZombieKind, Link<mem::Slot>),
 }
 
 impl Node {
@@ -451,6 +574,7 @@ impl Node {
         match cap {
             mem::Cap::CNode { cnode, .. } => Some(Node::CNode(cnode)),
             mem::Cap::Tcb { tcb } => Some(Node::Thread(tcb)),
+            mem::Cap::Zombie { kind, first, .. } => Some(Node::Dying(kind, first)),
             _ => None,
         }
     }
@@ -459,6 +583,7 @@ impl Node {
         match self {
             Node::CNode(cnode) => cnode.addr(),
             Node::Thread(tcb) => tcb.addr(),
+            Node::Dying(_, first) => first.addr(),
         }
     }
 }
@@ -466,7 +591,11 @@ impl Node {
 impl Abstraction<'_> {
     /// Finds every slot: from the keeper through CNodes and threads, and along the derivation lists to CNodes that
     /// hold the last capabilities to themselves.
-    fn collect(&mut self, keeper: CNodeRef) {
+    fn collect(&mut self, keeper: CNodeRef, irqs: &[usize]) {
+        let all = &self.k.irq_slots;
+        self.places.push((all[0].link().addr(), all[all.len() - 1].link().addr() + 1, INTERRUPTS));
+        let bound = irqs.iter().map(|&irq| all[irq].link()).filter(|s| !s.get(self.k).is_empty());
+        self.caps.extend(bound.map(|slot| (slot, slot.get(self.k).cap())));
         let mut nodes = vec![Node::CNode(keeper)];
         let mut done = 0;
         while done < nodes.len() {
@@ -505,9 +634,14 @@ impl Abstraction<'_> {
         let slots: Vec<Link<mem::Slot>> = match node {
             Node::CNode(cnode) => (0..1 << cnode.radix()).map(|i| cnode.slot(i)).collect(),
             Node::Thread(t) => t.get(self.k).slots.iter().map(|s| s.link()).collect(),
+            Node::Dying(kind, first) => (0..kind.slots()).map(|i| kind.slot(self.k, first, i)).collect(),
+        };
+        let object = match node {
+            Node::Dying(kind, first) => zombie_name(self.k, kind, first),
+            _ => name(node.addr()),
         };
         let (first, last) = (slots[0].addr(), slots[slots.len() - 1].addr());
-        self.places.push((first, last + size_of::<mem::Slot>(), name(node.addr())));
+        self.places.push((first, last + size_of::<mem::Slot>(), object));
         let full = slots.into_iter().filter(|s| !s.get(self.k).is_empty());
         self.caps.extend(full.map(|slot| (slot, slot.get(self.k).cap())));
     }
@@ -532,7 +666,7 @@ impl Abstraction<'_> {
                     ancestors.pop();
                 }
                 let parent = ancestors.last().map(|&a| self.place(a));
-                let held = Held { cap: cap(slot.cap()), original: slot.is_revocable(), parent };
+                let held = Held { cap: cap(self.k, slot.cap()), original: slot.is_revocable(), parent };
                 self.s.caps.insert(self.place(link), held);
                 ancestors.push(link);
                 at = slot.next();
@@ -572,9 +706,7 @@ impl Abstraction<'_> {
                         .entry(link_name(table))
                         .or_insert_with(|| entries(table.get(k), level as usize));
                 }
-                mem::Cap::Frame { base, device: false, .. } => {
-                    let address = pecan_arch::phys_to_virt(base);
-                    debug_assert!(address.is_multiple_of(4096));
+                mem::Cap::Frame { base, level: 0, device: false, .. } => {
                     for (i, word) in words_of_frame(k, cap).enumerate() {
                         if word != 0 {
                             self.s.memory.insert(base.0 + 8 * i as u64, word);
@@ -586,29 +718,67 @@ impl Abstraction<'_> {
         }
     }
 
+    fn spaces(&mut self) {
+        for (n, pool) in self.k.asid_pools.iter().enumerate() {
+            let Some(pool) = pool.get() else { continue };
+            let base = (n * mem::AsidPool::LEN) as u64;
+            self.s.pools.insert(base, link_name(pool));
+            let roots = pool.get(self.k).roots.iter().enumerate();
+            let roots = roots.filter_map(|(i, root)| Some((base + i as u64, link_name(root.get()?))));
+            self.s.spaces.extend(roots);
+        }
+    }
+
+    fn interrupts(&mut self, irqs: &[usize]) {
+        for &irq in irqs.iter().filter(|&&irq| self.k.irq_states[irq].get() != IrqState::Inactive) {
+            let line = host::irq_line(irq);
+            let pin = line.route.map(|r| model::Pin {
+                chip: r.ioapic as u64,
+                pin: r.pin as u64,
+                level: r.level,
+                low: r.active_low,
+            });
+            self.s.interrupts.insert(irq as u64, model::Interrupt { masked: line.masked, pin });
+        }
+    }
+
+    fn domains(&mut self) {
+        let (k, core) = (self.k, &self.k.core);
+        let entries = k.domain_schedule.iter().enumerate().filter(|(_, e)| e.duration.get() != 0);
+        let left = core.domain_end.get();
+        self.s.schedule = Schedule {
+            entries: entries.map(|(i, e)| (i as u64, (e.domain.get(), e.duration.get()))).collect(),
+            start: k.domain_start.get() as u64,
+            at: core.domain_index.get() as u64,
+            domain: core.domain.get(),
+            left: (left != u64::MAX).then(|| left as i64 - core.time.get() as i64),
+        };
+    }
+
     fn schedule(&mut self) {
+        self.domains();
         let k = self.k;
-        let mut bits = k.core.ready[0].bitmap.iter().enumerate().map(|(i, b)| (i, b.get()));
-        for (word, mut bits) in &mut bits {
+        for (domain, word) in (0..k.core.ready.len()).flat_map(|d| (0..4).map(move |word| (d, word))) {
+            let mut bits = k.core.ready[domain].bitmap[word].get();
             while bits != 0 {
                 let priority = word * 64 + bits.trailing_zeros() as usize;
                 bits &= bits - 1;
-                let head = k.core.ready[0].heads[priority].get();
+                let head = k.core.ready[domain].heads[priority].get();
                 let mut threads = vec![];
                 let mut at = head;
                 while let Some(t) = at {
                     threads.push(link_name(t));
                     at = t.get(k).sched_queue.next.get().filter(|&t| Some(t) != head);
                 }
-                self.s.ready.insert(priority as u8, threads);
+                self.s.ready.insert((domain as u8, priority as u8), threads);
             }
         }
         let current = k.core.current.get();
         if current != k.core.idle_thread.link() {
             self.s.current = Some(link_name(current));
             if scheduler::is_schedulable(k, current.get(k)) {
-                let priority = current.get(k).priority.get();
-                self.s.ready.entry(priority).or_default().insert(0, link_name(current));
+                let Tcb { domain, priority, .. } = current.get(k);
+                self.s.ready.entry((domain.get(), priority.get())).or_default().insert(0, link_name(current));
             }
         }
         let mut at = k.core.release_head.get();
@@ -631,7 +801,8 @@ fn entries(table: &mem::PageTable, level: usize) -> BTreeMap<u64, model::Entry> 
         }
         // The processor's bits of an entry: 1 for writing, 2 for user level.
         let (write, user) = (pte.0 & 2 != 0, pte.0 & 4 != 0);
-        let frame = || model::Entry::Frame { frame: at(), read: user, write: user && write };
+        let cache = (pte.0 >> 3 & 3 | (pte.0 >> if level == 0 { 7 } else { 12 } & 1) << 2) as u8;
+        let frame = || model::Entry::Frame { frame: at(), read: user, write: user && write, cache };
         Some((i as u64, if pte.is_table(level) { model::Entry::Table(at()) } else { frame() }))
     };
     (0..count).filter_map(entry).collect()

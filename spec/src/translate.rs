@@ -1,10 +1,11 @@
 //! What the kernel's objects are in the model's terms, one by one.
 
-use pecan_arch::{reg, virt_to_phys};
+use pecan_arch::{FRAME_REGISTERS, INTEGER_REGISTERS, reg, virt_to_phys};
 use pecan_mem::{self as mem, Kernel, Link, Tcb, ThreadState};
 
 use crate::model::{
-    Cap, Doing, Fault, LookupFailure, Name, Place, Refill, Registers, Rights, SchedContext, Sending, Thread,
+    Cap, Doing, Fault, LookupFailure, Name, Refill, Registers, Rights, SchedContext, Sending, Thread,
+    register,
 };
 
 pub(crate) fn name(addr: usize) -> Name {
@@ -28,7 +29,7 @@ pub(crate) fn object_name(cap: mem::Cap) -> Option<Name> {
     })
 }
 
-pub(crate) fn cap(cap: mem::Cap) -> Cap {
+pub(crate) fn cap(k: &Kernel, cap: mem::Cap) -> Cap {
     match cap {
         mem::Cap::Untyped { base, bits, device, used } => {
             Cap::Untyped { base: Name(base.0), bits: bits as u32, device, used }
@@ -52,8 +53,10 @@ pub(crate) fn cap(cap: mem::Cap) -> Cap {
         mem::Cap::Tcb { tcb } => Cap::Thread { thread: link_name(tcb) },
         mem::Cap::SchedContext { sc, bits } => Cap::SchedContext { sc: link_name(sc), bits: bits as u32 },
         mem::Cap::SchedControl { .. } => Cap::SchedControl,
-        mem::Cap::Frame { base, rights, mapping, .. } => Cap::Frame {
+        mem::Cap::Frame { base, level, rights, device, mapping } => Cap::Frame {
             frame: Name(base.0),
+            level: level as u32,
+            device,
             read: rights != mem::FrameRights::KernelOnly,
             write: rights == mem::FrameRights::ReadWrite,
             mapped: mapping.map(|m| (m.asid as u64, m.vaddr)),
@@ -65,8 +68,24 @@ pub(crate) fn cap(cap: mem::Cap) -> Cap {
         },
         mem::Cap::IrqControl => Cap::IrqControl,
         mem::Cap::IrqHandler { irq } => Cap::IrqHandler { irq: irq as u64 },
-        mem::Cap::Zombie { .. } => Cap::Other { kind: "zombie", word: 0 },
-        _ => Cap::Other { kind: "other", word: cap.pack().tag() },
+        mem::Cap::Domain => Cap::DomainSet,
+        mem::Cap::AsidControl => Cap::AsidControl,
+        mem::Cap::AsidPool { pool, base } => Cap::AsidPool { pool: link_name(pool), base: base as u64 },
+        mem::Cap::IoPortControl => Cap::IoPortControl,
+        mem::Cap::IoPort { first, last } => Cap::IoPort { first, last },
+        mem::Cap::Zombie { kind, first, .. } => Cap::Zombie { object: zombie_name(k, kind, first) },
+        mem::Cap::Null => unreachable!("an empty slot holds no capability"),
+    }
+}
+
+/// What a zombie once was.
+pub(crate) fn zombie_name(k: &Kernel, kind: mem::ZombieKind, first: Link<mem::Slot>) -> Name {
+    match kind {
+        mem::ZombieKind::Tcb => {
+            let any = &k.core.idle_thread;
+            name(first.addr() - (any.first_slot().addr() - any.link().addr()))
+        }
+        mem::ZombieKind::CNode { .. } => link_name(first),
     }
 }
 
@@ -114,19 +133,24 @@ pub(crate) fn fault(fault: mem::Fault) -> Option<Fault> {
     })
 }
 
-pub(crate) fn thread(_k: &Kernel, t: &Tcb) -> Thread {
+/// The registers of a thread. The segment bases of the one that runs are in the processor.
+fn registers(k: &Kernel, t: &Tcb) -> Registers {
+    let saved = FRAME_REGISTERS.iter().chain(&INTEGER_REGISTERS);
+    let mut all = Registers::default();
+    saved.enumerate().for_each(|(i, &r)| all[i] = t.context.get(r));
+    if t.link() == k.core.current.get() {
+        (all[register::TLS], all[register::GS]) = pecan_arch::host::machine().bases.get();
+    }
+    all
+}
+
+pub(crate) fn thread(k: &Kernel, t: &Tcb) -> Thread {
     Thread {
         doing: doing(t.state.get()),
-        registers: Registers {
-            cap: t.context.get(reg::CAP),
-            info: t.context.get(reg::INFO),
-            words: reg::MSG.map(|r| t.context.get(r)),
-        },
-        place: Place {
-            ip: t.context.get(reg::FAULT_IP),
-            sp: t.context.get(reg::SP),
-            flags: t.context.get(reg::FLAGS),
-        },
+        registers: registers(k, t),
+        goes_on_at: t.context.get(reg::NEXT_IP),
+        flags: t.flags.get() as u64,
+        domain: t.domain.get(),
         priority: t.priority.get(),
         mcp: t.mcp.get(),
         sc: t.sched_context.get().map(link_name),

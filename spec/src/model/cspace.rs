@@ -5,7 +5,7 @@ use pecan_abi::{
     ipc::{MESSAGE_REGISTERS, MSG_MAX_LENGTH, buffer},
 };
 
-use super::{Cap, Failure, LookupFailure, Name, Slot, Step, thread_slot};
+use super::{Cap, Failure, LookupFailure, Name, Slot, Step, register, thread_slot, vspace::size};
 
 impl Step {
     /// Manual 3.3.1: the slot that an address means in a thread's CSpace, as far as CNodes go.
@@ -65,8 +65,8 @@ impl Step {
     /// Manual 4.1: the address of a thread's IPC buffer, if it has one that may be used so.
     fn buffer(&self, thread: Name, write_it: bool) -> Option<u64> {
         match self.cap(Slot { object: thread, index: thread_slot::BUFFER })? {
-            Cap::Frame { frame, read: true, write, .. } if write || !write_it => {
-                Some(frame.0 + (self.s.threads[&thread].buffer & 0xc00))
+            Cap::Frame { frame, level, device: false, read: true, write, .. } if write || !write_it => {
+                Some(frame.0 + (self.s.threads[&thread].buffer & (size(level) - 1024)))
             }
             _ => None,
         }
@@ -88,15 +88,15 @@ impl Step {
 
     /// Manual 4.1: a word of a message; those beyond the registers are in the IPC buffer.
     pub(super) fn word(&self, thread: Name, i: usize) -> u64 {
-        match self.s.threads[&thread].registers.words.get(i) {
-            Some(&word) => word,
+        match register::WORDS.get(i) {
+            Some(&register) => self.s.threads[&thread].registers[register],
             None => self.get_buffer(thread, buffer::MSG + i).unwrap_or(0),
         }
     }
 
     pub(super) fn put_word(&mut self, thread: Name, i: usize, word: u64) -> bool {
-        if let Some(register) = self.thread(thread).registers.words.get_mut(i) {
-            *register = word;
+        if let Some(&register) = register::WORDS.get(i) {
+            self.thread(thread).registers[register] = word;
             return true;
         }
         i < MSG_MAX_LENGTH && self.put_buffer(thread, buffer::MSG + i, word)
@@ -109,13 +109,13 @@ impl Step {
 
     /// The words of a message that a thread can send.
     pub(super) fn sendable_length(&self, thread: Name) -> usize {
-        let length = MessageInfo(self.s.threads[&thread].registers.info).length_capped();
+        let length = MessageInfo(self.s.threads[&thread].registers[register::INFO]).length_capped();
         if self.buffer(thread, false).is_some() { length } else { length.min(MESSAGE_REGISTERS) }
     }
 
     /// Manual 4.2.2: the capabilities that go with a thread's message.
     pub(super) fn extra_caps(&self, thread: Name) -> Result<Vec<Slot>, (u64, LookupFailure)> {
-        let count = MessageInfo(self.s.threads[&thread].registers.info).extra_caps();
+        let count = MessageInfo(self.s.threads[&thread].registers[register::INFO]).extra_caps();
         (0..count)
             .map_while(|i| self.get_buffer(thread, buffer::CAPS_OR_BADGES + i))
             .map(|address| self.lookup(thread, address).map_err(|failure| (address, failure)))

@@ -1,9 +1,9 @@
 //! Deletion and revocation (manual 3.2).
 
-use super::{Cap, Name, Slot, Step, children};
+use super::{Cap, Name, Slot, Step, children, interrupts::INTERRUPTS};
 
 /// The object that a capability names, if it is one that ends with its last capability.
-fn object(cap: Cap) -> Option<(u8, Name)> {
+pub(super) fn object(cap: Cap) -> Option<(u8, Name)> {
     Some(match cap {
         Cap::Endpoint { ep, .. } => (0, ep),
         Cap::Notification { ntfn, .. } => (1, ntfn),
@@ -12,6 +12,9 @@ fn object(cap: Cap) -> Option<(u8, Name)> {
         Cap::Thread { thread } => (4, thread),
         Cap::SchedContext { sc, .. } => (5, sc),
         Cap::Table { table, .. } => (6, table),
+        Cap::AsidPool { pool, .. } => (7, pool),
+        Cap::IrqHandler { irq } => (8, Name(irq)),
+        Cap::IoPort { first, .. } => (9, Name(first as u64)),
         _ => return None,
     })
 }
@@ -22,9 +25,9 @@ impl Step {
         let mut todo = vec![slot];
         while let Some(slot) = todo.pop() {
             let Some(held) = self.take_out(slot) else { continue };
-            if let Cap::Frame { frame, mapped, .. } = held.cap {
+            if let Cap::Frame { frame, level, mapped, .. } = held.cap {
                 // Mappings are the capability's, not the frame's.
-                self.unmap_frame(frame, mapped);
+                self.unmap_frame(frame, level, mapped);
             }
             let Some(this) = object(held.cap) else { continue };
             if self.s.caps.values().any(|other| object(other.cap) == Some(this)) {
@@ -41,6 +44,11 @@ impl Step {
                 Cap::SchedContext { sc, .. } => self.end_context(sc),
                 Cap::Thread { thread } => self.end_thread(thread),
                 Cap::Table { table, level, mapped } => self.end_table(table, level, mapped),
+                Cap::AsidPool { base, .. } => self.end_pool(base),
+                Cap::IrqHandler { irq } => {
+                    self.s.interrupts.remove(&irq);
+                    todo.push(Slot { object: INTERRUPTS, index: irq });
+                }
                 _ => {}
             }
             // What lies in the object's own slots goes, too.

@@ -2,7 +2,7 @@
 
 use pecan_abi::{CapRights, Error};
 
-use super::{Cap, Failure, Held, Rights, Slot, State, Step};
+use super::{Cap, Failure, Held, Rights, Slot, State, Step, delete::object};
 
 /// The slots of the capabilities derived directly from the one in `slot`.
 pub fn children(s: &State, slot: Slot) -> impl Iterator<Item = Slot> {
@@ -66,11 +66,22 @@ impl Step {
             Cap::Untyped { .. } if self.has_children(slot) => {
                 return Err(Failure(Error::RevokeFirst, vec![]));
             }
-            Cap::Frame { frame, read, write, .. } => Some(Cap::Frame { frame, read, write, mapped: None }),
+            Cap::Frame { frame, level, device, read, write, .. } => {
+                Some(Cap::Frame { frame, level, device, read, write, mapped: None })
+            }
             Cap::Table { mapped: None, .. } => return Err(super::illegal()),
-            Cap::IrqControl => None,
+            Cap::IrqControl | Cap::IoPortControl | Cap::Zombie { .. } => None,
             other => Some(other),
         })
+    }
+}
+
+/// True of two capabilities to one object.
+pub(super) fn same_object(a: Cap, b: Cap) -> bool {
+    match (a, b) {
+        (Cap::Frame { frame: f, level: l, .. }, Cap::Frame { frame, level, .. }) => (f, l) == (frame, level),
+        _ if object(a).is_some() => object(a) == object(b),
+        _ => a == b && !matches!(a, Cap::Untyped { .. } | Cap::Zombie { .. }),
     }
 }
 
@@ -93,10 +104,10 @@ pub(super) fn diminish(cap: Cap, rights: CapRights) -> Cap {
         Cap::Endpoint { ep, badge, rights } => Cap::Endpoint { ep, badge, rights: less(rights) },
         Cap::Notification { ntfn, badge, rights } => Cap::Notification { ntfn, badge, rights: less(rights) },
         Cap::Reply { reply, grant } => Cap::Reply { reply, grant: grant && rights.grant() },
-        Cap::Frame { frame, read, write, mapped } => {
+        Cap::Frame { frame, level, device, read, write, mapped } => {
             // Writing implies reading.
             let read = read && rights.read();
-            Cap::Frame { frame, read, write: read && write && rights.write(), mapped }
+            Cap::Frame { frame, level, device, read, write: read && write && rights.write(), mapped }
         }
         other => other,
     }

@@ -2,15 +2,18 @@
 
 use pecan_abi::{MessageInfo, fault::FaultTag};
 
-use super::{Cap, Doing, Fault, Name, Place, Sending, Slot, Step, cspace::describe, thread_slot};
+use super::{
+    Cap, Doing, Fault, Name, Sending, Slot, Step,
+    cspace::describe,
+    register,
+    registers::{EXCEPTION_MESSAGE, SYSCALL_MESSAGE, TIMEOUT_MESSAGE},
+    thread_slot,
+};
 
 /// True for a capability that faults can go to: messages pass, and an answer can come back.
 pub(super) fn is_handler(cap: Cap) -> bool {
     matches!(cap, Cap::Endpoint { rights: r, .. } if r.write && (r.grant || r.grant_reply))
 }
-
-/// The flags of the processor that are user level's: arithmetic, single step, direction, alignment, identification.
-const USER_FLAGS: u64 = 0x25_0dd5;
 
 impl Step {
     /// Manual 6.2: the kernel tells the thread's handler in the thread's name; without one the thread stops.
@@ -29,7 +32,9 @@ impl Step {
 
     /// Manual 6.2.1 to 6.2.7: what the handler is told.
     pub(super) fn fault_message(&mut self, thread: Name, fault: Fault) -> (u64, Vec<u64>) {
-        let Place { ip, sp, flags } = self.thread(thread).place;
+        let registers = self.thread(thread).registers;
+        let ip = registers[register::IP];
+        let named = |list: &[usize]| list.iter().map(|&r| registers[r]).collect::<Vec<_>>();
         match fault {
             Fault::Cap { address, receiving, failure } => {
                 let mut words = vec![ip, address, receiving as u64];
@@ -37,7 +42,7 @@ impl Step {
                 (FaultTag::CapFault as u64, words)
             }
             Fault::UserException { number, code } => {
-                (FaultTag::UserException as u64, vec![ip, sp, flags, number, code])
+                (FaultTag::UserException as u64, [named(&EXCEPTION_MESSAGE), vec![number, code]].concat())
             }
             Fault::Vm { address, instruction, status } => {
                 (FaultTag::VMFault as u64, vec![ip, address, instruction as u64, status])
@@ -46,20 +51,21 @@ impl Step {
                 let used = self.thread(thread).sc.map_or(0, |sc| self.take_consumed(sc));
                 (FaultTag::Timeout as u64, vec![badge, used])
             }
-            Fault::UnknownSyscall { number } => (FaultTag::UnknownSyscall as u64, vec![number]),
+            Fault::UnknownSyscall { number } => {
+                (FaultTag::UnknownSyscall as u64, [named(&SYSCALL_MESSAGE), vec![number]].concat())
+            }
         }
     }
 
-    /// The handler's answer: true if the thread goes on. To an exception or a timeout, it says where.
+    /// The handler's answer: true if the thread goes on. To some faults, it says with what registers.
     pub(super) fn apply_answer(&mut self, fault: Fault, handler: Name, thread: Name) -> bool {
-        let label = MessageInfo(self.thread(handler).registers.info).label();
-        if let Fault::UserException { .. } | Fault::Timeout { .. } = fault {
-            let words: Vec<u64> = (0..self.sendable_length(handler)).map(|i| self.word(handler, i)).collect();
-            let place = &mut self.thread(thread).place;
-            place.ip = words.first().copied().unwrap_or(place.ip);
-            place.sp = words.get(1).copied().unwrap_or(place.sp);
-            place.flags = words.get(2).map_or(place.flags, |flags| flags & USER_FLAGS | 0x202);
+        let label = MessageInfo(self.thread(handler).registers[register::INFO]).label();
+        match fault {
+            Fault::Cap { .. } | Fault::Vm { .. } => return true,
+            Fault::UnknownSyscall { .. } => self.answer_registers(handler, thread, &SYSCALL_MESSAGE),
+            Fault::UserException { .. } => self.answer_registers(handler, thread, &EXCEPTION_MESSAGE),
+            Fault::Timeout { .. } => self.answer_registers(handler, thread, &TIMEOUT_MESSAGE),
         }
-        matches!(fault, Fault::Cap { .. } | Fault::Vm { .. }) || label == 0
+        label == 0
     }
 }

@@ -2,7 +2,7 @@
 
 use pecan_abi::{MessageInfo, ipc::buffer};
 
-use super::{Answer, Call, Cap, Doing, Fault, LookupFailure, Name, Sending, Step};
+use super::{Answer, Call, Cap, Doing, Fault, LookupFailure, Name, Sending, Step, register};
 
 impl Step {
     /// Manual 4.2: sends a thread's message, or its fault, to an endpoint: to the first that waits for one.
@@ -89,7 +89,7 @@ impl Step {
                     self.s.replies.insert(reply, Some(receiver));
                 }
             } else {
-                self.thread(receiver).registers.cap = 0;
+                self.thread(receiver).registers[register::CAP] = 0;
             }
             return;
         };
@@ -290,7 +290,7 @@ impl Step {
                 MessageInfo::new(label, 0, 0, length as u64)
             }
             None => {
-                let info = MessageInfo(self.thread(sender).registers.info);
+                let info = MessageInfo(self.thread(sender).registers[register::INFO]);
                 let words: Vec<u64> =
                     (0..self.sendable_length(sender)).map(|i| self.word(sender, i)).collect();
                 let length = self.put_words(receiver, &words);
@@ -299,7 +299,7 @@ impl Step {
             }
         };
         let registers = &mut self.thread(receiver).registers;
-        (registers.info, registers.cap) = (info.0, badge);
+        (registers[register::INFO], registers[register::CAP]) = (info.0, badge);
     }
 
     /// Manual 4.2.2: a capability to the endpoint itself arrives as its badge; one other goes to the receive

@@ -5,13 +5,18 @@
 //! (5) in `notification`, threads and time (6) in `thread`, `sched_context`, `schedule`, `time` and `fault`, address
 //! spaces (7) in `vspace`, retyping (2.4) in `untyped`. Nothing is packed, cached or counted; whatever is long in a kernel is one step here.
 
+mod asid;
 mod cnode;
 mod cspace;
 mod delete;
 mod derivation;
+mod domain;
 mod fault;
+mod interrupts;
 mod ipc;
 mod notification;
+mod ports;
+mod registers;
 mod sched_context;
 mod schedule;
 pub mod state;
@@ -25,9 +30,11 @@ use std::fmt;
 use pecan_abi::{Error, MessageInfo, Syscall};
 
 pub use derivation::children;
+pub use interrupts::{FIRST_INTERRUPT, INTERRUPTS};
+pub use ports::device_word;
 use schedule::Woken;
 pub use state::*;
-pub use vspace::translations;
+pub use vspace::{space_of, translations};
 
 /// Something that happens to the machine.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -41,10 +48,24 @@ pub enum Event {
         /// Error code.
         code: u64,
     },
+    /// The running thread touches memory that its address space does not let it.
+    PageFault {
+        /// The address.
+        address: u64,
+        /// It wanted to execute what is there.
+        instruction: bool,
+        /// The processor's description.
+        status: u64,
+    },
     /// The running thread makes a system call that does not exist.
     UnknownSyscall {
         /// Its number.
         number: i64,
+    },
+    /// A device interrupts.
+    Interrupt {
+        /// The interrupt.
+        irq: u64,
     },
     /// Time passes, and the timer interrupts.
     Tick {
@@ -52,6 +73,11 @@ pub enum Event {
         ticks: u64,
     },
 }
+
+/// Where threads are when they enter the kernel.
+pub const CODE: u64 = 0x1000;
+/// Bytes of the instruction that makes a system call.
+const SYSCALL_LENGTH: u64 = 2;
 
 /// A system call and its arguments (manual 2.2; the registers are the ABI's).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -88,6 +114,8 @@ pub type Answer = Result<Vec<u64>, Failure>;
 pub struct Outcome {
     /// What an invocation answered, whether or not somebody wanted to know.
     pub answer: Option<Answer>,
+    /// What was written to I/O ports: port, bytes, value.
+    pub written: Vec<(u16, u32, u32)>,
 }
 
 /// A step of the machine that is under way.
@@ -98,49 +126,75 @@ pub(crate) struct Step {
     pub woken: Woken,
     /// Whose time passes in this step.
     pub charged: Option<Name>,
+    /// The time of the domain whose turn it was is up.
+    pub over: bool,
+    /// What was written to I/O ports.
+    pub written: Vec<(u16, u32, u32)>,
 }
 
 /// What comes of an event.
 pub fn step(state: &State, event: &Event) -> (State, Outcome) {
     let charged = state.current.and_then(|current| state.threads[&current].sc);
-    let mut m = Step { s: state.clone(), woken: Woken::default(), charged };
+    let mut m = Step { s: state.clone(), woken: Woken::default(), charged, over: false, written: vec![] };
     let mut outcome = Outcome::default();
-    let (ticks, interrupt) = match event {
-        Event::Tick { ticks } => (*ticks, true),
-        Event::Syscall(call) => (call.after, false),
-        _ => (0, false),
-    };
-    if let Event::Syscall(call) = event
-        && let Some(current) = m.s.current
-    {
-        m.load(current, call);
-    }
-    if m.pass(ticks, interrupt)
-        && let Some(current) = m.s.current
-    {
-        match event {
-            Event::Syscall(call) => {
-                outcome.answer = m.system_call(current, call);
-            }
-            &Event::Exception { number, code } => {
-                m.raise(current, Fault::UserException { number, code });
-            }
-            &Event::UnknownSyscall { number } => {
-                m.raise(current, Fault::UnknownSyscall { number: number as u64 });
-            }
-            Event::Tick { .. } => {}
+    if let Some(current) = m.s.current {
+        m.load(current, event);
+        if let Event::Syscall(Call { call: Syscall::SetTLSBase, cap, .. }) = event {
+            // Manual 2.2: takes no time, and nothing else happens.
+            m.thread(current).registers.set(register::TLS, *cap);
+            return (m.s, outcome);
         }
     }
+    let in_time = m.pass(event);
+    match (event, m.s.current) {
+        (&Event::Interrupt { irq }, _) => m.interrupt(irq),
+        (Event::Syscall(call), Some(current)) if in_time => outcome.answer = m.system_call(current, call),
+        (event, Some(current)) if in_time => {
+            if let Some(fault) = event.fault() {
+                m.raise(current, fault);
+            }
+        }
+        _ => {}
+    }
     m.choose();
+    outcome.written = m.written;
     (m.s, outcome)
 }
 
+impl Event {
+    /// The fault that it is, if it is one (manual 6.2).
+    fn fault(&self) -> Option<Fault> {
+        match *self {
+            Event::Exception { number, code } => Some(Fault::UserException { number, code }),
+            Event::PageFault { address, instruction, status } => {
+                Some(Fault::Vm { address, instruction, status })
+            }
+            Event::UnknownSyscall { number } => Some(Fault::UnknownSyscall { number: number as u64 }),
+            _ => None,
+        }
+    }
+}
+
 impl Step {
-    /// Puts the arguments of a system call where the ABI wants them.
-    fn load(&mut self, current: Name, call: &Call) {
-        let info = MessageInfo::new(call.label, 0, call.extra.len() as u64, call.words.len() as u64);
+    /// The running thread is at [`CODE`] and enters the kernel; the arguments of a system call are where the ABI
+    /// wants them.
+    fn load(&mut self, current: Name, event: &Event) {
         let thread = self.thread(current);
-        (thread.registers.cap, thread.registers.info) = (call.cap, info.0);
+        match event {
+            Event::Tick { .. } | Event::Interrupt { .. } => {
+                thread.registers[register::IP] = thread.goes_on_at
+            }
+            Event::Syscall(_) | Event::UnknownSyscall { .. } => {
+                (thread.registers[register::IP], thread.goes_on_at) = (CODE, CODE + SYSCALL_LENGTH);
+            }
+            _ => (thread.registers[register::IP], thread.goes_on_at) = (CODE, CODE),
+        }
+        let Event::Syscall(call) = event else { return };
+        let info = MessageInfo::new(call.label, 0, call.extra.len() as u64, call.words.len() as u64);
+        let registers = &mut self.thread(current).registers;
+        let named = [(register::CAP, call.cap), (register::INFO, info.0), (register::REPLY, call.reply)];
+        named.iter().for_each(|&(r, word)| registers[r] = word);
+        registers[register::DEST] = call.dest;
         for (i, &word) in call.words.iter().enumerate() {
             self.put_word(current, i, word);
         }
@@ -226,7 +280,7 @@ impl Step {
             }
             _ if how.first => Err(invalid_capability(0)),
             Some(cap) => {
-                let info = MessageInfo(self.s.threads[&current].registers.info);
+                let info = MessageInfo(self.s.threads[&current].registers[register::INFO]);
                 let length = self.sendable_length(current);
                 let words = (0..length).map(|i| self.word(current, i)).collect();
                 let invocation =
@@ -249,8 +303,17 @@ impl Step {
             Cap::CNode { .. } => self.cnode(cap, inv),
             Cap::Thread { thread } => self.thread_method(thread, inv),
             Cap::SchedContext { sc, .. } => self.sched_context(sc, inv),
+            Cap::SchedControl => self.sched_control(inv),
+            Cap::DomainSet => self.domain_set(inv),
             Cap::Frame { .. } | Cap::Table { .. } => self.vspace(cap, inv),
-            _ => Err(invalid_capability(0)),
+            Cap::AsidControl => self.asid_control(inv),
+            Cap::AsidPool { pool, base } => self.asid_pool(pool, base, inv),
+            Cap::IrqControl => self.irq_control(inv),
+            Cap::IrqHandler { irq } => self.irq_handler(irq, inv),
+            Cap::IoPortControl => self.port_control(inv),
+            Cap::IoPort { first, last } => self.port((first, last), inv),
+            Cap::Zombie { .. } => Err(invalid_capability(0)),
+            Cap::Endpoint { .. } | Cap::Notification { .. } | Cap::Reply { .. } => Err(invalid_capability(0)),
         }
     }
 
@@ -262,8 +325,8 @@ impl Step {
         };
         let length = self.put_words(to, words);
         let registers = &mut self.thread(to).registers;
-        registers.cap = 0;
-        registers.info = MessageInfo::new(label, 0, 0, length as u64).0;
+        registers[register::CAP] = 0;
+        registers[register::INFO] = MessageInfo::new(label, 0, 0, length as u64).0;
     }
 
     /// A thread that exists.
@@ -370,6 +433,11 @@ impl fmt::Display for Event {
             Event::Syscall(call) => call.fmt(f),
             Event::Exception { number, code } => write!(f, "exception {number} (code {code:#x})"),
             Event::UnknownSyscall { number } => write!(f, "unknown system call {number}"),
+            Event::PageFault { address, instruction, status } => {
+                let what = if *instruction { "instruction" } else { "data" };
+                write!(f, "page fault at {address:#x} ({what}, status {status:#x})")
+            }
+            Event::Interrupt { irq } => write!(f, "interrupt {irq}"),
             Event::Tick { ticks } => write!(f, "{ticks} ticks pass"),
         }
     }

@@ -1,6 +1,6 @@
 //! Notifications (manual 5).
 
-use super::{Doing, Name, Step};
+use super::{Doing, Name, Step, register};
 
 impl Step {
     /// Manual 5.2, 5.3: a signal wakes the first that waits, or the bound thread while it receives, or is kept.
@@ -22,7 +22,7 @@ impl Step {
     }
 
     fn deliver(&mut self, thread: Name, ntfn: Name, badge: u64) {
-        self.thread(thread).registers.cap = badge;
+        self.thread(thread).registers[register::CAP] = badge;
         self.lend_notifications(thread, ntfn);
         self.unblock(thread, Doing::Running);
     }
@@ -36,7 +36,7 @@ impl Step {
             self.return_to_notification(thread, ntfn);
             self.enqueue_waiting(ntfn, thread);
         } else {
-            self.thread(thread).registers.cap = 0;
+            self.thread(thread).registers[register::CAP] = 0;
         }
     }
 
@@ -46,7 +46,7 @@ impl Step {
     }
 
     pub(super) fn take_signals(&mut self, thread: Name, ntfn: Name) {
-        self.thread(thread).registers.cap = self.ntfn(ntfn).signals.take().unwrap_or(0);
+        self.thread(thread).registers[register::CAP] = self.ntfn(ntfn).signals.take().unwrap_or(0);
         self.lend_notifications(thread, ntfn);
         self.refresh(thread);
     }

@@ -1,10 +1,73 @@
 //! Scheduling contexts (manual 6.1.8 to 6.1.11).
 
-use pecan_abi::Label;
+use pecan_abi::{
+    Label,
+    constants::{max_extra_refills, sched_context_flag},
+};
 
-use super::{Answer, Cap, Doing, Failure, Invocation, Name, Step, illegal, invalid_capability};
+use super::{
+    Answer, Cap, Doing, Failure, Invocation, Name, Step, illegal, invalid_capability, range, time::least,
+};
+
+/// Refills that every scheduling context has room for.
+const MIN_REFILLS: u64 = 2;
 
 impl Step {
+    /// `SchedControl_ConfigureFlags` (manual 6.1.10): budget and period in microseconds; as long as one another,
+    /// round robin.
+    pub(super) fn sched_control(&mut self, inv: &Invocation) -> Answer {
+        if Label::from_word(inv.label) != Some(Label::SchedControlConfigureFlags) {
+            return Err(illegal());
+        }
+        inv.need(5, 1)?;
+        let [budget, period, extra, badge, flags] = [0, 1, 2, 3, 4].map(|i| inv.words[i]);
+        let Some(Cap::SchedContext { sc, bits }) = self.cap(inv.extra[0]) else {
+            return Err(invalid_capability(1));
+        };
+        let (min, max) = (pecan_arch::ticks_to_us(least() as u64), pecan_arch::max_us());
+        if ![budget, period].iter().all(|us| (min..=max).contains(us)) {
+            return Err(range(min, max));
+        }
+        if budget > period {
+            return Err(range(min, period));
+        }
+        let most = max_extra_refills(bits) as u64;
+        if extra > most {
+            return Err(range(0, most));
+        }
+        let ticks = |us| pecan_arch::us_to_ticks(us) as i64;
+        let round_robin = budget == period;
+        let (period, extra) = if round_robin { (0, 0) } else { (ticks(period), extra) };
+        self.configure(sc, MIN_REFILLS + extra, ticks(budget), period);
+        let context = self.context(sc);
+        (context.badge, context.sporadic) = (badge, flags & sched_context_flag::SPORADIC != 0);
+        self.configured(sc);
+        Ok(vec![])
+    }
+
+    fn configure(&mut self, sc: Name, max_refills: u64, budget: i64, period: i64) {
+        let thread = self.context(sc).thread;
+        let runs = thread.is_some_and(|t| matches!(self.thread(t).doing, Doing::Running | Doing::Restarting));
+        let context = self.context(sc);
+        if runs && context.is_configured() {
+            context.change(max_refills, budget, period);
+        } else {
+            context.start(max_refills, budget, period);
+        }
+    }
+
+    /// Its thread is ready with it, or waits for its budget.
+    fn configured(&mut self, sc: Name) {
+        let Some(thread) = self.context(sc).thread else { return };
+        self.unready(thread);
+        if self.s.current == Some(thread) {
+            self.wait_if_spent(thread);
+            self.woken.anew = true;
+        } else {
+            self.wake(thread);
+        }
+    }
+
     pub(super) fn sched_context(&mut self, sc: Name, inv: &Invocation) -> Answer {
         match Label::from_word(inv.label) {
             Some(Label::SchedContextBind) => self.bind(sc, inv),
@@ -130,7 +193,7 @@ impl Step {
         }
         let (theirs, ours) = (self.thread(thread).priority, self.thread(caller).priority);
         self.unready(thread);
-        self.s.ready.entry(theirs).or_default().insert(0, thread);
+        self.queue(thread).insert(0, thread);
         if theirs < ours {
             return Ok(vec![self.answer_consumed(sc, inv)]);
         }

@@ -1,6 +1,6 @@
 //! Who runs (manual 6.1.6 to 6.1.11).
 
-use super::{Doing, Fault, Name, Step};
+use super::{Doing, Fault, Name, Step, Thread};
 
 /// Threads that became ready in a step.
 #[derive(Default)]
@@ -29,10 +29,13 @@ impl Step {
             && self.can_run(current)
             && !self.is_ready(current)
         {
-            let priority = self.thread(current).priority;
-            self.s.ready.entry(priority).or_default().insert(0, current);
+            self.queue(current).insert(0, current);
         }
         self.awaken();
+        if self.over {
+            self.next_domain();
+            self.woken.anew = true;
+        }
         let Woken { threads, anew } = std::mem::take(&mut self.woken);
         let mut distinct = threads.clone();
         distinct.dedup();
@@ -40,7 +43,7 @@ impl Step {
         for thread in threads {
             if self.can_run(thread) && !self.is_ready(thread) {
                 let current = self.s.current;
-                let queue = self.s.ready.entry(self.s.threads[&thread].priority).or_default();
+                let queue = self.queue(thread);
                 let at = match queue.first() {
                     Some(&first) if Some(first) == current => {
                         if single {
@@ -55,17 +58,23 @@ impl Step {
             }
         }
         self.s.ready.retain(|_, queue| !queue.is_empty());
-        self.s.current = self.s.ready.last_key_value().map(|(_, queue)| queue[0]);
+        let turn = self.s.schedule.domain;
+        self.s.current =
+            self.s.ready.range((turn, 0)..=(turn, u8::MAX)).next_back().map(|(_, queue)| queue[0]);
         if let Some(current) = self.s.current {
-            if self.thread(current).doing == Doing::Restarting {
-                self.thread(current).doing = Doing::Running;
-            }
+            self.go_on(current);
             self.finish_yield_to(current);
             self.begin_charging(current);
         }
     }
 
-    fn is_ready(&self, thread: Name) -> bool {
+    /// The queue of the ready threads of a thread's domain and priority.
+    pub(super) fn queue(&mut self, thread: Name) -> &mut Vec<Name> {
+        let Thread { domain, priority, .. } = self.s.threads[&thread];
+        self.s.ready.entry((domain, priority)).or_default()
+    }
+
+    pub(super) fn is_ready(&self, thread: Name) -> bool {
         self.s.ready.values().any(|queue| queue.contains(&thread))
     }
 
@@ -92,10 +101,19 @@ impl Step {
     pub(super) fn wake(&mut self, thread: Name) {
         if self.can_run(thread) {
             if self.has_budget(thread) {
-                self.woken.threads.push(thread);
+                self.is_ready_now(thread);
             } else {
                 self.wait_for_budget(thread);
             }
+        }
+    }
+
+    /// A thread with budget is ready: it may be chosen, or goes before its peers until its domain's turn comes.
+    pub(super) fn is_ready_now(&mut self, thread: Name) {
+        if self.thread(thread).domain == self.s.schedule.domain {
+            self.woken.threads.push(thread);
+        } else if !self.is_ready(thread) {
+            self.queue(thread).insert(0, thread);
         }
     }
 
@@ -123,10 +141,10 @@ impl Step {
         }
         self.thread(thread).priority = priority;
         if ready && is_current {
-            self.s.ready.entry(priority).or_default().insert(0, thread);
+            self.queue(thread).insert(0, thread);
             self.woken.anew = true;
         } else if ready {
-            self.woken.threads.push(thread);
+            self.is_ready_now(thread);
         }
         match self.thread(thread).doing {
             Doing::Receiving { ep, .. } | Doing::Sending { ep, .. } => {

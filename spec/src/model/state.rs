@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+pub use super::registers::{Registers, register};
+
 /// The name of an object.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(pub u64);
@@ -59,11 +61,16 @@ pub enum Cap {
     Thread { thread: Name },
     SchedContext { sc: Name, bits: u32 },
     SchedControl,
-    Frame { frame: Name, read: bool, write: bool, mapped: Option<(u64, u64)> },
+    Frame { frame: Name, level: u32, device: bool, read: bool, write: bool, mapped: Option<(u64, u64)> },
     Table { table: Name, level: u32, mapped: Option<(u64, u64)> },
     IrqControl,
     IrqHandler { irq: u64 },
-    Other { kind: &'static str, word: u64 },
+    DomainSet,
+    AsidControl,
+    AsidPool { pool: Name, base: u64 },
+    IoPortControl,
+    IoPort { first: u16, last: u16 },
+    Zombie { object: Name },
 }
 
 /// A capability in a slot, with its place in the derivation tree (manual 3.1.5).
@@ -128,28 +135,6 @@ pub enum Fault {
     Timeout { badge: u64 },
 }
 
-/// The registers of a thread that system calls use.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Registers {
-    /// The capability address, and the badge that came with a message.
-    pub cap: u64,
-    /// The message information.
-    pub info: u64,
-    /// The first words of the message.
-    pub words: [u64; 4],
-}
-
-/// The registers of a thread that a handler of exceptions sees and sets.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Place {
-    /// The instruction it goes on with.
-    pub ip: u64,
-    /// The stack pointer.
-    pub sp: u64,
-    /// The processor's flags.
-    pub flags: u64,
-}
-
 /// A thread (manual 6.1).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Thread {
@@ -157,8 +142,12 @@ pub struct Thread {
     pub doing: Doing,
     /// Its registers.
     pub registers: Registers,
-    /// Where it is.
-    pub place: Place,
+    /// The instruction that it goes on with when it runs.
+    pub goes_on_at: u64,
+    /// Flags that `TCB_SetFlags` sets.
+    pub flags: u64,
+    /// The group of threads that it belongs to.
+    pub domain: u8,
     /// Priority.
     pub priority: u8,
     /// The highest priority that it may give.
@@ -227,7 +216,44 @@ pub struct SchedContext {
 #[expect(missing_docs, reason = "the fields are the manual's")]
 pub enum Entry {
     Table(Name),
-    Frame { frame: Name, read: bool, write: bool },
+    Frame { frame: Name, read: bool, write: bool, cache: u8 },
+}
+
+/// An interrupt that has a handler (manual 8.1).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Interrupt {
+    /// It waits for its acknowledgement.
+    pub masked: bool,
+    /// Where it comes from, if not by message.
+    pub pin: Option<Pin>,
+}
+
+/// An input pin of an interrupt controller (manual 8.2.1).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Pin {
+    /// Which controller.
+    pub chip: u64,
+    /// Which pin.
+    pub pin: u64,
+    /// Triggered by a level, not an edge.
+    pub level: bool,
+    /// Active when low.
+    pub low: bool,
+}
+
+/// The domain schedule (manual 6.3).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Schedule {
+    /// A domain and its ticks, by index. An index that is missing ends the schedule.
+    pub entries: BTreeMap<u64, (u8, u64)>,
+    /// The index at which it starts over.
+    pub start: u64,
+    /// The index at which it is.
+    pub at: u64,
+    /// The domain whose turn it is.
+    pub domain: u8,
+    /// Ticks until the next one's; none if that never comes.
+    pub left: Option<i64>,
 }
 
 /// The whole machine.
@@ -251,8 +277,15 @@ pub struct State {
     pub tables: BTreeMap<Name, BTreeMap<u64, Entry>>,
     /// Address spaces: the root of each identifier.
     pub spaces: BTreeMap<u64, Name>,
-    /// Threads that are ready, by priority, in order. The first of the highest priority is the one that runs.
-    pub ready: BTreeMap<u8, Vec<Name>>,
+    /// Pools of identifiers, by the first of each.
+    pub pools: BTreeMap<u64, Name>,
+    /// Interrupts that have a handler.
+    pub interrupts: BTreeMap<u64, Interrupt>,
+    /// Whose turn it is.
+    pub schedule: Schedule,
+    /// Threads that are ready, by domain and priority, in order. The first of the highest priority of the domain
+    /// whose turn it is runs.
+    pub ready: BTreeMap<(u8, u8), Vec<Name>>,
     /// Threads that wait for budget, by when they get it.
     pub waiting_for_budget: Vec<Name>,
     /// The thread that runs; none if the machine idles.

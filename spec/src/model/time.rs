@@ -3,7 +3,7 @@
 //! Time is counted in ticks and relative to now. What has been used of a refill comes back one period after the
 //! moment from which it could be used. The model charges time as it passes; a kernel may do so later.
 
-use super::{Doing, Fault, Name, Refill, SchedContext, Slot, Step, fault::is_handler, thread_slot};
+use super::{Doing, Event, Fault, Name, Refill, SchedContext, Slot, Step, fault::is_handler, thread_slot};
 
 /// The kernel's longest stay: a time so near is now.
 fn soon() -> i64 {
@@ -11,7 +11,7 @@ fn soon() -> i64 {
 }
 
 /// Less is not worth running for.
-fn least() -> i64 {
+pub(super) fn least() -> i64 {
     2 * soon()
 }
 
@@ -38,7 +38,9 @@ impl SchedContext {
             self.refills[1].amount += used;
             return;
         }
-        let mut used = used;
+        let budget: i64 = self.refills.iter().map(|r| r.amount).sum();
+        // An overrun of more than that is the clock's, not the thread's.
+        let mut used = used.min(self.refills[0].amount.max(2 * budget));
         while self.refills[0].amount <= used {
             let Refill { time, amount } = self.refills.remove(0);
             used -= amount;
@@ -50,27 +52,50 @@ impl SchedContext {
             self.refills[0].time += used;
             self.give_back(time + self.period, used);
         }
-    }
-
-    /// Plans the return of time that was used. Refills that touch are one.
-    fn give_back(&mut self, time: i64, amount: i64) {
-        match self.refills.last_mut() {
-            Some(last) if last.time + last.amount >= time => last.amount += amount,
-            _ => self.refills.push(Refill { time, amount }),
-        }
-    }
-
-    /// Ends a time slice: too little to be worth while is used together with what comes next.
-    fn end_slice(&mut self) {
-        if self.is_round_robin() {
-            self.refills[0].amount += self.refills[1].amount;
-            self.refills[1].amount = 0;
-            return;
-        }
+        // Too little to be worth while is used together with what comes next.
         while self.refills[0].amount < least() && self.refills.len() > 1 {
             let Refill { amount, .. } = self.refills.remove(0);
             self.refills[0].time -= amount;
             self.refills[0].amount += amount;
+        }
+    }
+
+    /// Plans the return of time that was used. Refills that touch are one; where there is room for no more, the
+    /// last waits for the new one, so that both end together.
+    fn give_back(&mut self, time: i64, amount: i64) {
+        let full = self.refills.len() as u64 == self.max_refills;
+        match self.refills.last_mut() {
+            Some(last) if last.time + last.amount >= time => last.amount += amount,
+            Some(last) if full => *last = Refill { time: time - last.amount, amount: last.amount + amount },
+            _ => self.refills.push(Refill { time, amount }),
+        }
+    }
+
+    /// Ends a time slice. Round robin, the next is as long as all of them.
+    fn end_slice(&mut self) {
+        if self.is_round_robin() {
+            self.refills[0].amount += self.refills[1].amount;
+            self.refills[1].amount = 0;
+        }
+    }
+
+    /// Its parameters are set, and all of the budget is there.
+    pub(super) fn start(&mut self, max_refills: u64, budget: i64, period: i64) {
+        (self.max_refills, self.period) = (max_refills, period);
+        self.refills = vec![Refill { time: 0, amount: budget }];
+        if period == 0 {
+            self.refills.push(Refill { time: 0, amount: 0 });
+        }
+    }
+
+    /// Its parameters are changed while its thread is running: what has been used stays used.
+    pub(super) fn change(&mut self, max_refills: u64, budget: i64, period: i64) {
+        let Refill { time, amount } = self.refills[0];
+        let (time, amount) = (if time <= soon() { 0 } else { time }, amount.min(budget));
+        (self.max_refills, self.period) = (max_refills, period);
+        self.refills = vec![Refill { time, amount }];
+        if amount < budget || period == 0 {
+            self.refills.push(Refill { time: time + period, amount: budget - amount });
         }
     }
 
@@ -91,22 +116,32 @@ impl SchedContext {
 impl Step {
     /// Time passes for the running thread. False if that used up its slice: then the event does not happen, and a
     /// system call is made again later.
-    pub(super) fn pass(&mut self, ticks: u64, interrupt: bool) -> bool {
-        for context in self.s.contexts.values_mut().filter(|c| !c.is_round_robin()) {
+    pub(super) fn pass(&mut self, event: &Event) -> bool {
+        let ticks = match event {
+            Event::Tick { ticks } => *ticks,
+            Event::Syscall(call) => call.after,
+            _ => 0,
+        };
+        for context in self.s.contexts.values_mut() {
             context.refills.iter_mut().for_each(|r| r.time -= ticks as i64);
         }
-        let (Some(current), Some(sc)) = (self.s.current, self.charged) else { return true };
+        self.s.schedule.left = self.s.schedule.left.map(|left| left - ticks as i64);
+        self.over = self.domain_is_over();
+        let (Some(current), Some(sc)) = (self.s.current, self.charged) else { return !self.over };
         let context = self.context(sc);
         let exhausted = context.refills[0].amount < ticks as i64 + least();
         context.charge(ticks as i64);
         if exhausted {
             context.end_slice();
             self.slice_ended(current, true);
+        }
+        if exhausted || self.over {
+            let interrupt = matches!(event, Event::Tick { .. } | Event::Interrupt { .. });
             if !interrupt && self.thread(current).doing == Doing::Running {
                 self.thread(current).doing = Doing::Restarting;
             }
         }
-        !exhausted
+        !exhausted && !self.over
     }
 
     /// Manual 2.2, `Yield`: what is left of the slice is given up. Only what was used counts as consumed.
@@ -129,9 +164,8 @@ impl Step {
         if may_fault && handler.is_some() && !round_robin {
             self.time_out(thread);
         } else if self.has_budget(thread) {
-            let priority = self.thread(thread).priority;
             self.unready(thread);
-            self.s.ready.entry(priority).or_default().push(thread);
+            self.queue(thread).push(thread);
         } else {
             self.wait_for_budget(thread);
         }
@@ -177,8 +211,7 @@ impl Step {
         {
             self.s.waiting_for_budget.remove(0);
             if self.can_run(thread) {
-                let priority = self.thread(thread).priority;
-                self.s.ready.entry(priority).or_default().push(thread);
+                self.queue(thread).push(thread);
                 self.woken.anew = true;
             }
         }

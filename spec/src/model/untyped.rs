@@ -3,7 +3,7 @@
 use pecan_abi::{Error, Label, ObjectType};
 
 use super::{
-    Answer, Cap, Doing, Failure, Invocation, LookupFailure, Name, Notification, Place, Registers, Rights,
+    Answer, Cap, Doing, Failure, Invocation, LookupFailure, Name, Notification, Registers, Rights,
     SchedContext, Slot, Step, Thread, cspace::failed_lookup, illegal, range,
 };
 
@@ -44,8 +44,10 @@ impl Step {
         if start + (count << object_bits) > 1 << bits {
             return Err(Failure(Error::NotEnoughMemory, vec![(1 << bits) - used]));
         }
+        use ObjectType::{HugePage, LargePage, Page4K, Untyped};
         let kind = ObjectType::from_word(kind).ok_or_else(illegal)?;
-        if device && !matches!(kind, ObjectType::Untyped | ObjectType::Page4K) {
+        let plain = matches!(kind, Untyped | Page4K | LargePage | HugePage);
+        if device && !plain {
             return Err(Failure(Error::InvalidArgument, vec![1]));
         }
         for i in 0..count {
@@ -66,7 +68,9 @@ impl Step {
                 let thread = Thread {
                     doing: Doing::Nothing,
                     registers: Registers::default(),
-                    place: Place { ip: 0, sp: 0, flags: 0x202 },
+                    goes_on_at: 0,
+                    flags: 0,
+                    domain: 0,
                     priority: 0,
                     mcp: 0,
                     sc: None,
@@ -106,7 +110,14 @@ impl Step {
                 };
                 Cap::Table { table: name, level, mapped: None }
             }
-            _ => Cap::Frame { frame: name, read: true, write: true, mapped: None },
+            ObjectType::Page4K | ObjectType::LargePage | ObjectType::HugePage => {
+                let level = match kind {
+                    ObjectType::Page4K => 0,
+                    ObjectType::LargePage => 1,
+                    _ => 2,
+                };
+                Cap::Frame { frame: name, level, device, read: true, write: true, mapped: None }
+            }
         }
     }
 }

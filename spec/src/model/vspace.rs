@@ -6,15 +6,20 @@ use pecan_abi::{CapRights, Error, Label, constants::USER_TOP};
 
 use super::{
     Answer, Cap, Entry, Failure, Invocation, LookupFailure, Name, Slot, State, Step, cspace::failed_lookup,
-    illegal, invalid_capability,
+    illegal, invalid_capability, thread_slot,
 };
 
 /// The level of a root; level 0 holds pages.
-const ROOT: u32 = 3;
+pub(super) const ROOT: u32 = 3;
 
 /// Bits of an address below an entry of a table of this level.
 fn shift(level: u32) -> u32 {
     12 + 9 * level
+}
+
+/// Bytes of a frame of this level.
+pub(super) fn size(level: u32) -> u64 {
+    1 << shift(level)
 }
 
 fn wrong(n: u64) -> Failure {
@@ -31,7 +36,7 @@ pub fn translations(s: &State) -> BTreeMap<(u64, u64), (Name, bool)> {
                 let address = base + (index << shift(level));
                 match entry {
                     Entry::Table(below) => todo.push((below, level - 1, address)),
-                    Entry::Frame { frame, read: true, write } => {
+                    Entry::Frame { frame, read: true, write, .. } => {
                         found.insert((asid, address), (frame, write));
                     }
                     Entry::Frame { .. } => {}
@@ -42,15 +47,27 @@ pub fn translations(s: &State) -> BTreeMap<(u64, u64), (Name, bool)> {
     found
 }
 
+/// The address space that a thread runs in, and its identifier: the root that it was given, if that still has the
+/// identifier.
+pub fn space_of(s: &State, thread: Name) -> Option<(Name, u64)> {
+    let slot = Slot { object: thread, index: thread_slot::VSPACE };
+    match s.caps.get(&slot)?.cap {
+        Cap::Table { table, level: ROOT, mapped: Some((asid, _)) } => {
+            (s.spaces.get(&asid) == Some(&table)).then_some((table, asid))
+        }
+        _ => None,
+    }
+}
+
 impl Step {
     /// Methods of frames and paging structures.
     pub(super) fn vspace(&mut self, cap: Cap, inv: &Invocation) -> Answer {
         let label = Label::from_word(inv.label).ok_or_else(illegal)?;
         match cap {
-            Cap::Frame { frame, read, write, mapped } => match label {
-                Label::X86PageMap => self.map_frame(inv, frame, (read, write), mapped),
+            Cap::Frame { frame, level, mapped, .. } => match label {
+                Label::X86PageMap => self.map_frame(inv, cap),
                 Label::X86PageUnmap => {
-                    self.unmap_frame(frame, mapped);
+                    self.unmap_frame(frame, level, mapped);
                     self.set_mapped(inv.slot, None);
                     Ok(vec![])
                 }
@@ -93,34 +110,29 @@ impl Step {
     }
 
     /// Manual 7.1.2: `Page_Map`. Never more rights than the capability has.
-    fn map_frame(
-        &mut self,
-        inv: &Invocation,
-        frame: Name,
-        (read, write): (bool, bool),
-        mapped: Option<(u64, u64)>,
-    ) -> Answer {
+    fn map_frame(&mut self, inv: &Invocation, cap: Cap) -> Answer {
+        let Cap::Frame { frame, level, read, write, mapped, .. } = cap else { return Err(illegal()) };
         inv.need(3, 1)?;
-        let (vaddr, rights) = (inv.words[0], CapRights(inv.words[1]));
+        let (vaddr, rights, cache) = (inv.words[0], CapRights(inv.words[1]), inv.words[2] as u8 & 7);
         let (root, asid) = self.root_argument(inv)?;
         match mapped {
             Some((a, _)) if a != asid => return Err(invalid_capability(1)),
             Some((_, v)) if v != vaddr => return Err(wrong(0)),
-            None if vaddr.saturating_add(4096) > USER_TOP => return Err(wrong(0)),
+            None if vaddr.saturating_add(size(level)) > USER_TOP => return Err(wrong(0)),
             _ => {}
         }
         self.check_root(root, asid)?;
-        if vaddr % 4096 != 0 {
+        if vaddr % size(level) != 0 {
             return Err(Failure(Error::AlignmentError, vec![]));
         }
-        let (table, index) = self.walk(root, vaddr, 0)?;
+        let (table, index) = self.walk(root, vaddr, level)?;
         match self.table(table).get(&index) {
             Some(Entry::Frame { frame: f, .. }) if *f == frame && mapped.is_some() => {}
             Some(_) => return Err(Failure(Error::DeleteFirst, vec![])),
             None => {}
         }
         let read = read && rights.read();
-        let entry = Entry::Frame { frame, read, write: read && write && rights.write() };
+        let entry = Entry::Frame { frame, read, write: read && write && rights.write(), cache };
         self.table(table).insert(index, entry);
         self.set_mapped(inv.slot, Some((asid, vaddr)));
         Ok(vec![])
@@ -181,8 +193,8 @@ impl Step {
     }
 
     /// A frame goes from where a capability has mapped it, if it is still there.
-    pub(super) fn unmap_frame(&mut self, frame: Name, mapped: Option<(u64, u64)>) {
-        if let Some((table, index)) = self.place_of(mapped, 0)
+    pub(super) fn unmap_frame(&mut self, frame: Name, level: u32, mapped: Option<(u64, u64)>) {
+        if let Some((table, index)) = self.place_of(mapped, level)
             && matches!(self.table(table).get(&index), Some(Entry::Frame { frame: f, .. }) if *f == frame)
         {
             self.table(table).remove(&index);
@@ -203,7 +215,7 @@ impl Step {
         self.walk(*self.s.spaces.get(&asid)?, vaddr, level).ok()
     }
 
-    fn set_mapped(&mut self, slot: Slot, to: Option<(u64, u64)>) {
+    pub(super) fn set_mapped(&mut self, slot: Slot, to: Option<(u64, u64)>) {
         if let Cap::Frame { mapped, .. } | Cap::Table { mapped, .. } = &mut self.held(slot).cap {
             *mapped = to;
         }
