@@ -1,6 +1,7 @@
 //! What the kernel does, as an executable model, and the checks of the kernel against it.
 #![forbid(unsafe_code)]
 
+mod abstraction;
 pub mod bite;
 pub mod explore;
 pub mod families;
