@@ -1,12 +1,11 @@
 //! The whole state of a kernel in the model's terms.
 
-use std::collections::BTreeMap;
-
 use pecan_abi::ipc::buffer;
 use pecan_arch::{PT_LEVELS, host};
 use pecan_core::{derivation, scheduler};
 use pecan_mem::{self as mem, CNodeRef, IrqState, Kernel, Link, NotificationState, Tcb};
 
+use crate::map::Map;
 use crate::model::{self, Held, INTERRUPTS, Name, Notification, Schedule, Slot, State};
 use crate::translate::{cap, context, link_name, name, thread, zombie_name};
 
@@ -271,7 +270,7 @@ impl<'k> Abstraction<'k> {
 }
 
 /// The entries of a table, those of user level's part if it is a root.
-fn entries(table: &mem::PageTable, level: usize) -> BTreeMap<u64, model::Entry> {
+fn entries(table: &mem::PageTable, level: usize) -> Map<u64, model::Entry> {
     let count =
         if level == PT_LEVELS - 1 { pecan_arch::ROOT_USER_ENTRIES } else { 1 << pecan_arch::PT_INDEX_BITS };
     let entry = |i| {

@@ -6,6 +6,7 @@ pub mod bite;
 pub mod explore;
 pub mod families;
 pub mod lockstep;
+pub mod map;
 pub mod model;
 pub mod properties;
 pub mod random;

@@ -8,6 +8,7 @@ use std::{
 use pecan_abi::Syscall;
 
 use crate::{
+    map::Map,
     model::{self, Call, Event, State},
     system::{System, Way, forget},
 };
@@ -135,11 +136,11 @@ fn dump(value: &impl std::fmt::Debug) -> String {
     format!("{value:?}")
 }
 
-fn difference<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
+fn difference<K: Ord + Clone + std::fmt::Debug, V: PartialEq + Clone + std::fmt::Debug>(
     text: &mut String,
     what: &str,
-    model: &std::collections::BTreeMap<K, V>,
-    kernel: &std::collections::BTreeMap<K, V>,
+    model: &Map<K, V>,
+    kernel: &Map<K, V>,
 ) {
     let keys: std::collections::BTreeSet<&K> = model.keys().chain(kernel.keys()).collect();
     for key in keys {

@@ -3,7 +3,7 @@
 //! An object's name is the physical address of its memory, which is what untyped memory promises about it;
 //! nothing depends on the number otherwise.
 
-use std::collections::BTreeMap;
+use crate::map::Map as BTreeMap;
 
 pub use super::registers::{Registers, register};
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::map::Map;
+
 use pecan_abi::{CapRights, Error, Label, constants::USER_TOP};
 
 use super::{
@@ -221,7 +223,7 @@ impl Step {
         }
     }
 
-    fn table(&mut self, name: Name) -> &mut BTreeMap<u64, Entry> {
+    fn table(&mut self, name: Name) -> &mut Map<u64, Entry> {
         self.s.tables.get_mut(&name).expect("the table exists")
     }
 
