@@ -165,7 +165,7 @@ pub(crate) fn context(k: &Kernel, sc: &mem::SchedContext) -> SchedContext {
     let mut calls: Vec<Name> =
         std::iter::successors(sc.reply.get(), |r| r.get(k).prev.get()).map(link_name).collect();
     calls.reverse();
-    let (head, max) = (sc.refill_head.get() as usize, sc.refill_max.get() as usize);
+    let (head, max) = (sc.refill_head(), sc.refill_max.get() as usize);
     let refills = (0..sc.refill_count.get() as usize).map(|i| {
         let r = sc.refill((head + i) % max.max(1));
         Refill { time: r.time.get() as i64 - k.core.time.get() as i64, amount: r.amount.get() as i64 }

@@ -30,13 +30,13 @@ pub fn is_round_robin(sc: &SchedContext) -> bool {
 /// The refill that is in use.
 #[inline(always)]
 pub fn head(sc: &SchedContext) -> &Refill {
-    sc.refill(sc.refill_head.get() as usize)
+    sc.first_refill()
 }
 
 /// The index of the refill `n` places behind the head.
 #[inline(always)]
 fn index(sc: &SchedContext, n: u16) -> usize {
-    let (i, max) = (sc.refill_head.get() as usize + n as usize, sc.refill_max.get() as usize);
+    let (i, max) = (sc.refill_head() + n as usize, sc.refill_max.get() as usize);
     if i >= max { i - max } else { i }
 }
 
@@ -50,7 +50,7 @@ fn tail(sc: &SchedContext) -> &Refill {
 fn pop(sc: &SchedContext) -> (u64, u64) {
     let old = head(sc);
     let out = (old.time.get(), old.amount.get());
-    sc.refill_head.set(index(sc, 1) as u16);
+    sc.set_refill_head(index(sc, 1));
     sc.refill_count.set(sc.refill_count.get() - 1);
     out
 }
@@ -79,7 +79,7 @@ pub fn is_sufficient(sc: &SchedContext, usage: u64) -> bool {
 pub fn start(sc: &SchedContext, refills: usize, budget: u64, period: u64, now: u64) {
     sc.period.set(period);
     sc.refill_max.set(refills as u16);
-    sc.refill_head.set(0);
+    sc.set_refill_head(0);
     sc.refill_count.set(0);
     push(sc, now, budget);
     if period == 0 {
@@ -93,7 +93,7 @@ pub fn update(sc: &SchedContext, refills: usize, budget: u64, period: u64, now: 
     let time = if is_ready(sc, now) { now } else { time };
     sc.period.set(period);
     sc.refill_max.set(refills as u16);
-    sc.refill_head.set(0);
+    sc.set_refill_head(0);
     sc.refill_count.set(0);
     push(sc, time, amount);
     if amount < budget || period == 0 {
@@ -121,7 +121,6 @@ fn schedule_used(sc: &SchedContext, time: u64, amount: u64) {
 }
 
 /// Charges `usage` to a scheduling context with a period.
-#[inline]
 pub fn charge(sc: &SchedContext, usage: u64) {
     let period = sc.period.get();
     let mut usage = usage;
@@ -162,7 +161,7 @@ pub fn charge(sc: &SchedContext, usage: u64) {
 /// What is left of the time slice, and what has been used of it. They never move in the ring.
 #[inline(always)]
 fn slices(sc: &SchedContext) -> (&Refill, &Refill) {
-    (sc.refill(0), sc.refill(1))
+    (&sc.refills[0], &sc.refills[1])
 }
 
 /// Charges `usage`, less than what is left, to a round-robin scheduling context.
@@ -185,7 +184,6 @@ pub fn new_slice(sc: &SchedContext) {
 /// Makes a scheduling context that was not used until `now` begin now: what it could have used before is not
 /// saved up. Refills that are available by the time those before are used up are merged. True if something
 /// could change.
-#[inline]
 pub fn unblock_check(sc: &SchedContext, now: u64) -> bool {
     if is_round_robin(sc) || !is_ready(sc, now) {
         return false;

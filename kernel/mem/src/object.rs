@@ -220,11 +220,11 @@ pub struct SchedContext {
     pub badge: Cell<u64>,
     /// Refills in use at most; 0 until configured.
     pub refill_max: Cell<u16>,
-    /// Index of the first refill.
-    pub refill_head: Cell<u16>,
+    /// Index of the first refill; below `refill_capacity`.
+    refill_head: Cell<u16>,
     /// Refills in the ring.
     pub refill_count: Cell<u16>,
-    /// Refills that fit behind the struct.
+    /// Refills that fit into the object; at least two.
     pub(crate) refill_capacity: Cell<u16>,
     /// The core it runs on.
     pub core: Cell<u8>,
@@ -232,11 +232,11 @@ pub struct SchedContext {
     pub sporadic: Cell<bool>,
     _pad: [Cell<u8>; 6],
     _unused: [Cell<u64>; 3],
+    /// The first refills of the ring's memory. The rest lies behind this struct.
+    pub refills: [Refill; 2],
 }
 
-/// Bytes of a scheduling context before its refills: the ABI's core size less the two refills it counts in.
-pub const SCHED_CONTEXT_HEADER: usize = 96;
-const _: () = assert!(size_of::<SchedContext>() == SCHED_CONTEXT_HEADER);
+const _: () = assert!(size_of::<SchedContext>() == 1 << pecan_abi::constants::MIN_SCHED_CONTEXT_BITS);
 
 impl SchedContext {
     /// A link to this scheduling context.
@@ -256,9 +256,29 @@ impl SchedContext {
     pub fn refill(&self, i: usize) -> &Refill {
         debug_assert!(i < self.refill_capacity());
         let i = i.min(self.refill_capacity() - 1);
-        // SAFETY: retype set `refill_capacity` to the refills that fit between the end of the struct and the
-        // end of the object (at least two), and the index is below it. Refills are made of cells and zeroed.
-        unsafe { &*(self as *const SchedContext).add(1).cast::<Refill>().add(i) }
+        // SAFETY: retype set `refill_capacity` to the refills that fit between `refills` and the end of the object
+        // (at least two), and the index is below it. Refills are made of cells and zeroed.
+        unsafe { &*self.refills.as_ptr().add(i) }
+    }
+
+    /// Index of the first refill of the ring.
+    #[inline(always)]
+    pub fn refill_head(&self) -> usize {
+        self.refill_head.get() as usize
+    }
+
+    /// Makes the refill with index `i`, `i < refill_capacity()`, the first of the ring.
+    #[inline(always)]
+    pub fn set_refill_head(&self, i: usize) {
+        debug_assert!(i < self.refill_capacity());
+        self.refill_head.set(i.min(self.refill_capacity() - 1) as u16);
+    }
+
+    /// The first refill of the ring.
+    #[inline(always)]
+    pub fn first_refill(&self) -> &Refill {
+        // SAFETY: as in `refill`; `set_refill_head` keeps the index below the capacity, which never changes.
+        unsafe { &*self.refills.as_ptr().add(self.refill_head()) }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     Kernel,
     cap::{Cap, EndpointRights, FrameRights, Words, ZombieKind},
     link::Link,
-    object::{Fault, IpcBuffer, PageTable, Refill, SCHED_CONTEXT_HEADER, SchedContext, Tcb, ThreadState},
+    object::{Fault, IpcBuffer, PageTable, Refill, SchedContext, Tcb, ThreadState},
     slot::{CNodeRef, Slot},
 };
 
@@ -193,10 +193,10 @@ pub(crate) unsafe fn create(kind: ObjectKind, at: PhysAddr, device: bool) -> Cap
             Cap::Tcb { tcb: link!() }
         }
         ObjectKind::SchedContext { bits } => {
-            let capacity = ((1usize << bits) - SCHED_CONTEXT_HEADER) / size_of::<Refill>();
+            let more = ((1usize << bits) - size_of::<SchedContext>()) / size_of::<Refill>();
             let sc = addr() as *mut SchedContext;
-            // SAFETY: obligations 1 and 2; the refills counted here fit behind the header.
-            unsafe { (*sc).refill_capacity.set(capacity.min(u16::MAX as usize) as u16) };
+            // SAFETY: obligations 1 and 2; the refills counted here fit into the object.
+            unsafe { (*sc).refill_capacity.set((2 + more).min(u16::MAX as usize) as u16) };
             Cap::SchedContext { sc: link!(), bits }
         }
         ObjectKind::PageTable { level } => {

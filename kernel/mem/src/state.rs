@@ -104,9 +104,8 @@ pub struct CoreState {
     pub ready: [ReadyQueues; NUM_DOMAINS],
     /// Runs when nothing else does.
     pub idle_thread: Tcb,
-    /// What the idle thread runs on, with its two refills.
+    /// What the idle thread runs on.
     pub idle_sc: SchedContext,
-    _idle_refills: [u64; 4],
 }
 
 const _: () = assert!(MAX_NUM_NODES == 1, "more than one core is not there yet");
