@@ -158,7 +158,7 @@ impl System {
     pub fn own_cspace(&mut self, index: u64) {
         derivation::insert(
             &self.k,
-            self.keeper.get(&self.k, self.cspace_slot).cap(),
+            self.keeper.get(&self.k, self.cspace_slot).words(),
             self.keeper.slot(self.cspace_slot),
             self.cspace.slot(index),
         );
@@ -166,14 +166,14 @@ impl System {
 
     /// Puts a copy of the capability to the address space that all threads share into slot `index`.
     pub fn own_vspace(&mut self, index: u64) {
-        derivation::insert(&self.k, self.vspace, self.keeper.slot(VSPACE), self.cspace.slot(index));
+        derivation::insert(&self.k, self.vspace.pack(), self.keeper.slot(VSPACE), self.cspace.slot(index));
     }
 
     /// Puts a copy of the capability in slot `from` into slot `to`, with these rights and this badge.
     pub fn mint(&mut self, from: u64, to: u64, rights: CapRights, badge: u64) {
         let words = self.cspace.get(&self.k, from).words().with_rights(rights);
         let words = if badge == 0 { words } else { words.with_badge(badge) };
-        derivation::insert_words(&self.k, words, self.cspace.slot(from), self.cspace.slot(to));
+        derivation::insert(&self.k, words, self.cspace.slot(from), self.cspace.slot(to));
     }
 
     /// Makes a thread that is not started and has no scheduling context; its capability goes to slot `index` if
@@ -189,12 +189,12 @@ impl System {
             self.buffers_slot = self.kept - 1;
         }
         if let Some(index) = index {
-            derivation::insert(&self.k, cap, original, self.cspace.slot(index));
+            derivation::insert(&self.k, cap.pack(), original, self.cspace.slot(index));
         }
         let k = &*self.k;
         let t = tcb.get(k);
         let install = |cap: mem::Cap, from: u64, to: usize| {
-            derivation::insert(k, cap, self.keeper.slot(from), t.slots[to].link());
+            derivation::insert(k, cap.pack(), self.keeper.slot(from), t.slots[to].link());
         };
         install(self.vspace, VSPACE, Tcb::SLOT_VSPACE);
         install(self.buffers, self.buffers_slot, Tcb::SLOT_IPC_BUFFER);
@@ -252,7 +252,7 @@ impl System {
     pub fn handler(&mut self, thread: Link<Tcb>, index: u64, timeouts: bool) {
         let handler = if timeouts { Tcb::SLOT_TIMEOUT_HANDLER } else { Tcb::SLOT_FAULT_HANDLER };
         let slot = thread.get(&self.k).slots[handler].link();
-        derivation::insert(&self.k, self.cspace.get(&self.k, index).cap(), self.cspace.slot(index), slot);
+        derivation::insert(&self.k, self.cspace.get(&self.k, index).words(), self.cspace.slot(index), slot);
     }
 
     /// Lets the scheduler choose who begins.

@@ -79,9 +79,9 @@ impl Transfer {
     fn commit(self, k: &Kernel) {
         let Transfer { cap, src, dest, copied } = self;
         if copied {
-            derivation::insert_words(k, cap, src, dest);
+            derivation::insert(k, cap, src, dest);
         } else {
-            derivation::move_words(k, cap, src, dest);
+            derivation::move_cap(k, cap, src, dest);
         }
     }
 }
@@ -92,8 +92,7 @@ fn decode_transfer(k: &Kernel, inv: &Invocation, label: Label, dest: Link<Slot>)
     inv.need(4, 1)?;
     lookup::ensure_empty(k, dest)?;
     let src_depth = inv.arg(k, 3);
-    let src_root = inv.extra[0].and_then(|root| root.get(k).words().cnode());
-    let src = lookup::target(k, true, src_root, inv.arg(k, 2), src_depth)?;
+    let src = lookup::target(k, true, inv.extra_words(k, 0).cnode(), inv.arg(k, 2), src_depth)?;
     let mut cap = src.get(k).words();
     if cap.is_null() {
         return Err(missing(true, src_depth));
@@ -103,14 +102,14 @@ fn decode_transfer(k: &Kernel, inv: &Invocation, label: Label, dest: Link<Slot>)
             inv.need(if label == Label::CNodeCopy { 5 } else { 6 }, 1)?;
             cap = cap.with_rights(CapRights(inv.arg(k, 4)));
             if label == Label::CNodeMint {
-                cap = derivation::update_words(cap, inv.arg(k, 5), false);
+                cap = derivation::update_data(cap, inv.arg(k, 5), false);
             }
-            cap = derivation::derive_words(k, src, cap)?;
+            cap = derivation::derive(k, src, cap)?;
             true
         }
         Label::CNodeMutate => {
             inv.need(5, 1)?;
-            cap = derivation::update_words(cap, inv.arg(k, 4), true);
+            cap = derivation::update_data(cap, inv.arg(k, 4), true);
             false
         }
         _ => false,
@@ -124,8 +123,8 @@ fn decode_transfer(k: &Kernel, inv: &Invocation, label: Label, dest: Link<Slot>)
 /// A rotation that will succeed: `pivot` to `dest`, then `src` to `pivot`, each with what it becomes. `src` and
 /// `dest` may be the same slot.
 struct Rotation {
-    pivot: (Cap, Link<Slot>),
-    src: (Cap, Link<Slot>),
+    pivot: (Words, Link<Slot>),
+    src: (Words, Link<Slot>),
     dest: Link<Slot>,
 }
 
@@ -144,8 +143,9 @@ impl Rotation {
 #[inline(never)]
 fn decode_rotate(k: &Kernel, inv: &Invocation, dest: Link<Slot>) -> Decoded<Rotation> {
     inv.need(8, 2)?;
-    let [_, _, pivot_data, pivot_index, pivot_depth, src_data, src_index, src_depth] = inv.args(k);
-    let ((_, pivot_root), (_, src_root)) = (inv.extra_cap(k, 0)?, inv.extra_cap(k, 1)?);
+    let (pivot_data, pivot_index, pivot_depth) = (inv.arg(k, 2), inv.arg(k, 3), inv.arg(k, 4));
+    let (src_data, src_index, src_depth) = (inv.arg(k, 5), inv.arg(k, 6), inv.arg(k, 7));
+    let (pivot_root, src_root) = (inv.extra_words(k, 0), inv.extra_words(k, 1));
     let src = lookup::target_slot(k, true, src_root, src_index, src_depth)?;
     let pivot = lookup::target_slot(k, true, pivot_root, pivot_index, pivot_depth)?;
     if pivot == src || pivot == dest {
@@ -154,22 +154,19 @@ fn decode_rotate(k: &Kernel, inv: &Invocation, dest: Link<Slot>) -> Decoded<Rota
     if src != dest {
         lookup::ensure_empty(k, dest)?;
     }
-    let src_cap = occupied(k, src, true, src_depth)?;
-    let pivot_cap = occupied(k, pivot, false, pivot_depth)?;
-    let updated = |cap, data| match derivation::update_data(cap, data, true) {
-        Cap::Null => Err(SyscallError::IllegalOperation),
-        cap => Ok(cap),
-    };
-    let (src_cap, pivot_cap) = (updated(src_cap, src_data)?, updated(pivot_cap, pivot_data)?);
-    Ok(Rotation { pivot: (pivot_cap, pivot), src: (src_cap, src), dest })
-}
-
-/// The capability in a slot that must not be empty.
-fn occupied(k: &Kernel, slot: Link<Slot>, source: bool, depth: u64) -> Decoded<Cap> {
-    match slot.get(k).cap() {
-        Cap::Null => Err(missing(source, depth)),
-        cap => Ok(cap),
+    let (src_cap, pivot_cap) = (src.get(k).words(), pivot.get(k).words());
+    if src_cap.is_null() {
+        return Err(missing(true, src_depth));
     }
+    if pivot_cap.is_null() {
+        return Err(missing(false, pivot_depth));
+    }
+    let src_cap = derivation::update_data(src_cap, src_data, true);
+    let pivot_cap = derivation::update_data(pivot_cap, pivot_data, true);
+    if src_cap.is_null() || pivot_cap.is_null() {
+        return Err(SyscallError::IllegalOperation);
+    }
+    Ok(Rotation { pivot: (pivot_cap, pivot), src: (src_cap, src), dest })
 }
 
 #[cold]

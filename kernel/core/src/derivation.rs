@@ -27,13 +27,7 @@ pub fn insert_new(k: &Kernel, parent: Link<Slot>, dest: Link<Slot>, cap: Cap) {
 /// Puts a capability that was derived from the one in `src` into an empty slot, as its child or sibling.
 ///
 /// The source of copied untyped memory then counts as used up, or both would hand out the same memory.
-pub fn insert(k: &Kernel, cap: Cap, src: Link<Slot>, dest: Link<Slot>) {
-    insert_words(k, cap.pack(), src, dest);
-}
-
-/// [`insert`] for a packed capability.
-#[inline]
-pub fn insert_words(k: &Kernel, cap: Words, src: Link<Slot>, dest: Link<Slot>) {
+pub fn insert(k: &Kernel, cap: Words, src: Link<Slot>, dest: Link<Slot>) {
     let from = src.get(k).words();
     let first = match cap.tag() {
         tag::ENDPOINT | tag::NOTIFICATION => cap.badge() != from.badge(),
@@ -43,10 +37,8 @@ pub fn insert_words(k: &Kernel, cap: Words, src: Link<Slot>, dest: Link<Slot>) {
         _ => false,
     };
     insert_after(k, cap, src, dest, first);
-    if cap.tag() == tag::UNTYPED
-        && let Cap::Untyped { base, bits, device, .. } = src.get(k).cap()
-    {
-        src.get(k).set_cap(Cap::Untyped { base, bits, device, used: 1 << bits });
+    if cap.tag() == tag::UNTYPED {
+        src.get(k).set_words(from.used_up());
     }
 }
 
@@ -65,13 +57,7 @@ fn insert_after(k: &Kernel, cap: Words, before: Link<Slot>, dest: Link<Slot>, fi
 }
 
 /// Moves a capability to an empty slot, where it becomes `cap` (the same one, with another guard perhaps).
-pub fn move_cap(k: &Kernel, cap: Cap, src: Link<Slot>, dest: Link<Slot>) {
-    move_words(k, cap.pack(), src, dest);
-}
-
-/// [`move_cap`] for a packed capability.
-#[inline]
-pub fn move_words(k: &Kernel, cap: Words, src: Link<Slot>, dest: Link<Slot>) {
+pub fn move_cap(k: &Kernel, cap: Words, src: Link<Slot>, dest: Link<Slot>) {
     let (from, to) = (src.get(k), dest.get(k));
     to.set_words(cap);
     to.set_prev(from.prev());
@@ -83,7 +69,7 @@ pub fn move_words(k: &Kernel, cap: Words, src: Link<Slot>, dest: Link<Slot>) {
 
 /// Swaps what two slots hold; what was in `a` becomes `cap_a` and what was in `b` becomes `cap_b`. Either may
 /// be empty.
-pub fn swap(k: &Kernel, cap_a: Cap, a: Link<Slot>, cap_b: Cap, b: Link<Slot>) {
+pub fn swap(k: &Kernel, cap_a: Words, a: Link<Slot>, cap_b: Words, b: Link<Slot>) {
     if a == b {
         return;
     }
@@ -95,7 +81,7 @@ pub fn swap(k: &Kernel, cap_a: Cap, a: Link<Slot>, cap_b: Cap, b: Link<Slot>) {
         other => other,
     };
     let put = |slot: &Slot, cap, (prev, next, revocable, first_badged)| {
-        slot.set_cap(cap);
+        slot.set_words(cap);
         slot.set_prev(turn(prev));
         slot.set_next(turn(next));
         slot.set_flags(revocable, first_badged);
@@ -135,11 +121,6 @@ pub fn remove(k: &Kernel, slot: Link<Slot>) {
         }
     }
     slot.clear();
-}
-
-/// True if both are capabilities to the same object.
-pub fn same_object(a: Cap, b: Cap) -> bool {
-    a.pack().same_object(b.pack())
 }
 
 /// True if the capability in `b`, which follows that in `a` in the list, descends from it.
@@ -193,16 +174,7 @@ pub fn is_final(k: &Kernel, slot: Link<Slot>) -> bool {
 /// # Errors
 /// `RevokeFirst` for untyped memory with children; `IllegalOperation` for a paging structure that is not
 /// mapped, as its copies could not know where the others get mapped.
-pub fn derive(k: &Kernel, slot: Link<Slot>, cap: Cap) -> Decoded<Cap> {
-    derive_words(k, slot, cap.pack()).map(Cap::unpack)
-}
-
-/// [`derive()`] for a packed capability.
-///
-/// # Errors
-/// Those of [`derive()`].
-#[inline]
-pub fn derive_words(k: &Kernel, slot: Link<Slot>, cap: Words) -> Decoded<Words> {
+pub fn derive(k: &Kernel, slot: Link<Slot>, cap: Words) -> Decoded<Words> {
     match cap.tag() {
         tag::UNTYPED => ensure_no_children(k, slot).map(|()| cap),
         tag::FRAME => Ok(cap.unmapped_frame()),
@@ -216,13 +188,7 @@ pub fn derive_words(k: &Kernel, slot: Link<Slot>, cap: Words) -> Decoded<Words> 
 /// badged endpoint or notification, any badge where `preserve` is asked for (the capability is moved, not
 /// copied), a guard that leaves no room for the index. Other capabilities have no such data and stay as they
 /// are.
-pub fn update_data(cap: Cap, data: u64, preserve: bool) -> Cap {
-    Cap::unpack(update_words(cap.pack(), data, preserve))
-}
-
-/// [`update_data`] for a packed capability.
-#[inline]
-pub fn update_words(cap: Words, data: u64, preserve: bool) -> Words {
+pub fn update_data(cap: Words, data: u64, preserve: bool) -> Words {
     match cap.tag() {
         tag::ENDPOINT | tag::NOTIFICATION if preserve || cap.badge() != 0 => Words::NULL,
         tag::ENDPOINT | tag::NOTIFICATION => cap.with_badge(data),

@@ -2,7 +2,7 @@
 
 use pecan_abi::Label;
 use pecan_config::{NUM_DOMAIN_SCHEDULES, NUM_DOMAINS};
-use pecan_mem::{Cap, Kernel, Link, Tcb};
+use pecan_mem::{Kernel, Link, Tcb};
 
 use crate::{
     error::{Decoded, Stop, SyscallError},
@@ -82,14 +82,12 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
             if domain >= DOMAINS {
                 return Err(SyscallError::InvalidArgument(0));
             }
-            let Cap::Tcb { tcb } = inv.extra_cap(k, 0)?.1 else {
-                return Err(SyscallError::InvalidArgument(1));
-            };
-            Op::Set { thread: tcb, domain: domain as u8 }
+            let thread = inv.extra_words(k, 0).tcb().ok_or(SyscallError::InvalidArgument(1))?;
+            Op::Set { thread, domain: domain as u8 }
         }
         Some(Label::DomainScheduleConfigure) => {
             inv.need(3, 0)?;
-            let [index, domain, duration] = [0, 1, 2].map(|i| inv.arg(k, i));
+            let (index, domain, duration) = (inv.arg(k, 0), inv.arg(k, 1), inv.arg(k, 2));
             if index >= LAST {
                 return Err(SyscallError::RangeError(0, LAST - 1));
             }

@@ -17,10 +17,12 @@ use pecan_mem::{
     Tcb, ThreadState, follow,
 };
 
-use crate::{fault, lookup, message, scheduler, vspace};
+use crate::{
+    fault, lookup,
+    message::{self, INFO_SHAPE},
+    scheduler, vspace,
+};
 
-/// Length and number of extra capabilities in a message information word.
-const INFO_SHAPE: u64 = 0x1ff;
 /// Where the label begins in a message information word.
 const INFO_LABEL: u32 = 12;
 /// The receiver's message information: the sender's less what the kernel says of unwrapped capabilities.

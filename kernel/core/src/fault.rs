@@ -2,7 +2,7 @@
 
 use pecan_abi::{LookupFailureKind, MessageInfo, fault::FaultTag, ipc::MESSAGE_REGISTERS};
 use pecan_arch::{EXCEPTION_MESSAGE, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, reg};
-use pecan_mem::{Cap, EndpointRights, Fault, Kernel, LookupFailure, Tcb, ThreadState};
+use pecan_mem::{Fault, Kernel, LookupFailure, Tcb, ThreadState, Words};
 
 use crate::{
     endpoint::{self, Sending},
@@ -24,13 +24,14 @@ pub fn tag(fault: Fault) -> FaultTag {
 
 /// True for a capability that faults can be sent to: an endpoint, with the right to send and to hand over the
 /// reply capability in one form or the other.
-pub fn is_handler(cap: Cap) -> bool {
-    matches!(cap, Cap::Endpoint { rights: r, .. } if r.send && (r.grant || r.grant_reply))
+#[inline(always)]
+pub fn is_handler(cap: Words) -> bool {
+    cap.endpoint_for_send().is_some() && cap.endpoint_grant_or_grant_reply()
 }
 
 /// True if the thread's timeouts have a handler.
 pub fn has_timeout_handler(thread: &Tcb) -> bool {
-    is_handler(thread.slots[Tcb::SLOT_TIMEOUT_HANDLER].cap())
+    is_handler(thread.slots[Tcb::SLOT_TIMEOUT_HANDLER].words())
 }
 
 /// The thread cannot go on: tells its fault handler. Without one it is suspended.
@@ -46,11 +47,11 @@ pub fn timeout(k: &Kernel, thread: &Tcb) -> Next {
 }
 
 fn send(k: &Kernel, thread: &Tcb, fault: Fault, handler: usize, donate: bool) -> Next {
-    match thread.slots[handler].cap() {
-        cap @ Cap::Endpoint { ep, badge, rights: EndpointRights { grant, grant_reply, .. } }
-            if is_handler(cap) =>
-        {
+    let cap = thread.slots[handler].words();
+    match cap.endpoint() {
+        Some(ep) if is_handler(cap) => {
             thread.fault.set(fault);
+            let (badge, grant, grant_reply) = (cap.badge(), cap.endpoint_grant(), cap.endpoint_grant_reply());
             let how = Sending { blocking: true, call: false, donate, badge, grant, grant_reply };
             endpoint::send(k, thread, ep.get(k), how)
         }

@@ -102,8 +102,7 @@ fn empty_zombie(k: &mut Kernel, slot: Link<Slot>, mut next: Next) -> Result<Next
                 derivation::remove(k, active);
                 break;
             }
-            let other = first.get(k).cap();
-            derivation::swap(k, zombie, active, other, first);
+            derivation::swap(k, zombie.pack(), active, first.get(k).words(), first);
             active = first;
             continue;
         }
@@ -115,19 +114,17 @@ fn empty_zombie(k: &mut Kernel, slot: Link<Slot>, mut next: Next) -> Result<Next
                 // Nothing is left of this one but the zombie around it (or one never begun with): go on there.
                 debug_assert!(inner != first);
                 derivation::remove(k, active);
-                let outer = last.get(k).cap();
-                derivation::move_cap(k, outer, last, active);
+                derivation::move_cap(k, last.get(k).words(), last, active);
             }
             Cap::Zombie { first: inner, .. } if inner == active => {
                 // This zombie is in the first slot of the next, just where it should be.
                 active = last;
             }
-            next_zombie @ Cap::Zombie { first: inner, .. } => {
+            Cap::Zombie { first: inner, .. } => {
                 // Descend: the inner zombie to the active slot, this one to the inner's first slot, and what
                 // was there to the slot that the inner came from.
-                derivation::swap(k, zombie, active, next_zombie, last);
-                let content = inner.get(k).cap();
-                derivation::swap(k, zombie, last, content, inner);
+                derivation::swap(k, zombie.pack(), active, last.get(k).words(), last);
+                derivation::swap(k, zombie.pack(), last, inner.get(k).words(), inner);
             }
             _ if index == 0 => {
                 derivation::remove(k, active);

@@ -155,9 +155,9 @@ impl<'k> State<'k> {
         let cap = |link: Link<Slot>| link.get(k).cap();
         for (i, &link) in list.iter().enumerate() {
             let this = cap(link);
-            if i == 0 || !derivation::same_object(cap(list[i - 1]), this) {
+            if i == 0 || !cap(list[i - 1]).pack().same_object(this.pack()) {
                 ensure!(
-                    !groups.iter().any(|&g| derivation::same_object(g, this)),
+                    !groups.iter().any(|&g| g.pack().same_object(this.pack())),
                     "capabilities to the object of {this:?} lie apart"
                 );
                 groups.push(this);
@@ -199,7 +199,7 @@ impl<'k> State<'k> {
         for pair in objects.windows(2) {
             let [(start, end, a), (next, next_end, b)] = [pair[0], pair[1]];
             ensure!(
-                end <= next || (start, end) == (next, next_end) && derivation::same_object(a, b),
+                end <= next || (start, end) == (next, next_end) && a.pack().same_object(b.pack()),
                 "{a:?} and {b:?} overlap"
             );
         }

@@ -1,16 +1,25 @@
 //! Invocations: what is common to all, and the dispatch on the kind of capability.
 
-use pecan_abi::{Label, MessageInfo};
+use pecan_abi::{
+    Label, MessageInfo,
+    ipc::{MESSAGE_REGISTERS, buffer},
+};
 use pecan_arch::reg;
-use pecan_mem::{Cap, Fault, Kernel, Link, LookupFailure, Slot, Tcb, ThreadState, Words, cap::tag};
+use pecan_mem::{
+    Cap, Fault, IpcBuffer, Kernel, Link, LookupFailure, Slot, Tcb, ThreadState, Words, cap::tag, follow,
+};
 
 use crate::{
     cnode, domain,
     endpoint::{self, Sending},
     error::{Decoded, Preempted, Stop, SyscallError},
-    fault, ioport, irq, lookup, message, notification, reply, sched_context,
+    fault, ioport, irq, lookup,
+    message::{self, INFO_SHAPE},
+    notification, reply, sched_context,
     scheduler::Next,
-    tcb, transfer, untyped, vspace,
+    tcb,
+    transfer::{self, ExtraCaps},
+    untyped, vspace,
 };
 
 /// An invocation as its decoders see it: the capability, the label, the arguments.
@@ -26,7 +35,9 @@ pub struct Invocation {
     /// Words in the message.
     pub length: usize,
     /// The extra capabilities that were passed, in order.
-    pub extra: [Option<Link<Slot>>; 3],
+    pub extra: ExtraCaps,
+    /// The IPC buffer, if some of the message lies there.
+    pub buffer: Option<Link<IpcBuffer>>,
     /// The kernel's answer is wanted.
     pub call: bool,
 }
@@ -46,28 +57,39 @@ impl Invocation {
     /// The argument word with index `i`, which must be below `length` (check with [`Invocation::need`]).
     #[inline(always)]
     pub fn arg(&self, k: &Kernel, i: usize) -> u64 {
-        message::get(k, self.thread.get(k), i)
-    }
-
-    /// The first `N` argument words, all of which must be below `length`.
-    #[inline(always)]
-    pub fn args<const N: usize>(&self, k: &Kernel) -> [u64; N] {
-        message::get_first(k, self.thread.get(k))
+        if i < MESSAGE_REGISTERS {
+            self.thread.get(k).context.get(reg::MSG[i])
+        } else {
+            follow(self.buffer, k).map_or(0, |words| words.get(buffer::MSG + i))
+        }
     }
 
     /// Fails with `TruncatedMessage` unless there are at least `words` words and `caps` extra capabilities.
-    #[inline]
+    #[inline(always)]
     pub fn need(&self, words: usize, caps: usize) -> Decoded<()> {
-        if self.length < words || self.extra[..caps].iter().any(Option::is_none) {
-            return Err(SyscallError::TruncatedMessage);
+        if self.length < words || self.extra.count < caps {
+            Err(SyscallError::TruncatedMessage)
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
-    /// The extra capability with index `i` and its slot.
-    pub fn extra_cap(&self, k: &Kernel, i: usize) -> Decoded<(Link<Slot>, Cap)> {
-        let slot = self.extra[i].ok_or(SyscallError::TruncatedMessage)?;
-        Ok((slot, slot.get(k).cap()))
+    /// The extra capability with index `i`, of which there must be more (check with [`Invocation::need`]).
+    #[inline(always)]
+    pub fn extra_cap(&self, k: &Kernel, i: usize) -> Cap {
+        Cap::unpack(self.extra_words(k, i))
+    }
+
+    /// [`Invocation::extra_cap`], packed.
+    #[inline(always)]
+    pub fn extra_words(&self, k: &Kernel, i: usize) -> Words {
+        self.extra_slot(i).get(k).words()
+    }
+
+    /// Where [`Invocation::extra_cap`] is.
+    #[inline(always)]
+    pub fn extra_slot(&self, i: usize) -> Link<Slot> {
+        self.extra.slots[i]
     }
 }
 
@@ -188,21 +210,27 @@ fn invoke_object(k: &mut Kernel, slot: Link<Slot>, how: How) -> Result<Next, Pre
     let link = k.core.current.get();
     let thread = link.get(k);
     let info = MessageInfo(thread.context.get(reg::INFO));
-    let extra = match transfer::find_extra_caps(k, thread, info) {
-        Ok(extra) => extra,
-        Err(failed) => return Ok(cap_fault(k, how, failed)),
+    // What does not fit into registers, words and capabilities, is in the IPC buffer.
+    let in_registers = info.0 & INFO_SHAPE <= MESSAGE_REGISTERS as u64;
+    let buffer = if in_registers { None } else { message::buffer(k, thread, false) };
+    let mut inv = Invocation {
+        thread: link,
+        slot,
+        words: slot.get(k).words(),
+        label: Label::from_word(info.label()),
+        length: info.length_capped().min(if buffer.is_some() { usize::MAX } else { MESSAGE_REGISTERS }),
+        buffer,
+        extra: ExtraCaps::none(slot),
+        call: how.call,
     };
+    if let Err(failed) = transfer::find_extra_caps(k, thread, follow(buffer, k), info, &mut inv.extra) {
+        return Ok(cap_fault(k, how, failed));
+    }
     thread.state.set(ThreadState::Restart);
     let result = if how.first_phase {
         Err(Stop::Error(SyscallError::InvalidCapability(0)))
     } else {
-        // Extra capabilities come out of the IPC buffer: then there is one.
-        let length = match extra[0] {
-            Some(_) => info.length_capped(),
-            None => transfer::sendable_length(k, thread, info),
-        };
-        let (words, label, call) = (slot.get(k).words(), Label::from_word(info.label()), how.call);
-        dispatch(k, &Invocation { thread: link, slot, words, label, length, extra, call })
+        dispatch(k, &inv)
     };
     let thread = link.get(k);
     match result {

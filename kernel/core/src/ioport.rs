@@ -43,8 +43,7 @@ fn decode_control(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
     if words(first, last).any(|(word, mask)| k.io_ports[word].get() & mask != 0) {
         return Err(SyscallError::RevokeFirst);
     }
-    let (_, root) = inv.extra_cap(k, 0)?;
-    let dest = lookup::empty_target(k, root, inv.arg(k, 2), inv.arg(k, 3))?;
+    let dest = lookup::empty_target(k, inv.extra_words(k, 0), inv.arg(k, 2), inv.arg(k, 3))?;
     Ok(Op::Issue { first, last, control: inv.slot, dest })
 }
 
@@ -75,7 +74,7 @@ fn commit(k: &Kernel, op: Op) -> Done {
     match op {
         Op::Issue { first, last, control, dest } => {
             words(first, last).for_each(|(word, mask)| k.io_ports[word].set(k.io_ports[word].get() | mask));
-            derivation::insert(k, Cap::IoPort { first, last }, control, dest);
+            derivation::insert(k, Cap::IoPort { first, last }.pack(), control, dest);
             Done::ok()
         }
         Op::In { port, bytes, thread } => {

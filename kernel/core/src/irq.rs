@@ -5,7 +5,7 @@
 
 use pecan_abi::Label;
 use pecan_arch::{IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute, ioapic_pins, irq_mask, num_ioapics};
-use pecan_mem::{Cap, IrqState, Kernel, Link, Slot};
+use pecan_mem::{Cap, IrqState, Kernel, Link, Slot, Words};
 
 use crate::{
     derivation,
@@ -26,7 +26,7 @@ enum Op {
     /// Let the next interrupt through.
     Ack { irq: usize },
     /// Signal this notification from now on.
-    Bind { irq: usize, cap: Cap, src: Link<Slot> },
+    Bind { irq: usize, cap: Words, src: Link<Slot> },
     /// Signal nothing from now on.
     Unbind { irq: usize },
 }
@@ -58,8 +58,7 @@ fn decode_control(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
     if k.irq_states[irq].get() != IrqState::Inactive {
         return Err(SyscallError::RevokeFirst);
     }
-    let (_, root) = inv.extra_cap(k, 0)?;
-    let dest = lookup::empty_target(k, root, inv.arg(k, 0), inv.arg(k, 1))?;
+    let dest = lookup::empty_target(k, inv.extra_words(k, 0), inv.arg(k, 0), inv.arg(k, 1))?;
     let route = if ioapic {
         let last = num_ioapics().checked_sub(1).ok_or(SyscallError::IllegalOperation)?;
         let ioapic = bounded(k, inv, 2, last as u64)? as usize;
@@ -83,9 +82,10 @@ fn decode_handler(k: &Kernel, inv: &Invocation, irq: usize) -> Decoded<Op> {
         Some(Label::IrqClearIrqHandler) => Ok(Op::Unbind { irq }),
         Some(Label::IrqSetIrqHandler) => {
             inv.need(0, 1)?;
-            match inv.extra_cap(k, 0)? {
-                (src, cap @ Cap::Notification { send: true, .. }) => Ok(Op::Bind { irq, cap, src }),
-                _ => Err(SyscallError::InvalidCapability(1)),
+            let cap = inv.extra_words(k, 0);
+            match cap.notification_for_signal() {
+                Some(_) => Ok(Op::Bind { irq, cap, src: inv.extra_slot(0) }),
+                None => Err(SyscallError::InvalidCapability(1)),
             }
         }
         _ => Err(SyscallError::IllegalOperation),
@@ -101,7 +101,7 @@ fn commit(k: &mut Kernel, op: Op) -> Next {
             }
             k.irq_states[irq].set(IrqState::Handler);
             irq_mask(irq, false);
-            derivation::insert(k, Cap::IrqHandler { irq: irq as u16 }, control, dest);
+            derivation::insert(k, Cap::IrqHandler { irq: irq as u16 }.pack(), control, dest);
             Next::Resume
         }
         Op::Ack { irq } => {
@@ -136,10 +136,11 @@ pub fn interrupt(k: &Kernel, irq: usize) -> Next {
     irq_mask(irq, true);
     pecan_arch::irq_ack(irq);
     let Some(slot) = k.irq_slots.get(irq) else { return Next::Resume };
-    match slot.cap() {
-        Cap::Notification { ntfn, badge, send: true, .. } => notification::signal(k, ntfn.get(k), badge),
+    let cap = slot.words();
+    match cap.notification_for_signal() {
+        Some(ntfn) => notification::signal(k, ntfn.get(k), cap.badge()),
         // Nobody waits for it, or it is spurious.
-        _ => Next::Resume,
+        None => Next::Resume,
     }
 }
 

@@ -3,7 +3,7 @@
 //! A CNode takes its guard and then its index from the top of what is left of an address. Every level takes at
 //! least one bit, so a walk ends even where CNodes refer to one another in a circle.
 
-use pecan_mem::{CNodeRef, Cap, Kernel, Link, LookupFailure, Slot, Tcb};
+use pecan_mem::{CNodeRef, Kernel, Link, LookupFailure, Slot, Tcb, Words};
 
 use crate::{
     error::{Decoded, SyscallError},
@@ -38,8 +38,8 @@ fn walk_from(k: &Kernel, thread: &Tcb, cptr: u64) -> Result<Link<Slot>, LookupFa
 ///
 /// # Errors
 /// The root is not a CNode, a guard differs, or the address ends within a CNode.
-pub fn slot(k: &Kernel, root: Cap, cptr: u64, depth_bits: u32) -> Result<(Link<Slot>, u32), LookupFailure> {
-    walk(k, root.pack().cnode(), cptr, depth_bits)
+pub fn slot(k: &Kernel, root: Words, cptr: u64, depth_bits: u32) -> Result<(Link<Slot>, u32), LookupFailure> {
+    walk(k, root.cnode(), cptr, depth_bits)
 }
 
 /// A CNode, its guard and the guard's bits.
@@ -87,15 +87,11 @@ const fn low_bits(n: u32) -> u64 {
 ///
 /// # Errors
 /// `FailedLookup`; `RangeError` for a depth that is not 1 to 64.
-pub fn target_slot(k: &Kernel, source: bool, root: Cap, index: u64, depth: u64) -> Decoded<Link<Slot>> {
-    let root = match root {
-        Cap::CNode { cnode, guard, guard_bits } => Some((cnode, guard, guard_bits as u32)),
-        _ => None,
-    };
-    target(k, source, root, index, depth)
+pub fn target_slot(k: &Kernel, source: bool, root: Words, index: u64, depth: u64) -> Decoded<Link<Slot>> {
+    target_slow(k, source, root.cnode(), index, depth)
 }
 
-/// [`target_slot`] with the root unpacked as far as need be; `None` if it is not a CNode.
+/// [`target_slot`] where every instruction counts, with the root unpacked; `None` if it is not a CNode.
 #[inline]
 pub fn target(k: &Kernel, source: bool, root: Option<Root>, index: u64, depth: u64) -> Decoded<Link<Slot>> {
     if let Some((cnode, guard, guard_bits)) = root
@@ -128,7 +124,7 @@ fn target_slow(k: &Kernel, source: bool, root: Option<Root>, index: u64, depth: 
 ///
 /// # Errors
 /// Those of [`target_slot`]; `DeleteFirst` if the slot holds a capability.
-pub fn empty_target(k: &Kernel, root: Cap, index: u64, depth: u64) -> Decoded<Link<Slot>> {
+pub fn empty_target(k: &Kernel, root: Words, index: u64, depth: u64) -> Decoded<Link<Slot>> {
     let slot = target_slot(k, false, root, index, depth)?;
     ensure_empty(k, slot)?;
     Ok(slot)

@@ -2,24 +2,28 @@
 
 use pecan_abi::ipc::{MESSAGE_REGISTERS, MSG_MAX_LENGTH, buffer};
 use pecan_arch::reg;
-use pecan_mem::{IpcBuffer, Kernel, Tcb, retype};
+use pecan_mem::{IpcBuffer, Kernel, Link, Tcb, follow, retype};
+
+/// Length and number of extra capabilities in a message information word.
+pub const INFO_SHAPE: u64 = 0x1ff;
 
 /// The IPC buffer of a thread, to write to; `None` if it has none (or none it may write).
 #[inline]
 pub fn buffer_for_writing<'k>(k: &'k Kernel, thread: &Tcb) -> Option<&'k IpcBuffer> {
-    buffer(k, thread, true)
+    follow(buffer(k, thread, true), k)
 }
 
 /// The IPC buffer of a thread, to read from.
 #[inline]
 pub fn buffer_for_reading<'k>(k: &'k Kernel, thread: &Tcb) -> Option<&'k IpcBuffer> {
-    buffer(k, thread, false)
+    follow(buffer(k, thread, false), k)
 }
 
+/// The IPC buffer of a thread, to read from, or to write to as well.
 #[inline]
-fn buffer<'k>(k: &'k Kernel, thread: &Tcb, write: bool) -> Option<&'k IpcBuffer> {
+pub fn buffer(_k: &Kernel, thread: &Tcb, write: bool) -> Option<Link<IpcBuffer>> {
     let frame = thread.slots[Tcb::SLOT_IPC_BUFFER].words();
-    retype::ipc_buffer(frame, thread.ipc_buffer.get(), write).map(|link| link.get(k))
+    retype::ipc_buffer(frame, thread.ipc_buffer.get(), write)
 }
 
 /// Message word `i` of a thread that sends; 0 where there is no IPC buffer to hold it.
@@ -30,21 +34,6 @@ pub fn get(k: &Kernel, thread: &Tcb, i: usize) -> u64 {
     } else {
         buffer_for_reading(k, thread).map_or(0, |b| b.get(buffer::MSG + i))
     }
-}
-
-/// The first `N` message words of a thread that sends, with one look for the IPC buffer.
-#[inline(always)]
-pub fn get_first<const N: usize>(k: &Kernel, thread: &Tcb) -> [u64; N] {
-    let buf = if N > MESSAGE_REGISTERS { buffer_for_reading(k, thread) } else { None };
-    let mut words = [0; N];
-    for (i, word) in words.iter_mut().enumerate() {
-        *word = match buf {
-            _ if i < MESSAGE_REGISTERS => thread.context.get(reg::MSG[i]),
-            Some(b) => b.get(buffer::MSG + i),
-            None => 0,
-        };
-    }
-    words
 }
 
 /// Sets message word `i` of a thread that receives. False if there is no place for it.

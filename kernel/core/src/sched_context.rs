@@ -124,10 +124,7 @@ enum Op {
 
 /// An invocation on a scheduling context.
 pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
-    let Cap::SchedContext { sc, .. } = inv.cap() else {
-        return Err(SyscallError::InvalidCapability(0).into());
-    };
-    let sc = sc.get(k);
+    let sc = inv.words.sched_context().ok_or(SyscallError::InvalidCapability(0))?.get(k);
     Ok(match decode(k, inv, sc)? {
         Op::BindTcb(thread) => Done::new(bind_tcb(k, sc, thread.get(k))),
         Op::BindNotification(ntfn) => {
@@ -157,7 +154,7 @@ fn decode(k: &Kernel, inv: &Invocation, sc: &SchedContext) -> Decoded<Op> {
     Ok(match inv.label {
         Some(Label::SchedContextBind) => {
             inv.need(0, 1)?;
-            match inv.extra_cap(k, 0)?.1 {
+            match inv.extra_cap(k, 0) {
                 Cap::Tcb { tcb } => {
                     check_bindable(k, sc, tcb.get(k))?;
                     Op::BindTcb(tcb)
@@ -179,7 +176,7 @@ fn decode(k: &Kernel, inv: &Invocation, sc: &SchedContext) -> Decoded<Op> {
         }
         Some(Label::SchedContextUnbindObject) => {
             inv.need(0, 1)?;
-            match inv.extra_cap(k, 0)?.1 {
+            match inv.extra_cap(k, 0) {
                 Cap::Tcb { tcb } if sc.tcb.get() == Some(tcb) && tcb != current => Op::UnbindTcb,
                 Cap::Notification { ntfn, .. } if sc.notification.get() == Some(ntfn) => {
                     Op::UnbindNotification
@@ -262,10 +259,9 @@ fn decode_configure(k: &Kernel, inv: &Invocation) -> Decoded<Configuration> {
         return Err(SyscallError::IllegalOperation);
     }
     inv.need(5, 1)?;
-    let [budget, period, extra_refills, badge, flags] = [0, 1, 2, 3, 4].map(|i| inv.arg(k, i));
-    let Cap::SchedContext { sc, .. } = inv.extra_cap(k, 0)?.1 else {
-        return Err(SyscallError::InvalidCapability(1));
-    };
+    let (budget, period, extra_refills) = (inv.arg(k, 0), inv.arg(k, 1), inv.arg(k, 2));
+    let (badge, flags) = (inv.arg(k, 3), inv.arg(k, 4));
+    let sc = inv.extra_words(k, 0).sched_context().ok_or(SyscallError::InvalidCapability(1))?;
     let (min, max) = (pecan_arch::ticks_to_us(refill::min_budget()), pecan_arch::max_us());
     for us in [budget, period] {
         if !(min..=max).contains(&us) {

@@ -110,8 +110,13 @@ impl World {
 
         budget::start(&k);
         let (t, sc) = (thread.get(&k), sc.get(&k));
-        derivation::insert(&k, root.get(&k, CNODE).cap(), root.slot(CNODE), t.slots[Tcb::SLOT_CSPACE].link());
-        derivation::insert(&k, frame, root.slot(BUFFER), t.slots[Tcb::SLOT_IPC_BUFFER].link());
+        derivation::insert(
+            &k,
+            root.get(&k, CNODE).words(),
+            root.slot(CNODE),
+            t.slots[Tcb::SLOT_CSPACE].link(),
+        );
+        derivation::insert(&k, frame.pack(), root.slot(BUFFER), t.slots[Tcb::SLOT_IPC_BUFFER].link());
         t.ipc_buffer.set(0x1000);
         t.priority.set(PRIORITY);
         t.mcp.set(255);

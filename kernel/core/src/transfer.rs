@@ -5,35 +5,50 @@ use pecan_abi::{
     ipc::{MESSAGE_REGISTERS, MSG_MAX_EXTRA_CAPS, buffer},
 };
 use pecan_arch::reg;
-use pecan_mem::{Cap, Endpoint, Fault, IpcBuffer, Kernel, Link, LookupFailure, Slot, Tcb};
+use pecan_mem::{Endpoint, Fault, IpcBuffer, Kernel, Link, LookupFailure, Slot, Tcb};
 
 use crate::{derivation, fault, lookup, message};
 
-/// The extra capabilities of a message, in order.
-pub type ExtraCaps = [Option<Link<Slot>>; MSG_MAX_EXTRA_CAPS];
+/// The extra capabilities of a message.
+pub struct ExtraCaps {
+    /// Where they are, in order; behind them, anything.
+    pub slots: [Link<Slot>; MSG_MAX_EXTRA_CAPS],
+    /// How many there are.
+    pub count: usize,
+}
+
+impl ExtraCaps {
+    /// No capabilities; the slots are all `filler`.
+    #[inline(always)]
+    pub fn none(filler: Link<Slot>) -> Self {
+        ExtraCaps { slots: [filler, filler, filler], count: 0 }
+    }
+}
 
 /// Looks up the extra capabilities that a thread sends. Fails with the address that did not resolve.
 #[inline(never)]
 pub fn extra_caps(k: &Kernel, sender: &Tcb, info: MessageInfo) -> Result<ExtraCaps, (u64, LookupFailure)> {
-    find_extra_caps(k, sender, info)
+    let mut caps = ExtraCaps::none(sender.first_slot());
+    find_extra_caps(k, sender, message::buffer_for_reading(k, sender), info, &mut caps)?;
+    Ok(caps)
 }
 
-/// The same, where every instruction counts.
+/// The same, where every instruction counts: the sender's IPC buffer is known, and `caps` holds none.
 #[inline(always)]
 pub fn find_extra_caps(
     k: &Kernel,
     sender: &Tcb,
+    buffer: Option<&IpcBuffer>,
     info: MessageInfo,
-) -> Result<ExtraCaps, (u64, LookupFailure)> {
+    caps: &mut ExtraCaps,
+) -> Result<(), (u64, LookupFailure)> {
     let count = info.extra_caps();
-    if count == 0 {
-        return Ok([None; MSG_MAX_EXTRA_CAPS]);
-    }
-    let Some(buf) = message::buffer_for_reading(k, sender) else { return Ok([None; MSG_MAX_EXTRA_CAPS]) };
+    let Some(buf) = buffer.filter(|_| count > 0) else { return Ok(()) };
+    caps.count = count;
     // One is what most invocations have.
     let cptr = buf.get(buffer::CAPS_OR_BADGES);
-    let first = lookup::cap(k, sender, cptr).map_err(|failure| (cptr, failure))?;
-    if count == 1 { Ok([Some(first), None, None]) } else { more_extra_caps(k, sender, buf, first, count) }
+    caps.slots[0] = lookup::cap(k, sender, cptr).map_err(|failure| (cptr, failure))?;
+    if count == 1 { Ok(()) } else { more_extra_caps(k, sender, buf, caps) }
 }
 
 #[inline(never)]
@@ -41,15 +56,13 @@ fn more_extra_caps(
     k: &Kernel,
     sender: &Tcb,
     buf: &IpcBuffer,
-    first: Link<Slot>,
-    count: usize,
-) -> Result<ExtraCaps, (u64, LookupFailure)> {
-    let mut caps = [Some(first), None, None];
-    for (i, cap) in caps.iter_mut().enumerate().take(count).skip(1) {
+    caps: &mut ExtraCaps,
+) -> Result<(), (u64, LookupFailure)> {
+    for (i, slot) in caps.slots.iter_mut().enumerate().take(caps.count).skip(1) {
         let cptr = buf.get(buffer::CAPS_OR_BADGES + i);
-        *cap = Some(lookup::cap(k, sender, cptr).map_err(|failure| (cptr, failure))?);
+        *slot = lookup::cap(k, sender, cptr).map_err(|failure| (cptr, failure))?;
     }
-    Ok(caps)
+    Ok(())
 }
 
 /// Moves the message of `sender` (its fault, if it has one) to `receiver`, with the badge, and with the extra
@@ -77,12 +90,10 @@ fn any_message(k: &Kernel, sender: &Tcb, ep: Option<&Endpoint>, badge: u64, gran
         Fault::None => {
             let info = MessageInfo(sender.context.get(reg::INFO));
             let length = message::copy(k, sender, receiver, info.length_capped());
-            let (caps, unwrapped) = if grant && info.extra_caps() > 0 {
-                // A message whose capabilities cannot be found goes without them.
-                let caps = extra_caps(k, sender, info).unwrap_or_default();
-                transfer_caps(k, &caps, ep, receiver)
-            } else {
-                (0, 0)
+            // A message whose capabilities cannot be found goes without them.
+            let (caps, unwrapped) = match extra_caps(k, sender, info) {
+                Ok(caps) if grant && caps.count > 0 => transfer_caps(k, &caps, ep, receiver),
+                _ => (0, 0),
             };
             MessageInfo::new(info.label(), unwrapped, caps, length as u64)
         }
@@ -101,11 +112,11 @@ fn transfer_caps(k: &Kernel, caps: &ExtraCaps, ep: Option<&Endpoint>, receiver: 
     let Some(buf) = message::buffer_for_writing(k, receiver) else { return (0, 0) };
     let mut free_slot = None;
     let (mut done, mut unwrapped, mut used_slot) = (0, 0, false);
-    for slot in caps.iter().flatten() {
-        let cap = slot.get(k).cap();
+    for &slot in caps.slots.iter().take(caps.count) {
+        let cap = slot.get(k).words();
         match cap {
-            Cap::Endpoint { ep: e, badge, .. } if ep.is_some_and(|ep| ep.link() == e) => {
-                buf.set(buffer::CAPS_OR_BADGES + done as usize, badge);
+            _ if ep.is_some_and(|ep| cap.endpoint() == Some(ep.link())) => {
+                buf.set(buffer::CAPS_OR_BADGES + done as usize, cap.badge());
                 unwrapped |= 1 << done;
             }
             _ => {
@@ -116,8 +127,8 @@ fn transfer_caps(k: &Kernel, caps: &ExtraCaps, ep: Option<&Endpoint>, receiver: 
                     free_slot = receive_slot(k, receiver, buf);
                 }
                 let Some(dest) = free_slot else { break };
-                match derivation::derive(k, *slot, cap) {
-                    Ok(derived) if derived != Cap::Null => derivation::insert(k, derived, *slot, dest),
+                match derivation::derive(k, slot, cap) {
+                    Ok(derived) if !derived.is_null() => derivation::insert(k, derived, slot, dest),
                     _ => break,
                 }
                 used_slot = true;
@@ -132,7 +143,7 @@ fn transfer_caps(k: &Kernel, caps: &ExtraCaps, ep: Option<&Endpoint>, receiver: 
 fn receive_slot(k: &Kernel, receiver: &Tcb, buf: &IpcBuffer) -> Option<Link<Slot>> {
     let root = lookup::cap(k, receiver, buf.get(buffer::RECEIVE_CNODE)).ok()?;
     let (index, depth) = (buf.get(buffer::RECEIVE_INDEX), buf.get(buffer::RECEIVE_DEPTH));
-    let slot = lookup::target_slot(k, false, root.get(k).cap(), index, depth).ok()?;
+    let slot = lookup::target_slot(k, false, root.get(k).words(), index, depth).ok()?;
     slot.get(k).is_empty().then_some(slot)
 }
 

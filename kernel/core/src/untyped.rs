@@ -52,11 +52,10 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Retype> {
         return Err(SyscallError::IllegalOperation);
     }
     inv.need(6, 1)?;
-    let [object_type, size_bits, index, depth, offset, count] = inv.args(k);
+    let (index, depth, offset, count) = (inv.arg(k, 2), inv.arg(k, 3), inv.arg(k, 4), inv.arg(k, 5));
 
-    let kind = object_kind(object_type, size_bits)?;
-    let root = inv.extra[0].map(|root| root.get(k).words());
-    let root = root.and_then(|root| root.cnode());
+    let kind = object_kind(inv.arg(k, 0), inv.arg(k, 1))?;
+    let root = inv.extra_words(k, 0).cnode();
     let node = match depth {
         // The capability itself.
         0 => root,

@@ -289,6 +289,34 @@ impl Words {
         (self.w0 & MASK == tag::ENDPOINT << TAG_SHIFT | RECEIVE).then(|| unsafe { self.link() })
     }
 
+    /// The endpoint, if this is an endpoint capability.
+    #[inline(always)]
+    pub fn endpoint(self) -> Option<Link<Endpoint>> {
+        // SAFETY: the tag is an endpoint's.
+        (self.tag() == tag::ENDPOINT).then(|| unsafe { self.link() })
+    }
+
+    /// The thread, if this is a thread capability.
+    #[inline(always)]
+    pub fn tcb(self) -> Option<Link<Tcb>> {
+        // SAFETY: the tag is a thread's.
+        (self.tag() == tag::TCB).then(|| unsafe { self.link() })
+    }
+
+    /// The scheduling context, if this is a scheduling-context capability.
+    #[inline(always)]
+    pub fn sched_context(self) -> Option<Link<SchedContext>> {
+        // SAFETY: the tag is a scheduling context's.
+        (self.tag() == tag::SCHED_CONTEXT).then(|| unsafe { self.link() })
+    }
+
+    /// The notification, if this is a notification capability.
+    #[inline(always)]
+    pub fn notification(self) -> Option<Link<Notification>> {
+        // SAFETY: the tag is a notification's.
+        (self.tag() == tag::NOTIFICATION).then(|| unsafe { self.link() })
+    }
+
     /// True if an endpoint capability has the right to grant.
     #[inline(always)]
     pub fn endpoint_grant(self) -> bool {
@@ -430,6 +458,19 @@ impl Words {
     pub(crate) fn with_used(self, used: u64) -> Words {
         debug_assert!(self.tag() == tag::UNTYPED);
         Words { w0: self.w0, w1: used }
+    }
+
+    /// The untyped capability with all of its bytes in use.
+    #[inline(always)]
+    pub fn used_up(self) -> Words {
+        self.with_used(1 << (self.own() & 63))
+    }
+
+    /// True for the capability to a frame of memory, not of a device.
+    #[inline(always)]
+    pub fn is_memory(self) -> bool {
+        const DEVICE: u64 = 1 << (OWN_SHIFT + 4);
+        self.w0 & (TAG_MASK | DEVICE) == tag::FRAME << TAG_SHIFT
     }
 
     /// The capability to a frame, not mapped.

@@ -70,7 +70,7 @@ pub fn kernel_elf(ws: &Workspace, name: &str, profile: &Profile) -> PathBuf {
 
 /// Cargo's profile for a kernel: a debug kernel is optimised too, but checks its assertions.
 pub fn cargo_profile(profile: &Profile) -> &'static str {
-    if profile.debug { "checked" } else { "release" }
+    if profile.debug { "checked" } else { "kernel" }
 }
 
 /// Builds user-level packages; returns the path of each program by its name.

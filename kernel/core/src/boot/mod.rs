@@ -363,7 +363,7 @@ impl Builder<'_, '_> {
             (vspace_cap, slot::INIT_THREAD_VSPACE, Tcb::SLOT_VSPACE),
             (unmapped, slot::INIT_THREAD_IPC_BUFFER, Tcb::SLOT_IPC_BUFFER),
         ] {
-            derivation::insert(k, cap, self.slot(from), tcb.slots[to].link());
+            derivation::insert(k, cap.pack(), self.slot(from), tcb.slots[to].link());
         }
         tcb.ipc_buffer.set(layout.ipc_buffer);
         tcb.priority.set(MAX_PRIORITY as u8);

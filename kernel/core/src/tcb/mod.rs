@@ -38,7 +38,7 @@ enum Op {
 
 /// An invocation on a thread.
 pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
-    let Cap::Tcb { tcb } = inv.cap() else { return Err(SyscallError::InvalidCapability(0).into()) };
+    let tcb = inv.words.tcb().ok_or(SyscallError::InvalidCapability(0))?;
     let op = decode(k, inv, tcb)?;
     Ok(commit(k, inv, tcb, op)?)
 }
@@ -105,10 +105,7 @@ fn decode(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Op> {
 
 /// The thread whose maximum controlled priority allows a change: the first extra capability.
 fn authority<'k>(k: &'k Kernel, inv: &Invocation) -> Decoded<&'k Tcb> {
-    match inv.extra_cap(k, 0)?.1 {
-        Cap::Tcb { tcb } => Ok(tcb.get(k)),
-        _ => Err(SyscallError::InvalidCapability(1)),
-    }
+    follow(inv.extra_words(k, 0).tcb(), k).ok_or(SyscallError::InvalidCapability(1))
 }
 
 /// A priority that `authority` may give.
@@ -123,7 +120,7 @@ fn priority(word: u64, authority: &Tcb) -> Decoded<u8> {
 /// The scheduling context that a thread is to run on: the second extra capability; null for none.
 fn decode_sched_context(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Option<Link<SchedContext>>> {
     let thread = tcb.get(k);
-    match inv.extra_cap(k, 1)?.1 {
+    match inv.extra_cap(k, 1) {
         Cap::SchedContext { sc, .. } => {
             if thread.sched_context.get() != Some(sc) {
                 sched_context::check_bindable(k, sc.get(k), thread)?;
@@ -142,12 +139,8 @@ fn decode_bind(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Link<Not
     if tcb.get(k).bound_notification.get().is_some() {
         return Err(SyscallError::IllegalOperation);
     }
-    match inv.extra_cap(k, 0)?.1 {
-        Cap::Notification { ntfn, receive: true, .. }
-            if ntfn.get(k).head.get().is_none() && ntfn.get(k).bound_tcb.get().is_none() =>
-        {
-            Ok(ntfn)
-        }
+    match inv.extra_words(k, 0).notification_for_wait() {
+        Some(ntfn) if ntfn.get(k).head.get().is_none() && ntfn.get(k).bound_tcb.get().is_none() => Ok(ntfn),
         _ => Err(SyscallError::IllegalOperation),
     }
 }

@@ -1,7 +1,7 @@
 //! Reading and writing the registers of threads.
 
 use pecan_arch::{FRAME_REGISTERS, INTEGER_REGISTERS, Reg, reg};
-use pecan_mem::{Cap, Kernel, Link, Tcb};
+use pecan_mem::{Kernel, Link, Tcb};
 
 use super::Op;
 use crate::{
@@ -52,9 +52,7 @@ pub(super) fn decode_write(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Deco
 pub(super) fn decode_copy(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
     inv.need(1, 1)?;
     let flags = inv.arg(k, 0);
-    let Cap::Tcb { tcb: source } = inv.extra_cap(k, 0)?.1 else {
-        return Err(SyscallError::InvalidCapability(1));
-    };
+    let source = inv.extra_words(k, 0).tcb().ok_or(SyscallError::InvalidCapability(1))?;
     Ok(Op::CopyRegisters(Copying {
         source,
         suspend_source: flags & 1 != 0,

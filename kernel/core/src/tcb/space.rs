@@ -2,7 +2,7 @@
 //! buffer, and its fault handlers.
 
 use pecan_abi::ipc::IPC_BUFFER_BITS;
-use pecan_mem::{Cap, Kernel, Link, Slot, Tcb};
+use pecan_mem::{Kernel, Link, Slot, Tcb, Words, cap::tag};
 
 use crate::{
     derivation,
@@ -12,15 +12,11 @@ use crate::{
     scheduler::{self, Next},
 };
 
-/// A capability for one of a thread's slots, a copy of the one in `source`; `Cap::Null` to leave it empty.
+/// A capability for one of a thread's slots, a copy of the one in `source`; [`Words::NULL`] to leave it empty.
 #[derive(Clone, Copy)]
 pub(super) struct Install {
-    cap: Cap,
-    source: Option<Link<Slot>>,
-}
-
-impl Install {
-    const NOTHING: Install = Install { cap: Cap::Null, source: None };
+    cap: Words,
+    source: Link<Slot>,
 }
 
 /// New roots.
@@ -39,28 +35,27 @@ pub(super) struct Buffer {
 
 /// A fault handler: the extra capability `extra`, number `number` in errors.
 pub(super) fn decode_handler(k: &Kernel, inv: &Invocation, extra: usize, number: u64) -> Decoded<Install> {
-    let (slot, cap) = inv.extra_cap(k, extra)?;
-    match cap {
-        Cap::Null => Ok(Install::NOTHING),
-        cap if fault::is_handler(cap) => Ok(Install { cap, source: Some(slot) }),
-        _ => Err(SyscallError::InvalidCapability(number)),
+    let cap = inv.extra_words(k, extra);
+    if !cap.is_null() && !fault::is_handler(cap) {
+        return Err(SyscallError::InvalidCapability(number));
     }
+    Ok(Install { cap, source: inv.extra_slot(extra) })
 }
 
 /// An IPC buffer: its address, 0 for none, and the extra capability `extra`.
 pub(super) fn decode_buffer(k: &Kernel, inv: &Invocation, address: u64, extra: usize) -> Decoded<Buffer> {
-    let (slot, cap) = inv.extra_cap(k, extra)?;
-    if address == 0 {
-        return Ok(Buffer { address, frame: Install::NOTHING });
+    let source = inv.extra_slot(extra);
+    let mut cap = Words::NULL;
+    if address != 0 {
+        cap = derivation::derive(k, source, inv.extra_words(k, extra))?;
+        if !cap.is_memory() {
+            return Err(SyscallError::IllegalOperation);
+        }
+        if address & ((1 << IPC_BUFFER_BITS) - 1) != 0 {
+            return Err(SyscallError::AlignmentError);
+        }
     }
-    let cap = derivation::derive(k, slot, cap)?;
-    if !matches!(cap, Cap::Frame { device: false, .. }) {
-        return Err(SyscallError::IllegalOperation);
-    }
-    if address & ((1 << IPC_BUFFER_BITS) - 1) != 0 {
-        return Err(SyscallError::AlignmentError);
-    }
-    Ok(Buffer { address, frame: Install { cap, source: Some(slot) } })
+    Ok(Buffer { address, frame: Install { cap, source } })
 }
 
 /// Both roots: the extra capabilities `extra` and the next, with the first two argument words as their data.
@@ -68,25 +63,30 @@ pub(super) fn decode_spaces(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>, extra:
     let thread = tcb.get(k);
     // Replacing the last capability to a CNode would delete all that is in it.
     for slot in [&thread.slots[Tcb::SLOT_CSPACE], &thread.slots[Tcb::SLOT_VSPACE]] {
-        let long = matches!(slot.cap(), Cap::CNode { .. } | Cap::Tcb { .. } | Cap::Zombie { .. });
+        let long = matches!(slot.words().tag(), tag::CNODE | tag::TCB | tag::ZOMBIE);
         if long && derivation::is_final(k, slot.link()) {
             return Err(SyscallError::IllegalOperation);
         }
     }
-    let root = |extra, data| -> Decoded<Install> {
-        let (slot, cap) = inv.extra_cap(k, extra)?;
-        let cap = if data == 0 { cap } else { derivation::update_data(cap, data, false) };
-        Ok(Install { cap: derivation::derive(k, slot, cap)?, source: Some(slot) })
-    };
-    let cspace = root(extra, inv.arg(k, 0))?;
-    if !matches!(cspace.cap, Cap::CNode { .. }) {
+    let cspace = root(k, inv, extra, inv.arg(k, 0))?;
+    if cspace.cap.tag() != tag::CNODE {
         return Err(SyscallError::IllegalOperation);
     }
-    let vspace = root(extra + 1, inv.arg(k, 1))?;
-    if vspace.cap.pack().vspace().is_none() {
+    let vspace = root(k, inv, extra + 1, inv.arg(k, 1))?;
+    if vspace.cap.vspace().is_none() {
         return Err(SyscallError::IllegalOperation);
     }
     Ok(Spaces { cspace, vspace })
+}
+
+/// A root: the extra capability `extra` with its data, if those are not 0.
+#[inline(never)]
+fn root(k: &Kernel, inv: &Invocation, extra: usize, data: u64) -> Decoded<Install> {
+    let (source, mut cap) = (inv.extra_slot(extra), inv.extra_words(k, extra));
+    if data != 0 {
+        cap = derivation::update_data(cap, data, false);
+    }
+    Ok(Install { cap: derivation::derive(k, source, cap)?, source })
 }
 
 /// Replaces the capability in a thread's slot.
@@ -101,11 +101,8 @@ pub(super) fn install(
     tcb.get(k).forget_spaces();
     let next = if slot.get(k).is_empty() { Next::Resume } else { finalise::delete(k, slot)? };
     // The deletion may have taken the new capability with it, or the thread itself.
-    if let Some(source) = new.source
-        && derivation::same_object(new.cap, source.get(k).cap())
-        && inv.slot.get(k).words() == inv.words
-    {
-        derivation::insert(k, new.cap, source, slot);
+    if new.cap.same_object(new.source.get(k).words()) && inv.slot.get(k).words() == inv.words {
+        derivation::insert(k, new.cap, new.source, slot);
     }
     Ok(next)
 }

@@ -256,7 +256,7 @@ fn a_thread_that_deletes_itself_takes_its_cspace_along() {
     w.make(ObjectType::Endpoint, 0, FREE + 2);
     put(&mut w, FREE + 1, 4, 9, FREE + 2);
     let slot = tcb.get(&w.k).slots[Tcb::SLOT_CSPACE].link();
-    crate::derivation::insert(&w.k, w.cap(FREE + 1), w.slot(FREE + 1), slot);
+    crate::derivation::insert(&w.k, w.cap(FREE + 1).pack(), w.slot(FREE + 1), slot);
     put(&mut w, FREE + 1, 4, 5, FREE);
     let Cap::CNode { cnode: node, .. } = w.cap(FREE + 1) else { panic!() };
     assert_eq!(w.delete(FREE + 1), OK);

@@ -31,11 +31,11 @@ fn sixty_four_levels_of_one_bit_resolve_every_bit() {
         address = address << 1 | bit;
     }
     let root = w.cap(first);
-    let (slot, left) = lookup::slot(&w.k, root, address, 64).unwrap();
+    let (slot, left) = lookup::slot(&w.k, root.pack(), address, 64).unwrap();
     assert_eq!((slot.get(&w.k).cap(), left), (w.cap(FREE + 64), 0));
     for bit in 0..64 {
         // Any other path ends early, in an empty slot.
-        let (slot, left) = lookup::slot(&w.k, root, address ^ 1 << bit, 64).unwrap();
+        let (slot, left) = lookup::slot(&w.k, root.pack(), address ^ 1 << bit, 64).unwrap();
         assert_eq!((slot.get(&w.k).cap(), left), (Cap::Null, bit), "bit {bit}");
     }
 }
@@ -47,18 +47,18 @@ fn guards_are_compared_and_consumed() {
     let data = CNodeCapData::new(0b101, 3).0;
     assert_eq!(w.mint(FREE + 1, FREE, CapRights::ALL, data), Ok(vec![]));
     let (root, Cap::CNode { cnode, .. }) = (w.cap(FREE + 1), w.cap(FREE)) else { panic!("not a CNode") };
-    assert_eq!(lookup::slot(&w.k, root, 0b101_0111, 7), Ok((cnode.slot(7), 0)));
-    assert_eq!(lookup::slot(&w.k, root, 0b1_0101_1111, 9), Ok((cnode.slot(7), 2)));
+    assert_eq!(lookup::slot(&w.k, root.pack(), 0b101_0111, 7), Ok((cnode.slot(7), 0)));
+    assert_eq!(lookup::slot(&w.k, root.pack(), 0b1_0101_1111, 9), Ok((cnode.slot(7), 2)));
     assert_eq!(
-        lookup::slot(&w.k, root, 0b100_0111, 7),
+        lookup::slot(&w.k, root.pack(), 0b100_0111, 7),
         Err(LookupFailure::GuardMismatch { bits_left: 7, guard: 0b101, guard_bits: 3 })
     );
     assert_eq!(
-        lookup::slot(&w.k, root, 0b10, 2),
+        lookup::slot(&w.k, root.pack(), 0b10, 2),
         Err(LookupFailure::GuardMismatch { bits_left: 2, guard: 0b101, guard_bits: 3 })
     );
     assert_eq!(
-        lookup::slot(&w.k, root, 0b101_011, 6),
+        lookup::slot(&w.k, root.pack(), 0b101_011, 6),
         Err(LookupFailure::DepthMismatch { bits_left: 6, bits_found: 7 })
     );
 }
@@ -69,8 +69,8 @@ fn a_guard_of_63_bits_works() {
     w.make(ObjectType::CNode, 1, FREE);
     assert_eq!(w.mint_cnode(FREE + 1, FREE, 1), Ok(vec![]));
     let (root, Cap::CNode { cnode, .. }) = (w.cap(FREE + 1), w.cap(FREE)) else { panic!("not a CNode") };
-    assert_eq!(lookup::slot(&w.k, root, 1, 64), Ok((cnode.slot(1), 0)));
-    assert!(matches!(lookup::slot(&w.k, root, 2, 64), Err(LookupFailure::GuardMismatch { .. })));
+    assert_eq!(lookup::slot(&w.k, root.pack(), 1, 64), Ok((cnode.slot(1), 0)));
+    assert!(matches!(lookup::slot(&w.k, root.pack(), 2, 64), Err(LookupFailure::GuardMismatch { .. })));
 }
 
 #[test]
@@ -78,7 +78,8 @@ fn a_target_must_resolve_completely() {
     let w = World::new();
     let root = w.cap(CNODE);
     let failed = |source, failure| Err(SyscallError::FailedLookup { source, failure });
-    let target = |source, root, index, depth| lookup::target_slot(&w.k, source, root, index, depth);
+    let target =
+        |source, root, index, depth| lookup::target_slot(&w.k, source, Cap::pack(root), index, depth);
     assert_eq!(target(false, root, UNTYPED, 64), Ok(w.slot(UNTYPED)));
     assert_eq!(target(false, w.cap(UNTYPED), 0, 64), failed(false, LookupFailure::InvalidRoot));
     assert_eq!(target(true, w.cap(UNTYPED), 0, 0), failed(true, LookupFailure::InvalidRoot));
@@ -102,7 +103,7 @@ fn bits_left_over_at_a_target_are_an_error() {
     assert_eq!(w.call(FREE, Label::CNodeCopy, &[2, 4, FREE + 1, DEPTH, 15], &[CNODE]), Ok(vec![]));
     let failure = LookupFailure::DepthMismatch { bits_left: 3, bits_found: 0 };
     assert_eq!(
-        lookup::target_slot(&w.k, true, w.cap(FREE), 2 << 3, 7),
+        lookup::target_slot(&w.k, true, w.cap(FREE).pack(), 2 << 3, 7),
         Err(SyscallError::FailedLookup { source: true, failure })
     );
 }

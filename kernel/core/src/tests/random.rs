@@ -304,7 +304,7 @@ fn step(w: &mut World, model: &mut Model, random: &mut Random, exact: bool) -> S
             if let (Some(tcb), Cap::CNode { .. }) = (tcb, cap) {
                 let slot = tcb.get(&w.k).slots[Tcb::SLOT_CSPACE].link();
                 if slot.get(&w.k).is_empty() {
-                    derivation::insert(&w.k, cap, src, slot);
+                    derivation::insert(&w.k, cap.pack(), src, slot);
                     model.copy(src.addr(), slot.addr(), cap);
                 }
             }

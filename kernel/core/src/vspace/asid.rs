@@ -35,11 +35,10 @@ pub(super) fn decode_control(k: &Kernel, inv: &Invocation) -> Decoded<MakePool> 
         return Err(SyscallError::IllegalOperation);
     }
     inv.need(2, 2)?;
-    let (untyped, cap) = inv.extra_cap(k, 0)?;
-    let (_, root) = inv.extra_cap(k, 1)?;
+    let (untyped, root) = (inv.extra_slot(0), inv.extra_words(k, 1));
     let free = k.asid_pools.iter().position(|pool| pool.get().is_none()).ok_or(SyscallError::DeleteFirst)?;
     let kind = ObjectKind::AsidPool { base: (free * AsidPool::LEN) as u16 };
-    match cap {
+    match untyped.get(k).cap() {
         Cap::Untyped { bits, device: false, .. } if bits as u32 == kind.bits() => {}
         _ => return Err(SyscallError::InvalidCapability(1)),
     }
@@ -65,8 +64,8 @@ pub(super) fn decode_pool(k: &Kernel, inv: &Invocation) -> Decoded<Assign> {
         return Err(SyscallError::IllegalOperation);
     }
     inv.need(0, 1)?;
-    let (slot, cap) = inv.extra_cap(k, 0)?;
-    let Cap::PageTable { table, level, mapping: None } = cap else {
+    let slot = inv.extra_slot(0);
+    let Cap::PageTable { table, level, mapping: None } = slot.get(k).cap() else {
         return Err(SyscallError::InvalidCapability(1));
     };
     if level as usize != ROOT_LEVEL {

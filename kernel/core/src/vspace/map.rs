@@ -47,8 +47,7 @@ pub(super) enum FrameOp {
 /// The address space that an invocation's extra capability names: its root and its ASID.
 #[inline(always)]
 fn vspace_argument(k: &Kernel, inv: &Invocation) -> Decoded<(Link<PageTable>, u16)> {
-    let slot = inv.extra[0].ok_or(SyscallError::TruncatedMessage)?;
-    slot.get(k).words().vspace().ok_or(SyscallError::InvalidCapability(1))
+    inv.extra_words(k, 0).vspace().ok_or(SyscallError::InvalidCapability(1))
 }
 
 /// Fails unless the address space is the one that its ASID stands for now.

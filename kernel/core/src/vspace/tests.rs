@@ -315,7 +315,7 @@ fn a_thread_leaves_an_address_space_that_dies() {
     let cap = w.cap(VSPACE);
     let tcb = w.thread;
     let slot = tcb.get(&w.k).slots[Tcb::SLOT_VSPACE].link();
-    derivation::insert(&w.k, cap, w.slot(VSPACE), slot);
+    derivation::insert(&w.k, cap.pack(), w.slot(VSPACE), slot);
     assert_eq!(root(&w.k, tcb.get(&w.k)), Some((table(cap), 512)));
     super::refresh(&w.k);
     let active = host::machine().vspace.get().expect("the thread's address space is in force");
