@@ -80,15 +80,16 @@ pub enum BootError {
     ImageTooLarge,
 }
 
-impl core::fmt::Display for BootError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
+impl BootError {
+    /// The reason, in a few words.
+    pub fn text(self) -> &'static str {
+        match self {
             Self::NotMultiboot => "not started by a Multiboot 1 or 2 boot loader",
             Self::MalformedBootInfo => "the boot loader's information is malformed",
             Self::NoMemoryMap => "the boot loader passed on no memory map",
             Self::OutOfMemory => "too little memory",
             Self::NoClock => "no clock of known speed: neither CPUID nor a PIT tells the TSC's frequency",
             Self::ImageTooLarge => "the kernel image is larger than its page tables provide for",
-        })
+        }
     }
 }

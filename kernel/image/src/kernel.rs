@@ -6,7 +6,7 @@ use core::mem::MaybeUninit;
 
 use pecan_abi::Syscall;
 use pecan_arch::x86_64 as port;
-use pecan_arch::{Console, UserContext, decode_exception, halt, idle_wait, take_pending_irq};
+use pecan_arch::{Console, UserContext, decode_exception, halt, idle_wait, say, take_pending_irq};
 use pecan_core::{
     boot, entry,
     fastpath::{self, Miss},
@@ -35,8 +35,11 @@ unsafe fn kernel() -> &'static mut Kernel {
 }
 
 /// Prints why the kernel cannot start, and stops.
-fn cannot_start(why: &dyn core::fmt::Display) -> ! {
-    let _ = writeln!(Console, "Pecan cannot start: {why}");
+#[cold]
+fn cannot_start(say_why: impl FnOnce()) -> ! {
+    say("Pecan cannot start: ", &[]);
+    say_why();
+    say("\n", &[]);
     halt()
 }
 
@@ -44,12 +47,13 @@ fn cannot_start(why: &dyn core::fmt::Display) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn pecan_boot(magic: u32, info: u32) -> ! {
     // SAFETY: this is the first thing that runs, once, on the boot code's page tables.
-    let data = unsafe { port::boot::init(magic, info) }.unwrap_or_else(|e| cannot_start(&e));
+    let data =
+        unsafe { port::boot::init(magic, info) }.unwrap_or_else(|e| cannot_start(|| say(e.text(), &[])));
     // SAFETY: the storage is used for nothing else and never moves; user level does not run yet, so `kernel` is not called.
     let k = unsafe { Kernel::init((*KERNEL.0.get()).as_mut_ptr()) };
     // SAFETY: the port has mapped all of `data.memory`, and nothing but what it lists as reserved, and the module, is in use.
     let mut memory = unsafe { BootMemory::new(&data) };
-    let root = boot::start(k, &data, &mut memory).unwrap_or_else(|e| cannot_start(&e));
+    let root = boot::start(k, &data, &mut memory).unwrap_or_else(|e| cannot_start(|| e.say()));
     let first = scheduler::schedule(k, scheduler::Next::Switch(root)).link();
     resume(k, first)
 }
@@ -167,16 +171,20 @@ extern "C" fn pecan_interrupt(vector: u64) -> ! {
 /// An exception in kernel mode: a bug in the kernel, or broken hardware.
 #[unsafe(no_mangle)]
 extern "C" fn pecan_kernel_exception(vector: u64, frame: &port::KernelFrame, address: u64) -> ! {
-    let _ = writeln!(
-        Console,
-        "\nKERNEL PANIC: exception {vector} at {:#x}, address {address:#x}\n{frame}",
-        frame.rip
-    );
+    say("\nKERNEL PANIC: exception #, address $\n", &[vector, address]);
+    frame.say();
     halt()
 }
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {
-    let _ = writeln!(Console, "\nKERNEL PANIC: {info}");
+    if pecan_config::DEBUG {
+        let _ = writeln!(Console, "\nKERNEL PANIC: {info}");
+    } else if let Some(at) = info.location() {
+        // The message itself takes code that nothing else in a release kernel needs.
+        say("\nKERNEL PANIC: ", &[]);
+        say(at.file(), &[]);
+        say(":#\n", &[at.line().into()]);
+    }
     halt()
 }

@@ -1,7 +1,6 @@
 //! From the boot loader's state to one in which the portable kernel can run.
 
 use core::cell::UnsafeCell;
-use core::fmt::Write;
 
 use super::core_block::OneCore;
 use super::cpu::{self, cpuid, rdmsr, read_cr4, write_cr0, write_cr4, wrmsr};
@@ -9,9 +8,10 @@ use super::features::{self, Features, has};
 use super::firmware::acpi::{self, MAX_IOAPICS, Platform};
 use super::firmware::regions::Regions;
 use super::firmware::{Memory, multiboot};
-use super::{Console, PhysAddr, apic, serial, tables, time, vspace};
+use super::{PhysAddr, apic, serial, tables, time, vspace};
 use crate::boot::{BootData, BootError, PhysRegion};
 use crate::common::paging::PAT;
+use crate::say;
 
 /// Regions of each kind that are kept track of.
 const MAX_REGIONS: usize = 64;
@@ -208,19 +208,21 @@ unsafe fn control_registers() {
 }
 
 fn announce(store: &Store, platform: &Platform) {
-    let vector = if has(Features::XSAVE) { "" } else { " fxsave" };
-    let timer = if has(Features::TSC_DEADLINE) { "" } else { " apic-timer" };
-    let apic = if has(Features::X2APIC) { "" } else { " xapic" };
-    let _ = writeln!(
-        Console,
-        "Pecan {} x86_64 ({}): {}{vector}{apic}{timer}; {} MHz, {} MiB, {} IOAPIC pins, {} CPU{}",
-        env!("CARGO_PKG_VERSION"),
-        pecan_config::PROFILE,
-        features::all(),
-        time::tsc_mhz(),
-        store.memory.total() >> 20,
-        (0..apic::num_ioapics()).map(apic::ioapic_pins).sum::<usize>(),
-        platform.processors,
-        if platform.processors == 1 { "" } else { "s, 1 used" },
-    );
+    let unless = |feature, text| {
+        if !has(feature) {
+            say(text, &[])
+        }
+    };
+    say(concat!("Pecan ", env!("CARGO_PKG_VERSION"), " x86_64 ("), &[]);
+    say(pecan_config::PROFILE, &[]);
+    say("):", &[]);
+    features::say_all();
+    unless(Features::XSAVE, " fxsave");
+    unless(Features::X2APIC, " xapic");
+    unless(Features::TSC_DEADLINE, " apic-timer");
+    let pins = (0..apic::num_ioapics()).map(apic::ioapic_pins).sum::<usize>();
+    let numbers =
+        [time::tsc_mhz().into(), store.memory.total() >> 20, pins as u64, platform.processors as u64];
+    say("; # MHz, # MiB, # IOAPIC pins, # CPU", &numbers);
+    say(if platform.processors == 1 { "\n" } else { "s, 1 used\n" }, &[]);
 }

@@ -14,8 +14,8 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use pecan_abi::Syscall;
 
-use crate::UserContext;
 use crate::common::irq::{IRQ_TIMER, VECTOR_OFFSET};
+use crate::{UserContext, say};
 
 /// Last vector with a stub of its own: the timer's.
 pub const LAST_VECTOR: usize = IRQ_TIMER + VECTOR_OFFSET;
@@ -328,25 +328,14 @@ pub(super) fn take_noted() -> Option<usize> {
 }
 
 /// The registers as `pecan_kernel_fault` pushed them, from the stack pointer up.
-#[repr(C)]
-pub struct KernelFrame {
-    r15_to_rsi: [u64; 14],
-    rdi: u64,
-    /// Error code, 0 if the exception has none.
-    pub error: u64,
-    /// Where it happened.
-    pub rip: u64,
-    cs: u64,
-    rflags: u64,
-    rsp: u64,
-}
+#[repr(transparent)]
+pub struct KernelFrame([u64; 20]);
 
-impl core::fmt::Display for KernelFrame {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        const NAMES: [&str; 14] =
-            ["r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rdx", "rcx", "rbx", "rax", "rbp", "rsi"];
-        write!(f, "rip {:#x} rsp {:#x} rflags {:#x} cs {:#x}", self.rip, self.rsp, self.rflags, self.cs)?;
-        write!(f, " error {:#x} rdi {:#x}", self.error, self.rdi)?;
-        NAMES.iter().zip(self.r15_to_rsi).try_for_each(|(name, value)| write!(f, " {name} {value:#x}"))
+impl KernelFrame {
+    /// Prints the registers: where it happened is `rip`.
+    pub fn say(&self) {
+        const NAMES: &str = "r15 $ r14 $ r13 $ r12 $ r11 $ r10 $ r9 $ r8 $ rdx $ rcx $ rbx $ rax $ rbp $ rsi $ rdi $ \
+                             error $ rip $ cs $ rflags $ rsp $\n";
+        say(NAMES, &self.0);
     }
 }

@@ -1,9 +1,9 @@
 //! What the processor can do, found out once at boot.
 
-use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::cpu::cpuid;
+use crate::say;
 
 /// A set of processor features.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,11 +42,6 @@ static PECAN_SMAP: AtomicU32 = AtomicU32::new(0);
 #[inline(always)]
 pub fn has(f: Features) -> bool {
     FEATURES.load(Relaxed) & f.0 != 0
-}
-
-/// All features that the kernel uses.
-pub fn all() -> Features {
-    Features(FEATURES.load(Relaxed))
 }
 
 /// Asks the processor. Features that depend on each other come together or not at all.
@@ -92,15 +87,10 @@ fn xsave_fits() -> bool {
     end as usize <= pecan_config::XSAVE_SIZE
 }
 
-impl fmt::Display for Features {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut space = "";
-        for (feature, name) in NAMES {
-            if self.0 & feature.0 != 0 {
-                write!(f, "{space}{name}")?;
-                space = " ";
-            }
-        }
-        Ok(())
-    }
+/// Prints the names of what was found.
+pub fn say_all() {
+    NAMES.iter().filter(|(feature, _)| has(*feature)).for_each(|(_, name)| {
+        say(" ", &[]);
+        say(name, &[]);
+    });
 }

@@ -1,7 +1,5 @@
 //! Reading the root task's ELF file. The file is not trusted: every offset is checked against its length.
 
-use core::fmt;
-
 use pecan_abi::constants::{ELF_MACHINE, USER_TOP};
 
 /// Loadable segments that a root task can have.
@@ -58,43 +56,46 @@ pub enum ElfError {
     },
 }
 
-impl fmt::Display for ElfError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const AGAIN: &str = "build it as a static executable at a fixed address";
-        match *self {
-            ElfError::NotElf => {
-                f.write_str("the boot module is not an ELF file: pass the root task's ELF file")
-            }
+impl ElfError {
+    /// What is wrong with the file and what to do, with numbers for its marks (see [`pecan_arch::say`]).
+    pub fn message(self) -> (&'static str, [u64; 2]) {
+        match self {
+            ElfError::NotElf => ("the boot module is not an ELF file: pass the root task's ELF file", [0; 2]),
             ElfError::NotElf64 => {
-                f.write_str("it is not a 64-bit little-endian ELF file: build it for this machine")
+                ("it is not a 64-bit little-endian ELF file: build it for this machine", [0; 2])
             }
-            ElfError::Machine { found } => {
-                write!(
-                    f,
-                    "it is for ELF machine {found}, this kernel runs {ELF_MACHINE}: build it for this machine"
-                )
-            }
-            ElfError::PositionIndependent => {
-                write!(f, "it is position-independent: {AGAIN} (-static -no-pie)")
-            }
-            ElfError::Dynamic => write!(f, "it is dynamically linked: {AGAIN} (-static -no-pie)"),
-            ElfError::NotExecutable { found } => write!(f, "it is an ELF file of type {found}: {AGAIN}"),
+            ElfError::Machine { found } => (
+                "it is for ELF machine #, this kernel runs #: build it for this machine",
+                [found.into(), ELF_MACHINE.into()],
+            ),
+            ElfError::PositionIndependent => (
+                "it is position-independent: build it as a static executable at a fixed address (-static -no-pie)",
+                [0; 2],
+            ),
+            ElfError::Dynamic => (
+                "it is dynamically linked: build it as a static executable at a fixed address (-static -no-pie)",
+                [0; 2],
+            ),
+            ElfError::NotExecutable { found } => (
+                "it is an ELF file of type #: build it as a static executable at a fixed address",
+                [found.into(), 0],
+            ),
             ElfError::Truncated { needed, found } => {
-                write!(f, "its file is cut off: {found} bytes, at least {needed} needed; copy it again")
+                ("its file is cut off: # bytes, at least # needed; copy it again", [found, needed])
             }
-            ElfError::BadHeaders => f.write_str("its program headers make no sense: build it again"),
-            ElfError::NoSegments => f.write_str("it has no segment to load: build it as an executable"),
+            ElfError::BadHeaders => ("its program headers make no sense: build it again", [0; 2]),
+            ElfError::NoSegments => ("it has no segment to load: build it as an executable", [0; 2]),
             ElfError::TooManySegments => {
-                write!(f, "it has more than {MAX_SEGMENTS} segments to load: link fewer")
+                ("it has more than # segments to load: link fewer", [MAX_SEGMENTS as u64, 0])
             }
             ElfError::OutsideUserSpace { vaddr } => {
-                write!(f, "its segment at {vaddr:#x} is not below {USER_TOP:#x}: link it to lower addresses")
+                ("its segment at $ is not below $: link it to lower addresses", [vaddr, USER_TOP])
             }
             ElfError::Overlap { vaddr } => {
-                write!(f, "its segment at {vaddr:#x} overlaps another: mend its linker script")
+                ("its segment at $ overlaps another: mend its linker script", [vaddr, 0])
             }
             ElfError::BadEntry { entry } => {
-                write!(f, "its entry point {entry:#x} is in none of its segments: mend its linker script")
+                ("its entry point $ is in none of its segments: mend its linker script", [entry, 0])
             }
         }
     }

@@ -9,13 +9,11 @@ mod info;
 #[cfg(test)]
 mod tests;
 
-use core::fmt;
-
 use pecan_abi::{
     boot::{SlotRegion, slot},
     constants::{MAX_PRIORITY, USER_TOP},
 };
-use pecan_arch::{BootData, CacheAttr, IRQ_TIMER, Pte, level_shift, reg, us_to_ticks};
+use pecan_arch::{BootData, CacheAttr, IRQ_TIMER, Pte, level_shift, reg, say, us_to_ticks};
 use pecan_config::{BOOT_THREAD_TIME_SLICE_MS, ROOT_CNODE_SIZE_BITS};
 use pecan_mem::{
     CNodeRef, Cap, FrameRights, IrqState, Kernel, Link, Mapping, PageTable, Slot, Tcb, ThreadState,
@@ -35,7 +33,7 @@ const ROOT_ASID: u16 = 1;
 /// Size (log2) of a scheduling context of two refills: what a round-robin thread needs.
 const SC_BITS: u8 = pecan_abi::constants::MIN_SCHED_CONTEXT_BITS as u8;
 
-/// Why the root task cannot be started. Displays as one line that says what to do.
+/// Why the root task cannot be started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BootError {
     /// The boot loader brought no root task.
@@ -67,31 +65,34 @@ impl From<ElfError> for BootError {
     }
 }
 
-impl fmt::Display for BootError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
+impl BootError {
+    /// Prints what is wrong and what to do, in one line without its end.
+    pub fn say(self) {
+        let (text, numbers) = match self {
             BootError::NoModule => {
-                f.write_str("no root task: pass its ELF file as the first boot module (QEMU: -initrd FILE)")
+                ("no root task: pass its ELF file as the first boot module (QEMU: -initrd FILE)", [0; 2])
             }
-            BootError::Elf(ElfError::NotElf) => ElfError::NotElf.fmt(f),
-            BootError::Elf(error) => write!(f, "cannot load the root task: {error}"),
-            BootError::NoMemory { needed, found } => write!(
-                f,
-                "too little memory: the root task takes {} KiB, {} KiB are free; give the machine more",
-                needed.div_ceil(1024),
-                found / 1024
+            BootError::Elf(error) => {
+                if error != ElfError::NotElf {
+                    say("cannot load the root task: ", &[]);
+                }
+                error.message()
+            }
+            BootError::NoMemory { needed, found } => (
+                "too little memory: the root task takes # KiB, # KiB are free; give the machine more",
+                [needed.div_ceil(1024), found / 1024],
             ),
-            BootError::NoSlots { pages } => write!(
-                f,
-                "the root task has {pages} pages, too many for an initial CNode of {} slots: \
-                 make it smaller, or raise root_cnode_size_bits in the kernel's profile",
-                1u64 << ROOT_CNODE_SIZE_BITS
+            BootError::NoSlots { pages } => (
+                "the root task has # pages, too many for an initial CNode of # slots: make it smaller, or raise \
+                 root_cnode_size_bits in the kernel's profile",
+                [pages, 1 << ROOT_CNODE_SIZE_BITS],
             ),
-            BootError::NoAddressSpace { end } => write!(
-                f,
-                "the root task ends at {end:#x}, which leaves no room for its IPC buffer: link it to lower addresses"
+            BootError::NoAddressSpace { end } => (
+                "the root task ends at $, which leaves no room for its IPC buffer: link it to lower addresses",
+                [end, 0],
             ),
-        }
+        };
+        say(text, &numbers);
     }
 }
 

@@ -233,7 +233,9 @@ fn what_cannot_boot_is_refused_by_name() {
     let top = executable(0x7fff_ffff_d000, &[(0x7fff_ffff_d000, &[1], 1)]);
     assert!(matches!(error(8 * MIB, &top), BootError::NoAddressSpace { .. }));
     for error in [BootError::NoModule, error(8 * MIB, &huge), error(8 * MIB, &large), error(8 * MIB, &top)] {
-        let text = error.to_string();
+        pecan_arch::host::take_console();
+        error.say();
+        let text = pecan_arch::host::take_console();
         assert!(!text.contains('\n') && text.len() > 20, "{text:?} is one line");
     }
 }
