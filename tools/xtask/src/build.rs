@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use object::{Object, ObjectSegment, ObjectSymbol};
 
 use crate::{
     paths::Workspace,
@@ -126,6 +127,33 @@ fn postprocess_kernel(elf: &Path, image: &Path) -> Result<()> {
         return Ok(());
     }
     fs::write(image, output).with_context(|| format!("cannot write {}", image.display()))
+}
+
+/// Writes a text into the bytes of a symbol in a copy of the program, padded with zeros, if the program has that symbol;
+/// returns the program to use.
+pub fn with_text(program: &Path, symbol: &str, text: &str, copy: &Path) -> Result<PathBuf> {
+    let mut file = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let place = {
+        let elf = object::read::elf::ElfFile64::<object::Endianness>::parse(file.as_slice())
+            .with_context(|| format!("{} is not a 64-bit ELF file", program.display()))?;
+        let symbol = elf.symbols().find(|s| s.name() == Ok(symbol));
+        symbol.and_then(|s| {
+            // What lies beyond a segment's part of the file is zeroed at start: no text can be put there.
+            let segment = elf
+                .segments()
+                .find(|g| (g.address()..g.address() + g.file_range().1).contains(&s.address()))?;
+            Some(((segment.file_range().0 + s.address() - segment.address()) as usize, s.size() as usize))
+        })
+    };
+    let Some((at, size)) = place else { return Ok(program.to_path_buf()) };
+    if text.len() >= size {
+        bail!("`{text}` is longer than {} bytes", size - 1);
+    }
+    let bytes = file.get_mut(at..at + size).context("its place lies outside the file")?;
+    bytes.fill(0);
+    bytes[..text.len()].copy_from_slice(text.as_bytes());
+    fs::write(copy, file).with_context(|| format!("cannot write {}", copy.display()))?;
+    Ok(copy.to_path_buf())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod console;
 mod doctor;
+mod fuzz;
 mod generate;
 mod image;
 mod kernel;
@@ -57,6 +58,8 @@ enum Command {
     Kernel(kernel::Args),
     /// Count the instructions of kernel operations and compare them with the budgets.
     Bench(bench::Args),
+    /// Make random system calls on the target, and tell what became of them.
+    Fuzz(fuzz::Args),
     /// Write a bootable ISO image (GRUB, BIOS).
     Image(image::Args),
     /// Check format, lints, layering, licences and generated files, and print the kernel's figures.
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&ws, &args),
         Command::Kernel(args) => kernel::run(&ws, &args),
         Command::Bench(args) => bench::run(&ws, &args),
+        Command::Fuzz(args) => fuzz::run(&ws, &args),
         Command::Image(args) => image::run(&ws, &args),
         Command::Check => check::run(&ws),
         Command::Generate => generate::run(&ws),

@@ -1,7 +1,8 @@
 //! The machine: QEMU in software emulation, and a conversation with its serial console.
 
 use std::{
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
@@ -161,6 +162,18 @@ impl Boot<'_> {
         }
     }
 
+    /// Boots with the console connected to us, and so that the machine's memory can be read; it stays there when the
+    /// machine would end by itself.
+    pub fn session_with_monitor(&self, timeout: Duration) -> Result<Session> {
+        let socket = std::env::temp_dir().join(format!("pecan-monitor-{}", std::process::id()));
+        let _ = std::fs::remove_file(&socket);
+        let mut command = self.command(false);
+        command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", socket.display())).arg("-no-shutdown");
+        let mut session = Session::start(command, false, timeout)?;
+        session.monitor = Some(socket);
+        Ok(session)
+    }
+
     /// Boots with the console connected to us.
     pub fn session(&self, echo: bool, timeout: Duration) -> Result<Session> {
         Session::start(self.command(false), echo, timeout)
@@ -193,8 +206,18 @@ pub struct Session {
     echo: bool,
     deadline: Instant,
     timeout: Duration,
+    /// The socket of QEMU's monitor, if there is one.
+    monitor: Option<PathBuf>,
     /// The console's text so far.
     pub console: Console,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.monitor {
+            let _ = std::fs::remove_file(socket);
+        }
+    }
 }
 
 /// Why [`Session::wait`] came back.
@@ -235,6 +258,7 @@ impl Session {
             echo,
             deadline: Instant::now() + timeout,
             timeout,
+            monitor: None,
             console: Console::default(),
         })
     }
@@ -276,6 +300,31 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Reads physical memory of a machine that was started with a monitor; `file` is used on the way.
+    pub fn memory(&mut self, address: u64, length: usize, file: &Path) -> Result<Vec<u8>> {
+        let socket = self.monitor.as_ref().context("the machine has no monitor")?;
+        let mut monitor = UnixStream::connect(socket).context("cannot reach the machine's monitor")?;
+        monitor.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let _ = std::fs::remove_file(file);
+        let save = serde_json::json!({"execute": "pmemsave", "arguments": {
+            "val": address, "size": length, "filename": file.display().to_string()}});
+        write!(monitor, "{{\"execute\": \"qmp_capabilities\"}}\n{save}\n")?;
+        // The greeting, then an answer to each; events can come between.
+        let mut answers = 0;
+        for line in BufReader::new(monitor).lines() {
+            let line = line.context("the machine's monitor does not answer")?;
+            let message: serde_json::Value = serde_json::from_str(&line)?;
+            if let Some(error) = message.get("error") {
+                bail!("the machine's monitor refuses: {error}");
+            }
+            answers += usize::from(message.get("return").is_some());
+            if answers == 2 {
+                return std::fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+            }
+        }
+        bail!("the machine's monitor ended")
     }
 
     fn take(&mut self, bytes: &[u8]) {

@@ -5,14 +5,9 @@
 //! A FILTER is written into the program's symbol `PECAN_TEST_FILTER` (bytes, padded with zeros) if it has one;
 //! in any case only tests whose name contains it are counted.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use object::{Object, ObjectSegment, ObjectSymbol};
 use serde::Deserialize;
 
 use super::{Tally, boot};
@@ -41,7 +36,9 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
     let mut tally = boot::run(ws, toolchain, &kernel.image, filter)?;
     for (name, path) in &programs {
         let path = match filter {
-            Some(filter) => with_filter(path, filter, &ws.bare().join(format!("{name}-filtered")))?,
+            Some(filter) => {
+                build::with_text(path, FILTER_SYMBOL, filter, &ws.bare().join(format!("{name}-filtered")))?
+            }
             None => path.clone(),
         };
         if filter.is_some_and(|f| f.starts_with(boot::PREFIX)) {
@@ -83,7 +80,7 @@ pub fn matrix(ws: &Workspace, toolchain: &Toolchain, profile: &str) -> Outcome {
     let programs = build::programs(ws, toolchain, "building the conformance tests", &["conformance"])?;
     let program =
         programs.get("conformance").context("the package conformance has no program of that name")?;
-    let root_task = with_filter(program, MATRIX, &ws.bare().join("conformance-matrix"))?;
+    let root_task = build::with_text(program, FILTER_SYMBOL, MATRIX, &ws.bare().join("conformance-matrix"))?;
     let kernel = build::kernel(ws, toolchain, profile)?;
     let machine = Machine::counting();
     let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: None };
@@ -248,32 +245,6 @@ fn counts_of(text: &str) -> [usize; 3] {
             .unwrap_or(0)
     };
     [number("passed"), number("failed"), number("skipped")]
-}
-
-/// Writes the filter into a copy of the program, if the program has a place for it.
-fn with_filter(program: &Path, filter: &str, copy: &Path) -> Result<PathBuf> {
-    let mut file = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
-    let place = {
-        let elf = object::read::elf::ElfFile64::<object::Endianness>::parse(file.as_slice())
-            .with_context(|| format!("{} is not a 64-bit ELF file", program.display()))?;
-        let symbol = elf.symbols().find(|s| s.name() == Ok(FILTER_SYMBOL));
-        symbol.and_then(|s| {
-            // What lies beyond a segment's part of the file is zeroed at start: no filter can be put there.
-            let segment = elf
-                .segments()
-                .find(|g| (g.address()..g.address() + g.file_range().1).contains(&s.address()))?;
-            Some(((segment.file_range().0 + s.address() - segment.address()) as usize, s.size() as usize))
-        })
-    };
-    let Some((at, size)) = place else { return Ok(program.to_path_buf()) };
-    if filter.len() >= size {
-        bail!("the filter is longer than {} bytes", size - 1);
-    }
-    let bytes = file.get_mut(at..at + size).context("the filter's place lies outside the file")?;
-    bytes.fill(0);
-    bytes[..filter.len()].copy_from_slice(filter.as_bytes());
-    fs::write(copy, file).with_context(|| format!("cannot write {}", copy.display()))?;
-    Ok(copy.to_path_buf())
 }
 
 #[cfg(test)]

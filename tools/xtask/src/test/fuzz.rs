@@ -1,0 +1,71 @@
+//! The suite `fuzz`: random system calls on the target, briefly and with fixed seeds; `--long` makes many more.
+
+use anyhow::Result;
+
+use super::Tally;
+use crate::{
+    fuzz::{Fuzzer, Play},
+    paths::Workspace,
+    toolchain::Toolchain,
+};
+
+/// A boot: its name, the kernel, the seed, and the calls of a short and of a long run.
+const CASES: [(&str, &str, u64, [u64; 2]); 3] = [
+    ("fuzz::checked_kernel", CHECKED, 1, [60_000, 4_000_000]),
+    ("fuzz::release_kernel", "release", 2, [150_000, 10_000_000]),
+    ("fuzz::release_kernel_another_seed", "release", 3, [150_000, 10_000_000]),
+];
+
+/// The kernel that looks after itself.
+const CHECKED: &str = "default";
+/// Calls between two times that everything is made anew.
+const ROUND: u64 = 20_000;
+/// Of the invocations, so many of a hundred must succeed: what is always refused tests little.
+const SHARE: u64 = 25;
+/// What cannot succeed: this machine's interrupts come through an IOAPIC.
+const NEVER: [&str; 1] = ["IrqControl.get"];
+
+/// Runs those whose name contains the filter. Another profile than the default one is used for all of them.
+pub fn run(
+    ws: &Workspace,
+    toolchain: &Toolchain,
+    profile: &str,
+    filter: Option<&str>,
+    long: bool,
+) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let kernel = |own: &'static str| if profile == "default" { own } else { profile };
+    let cases: Vec<_> = CASES.iter().filter(|c| filter.is_none_or(|f| c.0.contains(f))).collect();
+    if cases.is_empty() {
+        return Ok(tally);
+    }
+    let profiles: Vec<&str> = cases.iter().map(|c| kernel(c.1)).collect();
+    let fuzzer = Fuzzer::build(ws, toolchain, &profiles)?;
+    for &(name, own, seed, calls) in cases {
+        let play = Play {
+            profile: kernel(own),
+            seed,
+            calls: calls[usize::from(long)],
+            round: ROUND,
+            real_time: false,
+        };
+        let why = match fuzzer.play(&play)? {
+            Err(why) => Some(why),
+            Ok(report) => {
+                println!("{}", report.summary(&play));
+                report.lacks(SHARE, &NEVER)
+            }
+        };
+        match why {
+            None => {
+                println!("test {name} ... ok");
+                tally.passed += 1;
+            }
+            Some(why) => {
+                println!("test {name} ... FAILED: {why}");
+                tally.fail(format!("{name}: {}", why.lines().next().unwrap_or_default()));
+            }
+        }
+    }
+    Ok(tally)
+}
