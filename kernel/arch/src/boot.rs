@@ -44,9 +44,14 @@ pub struct MemoryMapEntry {
 pub struct BootData<'a> {
     /// Usable RAM that the kernel sees through its window: page-aligned, sorted, disjoint, not empty.
     pub memory: &'a [PhysRegion],
+    /// Bytes that the firmware calls usable, whether or not they can be used.
+    pub usable: u64,
     /// Parts of `memory` in use for good: the kernel image and its page tables. Page-aligned, sorted, disjoint.
-    /// The module is not among them.
+    /// Neither the module nor `boot_only` is among them.
     pub reserved: &'a [PhysRegion],
+    /// The part of `memory` that the kernel boots in (what this borrows from, for one): free memory from the first return
+    /// to user level on. Page-aligned.
+    pub boot_only: PhysRegion,
     /// Device registers that the kernel keeps for itself (interrupt controllers): user level never gets them.
     /// Page-aligned, sorted, disjoint.
     pub kernel_devices: &'a [PhysRegion],
@@ -74,6 +79,8 @@ pub enum BootError {
     NoMemoryMap,
     /// Not enough memory where the kernel needs it.
     OutOfMemory,
+    /// The boot module lies where there is no usable memory.
+    ModuleOutside,
     /// No clock of known speed to tell time by.
     NoClock,
     /// The kernel image is larger than its page tables provide for.
@@ -88,6 +95,7 @@ impl BootError {
             Self::MalformedBootInfo => "the boot loader's information is malformed",
             Self::NoMemoryMap => "the boot loader passed on no memory map",
             Self::OutOfMemory => "too little memory",
+            Self::ModuleOutside => "the root task's file lies outside the memory: give the machine more",
             Self::NoClock => "no clock of known speed: neither CPUID nor a PIT tells the TSC's frequency",
             Self::ImageTooLarge => "the kernel image is larger than its page tables provide for",
         }

@@ -7,6 +7,7 @@
 
 mod boot;
 mod contract;
+mod regions;
 mod text;
 
 #[cfg(any(target_arch = "x86_64", not(target_os = "none")))]
@@ -33,6 +34,7 @@ pub use port::{
     now, num_ioapics, phys_to_virt, reg, set_deadline, switch_kernel_vspace, switch_vspace, sync_context,
     take_pending_irq, ticks_to_us, tlb_flush_asid, tlb_flush_page, tsc_mhz, us_to_ticks, virt_to_phys,
 };
+pub use regions::Regions;
 pub use text::say;
 
 /// The parts of the x86_64 port that need no hardware, under test on the host.

@@ -46,12 +46,14 @@ fn cannot_start(say_why: impl FnOnce()) -> ! {
 /// Called by the boot code with what the boot loader left.
 #[unsafe(no_mangle)]
 extern "C" fn pecan_boot(magic: u32, info: u32) -> ! {
-    // SAFETY: this is the first thing that runs, once, on the boot code's page tables.
-    let data =
-        unsafe { port::boot::init(magic, info) }.unwrap_or_else(|e| cannot_start(|| say(e.text(), &[])));
+    let mut store = port::boot::Store::default();
+    // SAFETY: this is the first thing that runs, once, on the boot code's page tables and stack.
+    let data = unsafe { port::boot::init(magic, info, &mut store) }
+        .unwrap_or_else(|e| cannot_start(|| say(e.text(), &[])));
     // SAFETY: the storage is used for nothing else and never moves; user level does not run yet, so `kernel` is not called.
     let k = unsafe { Kernel::init((*KERNEL.0.get()).as_mut_ptr()) };
-    // SAFETY: the port has mapped all of `data.memory`, and nothing but what it lists as reserved, and the module, is in use.
+    // SAFETY: the port has mapped all of `data.memory`, and nothing but what it lists as reserved, the module, and the
+    // stack that this runs on, until it is left for good below, is in use.
     let mut memory = unsafe { BootMemory::new(&data) };
     let root = boot::start(k, &data, &mut memory).unwrap_or_else(|e| cannot_start(|| e.say()));
     let first = scheduler::schedule(k, scheduler::Next::Switch(root)).link();

@@ -3,9 +3,15 @@
 
 use core::arch::global_asm;
 
+use pecan_arch::x86_64::PHYSMAP_BASE;
+
+/// Also holds all that is only needed to boot.
+const BOOT_STACK_SIZE: usize = 64 * 1024;
+
 global_asm!(
     r#"
     .set WINDOW, 0xffffffff80000000
+    .set PHYSMAP, {physmap}
 
     .section .multiboot, "a", @progbits
     // Multiboot 1: modules on page boundaries, a memory map, and addresses, since the loader need not know 64-bit ELF.
@@ -53,6 +59,9 @@ boot_high:
     .skip 4096
 boot_directories:
     .skip 4 * 4096
+    // The stack that the kernel boots on, used at its place in the physmap, and what `pecan_boot` keeps on it.
+    .skip {stack_size}
+boot_stack_top:
 
     .section .text.boot, "ax", @progbits
     .code32
@@ -61,17 +70,23 @@ pecan_boot_entry:
     cli
     cld
     movl %eax, %ebp
-    movl %ebx, %esi
-    movl $(pecan_stack_top - WINDOW), %esp
+    movl %ebx, %esp
+    movl $(no_long_mode_text - WINDOW), %esi
 
     movl $0x80000000, %eax
     cpuid
     cmpl $0x80000001, %eax
-    jb no_long_mode
+    jb cannot_start
     movl $0x80000001, %eax
     cpuid
     btl $29, %edx
-    jnc no_long_mode
+    jnc cannot_start
+
+    // Is there memory up to the end of what is needed to boot?
+    movl $(too_little_memory_text - WINDOW), %esi
+    movl %esp, boot_stack_top - WINDOW - 4
+    cmpl %esp, boot_stack_top - WINDOW - 4
+    jne cannot_start
 
     movl $(boot_directories - WINDOW), %edi
     movl $0x83, %eax                    // present, writable, 2 MiB
@@ -108,8 +123,7 @@ pecan_boot_entry:
     ljmpl $8, $(boot_64 - WINDOW)
 
     // Nothing to run on: say so on the first serial port.
-no_long_mode:
-    movl $(no_long_mode_text - WINDOW), %esi
+cannot_start:
 3:  movw $0x3fd, %dx
     inb %dx, %al
     testb $0x20, %al
@@ -133,9 +147,9 @@ boot_high_half:
     movl %eax, %ds
     movl %eax, %es
     movl %eax, %ss
-    leaq pecan_stack_top(%rip), %rsp
     movl %ebp, %edi
-    movl %esi, %esi
+    movl %esp, %esi
+    movabsq $(boot_stack_top - WINDOW + PHYSMAP), %rsp
     xorl %ebp, %ebp
     call pecan_boot
     ud2
@@ -149,7 +163,11 @@ boot_gdt_pointer:
     .long boot_gdt - WINDOW
 no_long_mode_text:
     .asciz "Pecan cannot start: this processor has no 64-bit mode\r\n"
+too_little_memory_text:
+    .asciz "Pecan cannot start: too little memory for the kernel\r\n"
     .text
     "#,
+    stack_size = const BOOT_STACK_SIZE,
+    physmap = const PHYSMAP_BASE,
     options(att_syntax)
 );

@@ -2,110 +2,37 @@
 
 use core::marker::PhantomData;
 
-use pecan_arch::{BootData, PhysAddr, PhysRegion, phys_to_virt};
+use pecan_arch::{BootData, PhysAddr, PhysRegion, Regions, phys_to_virt};
 
 use crate::{
     cap::Cap,
     retype::{ObjectKind, create},
 };
 
-/// Ranges that a list holds at most.
-const REGIONS: usize = 96;
+/// Ranges that a list holds at most: as many as the firmware's memory map can come to, and what is cut out of them.
+const REGIONS: usize = 320;
 /// Smallest piece of untyped memory worth a capability: a page.
 pub const MIN_PIECE_BITS: u32 = 12;
 /// Device memory ends at this power of two, whatever the processor can address (the ABI's bound).
 const DEVICE_TOP: u64 = pecan_abi::constants::PADDR_USER_DEVICE_TOP;
 
-/// Sorted, disjoint, non-adjacent ranges of physical memory.
-struct Regions {
-    items: [PhysRegion; REGIONS],
-    len: usize,
+type List = Regions<REGIONS>;
+
+/// Takes `1 << bits` aligned bytes, from as high an address as possible.
+fn take_top(list: &mut List, bits: u32) -> Option<PhysAddr> {
+    let size = 1u64 << bits;
+    let fit = |r: &PhysRegion| r.end.0.checked_sub(size).map(|s| s & !(size - 1)).filter(|&s| s >= r.start.0);
+    let start = list.as_slice().iter().rev().find_map(fit)?;
+    list.remove(PhysRegion::new(start, start + size));
+    Some(PhysAddr(start))
 }
 
-impl Regions {
-    const fn new() -> Self {
-        Regions { items: [PhysRegion::new(0, 0); REGIONS], len: 0 }
-    }
-
-    fn as_slice(&self) -> &[PhysRegion] {
-        &self.items[..self.len]
-    }
-
-    /// Puts a range at `index`. A range for which there is no room is forgotten: memory is lost, nothing worse.
-    fn insert_at(&mut self, index: usize, region: PhysRegion) {
-        if !region.is_empty() && self.len < REGIONS {
-            self.items.copy_within(index..self.len, index + 1);
-            self.items[index] = region;
-            self.len += 1;
-        }
-    }
-
-    fn remove_at(&mut self, index: usize) {
-        self.items.copy_within(index + 1..self.len, index);
-        self.len -= 1;
-    }
-
-    /// Adds a range, which must not overlap those that are there.
-    fn add(&mut self, mut region: PhysRegion) {
-        if region.is_empty() {
-            return;
-        }
-        let mut index = self.as_slice().partition_point(|r| r.start < region.start);
-        if index < self.len && self.items[index].start == region.end {
-            region.end = self.items[index].end;
-            self.remove_at(index);
-        }
-        if index > 0 && self.items[index - 1].end == region.start {
-            index -= 1;
-            region.start = self.items[index].start;
-            self.remove_at(index);
-        }
-        self.insert_at(index, region);
-    }
-
-    /// Takes a range out, of which any part may or may not be there.
-    fn subtract(&mut self, cut: PhysRegion) {
-        if cut.is_empty() {
-            return;
-        }
-        let mut index = 0;
-        while index < self.len {
-            let old = self.items[index];
-            if old.end <= cut.start || old.start >= cut.end {
-                index += 1;
-                continue;
-            }
-            self.remove_at(index);
-            let (below, above) = (
-                PhysRegion { start: old.start, end: old.end.min(cut.start) },
-                PhysRegion { start: old.start.max(cut.end), end: old.end },
-            );
-            for rest in [below, above] {
-                if !rest.is_empty() {
-                    self.insert_at(index, rest);
-                    index += 1;
-                }
-            }
-        }
-    }
-
-    /// Takes `1 << bits` aligned bytes, from as high an address as possible.
-    fn take_top(&mut self, bits: u32) -> Option<PhysAddr> {
-        let size = 1u64 << bits;
-        let fit =
-            |r: &PhysRegion| r.end.0.checked_sub(size).map(|s| s & !(size - 1)).filter(|&s| s >= r.start.0);
-        let start = self.as_slice().iter().rev().find_map(fit)?;
-        self.subtract(PhysRegion::new(start, start + size));
-        Some(PhysAddr(start))
-    }
-
-    /// Takes the lowest piece: its start and its size, log2.
-    fn take_piece(&mut self) -> Option<(PhysAddr, u32)> {
-        let first = *self.as_slice().first()?;
-        let bits = piece_bits(first.start.0, first.len());
-        self.subtract(PhysRegion::new(first.start.0, first.start.0 + (1 << bits)));
-        Some((first.start, bits))
-    }
+/// Takes the lowest piece: its start and its size, log2.
+fn take_piece(list: &mut List) -> Option<(PhysAddr, u32)> {
+    let first = *list.as_slice().first()?;
+    let bits = piece_bits(first.start.0, first.len());
+    list.remove(PhysRegion::new(first.start.0, first.start.0 + (1 << bits)));
+    Some((first.start, bits))
 }
 
 /// The largest power of two (log2) that begins at `start`, aligned to itself, and has no more than `len` bytes.
@@ -117,35 +44,41 @@ fn piece_bits(start: u64, len: u64) -> u32 {
 ///
 /// There is one such value, and memory leaves it once: as an object or as an untyped capability.
 pub struct BootMemory<'a> {
-    free: Regions,
-    devices: Regions,
+    free: List,
+    devices: List,
     boot: &'a BootData<'a>,
     module: PhysRegion,
+    /// Bytes that have become objects.
+    made: u64,
+    /// All that is left is to become untyped memory: the kernel may still run in some of it.
+    released: bool,
     /// Made and used where the kernel boots.
     _not_send: PhantomData<*const ()>,
 }
 
 impl<'a> BootMemory<'a> {
-    /// The free memory (`boot.memory` without `boot.reserved` and the module), and as device memory all that
-    /// the processor can address besides, without `boot.kernel_devices`.
+    /// The free memory (`boot.memory` without `boot.reserved`, `boot.boot_only` and the module), and as device memory all
+    /// that the processor can address besides, without `boot.kernel_devices`.
     ///
     /// # Safety
     /// 1. `boot.memory` is RAM, all of it seen by the kernel at `phys_to_virt`.
     /// 2. Outside `boot.reserved` nobody uses it, now or later, but through what this value hands out; this is
-    ///    the only such value. The module is there, unchanged, until [`BootMemory::release_module`].
+    ///    the only such value. The module is there, unchanged, until [`BootMemory::release`]. The caller may use
+    ///    `boot.boot_only` until the first thread runs.
     pub unsafe fn new(boot: &'a BootData<'a>) -> Self {
-        let mut free = Regions::new();
-        let mut devices = Regions::new();
+        let mut free = List::new();
+        let mut devices = List::new();
         devices.add(PhysRegion::new(0, boot.phys_limit.0.min(DEVICE_TOP)));
         for &region in boot.memory {
             free.add(region);
-            devices.subtract(region);
+            devices.remove(region);
         }
-        boot.kernel_devices.iter().for_each(|&r| devices.subtract(r));
-        boot.reserved.iter().for_each(|&r| free.subtract(r));
+        boot.kernel_devices.iter().for_each(|&r| devices.remove(r));
+        boot.reserved.iter().for_each(|&r| free.remove(r));
+        free.remove(boot.boot_only);
         let module = boot.module.unwrap_or_default();
-        free.subtract(whole_pages(module));
-        BootMemory { free, devices, boot, module, _not_send: PhantomData }
+        free.remove(whole_pages(module));
+        BootMemory { free, devices, boot, module, made: 0, released: false, _not_send: PhantomData }
     }
 
     /// The boot module's bytes; none once it has been released.
@@ -163,23 +96,29 @@ impl<'a> BootMemory<'a> {
         }
     }
 
-    /// Ends the use of the module: its memory becomes free.
-    pub fn release_module(&mut self) {
-        let pages = whole_pages(core::mem::take(&mut self.module));
-        for region in self.boot.memory {
-            self.free.add(PhysRegion {
-                start: region.start.max(pages.start),
-                end: region.end.min(pages.end).max(region.start.max(pages.start)),
-            });
+    /// Ends the use of the module and of the memory that the kernel boots in: both become free, and no more objects can be
+    /// made, only untyped memory.
+    pub fn release(&mut self) {
+        self.released = true;
+        for gone in [whole_pages(core::mem::take(&mut self.module)), self.boot.boot_only] {
+            for region in self.boot.memory {
+                self.free
+                    .add(PhysRegion { start: region.start.max(gone.start), end: region.end.min(gone.end) });
+            }
         }
-        self.boot.reserved.iter().for_each(|&r| self.free.subtract(r));
+        self.boot.reserved.iter().for_each(|&r| self.free.remove(r));
     }
 
-    /// Makes an object of zeroed memory, as high up as possible. `None` if there is no memory left for it.
+    /// Makes an object of zeroed memory, as high up as possible. `None` if there is no memory left for it, or after
+    /// [`BootMemory::release`].
     pub fn alloc(&mut self, kind: ObjectKind) -> Option<Cap> {
-        let at = self.free.take_top(kind.bits())?;
+        if self.released {
+            return None;
+        }
+        let at = take_top(&mut self.free, kind.bits())?;
+        self.made += 1 << kind.bits();
         // SAFETY: the memory was free, so it is RAM that the kernel sees and nobody else uses (`new`'s
-        // obligations); it has just left `free`.
+        // obligations; nothing has been released); it has just left `free`.
         unsafe {
             (phys_to_virt(at) as *mut u8).write_bytes(0, 1 << kind.bits());
             Some(create(kind, at, false))
@@ -210,7 +149,12 @@ impl<'a> BootMemory<'a> {
 
     /// Bytes of free memory.
     pub fn free_bytes(&self) -> u64 {
-        self.free.as_slice().iter().map(PhysRegion::len).sum()
+        self.free.total()
+    }
+
+    /// Bytes that objects have been made of.
+    pub fn made_bytes(&self) -> u64 {
+        self.made
     }
 
     /// How many pieces of each size (log2) the free memory, or the device memory, falls into.
@@ -231,7 +175,7 @@ impl<'a> BootMemory<'a> {
     pub fn take_untyped(&mut self, device: bool, min_bits: u32) -> Option<Cap> {
         let list = if device { &mut self.devices } else { &mut self.free };
         loop {
-            let (base, bits) = list.take_piece()?;
+            let (base, bits) = take_piece(list)?;
             if bits >= min_bits {
                 // A new untyped counts as used up: its first retype resets it.
                 return Some(Cap::Untyped { base, bits: bits as u8, device, used: 1 << bits });

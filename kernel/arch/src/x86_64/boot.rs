@@ -1,24 +1,19 @@
 //! From the boot loader's state to one in which the portable kernel can run.
 
-use core::cell::UnsafeCell;
-
-use super::core_block::OneCore;
 use super::cpu::{self, cpuid, rdmsr, read_cr4, write_cr0, write_cr4, wrmsr};
 use super::features::{self, Features, has};
 use super::firmware::acpi::{self, MAX_IOAPICS, Platform};
-use super::firmware::regions::Regions;
 use super::firmware::{Memory, multiboot};
 use super::{PhysAddr, apic, serial, tables, time, vspace};
-use crate::boot::{BootData, BootError, PhysRegion};
 use crate::common::paging::PAT;
-use crate::say;
+use crate::{BootData, BootError, PhysRegion, Regions, say};
 
-/// Regions of each kind that are kept track of.
-const MAX_REGIONS: usize = 64;
+/// Regions of RAM that are kept track of: as many as a memory map can come to.
+const MAX_REGIONS: usize = multiboot::MAX_MAP;
 /// What the boot tables show: the first 4 GiB, at the start of the physmap.
 const BOOT_WINDOW: u64 = 1 << 32;
-/// Below lie the BIOS's data and the VGA memory; user level gets it as device memory.
-const LOW_MEMORY_END: u64 = 1 << 20;
+/// The interrupt vectors and the data of the BIOS: not RAM to us, whatever the memory map says.
+const BIOS_DATA: PhysRegion = PhysRegion::new(0, 4096);
 
 /// Physical memory through the boot tables.
 struct BootMemory;
@@ -36,30 +31,22 @@ impl Memory for BootMemory {
 }
 
 /// What [`BootData`] borrows from.
-struct Store {
+#[derive(Default)]
+pub struct Store {
     memory: Regions<MAX_REGIONS>,
     reserved: Regions<4>,
     devices: Regions<{ MAX_IOAPICS + 1 }>,
     info: multiboot::Info,
 }
 
-static STORE: OneCore<UnsafeCell<Store>> = OneCore::new(UnsafeCell::new(Store {
-    memory: Regions::new(),
-    reserved: Regions::new(),
-    devices: Regions::new(),
-    info: multiboot::Info::new(),
-}));
-
 /// Brings the processor and the platform up, with what a Multiboot loader left in `eax` and `ebx`. Prints one line that says
 /// what is in use.
 ///
 /// # Safety
-/// To be called once, first, on the boot tables that the image's entry code made.
-pub unsafe fn init(magic: u32, info: u32) -> Result<BootData<'static>, BootError> {
+/// To be called once, first, on the boot tables and the boot stack of the image's entry code, with `store` on that stack.
+pub unsafe fn init(magic: u32, info: u32, store: &mut Store) -> Result<BootData<'_>, BootError> {
     serial::init();
     features::detect();
-    // SAFETY: this function runs once, so this is the only unique reference, and it ends before the shared one below.
-    let store = unsafe { &mut *STORE.get() };
     multiboot::read(&BootMemory, magic, info.into(), &mut store.info).map_err(|e| match e {
         multiboot::Error::NotMultiboot => BootError::NotMultiboot,
         multiboot::Error::Malformed => BootError::MalformedBootInfo,
@@ -78,8 +65,8 @@ pub unsafe fn init(magic: u32, info: u32) -> Result<BootData<'static>, BootError
     let region = |e: &crate::MemoryMapEntry| PhysRegion::new(e.base, e.base.saturating_add(e.len));
     info.map().iter().filter(|e| e.kind == 1).for_each(|e| memory.add(region(e)));
     info.map().iter().filter(|e| e.kind != 1).for_each(|e| memory.remove(region(e)));
-    let ram = *memory;
-    memory.remove(PhysRegion::new(0, LOW_MEMORY_END));
+    let usable = memory.total();
+    memory.remove(BIOS_DATA);
     memory.remove(PhysRegion::new(vspace::PHYSMAP_SIZE.min(1 << phys_bits), u64::MAX));
     memory.align(12);
     if !memory.contains(vspace::image()) {
@@ -91,7 +78,10 @@ pub unsafe fn init(magic: u32, info: u32) -> Result<BootData<'static>, BootError
     let mut free = free_memory(memory, info);
     // The image's hole splits a region, which costs a directory and two tables.
     let pool = take(&mut free, (vspace::tables_needed(memory.as_slice()) + 3) * 4096)?;
-    let module = module(info, &ram, &mut free)?;
+    let module = info.modules().first().copied().filter(|m| !m.is_empty());
+    if module.is_some_and(|m| !memory.contains(m)) {
+        return Err(BootError::ModuleOutside);
+    }
     let mut mapped = *memory;
     mapped.remove(vspace::image_read_only());
     let used = vspace::build(mapped.as_slice(), pool)?;
@@ -111,13 +101,16 @@ pub unsafe fn init(magic: u32, info: u32) -> Result<BootData<'static>, BootError
     }
     time::init()?;
 
-    // SAFETY: the unique reference above is not used again, and neither is this function called again.
-    let store: &'static Store = unsafe { &*STORE.get() };
     announce(store, &platform);
+    if store.info.unread > 0 {
+        say("# entries of the firmware's memory map are too many\n", &[store.info.unread as u64]);
+    }
     let info = &store.info;
     Ok(BootData {
         memory: store.memory.as_slice(),
+        usable,
         reserved: store.reserved.as_slice(),
+        boot_only: vspace::boot_memory(),
         kernel_devices: store.devices.as_slice(),
         phys_limit: PhysAddr(1 << phys_bits),
         module,
@@ -146,29 +139,6 @@ fn take(free: &mut Regions<MAX_REGIONS>, bytes: u64) -> Result<PhysRegion, BootE
     let taken = PhysRegion::new(fits.end.0 - bytes, fits.end.0);
     free.remove(taken);
     Ok(taken)
-}
-
-/// The first boot module, where the kernel will see it: loaders may put a small one into low memory, which user level
-/// gets as device memory, and from where it is copied to `free` memory.
-fn module(
-    info: &multiboot::Info,
-    ram: &Regions<MAX_REGIONS>,
-    free: &mut Regions<MAX_REGIONS>,
-) -> Result<Option<PhysRegion>, BootError> {
-    let Some(&m) = info.modules().first().filter(|m| !m.is_empty()) else { return Ok(None) };
-    if !ram.contains(m) {
-        return Err(BootError::MalformedBootInfo);
-    }
-    if m.start.0 >= LOW_MEMORY_END {
-        return Ok(Some(m));
-    }
-    let bytes = BootMemory.bytes(m.start.0, m.len() as usize).ok_or(BootError::MalformedBootInfo)?;
-    let to = take(free, m.len())?.start;
-    // SAFETY: `to` is as many bytes of RAM that nobody uses, shown by the boot tables.
-    unsafe {
-        core::ptr::copy_nonoverlapping(bytes.as_ptr(), vspace::phys_to_virt(to) as *mut u8, bytes.len())
-    };
-    Ok(Some(PhysRegion::new(to.0, to.0 + m.len())))
 }
 
 /// Turns on what the processor has.

@@ -23,7 +23,8 @@ pub const LAST_VECTOR: usize = IRQ_TIMER + VECTOR_OFFSET;
 pub const SPURIOUS_VECTOR: usize = 0xff;
 const STUB_SIZE: usize = 16;
 const STACK_SIZE: usize = 16 * 1024;
-const IST_STACK_SIZE: usize = 4096;
+/// For what can strike at any instruction, which is always the end of the kernel.
+const FAULT_STACK_SIZE: usize = 4096;
 
 /// Vector noted by an interrupt in kernel mode; 0 if none.
 #[unsafe(no_mangle)]
@@ -34,18 +35,18 @@ global_asm!(
     .set CONTEXT_SIZE, 192
     .set MARK, 144
 
-    .section .bss.stack, "aw", @nobits
+    // The pages below the stacks are not mapped there, so that a stack that grows too large faults. What they hold, page
+    // tables, is reached by another address.
+    .section .stacks, "aw", @nobits
     .balign 4096
-    .global pecan_stack_guard
 pecan_stack_guard:
     .skip 4096
     .skip {stack_size}
-    .global pecan_stack_top
 pecan_stack_top:
-pecan_ist_stacks:
-    .skip 3 * {ist_stack_size}
-pecan_user_rsp:
-    .skip 8
+pecan_fault_stack_guard:
+    .skip 4096
+    .skip {fault_stack_size}
+pecan_fault_stack_top:
 
     .section .text.entry, "ax", @progbits
 
@@ -53,10 +54,10 @@ pecan_user_rsp:
     .balign 64
     .global pecan_syscall_entry
 pecan_syscall_entry:
-    mov [rip + pecan_user_rsp], rsp
+    mov [rip + PECAN_TSS + 16], rsp
     mov rsp, [rip + PECAN_TSS + 8]
     push {user_ss}
-    push [rip + pecan_user_rsp]
+    push [rip + PECAN_TSS + 16]
     push r11
     push {user_cs}
     push rcx
@@ -246,7 +247,7 @@ pecan_stubs:
     .text
     "#,
     stack_size = const STACK_SIZE,
-    ist_stack_size = const IST_STACK_SIZE,
+    fault_stack_size = const FAULT_STACK_SIZE,
     user_ss = const crate::common::context::USER_SS,
     user_cs = const crate::common::context::USER_CS,
     harmless_ip = const crate::common::context::HARMLESS_IP,
@@ -260,8 +261,9 @@ const _: () = assert!(size_of::<UserContext>() == 192, "CONTEXT_SIZE above");
 
 unsafe extern "C" {
     static pecan_stubs: u8;
-    static pecan_stack_top: u8;
     static pecan_stack_guard: u8;
+    static pecan_fault_stack_guard: u8;
+    static pecan_fault_stack_top: u8;
     fn pecan_syscall_entry();
     fn pecan_spurious_stub();
 }
@@ -278,13 +280,14 @@ pub(super) fn spurious_stub() -> u64 {
     pecan_spurious_stub as *const () as u64
 }
 
-pub(super) fn ist_stack_top(index: u64) -> u64 {
-    &raw const pecan_stack_top as u64 + (index + 1) * IST_STACK_SIZE as u64
+/// Top of the stack for NMI, double fault and machine check. One does for all, as none of them returns.
+pub(super) fn fault_stack_top() -> u64 {
+    &raw const pecan_fault_stack_top as u64
 }
 
-/// The page below the kernel's stack, which must not be mapped.
-pub(super) fn stack_guard() -> usize {
-    &raw const pecan_stack_guard as usize
+/// The pages below the kernel's stacks, in ascending order, which must not be mapped where they are linked.
+pub(super) fn stack_guards() -> [usize; 2] {
+    [&raw const pecan_stack_guard as usize, &raw const pecan_fault_stack_guard as usize]
 }
 
 /// Returns to user level with the registers in `ctx`: how every entry into the kernel ends. What is on the kernel's stack is

@@ -15,14 +15,17 @@ const TSS_SELECTOR: u16 = 0x28;
 const SYSCALL_CLEARS: u64 = 1 << 8 | 1 << 9 | 1 << 10 | 3 << 12 | 1 << 14 | 1 << 18;
 
 /// Task state. Its only use in long mode is to name stacks: `rsp0` for entry from user level (the end of the running
-/// thread's context) and three for what can strike at any instruction. Starts four bytes into a cache line,
+/// thread's context) and one for what can strike at any instruction. Starts four bytes into a cache line,
 /// so that `rsp0`, written on every return to user level, is aligned.
 #[repr(C, packed(4))]
 pub struct Tss {
     reserved0: u32,
     /// Stack on entry from user level.
     pub rsp0: u64,
-    unused: [u64; 3],
+    /// User level's stack pointer during the first instructions of a system call: the processor has no use for the field,
+    /// as there is no ring 1.
+    user_rsp: u64,
+    unused: [u64; 2],
     ist: [u64; 7],
     reserved1: [u32; 2],
     reserved2: u16,
@@ -38,14 +41,15 @@ pub struct AlignedTss {
 
 const _: () = assert!(size_of::<Tss>() == 104);
 
-/// The core's task state; the entry stubs know its `rsp0` as `PECAN_TSS + 8`.
+/// The core's task state; the entry stubs know its `rsp0` as `PECAN_TSS + 8`, and `user_rsp` after it.
 #[unsafe(no_mangle)]
 static PECAN_TSS: OneCore<UnsafeCell<AlignedTss>> = OneCore::new(UnsafeCell::new(AlignedTss {
     padding: 0,
     tss: Tss {
         reserved0: 0,
         rsp0: 0,
-        unused: [0; 3],
+        user_rsp: 0,
+        unused: [0; 2],
         ist: [0; 7],
         reserved1: [0; 2],
         reserved2: 0,
@@ -85,7 +89,7 @@ pub fn current_context() -> *const crate::UserContext {
     (end as *const crate::UserContext).wrapping_sub(1)
 }
 
-/// A gate: handler, privilege level that may reach it by instruction, and which of the interrupt stacks (0: none).
+/// A gate: handler, privilege level that may reach it by instruction, and which of the task state's `ist` stacks (0: none).
 fn gate(handler: u64, level: u64, stack: u64) -> [u64; 2] {
     let low = handler & 0xffff
         | KERNEL_CS << 16
@@ -101,9 +105,7 @@ pub fn init() {
     // `lgdt`, `ltr` and `lidt` make the processor use them.
     unsafe {
         let tss = PECAN_TSS.get();
-        (*tss).tss.ist[0] = entry::ist_stack_top(0);
-        (*tss).tss.ist[1] = entry::ist_stack_top(1);
-        (*tss).tss.ist[2] = entry::ist_stack_top(2);
+        (*tss).tss.ist[0] = entry::fault_stack_top();
         let base = &raw const (*tss).tss as u64;
         let gdt = &mut *GDT.get();
         gdt[5] = 103 | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56;
@@ -111,10 +113,8 @@ pub fn init() {
         let idt = &mut *IDT.get();
         for (vector, slot) in idt.iter_mut().enumerate().take(entry::LAST_VECTOR + 1) {
             let (level, stack) = match vector {
-                2 => (0, 1),     // NMI
-                8 => (0, 2),     // double fault
-                18 => (0, 3),    // machine check
-                3 | 4 => (3, 0), // breakpoint and overflow: user level's own instructions
+                2 | 8 | 18 => (0, 1), // NMI, double fault, machine check
+                3 | 4 => (3, 0),      // breakpoint and overflow: user level's own instructions
                 _ => (0, 0),
             };
             *slot = gate(entry::stub(vector), level, stack);

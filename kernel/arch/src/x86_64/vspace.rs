@@ -1,16 +1,15 @@
 //! The kernel's own address space, switching between address spaces, and the TLB.
 //!
 //! Kernel half: the *physmap* (all RAM at [`PHYSMAP_BASE`], never executable, without the kernel's text and constants),
-//! the *window* (the kernel image where it is linked), and above it the *device window* (interrupt controllers).
+//! the *window* (the kernel image where it is linked, and below the image the interrupt controllers).
 
 use core::arch::asm;
-use core::cell::UnsafeCell;
 
-use super::core_block::{CORE, OneCore};
+use super::core_block::CORE;
 use super::cpu::{read_cr3, write_cr3};
 use super::features::{Features, has};
 use super::{PhysAddr, entry};
-use crate::common::paging::{CacheAttr, Pte, ROOT_USER_ENTRIES, Space, level_shift};
+use crate::common::paging::{CacheAttr, PT_LEVELS, Pte, ROOT_USER_ENTRIES, Space, level_shift};
 use crate::{PhysRegion, boot::BootError};
 
 /// Where the kernel sees physical address 0.
@@ -19,40 +18,11 @@ pub const PHYSMAP_BASE: usize = 0xffff_8000_0000_0000;
 pub const PHYSMAP_SIZE: u64 = 1 << 39;
 /// Where the linker sees physical address 0 for the kernel image.
 const WINDOW: usize = 0xffff_ffff_8000_0000;
-/// Kernel addresses of devices, a page each.
-const DEVICES: usize = 0xffff_ffff_ffe0_0000;
-/// Tables for the image: 2 MiB each.
-const IMAGE_TABLES: usize = 2;
+/// Kernel addresses of devices, a page each: below those of the image, so that one table serves both.
+const DEVICES: usize = WINDOW;
 const GLOBAL: u64 = 1 << 8;
 const NO_FLUSH: u64 = 1 << 63;
-
-#[repr(C, align(4096))]
-struct Table(UnsafeCell<[u64; 512]>);
-
-impl Table {
-    const fn new() -> Self {
-        Self(UnsafeCell::new([0; 512]))
-    }
-    fn get(&self, index: usize) -> u64 {
-        // SAFETY: tables are only touched through this type and `Builder`, on one core, one access at a time.
-        unsafe { (*self.0.get())[index] }
-    }
-    fn set(&self, index: usize, entry: u64) {
-        // SAFETY: as in `get`. What an entry makes of memory is the concern of `build`.
-        unsafe { (*self.0.get())[index] = entry }
-    }
-    fn phys(&self) -> u64 {
-        virt_to_phys(self.0.get() as usize).0
-    }
-}
-
-static ROOT: OneCore<Table> = OneCore::new(Table::new());
-static PHYSMAP: OneCore<Table> = OneCore::new(Table::new());
-static HIGH: OneCore<Table> = OneCore::new(Table::new());
-static IMAGE_DIRECTORY: OneCore<Table> = OneCore::new(Table::new());
-static IMAGE: OneCore<[Table; IMAGE_TABLES]> = OneCore::new([const { Table::new() }; IMAGE_TABLES]);
-static DEVICE_DIRECTORY: OneCore<Table> = OneCore::new(Table::new());
-static DEVICE: OneCore<Table> = OneCore::new(Table::new());
+const LINK: u64 = Pte::WRITE | Pte::PRESENT;
 
 unsafe extern "C" {
     static kernel_start: u8;
@@ -66,12 +36,26 @@ fn phys_of(symbol: *const u8) -> u64 {
     symbol as u64 - WINDOW as u64
 }
 
+/// The root table and the physmap's, of 1 GiB an entry. They are zero at first, and lie in the pages that must not be mapped
+/// below the stacks, since nothing but the physmap is needed to reach them.
+fn fixed_tables() -> [PhysAddr; 2] {
+    entry::stack_guards().map(virt_to_phys)
+}
+
+fn root() -> PhysAddr {
+    fixed_tables()[0]
+}
+
+fn entries(table: PhysAddr) -> *mut u64 {
+    phys_to_virt(table) as *mut u64
+}
+
 /// The kernel image, without what only booting needs.
 pub(super) fn image() -> PhysRegion {
     PhysRegion::new(phys_of(&raw const kernel_start), phys_of(&raw const kernel_end))
 }
 
-/// The boot-time page tables behind the image: in use until [`build`] has run.
+/// The boot-time page tables behind the image, in use until [`build`] has run, and the stack that the kernel boots on.
 pub(super) fn boot_memory() -> PhysRegion {
     PhysRegion::new(phys_of(&raw const kernel_end), phys_of(&raw const boot_memory_end))
 }
@@ -98,19 +82,23 @@ pub fn device_address(slot: usize) -> usize {
     DEVICES + slot * 4096
 }
 
-/// Maps a page of device registers, uncached. Slots are below 512.
+/// Maps a page of device registers, uncached. Slots are below 256.
 pub fn map_device(slot: usize, address: u64) {
-    DEVICE.set(
-        slot,
-        address & !0xfff
-            | no_execute()
-            | GLOBAL
-            | Pte::cache_bits(0, CacheAttr::UNCACHEABLE)
-            | Pte::WRITE
-            | Pte::PRESENT,
-    );
-    // SAFETY: drops what the TLB may hold of the one page.
-    unsafe { asm!("invlpg [{}]", in(reg) device_address(slot), options(nostack, preserves_flags)) };
+    let pte = address & !0xfff
+        | no_execute()
+        | GLOBAL
+        | Pte::cache_bits(0, CacheAttr::UNCACHEABLE)
+        | Pte::WRITE
+        | Pte::PRESENT;
+    // The table is there: it is the image's.
+    if let Ok(entry) = (Builder { next: 0, end: 0 }).entry(device_address(slot), 0) {
+        // SAFETY: `entry` is in a table of `build`'s, for a page of the window that nothing else is mapped at. Then drops
+        // what the TLB may hold of that page.
+        unsafe {
+            *entry = pte;
+            asm!("invlpg [{}]", in(reg) device_address(slot), options(nostack, preserves_flags));
+        }
+    }
 }
 
 fn no_execute() -> u64 {
@@ -119,8 +107,8 @@ fn no_execute() -> u64 {
 
 /// Pages that [`build`] needs at most to map `regions`.
 pub(super) fn tables_needed(regions: &[PhysRegion]) -> u64 {
-    // For each region a directory for every GiB it touches and a table for each ragged end.
-    regions.iter().map(|r| ((r.end.0 - 1) >> 30) - (r.start.0 >> 30) + 1 + 2).sum()
+    // For each region a directory for every GiB it touches and a table for each ragged end; three for the window.
+    3 + regions.iter().map(|r| ((r.end.0 - 1) >> 30) - (r.start.0 >> 30) + 1 + 2).sum::<u64>()
 }
 
 /// Makes page tables out of boot memory.
@@ -130,41 +118,42 @@ struct Builder {
 }
 
 impl Builder {
-    fn table(&mut self) -> Result<u64, BootError> {
+    fn table(&mut self) -> Result<PhysAddr, BootError> {
         if self.next == self.end {
             return Err(BootError::OutOfMemory);
         }
-        let page = self.next;
+        let page = PhysAddr(self.next);
         self.next += 4096;
         // SAFETY: `build`'s caller gives RAM below 4 GiB that nothing uses; both the boot tables and the final ones
         // show it at this address.
-        unsafe { core::ptr::write_bytes(phys_to_virt(PhysAddr(page)) as *mut u64, 0, 512) };
+        unsafe { core::ptr::write_bytes(entries(page), 0, 512) };
         Ok(page)
     }
 
-    /// The entry of `level` that translates physmap address `p`, with the tables on the way to it.
-    fn entry(&mut self, p: u64, level: usize) -> Result<*mut u64, BootError> {
-        let mut table = PHYSMAP.0.get() as *mut u64;
-        for l in (level + 1..=2).rev() {
-            let entry = table.wrapping_add(index(p, l));
-            // SAFETY: `table` is PHYSMAP or a page that `table()` gave, and the index is below 512.
+    /// The entry of `level` that translates the kernel's address `v`, with the tables on the way to it.
+    fn entry(&mut self, v: usize, level: usize) -> Result<*mut u64, BootError> {
+        let mut table = entries(root());
+        for l in (level + 1..PT_LEVELS).rev() {
+            let entry = table.wrapping_add(index(v as u64, l));
+            // SAFETY: `table` is the root, the physmap's table or a page that `table()` gave, and the index is below 512.
             unsafe {
                 if *entry == 0 {
-                    *entry = self.table()? | Pte::WRITE | Pte::PRESENT;
+                    *entry = self.table()?.0 | LINK;
                 }
-                table = phys_to_virt(PhysAddr(*entry & 0x000f_ffff_ffff_f000)) as *mut u64;
+                table = entries(Pte(*entry).addr(l));
             }
         }
-        Ok(table.wrapping_add(index(p, level)))
+        Ok(table.wrapping_add(index(v as u64, level)))
     }
 
-    fn physmap(&mut self, region: PhysRegion) -> Result<(), BootError> {
-        let flags = no_execute() | GLOBAL | Pte::WRITE | Pte::PRESENT;
+    /// Maps a region at `offset` from its physical address, in pages as large as possible.
+    fn map(&mut self, offset: usize, region: PhysRegion, flags: u64) -> Result<(), BootError> {
+        let flags = flags | GLOBAL | Pte::PRESENT;
         let (mut p, end) = (region.start.0, region.end.0);
         while p < end {
             let fits = |level| p & ((1 << level_shift(level)) - 1) == 0 && end - p >= 1 << level_shift(level);
             let level = (1..=2).rev().find(|&l| fits(l) && super::frame_level_supported(l)).unwrap_or(0);
-            let entry = self.entry(p, level)?;
+            let entry = self.entry(offset.wrapping_add(p as usize), level)?;
             let (size, large) = (1u64 << level_shift(level), if level > 0 { Pte::LARGE } else { 0 });
             // Neighbours in one table need no new walk.
             let run = (512 - index(p, level) as u64).min(((end - p) >> level_shift(level)).max(1));
@@ -186,40 +175,32 @@ fn index(address: u64, level: usize) -> usize {
 /// [`PHYSMAP_SIZE`]), with tables taken from the start of `pool`. Returns what it used of the pool.
 pub(super) fn build(regions: &[PhysRegion], pool: PhysRegion) -> Result<PhysRegion, BootError> {
     let mut builder = Builder { next: pool.start.0, end: pool.end.0 };
-    for r in regions {
-        builder.physmap(*r)?;
+    let [root, physmap] = fixed_tables();
+    // SAFETY: the root table is zero and used by nobody yet.
+    unsafe { *entries(root).add(ROOT_USER_ENTRIES) = physmap.0 | LINK };
+    for &r in regions {
+        builder.map(PHYSMAP_BASE, r, no_execute() | Pte::WRITE)?;
     }
-    let link = Pte::WRITE | Pte::PRESENT;
-    ROOT.set(ROOT_USER_ENTRIES, PHYSMAP.phys() | link);
-    ROOT.set(511, HIGH.phys() | link);
-    HIGH.set(index(WINDOW as u64, 2), IMAGE_DIRECTORY.phys() | link);
-    HIGH.set(index(DEVICES as u64, 2), DEVICE_DIRECTORY.phys() | link);
-    DEVICE_DIRECTORY.set(index(DEVICES as u64, 1), DEVICE.phys() | link);
-    for (i, table) in IMAGE.iter().enumerate() {
-        IMAGE_DIRECTORY.set(i, table.phys() | link);
+    let [guard, fault_guard] = fixed_tables().map(|p| p.0);
+    let (text, rodata) = (phys_of(&raw const kernel_text_end), phys_of(&raw const kernel_rodata_end));
+    for (start, end, flags) in [
+        (image().start.0, text, 0),
+        (text, rodata, no_execute()),
+        (rodata, guard, no_execute() | Pte::WRITE),
+        (guard + 4096, fault_guard, no_execute() | Pte::WRITE),
+        (fault_guard + 4096, image().end.0, no_execute() | Pte::WRITE),
+    ] {
+        builder.map(WINDOW, PhysRegion::new(start, end), flags)?;
     }
-    let end = |symbol: *const u8| symbol as usize;
-    let (text, rodata) = (end(&raw const kernel_text_end), end(&raw const kernel_rodata_end));
-    for v in (end(&raw const kernel_start)..end(&raw const kernel_end)).step_by(4096) {
-        let flags = match v {
-            _ if v == entry::stack_guard() => continue,
-            _ if v < text => GLOBAL | Pte::PRESENT,
-            _ if v < rodata => GLOBAL | no_execute() | Pte::PRESENT,
-            _ => GLOBAL | no_execute() | Pte::WRITE | Pte::PRESENT,
-        };
-        let page = v - WINDOW;
-        let table = IMAGE.get(page >> 21).ok_or(BootError::ImageTooLarge)?;
-        table.set(index(v as u64, 0), page as u64 | flags);
-    }
-    CORE.vspace.set(ROOT.phys());
+    CORE.vspace.set(root.0);
     if has(Features::PCID) {
         // Kept from the compiler, which would store one bit and compute the masks from it at every switch.
         CORE.cr3_mask.set(core::hint::black_box(!0));
         CORE.cr3_bits.set(core::hint::black_box(NO_FLUSH));
     }
-    // SAFETY: the new tables show the image, with its stack, where the boot tables do, and the RAM that `regions` and the
-    // pool lie in at the same place of the physmap.
-    unsafe { write_cr3(ROOT.phys()) };
+    // SAFETY: the new tables show the image where the boot tables do, but for the guard pages, and the RAM that `regions`
+    // and the pool lie in, with the boot stack, at the same place of the physmap.
+    unsafe { write_cr3(root.0) };
     Ok(PhysRegion::new(pool.start.0, builder.next))
 }
 
@@ -230,7 +211,8 @@ pub fn frame_level_supported(level: usize) -> bool {
 
 /// The kernel's entry `index` (from [`ROOT_USER_ENTRIES`] on) of every root table. Constant after boot.
 pub fn kernel_root_entry(index: usize) -> Pte {
-    Pte(ROOT.get(index))
+    // SAFETY: `build` has run and nothing writes to the root table any more; the index is reduced to one that exists.
+    Pte(unsafe { *entries(root()).add(index & 511) })
 }
 
 /// Switches to an address space; nothing happens if it is in force already. Translations
@@ -263,9 +245,9 @@ fn asid_in_force() -> u16 {
 
 /// Switches to the kernel's own address space, which has no user part.
 pub fn switch_kernel_vspace() {
-    if CORE.vspace.get() != ROOT.phys() {
+    if CORE.vspace.get() != root().0 {
         // SAFETY: the kernel's own root.
-        unsafe { load(ROOT.phys()) };
+        unsafe { load(root().0) };
     }
 }
 

@@ -13,11 +13,13 @@ use pecan_abi::{
     boot::{SlotRegion, slot},
     constants::{MAX_PRIORITY, USER_TOP},
 };
-use pecan_arch::{BootData, CacheAttr, IRQ_TIMER, Pte, level_shift, reg, say, us_to_ticks};
+use pecan_arch::{BootData, CacheAttr, IRQ_TIMER, PhysRegion, Pte, level_shift, reg, say, us_to_ticks};
 use pecan_config::{BOOT_THREAD_TIME_SLICE_MS, ROOT_CNODE_SIZE_BITS};
 use pecan_mem::{
     CNodeRef, Cap, FrameRights, IrqState, Kernel, Link, Mapping, PageTable, Slot, Tcb, ThreadState,
-    boot::BootMemory, object::NAME_LEN, retype::ObjectKind,
+    boot::{BootMemory, MIN_PIECE_BITS},
+    object::NAME_LEN,
+    retype::ObjectKind,
 };
 
 use crate::{
@@ -228,32 +230,61 @@ impl Builder<'_, '_> {
         Ok(())
     }
 
-    /// All memory that is left, and device memory: no more pieces than the boot information can list, the
-    /// largest if there are more. Memory goes before devices.
-    fn untyped(&mut self, k: &Kernel) -> Result<(), BootError> {
-        let room = (1u64 << self.cnode.radix()) - self.next;
-        let room = (info::MAX_UNTYPED as u64).min(room) as u32;
-        let (ram_bits, ram) = fitting(&self.memory.piece_sizes(false), room);
-        let (device_bits, _) = fitting(&self.memory.piece_sizes(true), room - ram);
-        for (device, bits) in [(true, device_bits), (false, ram_bits)] {
-            while let Some(cap) = self.memory.take_untyped(device, bits) {
-                self.push(k, cap)?;
+    /// All memory that is left, and device memory: no more pieces than the boot information can list, the largest if
+    /// there are more, and then up to half of them for devices. Returns the bytes of memory.
+    fn untyped(&mut self, k: &Kernel) -> Result<u64, BootError> {
+        let slots = (1u64 << self.cnode.radix()) - self.next;
+        let room = (info::MAX_UNTYPED as u64).min(slots) as u32;
+        let count = |pieces: [u32; 64]| pieces.iter().sum::<u32>();
+        let devices = self.memory.piece_sizes(true);
+        let ram = largest(self.memory.piece_sizes(false), room - count(largest(devices, room / 2)));
+        let mut bytes = 0;
+        for (device, mut wanted) in [(true, largest(devices, room - count(ram))), (false, ram)] {
+            while let Some(cap) = self.memory.take_untyped(device, MIN_PIECE_BITS) {
+                let Cap::Untyped { bits, .. } = cap else { break };
+                if let Some(left) = wanted[bits as usize].checked_sub(1) {
+                    wanted[bits as usize] = left;
+                    bytes += if device { 0 } else { 1 << bits };
+                    self.push(k, cap)?;
+                }
             }
         }
-        Ok(())
+        Ok(bytes)
     }
 }
 
-/// The smallest size (log2) such that the pieces of that size and larger are at most `room`, and their number.
-fn fitting(sizes: &[u32; 64], room: u32) -> (u32, u32) {
-    let mut count = 0;
-    for bits in (pecan_mem::boot::MIN_PIECE_BITS..64).rev() {
-        if count + sizes[bits as usize] > room {
-            return (bits + 1, count);
-        }
-        count += sizes[bits as usize];
+/// The largest of the pieces that there are of each size (log2), as many as there is `room` for.
+fn largest(mut pieces: [u32; 64], mut room: u32) -> [u32; 64] {
+    for (bits, n) in pieces.iter_mut().enumerate().rev() {
+        *n = if bits as u32 >= MIN_PIECE_BITS { (*n).min(room) } else { 0 };
+        room -= *n;
     }
-    (pecan_mem::boot::MIN_PIECE_BITS, count)
+    pieces
+}
+
+/// Says on the console how much of the machine's memory is user level's: as untyped memory, and as the objects of the
+/// root task. And in every profile, how much is nobody's because it falls into too many pieces.
+fn report(boot: &BootData, untyped: u64, objects: u64) {
+    let sum = |regions: &[PhysRegion]| regions.iter().map(PhysRegion::len).sum::<u64>();
+    let lost = sum(boot.memory) - sum(boot.reserved) - untyped - objects;
+    if pecan_config::DEBUG {
+        let hundredths = (untyped + objects) * 10_000 / boot.usable.max(1);
+        say(
+            "# KiB of memory: # KiB untyped, # KiB in the root task's objects, #.## % user level's\n",
+            &[
+                boot.usable / 1024,
+                untyped / 1024,
+                objects / 1024,
+                hundredths / 100,
+                hundredths / 10 % 10,
+                hundredths % 10,
+            ],
+        );
+    }
+    // Less is the rest of the page that the smallest objects lie in.
+    if lost >= PAGE {
+        say("# KiB of memory are not used: they fall into too many pieces\n", &[lost / 1024]);
+    }
 }
 
 /// Builds the root task from the boot module and hands it all that the machine has. The thread returned is
@@ -326,8 +357,13 @@ pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result
     regions.sched_control = b.region(|b| b.push(k, Cap::SchedControl { core: 0 }))?;
 
     // All the rest.
-    b.memory.release_module();
-    regions.untyped = b.region(|b| b.untyped(k))?;
+    b.memory.release();
+    let mut untyped = 0;
+    regions.untyped = b.region(|b| {
+        untyped = b.untyped(k)?;
+        Ok(())
+    })?;
+    report(boot, untyped, b.memory.made_bytes());
     regions.empty = SlotRegion { start: b.next, end: 1 << ROOT_CNODE_SIZE_BITS };
     info::write(k, &mut b, boot, &layout, &regions, info_cap);
     Ok(thread)

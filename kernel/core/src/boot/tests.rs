@@ -3,8 +3,10 @@
 use core::mem::offset_of;
 
 use pecan_abi::boot::{BootInfo, slot};
-use pecan_arch::{BootData, MemoryMapEntry, PhysAddr, PhysRegion, level_shift, reg};
-use pecan_mem::{Cap, Kernel, Link, Slot, Tcb, ThreadState, boot::BootMemory, follow, host};
+use pecan_arch::{BootData, MemoryMapEntry, PhysAddr, PhysRegion, host::take_console, level_shift, reg};
+use pecan_mem::{
+    Cap, Kernel, Link, Slot, Tcb, ThreadState, boot::BootMemory, follow, host, retype::ObjectKind,
+};
 
 use super::{BootError, elf, start};
 use crate::vspace;
@@ -40,14 +42,26 @@ fn program() -> Vec<u8> {
 
 /// Boots `file` on a machine of `size` bytes, at a place where it shares its pages with nothing.
 fn boot_on<R>(size: u64, file: &[u8], f: impl FnOnce(&mut Kernel, Result<Link<Tcb>, BootError>) -> R) -> R {
+    boot_in(size, &[PhysRegion::new(MIB, size)], file, f)
+}
+
+/// The same, but only these parts of the machine's memory are usable.
+fn boot_in<R>(
+    size: u64,
+    memory: &[PhysRegion],
+    file: &[u8],
+    f: impl FnOnce(&mut Kernel, Result<Link<Tcb>, BootError>) -> R,
+) -> R {
     let k = host::kernel(size as usize);
     let module = PhysRegion::new(2 * MIB + 0x123, 2 * MIB + 0x123 + file.len() as u64);
     host::write_phys(module.start.0, file);
     let map =
         [MemoryMapEntry { base: 0, len: size, kind: 1 }, MemoryMapEntry { base: 1 << 32, len: 5, kind: 2 }];
     let boot = BootData {
-        memory: &[PhysRegion::new(MIB, size)],
+        memory,
+        usable: memory.iter().map(PhysRegion::len).sum(),
         reserved: &[PhysRegion::new(MIB, 2 * MIB)],
+        boot_only: PhysRegion::new(3 * MIB, 3 * MIB + 0x1_8000),
         kernel_devices: &[PhysRegion::new(0xfee0_0000, 0xfee0_1000)],
         phys_limit: PhysAddr(1 << 40),
         module: (!file.is_empty()).then_some(module),
@@ -203,7 +217,14 @@ fn all_memory_is_given_out_once() {
         sorted.sort_unstable();
         assert!(sorted.windows(2).all(|w| w[0].1 <= w[1].0), "no two overlap");
         let ram: u64 = list.iter().filter(|u| !u.2).map(|u| u.1).sum();
-        assert!(ram * 1000 >= (SIZE - 2 * MIB) * 992, "{ram} bytes of untyped memory");
+        // All but the root task's own objects: of its CNode, its tables and its frames the sizes are known.
+        let tcb_and_sc = (1 << ObjectKind::Tcb.bits()) + 128;
+        let objects = (32 << pecan_config::ROOT_CNODE_SIZE_BITS) + (4 + 1 + 9 + 3) * 4096 + tcb_and_sc;
+        assert!((0..4096).contains(&(SIZE - 2 * MIB - objects - ram)), "{ram} bytes of untyped memory");
+        let said = take_console();
+        let line = format!(" {} KiB untyped, {} KiB in the root task's objects,", ram / 1024, objects / 1024);
+        assert!(!pecan_config::DEBUG || said.contains(&line), "{said}");
+        assert!(!said.contains("not used"), "{said}");
         for &(base, size, device) in &list {
             let in_ram = base < SIZE && base + size > MIB;
             assert!(!(device && in_ram), "no device memory in RAM");
@@ -221,6 +242,36 @@ fn all_memory_is_given_out_once() {
     });
 }
 
+/// What is left of the memory when it consists of many parts of 32 KiB, and of two that are large: the untypeds, and what
+/// the kernel says.
+fn boot_in_parts(parts: u64) -> (Vec<(u64, u64, bool)>, String) {
+    const SIZE: u64 = 256 * MIB;
+    let mut memory = vec![PhysRegion::new(MIB, 8 * MIB)];
+    memory.extend((0..parts).map(|i| 16 * MIB + i * 0x9_0000).map(|at| PhysRegion::new(at, at + 0x8000)));
+    memory.push(PhysRegion::new(192 * MIB, SIZE));
+    boot_in(SIZE, &memory, &program(), |k, result| {
+        let list = untypeds(k, result.expect("it boots").get(k));
+        (list, take_console())
+    })
+}
+
+#[test]
+fn memory_in_many_parts_is_not_lost() {
+    let small = |list: &[(u64, u64, bool)]| list.iter().filter(|u| !u.2 && u.1 == 0x8000).count();
+    let (list, said) = boot_in_parts(80);
+    assert!(small(&list) >= 80 && !said.contains("not used"), "{said}");
+    // As many as a memory map can have, which are more than the boot information can list: the largest are there, of
+    // devices, too, and as many of the others as there is room for.
+    let (list, said) = boot_in_parts(254);
+    assert_eq!(list.len(), super::info::MAX_UNTYPED);
+    assert_eq!(list.iter().filter(|u| u.2).count(), super::info::MAX_UNTYPED / 2);
+    assert_eq!(list.iter().filter(|u| !u.2).map(|u| u.1).max(), Some(32 * MIB));
+    let lost = 254 - small(&list) as u64;
+    assert!(lost > 100 && list.iter().all(|u| u.2 || u.1 >= 0x8000), "only the smallest are lost");
+    let line = |kib| format!("{kib} KiB of memory are not used: they fall into too many pieces\n");
+    assert!((lost * 32..lost * 32 + 100).any(|kib| said.contains(&line(kib))), "{lost} pieces: {said}");
+}
+
 #[test]
 fn what_cannot_boot_is_refused_by_name() {
     let error = |size, file: &[u8]| boot_on(size, file, |_, result| result.expect_err("it must not boot"));
@@ -233,9 +284,9 @@ fn what_cannot_boot_is_refused_by_name() {
     let top = executable(0x7fff_ffff_d000, &[(0x7fff_ffff_d000, &[1], 1)]);
     assert!(matches!(error(8 * MIB, &top), BootError::NoAddressSpace { .. }));
     for error in [BootError::NoModule, error(8 * MIB, &huge), error(8 * MIB, &large), error(8 * MIB, &top)] {
-        pecan_arch::host::take_console();
+        take_console();
         error.say();
-        let text = pecan_arch::host::take_console();
+        let text = take_console();
         assert!(!text.contains('\n') && text.len() > 20, "{text:?} is one line");
     }
 }
@@ -335,7 +386,9 @@ fn untyped_memory_covers_any_memory_map_exactly() {
         let module = PhysRegion::new(last.start.0 + 1, last.start.0 + 1 + random.below(last.len() - 1));
         let boot = BootData {
             memory: &memory,
+            usable: 0,
             reserved: &reserved,
+            boot_only: PhysRegion::default(),
             kernel_devices: &[PhysRegion::new(1 << 33, (1 << 33) + 0x1000)],
             phys_limit: PhysAddr(1 << 36),
             module: Some(module),
@@ -344,7 +397,7 @@ fn untyped_memory_covers_any_memory_map_exactly() {
             tsc_mhz: 1,
         };
         let mut left: BootMemory = host::boot_memory(&boot);
-        left.release_module();
+        left.release();
         let counts = [left.piece_sizes(false), left.piece_sizes(true)];
         for device in [false, true] {
             let mut pieces = Vec::new();
@@ -367,12 +420,16 @@ fn untyped_memory_covers_any_memory_map_exactly() {
 
 #[test]
 fn the_largest_pieces_are_kept_when_there_are_too_many() {
-    let mut sizes = [0; 64];
-    (sizes[12], sizes[13], sizes[20]) = (5, 3, 2);
-    assert_eq!(super::fitting(&sizes, 10), (12, 10));
-    assert_eq!(super::fitting(&sizes, 9), (13, 5));
-    assert_eq!(super::fitting(&sizes, 4), (14, 2));
-    assert_eq!(super::fitting(&sizes, 1), (21, 0));
-    let level = level_shift(0);
-    assert_eq!(level, pecan_mem::boot::MIN_PIECE_BITS);
+    let pieces = |list: [u32; 4]| {
+        let mut sizes = [0; 64];
+        (sizes[11], sizes[12], sizes[13], sizes[20]) = list.into();
+        sizes
+    };
+    let all = pieces([9, 5, 3, 2]);
+    for (room, kept) in
+        [(11, [0, 5, 3, 2]), (10, [0, 5, 3, 2]), (9, [0, 4, 3, 2]), (4, [0, 0, 2, 2]), (1, [0, 0, 0, 1])]
+    {
+        assert_eq!(super::largest(all, room), pieces(kept), "room for {room}");
+    }
+    assert_eq!(level_shift(0), pecan_mem::boot::MIN_PIECE_BITS);
 }

@@ -3,7 +3,6 @@
 
 pub mod acpi;
 pub mod multiboot;
-pub mod regions;
 
 /// Physical memory to read from.
 pub trait Memory {

@@ -20,6 +20,8 @@ pub struct Info {
     modules_len: usize,
     /// The ACPI root pointer's bytes, if the loader passes it on; not checked.
     pub rsdp: Option<[u8; 36]>,
+    /// Entries of the memory map for which there was no room.
+    pub unread: usize,
 }
 
 /// Why the boot loader's information is of no use.
@@ -33,18 +35,21 @@ pub enum Error {
     NoMemoryMap,
 }
 
-impl Info {
+impl Default for Info {
     /// Nothing yet.
-    pub const fn new() -> Self {
+    fn default() -> Self {
         Info {
             map: [MemoryMapEntry { base: 0, len: 0, kind: 0 }; MAX_MAP],
             map_len: 0,
             modules: [PhysRegion::new(0, 0); MAX_MODULES],
             modules_len: 0,
             rsdp: None,
+            unread: 0,
         }
     }
+}
 
+impl Info {
     /// The firmware's memory map, as it is.
     pub fn map(&self) -> &[MemoryMapEntry] {
         &self.map[..self.map_len]
@@ -59,6 +64,8 @@ impl Info {
         if let Some(e) = self.map.get_mut(self.map_len) {
             *e = MemoryMapEntry { base, len, kind };
             self.map_len += 1;
+        } else {
+            self.unread += 1;
         }
     }
 
@@ -140,7 +147,7 @@ mod tests {
     use super::*;
 
     fn read(memory: &impl Memory, magic: u32, at: u64) -> Result<Info, Error> {
-        let mut info = Info::new();
+        let mut info = Info::default();
         super::read(memory, magic, at, &mut info).map(|()| info)
     }
 
@@ -169,6 +176,15 @@ mod tests {
             info.modules(),
             [PhysRegion::new(0x20_0000, 0x20_1234), PhysRegion::new(0x30_0000, 0x30_0001)]
         );
+    }
+
+    #[test]
+    fn entries_for_which_there_is_no_room_are_counted() {
+        let map: Vec<u8> =
+            (0..MAX_MAP as u64 + 7).flat_map(|i| map_entry1(i << 20, 0x1000 << (i % 3), 1)).collect();
+        let info = words(&[1 << 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, map.len() as u32, 0x800]);
+        let info = read(&Pieces(vec![(0x500, info), (0x800, map)]), MAGIC1, 0x500).unwrap();
+        assert_eq!((info.map().len(), info.unread), (MAX_MAP, 7));
     }
 
     #[test]

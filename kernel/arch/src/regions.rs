@@ -2,11 +2,17 @@
 
 use crate::PhysRegion;
 
-/// A sorted list of disjoint, non-empty regions, of at most `N`.
+/// A sorted list of disjoint, non-adjacent, non-empty regions, of at most `N`.
 #[derive(Clone, Copy)]
 pub struct Regions<const N: usize> {
     list: [PhysRegion; N],
     len: usize,
+}
+
+impl<const N: usize> Default for Regions<N> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl<const N: usize> Regions<N> {
@@ -57,16 +63,15 @@ impl<const N: usize> Regions<N> {
         self.len += 1;
     }
 
-    /// Takes a region out.
+    /// Takes a region out, of which any part may or may not be there.
     pub fn remove(&mut self, region: PhysRegion) {
-        if region.is_empty() {
-            return;
-        }
-        let old = *self;
-        self.len = 0;
-        for r in old.as_slice() {
-            self.add(PhysRegion { start: r.start, end: r.end.min(region.start) });
-            self.add(PhysRegion { start: r.start.max(region.end), end: r.end });
+        let overlaps = |r: &PhysRegion| r.start.max(region.start) < r.end.min(region.end);
+        while let Some(i) = self.as_slice().iter().position(overlaps) {
+            let old = self.list[i];
+            self.list.copy_within(i + 1..self.len, i);
+            self.len -= 1;
+            self.add(PhysRegion { start: old.start, end: region.start });
+            self.add(PhysRegion { start: region.end, end: old.end });
         }
     }
 
@@ -134,5 +139,7 @@ mod tests {
             s.add(PhysRegion::new(a, b));
         }
         assert_eq!(s.as_slice(), [PhysRegion::new(0, 10), PhysRegion::new(40, 50), PhysRegion::new(60, 70)]);
+        s.remove(PhysRegion::new(47, 49));
+        assert_eq!(s.as_slice(), [PhysRegion::new(0, 10), PhysRegion::new(40, 47), PhysRegion::new(60, 70)]);
     }
 }
