@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod check;
 mod console;
+mod debugger;
 mod doctor;
 mod fuzz;
 mod generate;

@@ -2,12 +2,17 @@
 
 use core::slice;
 
-use pecan_abi::boot::{
-    self as abi, BootInfoHeader, BootInfoId, BootInfoRsdp, BootInfoTscFreq, SlotRegion, UntypedDesc, slot,
+use pecan_abi::{
+    boot::{
+        self as abi, BootInfoHeader, BootInfoId, BootInfoMmap, BootInfoRsdp, BootInfoTscFreq, MbMmapEntry,
+        SlotRegion, UntypedDesc, slot,
+    },
+    constants::{MIN_SCHED_CONTEXT_BITS, SLOT_BITS},
 };
 
 use crate::{
     Cap, Error, Result,
+    cap::FixedSize,
     types::{
         AsidControl, AsidPool, CNode, DomainSet, IoPortControl, IrqControl, SchedContext, SchedControl,
         SmallPage, Tcb, Untyped, VSpace,
@@ -103,6 +108,40 @@ impl BootInfo {
         let chunk = self.chunk(BootInfoId::X86TscFreq)?;
         let at = core::mem::offset_of!(BootInfoTscFreq, mhz);
         Some(u32::from_le_bytes(chunk.bytes.get(at..at + 4)?.try_into().ok()?))
+    }
+
+    /// Bytes of memory that the firmware calls usable, as far as the boot information lists its map.
+    pub fn usable_memory(&self) -> Option<u64> {
+        let bytes = self.chunk(BootInfoId::X86MbMmap)?.bytes;
+        let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        let map = core::mem::offset_of!(BootInfoMmap, mmap);
+        let entries =
+            word(core::mem::offset_of!(BootInfoMmap, mmap_length))? as usize / size_of::<MbMmapEntry>();
+        let usable = (0..entries).filter_map(|i| {
+            let at = map + i * size_of::<MbMmapEntry>();
+            let len = at + core::mem::offset_of!(MbMmapEntry, length);
+            let kind = word(at + core::mem::offset_of!(MbMmapEntry, kind))?;
+            (kind == 1).then_some(u64::from(word(len)?) | u64::from(word(len + 4)?) << 32)
+        });
+        Some(usable.sum())
+    }
+
+    /// Bytes of memory in untypeds.
+    pub fn untyped_memory(&self) -> u64 {
+        self.untypeds().filter(|(_, desc)| desc.is_device == 0).map(|(_, desc)| 1 << desc.size_bits).sum()
+    }
+
+    /// Bytes of memory in the objects that the root task consists of, at least.
+    pub fn own_memory(&self) -> u64 {
+        let info = self.info;
+        // Besides those counted: IPC buffer, boot information, root table, ASID pool.
+        let pages =
+            4 + info.user_image_frames.len() + info.extra_bi_pages.len() + info.user_image_paging.len();
+        let bits = info.init_thread_cnode_size_bits as u32 + SLOT_BITS;
+        (pages << SmallPage::SIZE_BITS)
+            + (1 << bits)
+            + (1 << Tcb::SIZE_BITS) / 2
+            + (1 << MIN_SCHED_CONTEXT_BITS)
     }
 
     /// The ACPI root pointer, as it is in memory.

@@ -12,7 +12,8 @@ use anyhow::{Context, Result};
 
 use super::Tally;
 use crate::{
-    build,
+    build::{self, Kernel},
+    debugger::{self, Debugger},
     paths::Workspace,
     qemu::{Board, Boot, Machine, Wait},
     toolchain::Toolchain,
@@ -32,6 +33,11 @@ const E_MACHINE: usize = 18;
 /// Where the ELF header says whether the file is position-independent.
 const E_TYPE: usize = 16;
 
+/// Percent of the machine's memory that must be user level's.
+const LEAST_MEMORY: f64 = 99.5;
+/// Bytes of the page below a stack that is not mapped.
+const GUARD: u64 = 4096;
+
 /// What is made of the root task's file.
 type Spoil = fn(Vec<u8>) -> Option<Vec<u8>>;
 
@@ -42,25 +48,51 @@ struct Case {
     spoil: Spoil,
     /// How a line of the console must start.
     expected: &'static str,
+    /// Functions of the kernel that it must come to, one after the other, and the guard page that lies right below the
+    /// stack pointer as it goes on from there.
+    overflow: &'static [(&'static str, Option<&'static str>)],
 }
 
 const MACHINE: (Board, &str, &str) = (Board::Pc, "max", "1G");
 
 const fn good(name: &'static str, board: Board, cpu: &'static str, memory: &'static str) -> Case {
-    Case { name, machine: (board, cpu, memory), spoil: Some, expected: ROOT_TASK.1 }
+    Case { name, machine: (board, cpu, memory), spoil: Some, expected: ROOT_TASK.1, overflow: &[] }
+}
+
+const fn small(name: &'static str, memory: &'static str, expected: &'static str) -> Case {
+    Case { name, machine: (Board::Pc, "max", memory), spoil: Some, expected, overflow: &[] }
 }
 
 const fn bad(name: &'static str, expected: &'static str, spoil: Spoil) -> Case {
-    Case { name, machine: MACHINE, spoil, expected }
+    Case { name, machine: MACHINE, spoil, expected, overflow: &[] }
 }
 
-const CASES: [Case; 13] = [
+const fn overflow(name: &'static str, overflow: &'static [(&'static str, Option<&'static str>)]) -> Case {
+    // A double fault: there was no stack left to take the page fault on.
+    Case { name, machine: MACHINE, spoil: Some, expected: "KERNEL PANIC: exception 8 ", overflow }
+}
+
+const CASES: [Case; 21] = [
     good("pc_with_the_oldest_processor", Board::Pc, "qemu64", "1G"),
     good("q35_with_the_oldest_processor", Board::Q35, "qemu64", "1G"),
     good("q35_with_the_newest_processor", Board::Q35, "max", "1G"),
     good("pc_with_64_mib", Board::Pc, "max", "64M"),
     good("q35_with_64_mib", Board::Q35, "qemu64", "64M"),
+    good("q35_with_512_mib", Board::Q35, "max", "512M"),
+    good("pc_with_4_gib", Board::Pc, "max", "4G"),
+    good("q35_with_4_gib", Board::Q35, "qemu64", "4G"),
+    good("pc_with_8_gib", Board::Pc, "qemu64", "8G"),
     good("q35_with_16_gib", Board::Q35, "max", "16G"),
+    overflow("a_kernel_stack_that_overflows", &[("pecan_syscall", Some("pecan_stack_guard"))]),
+    overflow(
+        "the_stack_for_double_faults_overflows",
+        &[
+            ("pecan_syscall", Some("pecan_stack_guard")),
+            ("pecan_kernel_exception", Some("pecan_fault_stack_guard")),
+            // Again, at the top of the same stack.
+            ("pecan_kernel_exception", None),
+        ],
+    ),
     bad("no_root_task", "Pecan cannot start: no root task", |_| None),
     bad(
         "a_root_task_that_is_cut_off",
@@ -97,16 +129,40 @@ const CASES: [Case; 13] = [
     bad("a_root_task_that_is_a_text", "Pecan cannot start: the boot module is not an ELF file", |_| {
         Some(b"#!/bin/sh\n".repeat(1000))
     }),
+    small(
+        "too_little_memory_for_the_kernel",
+        "1200K",
+        "Pecan cannot start: too little memory for the kernel",
+    ),
+    small(
+        "too_little_memory_for_the_file_of_the_root_task",
+        "1500K",
+        "Pecan cannot start: the root task's file lies outside the memory",
+    ),
     Case {
-        name: "too_little_memory",
-        machine: (Board::Pc, "max", "2M"),
-        spoil: Some,
-        expected: "Pecan cannot start: too little memory",
+        name: "too_little_memory_for_the_root_task",
+        machine: (Board::Pc, "max", "8M"),
+        spoil: grow,
+        expected: "Pecan cannot start: too little memory: the root task takes",
+        overflow: &[],
     },
 ];
 
+/// Makes the last segment take 16 MiB more of memory.
+fn grow(mut file: Vec<u8>) -> Option<Vec<u8>> {
+    const HEADERS: usize = 64;
+    const HEADER: usize = 56;
+    let count = usize::from(u16::from_le_bytes(file[56..58].try_into().ok()?));
+    let vaddr = |at: usize| u64::from_le_bytes(file[at + 16..at + 24].try_into().unwrap_or_default());
+    let loaded = |at: &usize| file[*at..*at + 4] == [1, 0, 0, 0];
+    let last = (0..count).map(|i| HEADERS + i * HEADER).filter(loaded).max_by_key(|at| vaddr(*at))?;
+    // Byte 3 of the size in memory.
+    file[last + 43] += 1;
+    Some(file)
+}
+
 /// Runs those whose name contains the filter.
-pub fn run(ws: &Workspace, toolchain: &Toolchain, kernel: &Path, filter: Option<&str>) -> Result<Tally> {
+pub fn run(ws: &Workspace, toolchain: &Toolchain, kernel: &Kernel, filter: Option<&str>) -> Result<Tally> {
     let mut tally = Tally::default();
     let chosen = |c: &&Case| filter.is_none_or(|f| format!("{PREFIX}{}", c.name).contains(f));
     let cases: Vec<&Case> = CASES.iter().filter(chosen).collect();
@@ -132,7 +188,7 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, kernel: &Path, filter: Option<
 }
 
 /// Boots; returns what went otherwise than it must, if anything.
-fn play(ws: &Workspace, kernel: &Path, case: &Case, program: Vec<u8>) -> Result<Option<String>> {
+fn play(ws: &Workspace, kernel: &Kernel, case: &Case, program: Vec<u8>) -> Result<Option<String>> {
     let root_task: Option<PathBuf> = match (case.spoil)(program) {
         None => None,
         Some(bytes) => {
@@ -143,12 +199,60 @@ fn play(ws: &Workspace, kernel: &Path, case: &Case, program: Vec<u8>) -> Result<
     };
     let (board, cpu, memory) = case.machine;
     let machine = Machine::of(board, cpu, memory);
-    let boot = Boot { machine: &machine, kernel, root_task: root_task.as_deref(), gdb: None };
+    let gdb = if case.overflow.is_empty() { None } else { Some(debugger::free_port()?) };
+    let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: root_task.as_deref(), gdb };
     let mut session = boot.session(false, TIME)?;
+    if let Some(port) = gdb
+        && let Err(why) = overflow_stacks(&kernel.elf, port, case.overflow)
+    {
+        return Ok(Some(format!("{why:#}")));
+    }
     let expected = |l: &String| l.starts_with(case.expected);
     let wait = session.wait(|c| c.lines().iter().any(expected).then_some(()))?;
     Ok(match wait {
+        Wait::Found(()) if case.expected == ROOT_TASK.1 => too_little_memory(session.console.lines()),
         Wait::Found(()) => None,
         other => Some(session.failure(&other, &format!("`{}`", case.expected)).to_string()),
     })
+}
+
+/// Stops the machine in these functions, and lets it go on with the stack pointer right above those pages.
+fn overflow_stacks(kernel: &Path, port: u16, stops: &[(&str, Option<&str>)]) -> Result<()> {
+    let mut machine = Debugger::connect(port)?;
+    for (function, guard) in stops {
+        let [address] = debugger::symbols(kernel, [function])?;
+        machine.run_to(address, 1).with_context(|| format!("the kernel does not come to {function}"))?;
+        if let Some(guard) = guard {
+            let [guard] = debugger::symbols(kernel, [guard])?;
+            machine.set_stack(guard + GUARD + 8)?;
+        }
+    }
+    machine.go_on()
+}
+
+/// What the root task says of the machine's memory, if less of it is user level's than must be.
+fn too_little_memory(lines: &[String]) -> Option<String> {
+    let Some(line) = lines.iter().find(|l| l.starts_with("memory: ")) else {
+        return Some("the root task says nothing of memory".into());
+    };
+    let percent = line.trim_end_matches(" %").rsplit(' ').next().and_then(|p| p.parse::<f64>().ok());
+    if percent.is_some_and(|p| (LEAST_MEMORY..=100.0).contains(&p)) { None } else { Some(line.clone()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_judged_by_what_the_root_task_says() {
+        let lines = |percent: &str| {
+            vec!["Hello.".into(), format!("memory: 9 bytes, 7 in untypeds, 1 in my objects: {percent} %")]
+        };
+        assert_eq!(too_little_memory(&lines("99.50")), None);
+        assert_eq!(too_little_memory(&lines("100.00")), None);
+        for wrong in ["99.49", "100.01", "many"] {
+            assert!(too_little_memory(&lines(wrong)).unwrap().contains(wrong));
+        }
+        assert!(too_little_memory(&["Hello.".into()]).unwrap().contains("nothing"));
+    }
 }

@@ -33,7 +33,7 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
         bail!("the packages {} have no programs", PACKAGES.join(", "));
     }
     let kernel = build::kernel(ws, toolchain, profile)?;
-    let mut tally = boot::run(ws, toolchain, &kernel.image, filter)?;
+    let mut tally = boot::run(ws, toolchain, &kernel, filter)?;
     for (name, path) in &programs {
         let path = match filter {
             Some(filter) => {

@@ -33,6 +33,15 @@ fn main(boot: BootInfo) -> Result<()> {
     for chunk in boot.chunks() {
         println!("extra boot information {}: {} bytes", chunk.id, chunk.bytes.len());
     }
+    if let Some(usable) = boot.usable_memory() {
+        let (untyped, own) = (boot.untyped_memory(), boot.own_memory());
+        let hundredths = (untyped + own) * 10_000 / usable.max(1);
+        println!(
+            "memory: {usable} bytes, {untyped} in untypeds, {own} in my objects: {}.{:02} %",
+            hundredths / 100,
+            hundredths % 100
+        );
+    }
     let untypeds: Vec<_> = boot.untypeds().collect();
     for (untyped, desc) in &untypeds {
         let kind = if desc.is_device != 0 { "device" } else { "RAM" };

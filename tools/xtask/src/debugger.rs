@@ -1,0 +1,175 @@
+//! QEMU's debugger interface: the other side of the GDB remote protocol, as far as tests and measurements need it.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use object::{Object, ObjectSymbol};
+
+/// How long the machine may take to get somewhere, or to answer.
+const TIME: Duration = Duration::from_secs(60);
+
+/// A port for the interface.
+pub fn free_port() -> Result<u16> {
+    // It is free now; nobody else on this machine is expected to take it within the next second.
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// The addresses of symbols in a program.
+pub fn symbols<const N: usize>(program: &Path, names: [&str; N]) -> Result<[u64; N]> {
+    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let elf = object::File::parse(bytes.as_slice())?;
+    let mut found = [0; N];
+    for (address, name) in found.iter_mut().zip(names) {
+        let symbol = elf.symbols().find(|s| s.name() == Ok(name));
+        *address =
+            symbol.map(|s| s.address()).with_context(|| format!("{} has no {name}", program.display()))?;
+    }
+    Ok(found)
+}
+
+/// The processor's registers.
+pub struct Registers {
+    /// In the order of the interface: rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8 to r15.
+    pub general: [u64; 16],
+    /// The instruction pointer.
+    pub rip: u64,
+}
+
+impl Registers {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let word = |i: usize| Some(u64::from_le_bytes(bytes.get(i * 8..i * 8 + 8)?.try_into().ok()?));
+        let mut general = [0; 16];
+        for (i, register) in general.iter_mut().enumerate() {
+            *register = word(i)?;
+        }
+        Some(Registers { general, rip: word(16)? })
+    }
+}
+
+/// A connection to the interface.
+pub struct Debugger(TcpStream);
+
+impl Debugger {
+    /// Connects, once QEMU listens.
+    pub fn connect(port: u16) -> Result<Self> {
+        let deadline = Instant::now() + TIME;
+        loop {
+            match TcpStream::connect(("127.0.0.1", port)) {
+                Ok(stream) => {
+                    stream.set_read_timeout(Some(TIME))?;
+                    stream.set_nodelay(true)?;
+                    return Ok(Debugger(stream));
+                }
+                Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
+                Err(e) => return Err(e).context("cannot reach QEMU's debugger interface"),
+            }
+        }
+    }
+
+    /// Runs until the instruction at an address is reached for the `count`-th time.
+    pub fn run_to(&mut self, address: u64, count: usize) -> Result<()> {
+        let set = self.ask(&format!("Z1,{address:x},1"))?;
+        if set != "OK" {
+            bail!("QEMU sets no breakpoint: {set}");
+        }
+        for _ in 0..count {
+            // From the instruction itself the machine would not move.
+            if self.registers()?.rip == address {
+                self.step()?;
+            }
+            self.ask("c").context("the machine does not get there")?;
+            if self.registers()?.rip != address {
+                bail!("the machine stopped elsewhere");
+            }
+        }
+        self.ask(&format!("z1,{address:x},1"))?;
+        Ok(())
+    }
+
+    /// Executes an instruction.
+    pub fn step(&mut self) -> Result<()> {
+        self.ask("s").map(drop)
+    }
+
+    /// The registers.
+    pub fn registers(&mut self) -> Result<Registers> {
+        let answer = self.ask("g")?;
+        unhex(&answer).and_then(|bytes| Registers::parse(&bytes)).context("QEMU sends no registers")
+    }
+
+    /// Bytes at an address.
+    pub fn memory(&mut self, address: u64, bytes: usize) -> Result<Vec<u8>> {
+        let answer = self.ask(&format!("m{address:x},{bytes:x}"))?;
+        unhex(&answer).with_context(|| format!("QEMU cannot read {address:#x}: {answer}"))
+    }
+
+    /// Sets the stack pointer.
+    pub fn set_stack(&mut self, address: u64) -> Result<()> {
+        const AT: usize = 7 * 16;
+        let mut registers = self.ask("g")?;
+        if !registers.is_ascii() || registers.len() < AT + 16 {
+            bail!("QEMU sends no registers: {registers}");
+        }
+        registers.replace_range(AT..AT + 16, &format!("{:016x}", address.swap_bytes()));
+        let set = self.ask(&format!("G{registers}"))?;
+        if set == "OK" { Ok(()) } else { bail!("QEMU does not set the stack pointer: {set}") }
+    }
+
+    /// Goes on, for good.
+    pub fn go_on(&mut self) -> Result<()> {
+        self.send("c")
+    }
+
+    fn send(&mut self, packet: &str) -> Result<()> {
+        Ok(self.0.write_all(format!("${packet}#{:02x}", checksum(packet)).as_bytes())?)
+    }
+
+    /// Sends a packet and returns the answer.
+    fn ask(&mut self, packet: &str) -> Result<String> {
+        self.send(packet)?;
+        let mut answer = String::new();
+        let mut byte = [0];
+        let mut next = || -> Result<char> {
+            self.0.read_exact(&mut byte)?;
+            Ok(char::from(byte[0]))
+        };
+        while next()? != '$' {}
+        loop {
+            match next()? {
+                '#' => break,
+                c => answer.push(c),
+            }
+        }
+        let _ = (next()?, next()?);
+        self.0.write_all(b"+")?;
+        Ok(answer)
+    }
+}
+
+fn checksum(packet: &str) -> u8 {
+    packet.bytes().fold(0, u8::wrapping_add)
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes().chunks(2);
+    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_are_summed_and_read() {
+        assert_eq!(checksum("g"), 0x67);
+        assert_eq!(unhex("00ff10"), Some(vec![0, 255, 16]));
+        assert_eq!(unhex("0g"), None);
+        assert!(Registers::parse(&[0; 100]).is_none());
+    }
+}
