@@ -12,7 +12,9 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Arch, Outcome, absolute, build, doctor,
+    Arch, Outcome, absolute, build,
+    check::figures::Sizes,
+    doctor,
     paths::Workspace,
     process,
     qemu::{Boot, Machine, Wait},
@@ -101,7 +103,7 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     }
     let wrong: Vec<String> = rows.iter().filter_map(Row::wrong).collect();
     wrong.iter().for_each(|w| println!("OVER: {w}"));
-    println!("{} operations, {} over budget", rows.len(), wrong.len());
+    println!("{} figures, {} over budget", rows.len(), wrong.len());
     Ok(u8::from(!wrong.is_empty()))
 }
 
@@ -113,11 +115,13 @@ fn measure(ws: &Workspace, args: &Args) -> Result<BTreeMap<String, u64>> {
     let kernel = build::kernel(ws, &toolchain, &args.profile)?;
     let machine = Machine::counting();
     let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: None };
-    let (first, second) = (run_once(&boot)?, run_once(&boot)?);
-    match difference(&first, &second) {
-        Some(what) => bail!("two runs differ, so the figures mean nothing: {what}"),
-        None => Ok(first),
+    let (mut first, second) = (run_once(&boot)?, run_once(&boot)?);
+    if let Some(what) = difference(&first, &second) {
+        bail!("two runs differ, so the figures mean nothing: {what}");
     }
+    let sizes = Sizes::of(&kernel.elf).with_context(|| format!("cannot read {}", kernel.elf.display()))?;
+    first.insert("static-data".into(), sizes.data + sizes.zeroed);
+    Ok(first)
 }
 
 /// The first figure that is not the same in both runs.

@@ -1,6 +1,6 @@
 //! Figures about the kernel: lines, unsafe blocks, sizes.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use object::{Object, ObjectSection, SectionKind};
 
@@ -52,34 +52,57 @@ pub fn print(ws: &Workspace, files: &[File]) {
         }
     }
     println!("{:<24}{:>8}{:>16}{:>16}", "x86_64 kernel in all", sum.code, sum.blocks, sum.block_lines);
-    for (profile, [text, data, bss]) in sizes(ws) {
-        println!("kernel ELF, profile {profile}: text {text}, data {data}, zeroed {bss} bytes");
+    for (profile, Sizes { text, data, zeroed, boot }) in sizes(ws) {
+        println!(
+            "kernel ELF, profile {profile}: text {text}, data {data}, zeroed {zeroed}, only to boot {boot} bytes"
+        );
     }
 }
 
-/// Bytes of code and constants, of data and of zeroed memory of each kernel that has been built.
-fn sizes(ws: &Workspace) -> Vec<(String, [u64; 3])> {
-    let mut sizes = Vec::new();
-    for name in Profile::names(ws).unwrap_or_default() {
-        let Ok(profile) = Profile::load(ws, &name) else { continue };
-        let Ok(file) = fs::read(build::kernel_elf(ws, &name, &profile)) else { continue };
-        let Ok(elf) = object::read::elf::ElfFile64::<object::Endianness>::parse(file.as_slice()) else {
-            continue;
-        };
-        let mut sum = [0; 3];
+/// Bytes of a kernel.
+#[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sizes {
+    /// Code and constants.
+    pub text: u64,
+    /// Data with an initial value other than zero.
+    pub data: u64,
+    /// Zeroed memory, stacks included.
+    pub zeroed: u64,
+    /// Memory that is given to user level once the kernel has booted.
+    pub boot: u64,
+}
+
+impl Sizes {
+    /// Reads them off an ELF file; `None` if there is no such file.
+    pub fn of(elf: &Path) -> Option<Self> {
+        let file = fs::read(elf).ok()?;
+        let elf = object::read::elf::ElfFile64::<object::Endianness>::parse(file.as_slice()).ok()?;
+        let mut sizes = Sizes::default();
         for section in elf.sections() {
-            match section.kind() {
+            *match section.kind() {
                 SectionKind::Text | SectionKind::ReadOnlyData | SectionKind::ReadOnlyString => {
-                    sum[0] += section.size()
+                    &mut sizes.text
                 }
-                SectionKind::Data => sum[1] += section.size(),
-                SectionKind::UninitializedData => sum[2] += section.size(),
-                _ => {}
-            }
+                SectionKind::Data => &mut sizes.data,
+                SectionKind::UninitializedData if section.name() == Ok(".boot_memory") => &mut sizes.boot,
+                SectionKind::UninitializedData => &mut sizes.zeroed,
+                _ => continue,
+            } += section.size();
         }
-        sizes.push((name, sum));
+        Some(sizes)
     }
-    sizes
+}
+
+/// The sizes of each kernel that has been built.
+fn sizes(ws: &Workspace) -> Vec<(String, Sizes)> {
+    let names = Profile::names(ws).unwrap_or_default().into_iter();
+    names
+        .filter_map(|name| {
+            let profile = Profile::load(ws, &name).ok()?;
+            let sizes = Sizes::of(&build::kernel_elf(ws, &name, &profile))?;
+            Some((name, sizes))
+        })
+        .collect()
 }
 
 #[cfg(test)]
