@@ -301,6 +301,23 @@ fn vector_registers_follow_their_thread() {
 }
 
 #[test]
+fn a_thread_without_the_vector_unit_does_not_get_it_by_taking_it_from_another() {
+    let mut w = World::new();
+    let machine = host::machine();
+    let high = thread(&mut w, 0, PRIORITY as u64 + 1);
+    assert_eq!(start(&mut w, 0), high);
+    assert_eq!(w.syscall(Syscall::Yield), w.thread);
+    // The other thread's registers are in the unit, which this one may not use.
+    w.k.core.fpu_owner.set(Some(high));
+    invoke(&mut w, TCB, Label::TcbSetFlags, &[0, 1], &[]);
+    assert!(!machine.fpu_enabled.get());
+    assert_eq!(w.k.core.fpu_owner.get(), Some(high));
+    invoke(&mut w, BASE, Label::TcbSetFlags, &[0, 1], &[]);
+    assert_eq!(w.k.core.fpu_owner.get(), None);
+    assert!(!machine.fpu_enabled.get());
+}
+
+#[test]
 fn deleting_a_thread_or_its_scheduling_context_takes_it_from_every_queue() {
     let mut w = World::new();
     for n in 0..4 {

@@ -214,9 +214,8 @@ fn set_flags(k: &Kernel, inv: &Invocation, thread: &Tcb, clear: u64, set: u64) -
     if flags & tcb_flag::FPU_DISABLED != 0 {
         scheduler::release_fpu(k, thread, true);
     }
-    if thread.link() == k.core.current.get() {
-        scheduler::load_fpu(k, thread);
-    }
+    // Saving another thread's registers has switched the unit on.
+    scheduler::load_fpu(k, k.core.current.get().get(k));
     if inv.call {
         message::put(k, inv.thread.get(k), 0, flags);
     }
