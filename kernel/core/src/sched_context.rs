@@ -204,6 +204,10 @@ fn decode(k: &Kernel, inv: &Invocation, sc: &SchedContext) -> Decoded<Op> {
 }
 
 fn answer_consumed(k: &Kernel, inv: &Invocation, sc: &SchedContext) -> Done {
+    if sc.link() == k.core.current_sc.get() {
+        // What has been used since the last switch, too.
+        budget::commit_time(k);
+    }
     let consumed = take_consumed(k, sc);
     if inv.call {
         message::put(k, inv.thread.get(k), 0, consumed);

@@ -334,3 +334,14 @@ fn domain_errors() {
     fails(&mut w, DOMAIN, Label::TcbSuspend, &[], &[], Error::IllegalOperation, &[]);
     assert_eq!((w.k.core.domain.get(), w.k.domain_start.get()), (0, 0));
 }
+
+#[test]
+fn what_has_just_been_used_counts_as_consumed() {
+    let mut w = World::new();
+    let ask = |w: &mut World| w.call(SC, Label::SchedContextConsumed, &[], &[]).expect("answers")[0];
+    w.k.core.time.set(pecan_arch::now());
+    ask(&mut w);
+    host::advance_time(us_to_ticks(30));
+    w.k.core.time.set(pecan_arch::now());
+    assert_eq!((ask(&mut w), ask(&mut w)), (30, 0));
+}
