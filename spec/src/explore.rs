@@ -14,6 +14,7 @@ use crate::{
 };
 
 /// A family of states: a system, and what its threads can do.
+#[derive(Clone, Copy)]
 pub struct Family {
     /// Its name.
     pub name: &'static str,

@@ -1,11 +1,16 @@
 //! The families of small systems whose states are all visited.
 
+use std::sync::LazyLock;
+
 use pecan_abi::{CNodeCapData, CapRights, Label, ObjectType, Syscall};
 use pecan_mem::retype::ObjectKind;
 
+mod devices;
+mod threads;
+
 use crate::{
     explore::Family,
-    model::{Call, Event},
+    model::{CODE, Call, Event, FIRST_INTERRUPT},
     system::System,
 };
 
@@ -25,7 +30,11 @@ mod at {
 }
 
 /// Every family.
-pub const FAMILIES: &[Family] = &[
+pub static FAMILIES: LazyLock<Vec<Family>> =
+    LazyLock::new(|| [BASIC, threads::FAMILIES, devices::FAMILIES].concat());
+
+/// The families about messages, capabilities and memory.
+const BASIC: &[Family] = &[
     Family {
         name: "messages",
         about: "three threads, an endpoint with a badged capability, sends and receives of all kinds",

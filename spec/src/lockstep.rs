@@ -87,14 +87,17 @@ fn has_fast_path(event: &Event) -> bool {
     matches!(event, Event::Syscall(Call { call: Syscall::Call | Syscall::ReplyRecv, after: 0, .. }))
 }
 
-/// Leaves out what makes no difference: how long a scheduling context that is not in use could have been used.
+/// Leaves out what makes no difference: how long a scheduling context that is not in use could have been used. A
+/// sporadic one is in use while its thread is ready.
 pub fn normalise(s: &mut State) {
     let used = s.current.and_then(|current| s.threads.get(&current)?.sc);
+    let ready: Vec<_> = s.ready.values().flatten().filter_map(|t| s.threads[t].sc).collect();
     for (name, context) in &mut s.contexts {
+        let in_use = used == Some(*name) || context.sporadic && ready.contains(name);
         for (i, refill) in context.refills.iter_mut().enumerate() {
             if context.period == 0 {
                 refill.time = if i == 0 { refill.time.max(0) } else { 0 };
-            } else if used != Some(*name) {
+            } else if !in_use {
                 refill.time = refill.time.max(0);
             }
         }

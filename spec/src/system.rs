@@ -53,6 +53,8 @@ pub struct System {
     contexts: Vec<Link<mem::SchedContext>>,
     /// The threads that lived when somebody last looked at the state.
     live: Vec<Link<Tcb>>,
+    /// Frames that can be IPC buffers.
+    frames: Vec<mem::Cap>,
     /// Interrupts that can get a handler.
     irqs: Vec<usize>,
     /// Nothing is forgotten between steps.
@@ -97,6 +99,7 @@ impl System {
             threads: 0,
             contexts: vec![],
             live: vec![],
+            frames: vec![buffers],
             irqs: vec![],
             remembers: false,
             ports: vec![],
@@ -150,8 +153,44 @@ impl System {
     pub fn make(&mut self, index: u64, kind: ObjectKind, what: &str) -> mem::Cap {
         let cap = self.k.boot_object(kind);
         derivation::insert_new(&self.k, self.keeper.slot(0), self.cspace.slot(index), cap);
+        self.frames.extend(matches!(cap, mem::Cap::Frame { .. }).then_some(cap));
         self.call_it(cap, what);
         cap
+    }
+
+    /// Puts an authority that does not descend from memory into slot `index` of the CSpace.
+    pub fn control(&mut self, index: u64, cap: mem::Cap) {
+        derivation::insert_root(&self.k, cap, self.cspace.slot(index));
+    }
+
+    /// Puts a capability to `2^bits` bytes of device memory into slot `index`.
+    pub fn device(&mut self, index: u64, base: u64, bits: u8) {
+        self.control(index, mem::Cap::Untyped { base: PhysAddr(base), bits, device: true, used: 0 });
+    }
+
+    /// Puts a capability to a frame of device memory into slot `index`.
+    pub fn frame(&mut self, index: u64, base: u64, level: u8, what: &str) {
+        let rights = mem::FrameRights::ReadWrite;
+        let cap = mem::Cap::Frame { base: PhysAddr(base), level, rights, device: true, mapping: None };
+        self.control(index, cap);
+        self.call_it(cap, what);
+    }
+
+    /// Interrupts of these vectors can get handlers.
+    pub fn interrupts(&mut self, vectors: &[u64]) {
+        self.irqs = vectors.iter().map(|v| (model::FIRST_INTERRUPT + v) as usize).collect();
+    }
+
+    /// Looks at who owns these ports, and gives the devices behind them and all others something to answer.
+    pub fn ports(&mut self, ports: &[u16]) {
+        self.ports = ports.to_vec();
+        let answers = (0..=u16::MAX).map(|port| (port, model::device_word(port)));
+        *host::machine().io_values.borrow_mut() = answers.collect();
+    }
+
+    /// From now on nothing is forgotten between steps.
+    pub fn remember(&mut self) {
+        self.remembers = true;
     }
 
     /// Puts the CSpace's own capability into its slot `index`.
@@ -186,6 +225,7 @@ impl System {
             // A frame holds four buffers.
             self.buffers = self.k.boot_object(ObjectKind::Frame { level: 0 });
             self.keep(self.buffers);
+            self.frames.push(self.buffers);
             self.buffers_slot = self.kept - 1;
         }
         if let Some(index) = index {
@@ -246,6 +286,14 @@ impl System {
         s.tcb.set(Some(thread));
         t.state.set(ThreadState::Running);
         scheduler::append(k, t);
+    }
+
+    /// [`System::start_with`] a scheduling context that has room for two refills.
+    pub fn start_short(&mut self, thread: Link<Tcb>, what: &str, time: (u64, u64), sporadic: bool) {
+        self.start_with(thread, None, what, time, sporadic);
+        if let Some(sc) = self.contexts.last() {
+            sc.get(&self.k).refill_max.set(refill::MIN_REFILLS as u16);
+        }
     }
 
     /// Sets a thread's handler for faults, or for timeouts, to a copy of the capability in slot `index`.
@@ -447,18 +495,22 @@ impl System {
         }
         for tcb in &self.live {
             let t = tcb.get(k);
-            let (registers, memory) = keeps(
-                matches!(t.state.get(), ThreadState::BlockedOnSend { .. }),
-                matches!(t.state.get(), ThreadState::BlockedOnReceive { .. }),
-            );
             t.context.set(reg::NEXT_IP, t.context.get(reg::FAULT_IP));
-            if !registers {
+            if !matches!(t.state.get(), ThreadState::BlockedOnSend { .. }) {
                 for r in reg::MSG.iter().chain(&[reg::CAP, reg::INFO, reg::REPLY, reg::SEND_DEST]) {
                     t.context.set(*r, 0);
                 }
             }
-            if !memory && let Some(b) = pecan_core::message::buffer_for_writing(k, t) {
-                (0..buffer::WORDS).for_each(|i| b.set(i, 0));
+        }
+        let kept = kept_buffers(s);
+        for at in s.memory.keys().filter(|at| !kept.contains(&(*at & !1023))) {
+            let frame = self.frames.iter().find_map(|frame| match frame {
+                mem::Cap::Frame { base, .. } if base.0 == at & !4095 => Some(frame.pack()),
+                _ => None,
+            });
+            let buffer = frame.and_then(|frame| mem::retype::ipc_buffer(frame, *at, true));
+            if let Some(buffer) = buffer {
+                buffer.get(k).set((at % 1024 / 8) as usize, 0);
             }
         }
     }
@@ -492,45 +544,32 @@ impl System {
     }
 }
 
-/// What of a thread's registers and buffer is kept between steps.
-fn keeps(sends: bool, receives: bool) -> (bool, bool) {
-    (sends, sends || receives)
-}
-
 /// Forgets in the model what [`System::forget`] forgets in the kernel.
 pub fn forget(s: &mut State) {
     s.contexts.values_mut().for_each(|context| context.consumed = 0);
-    let mut kept: Vec<u64> = vec![];
-    let buffers: BTreeMap<Name, u64> = s
-        .caps
-        .iter()
-        .filter(|(slot, _)| slot.index == model::thread_slot::BUFFER && s.threads.contains_key(&slot.object))
-        .filter_map(|(slot, held)| match held.cap {
-            Cap::Frame { frame, .. } => {
-                Some((slot.object, frame.0 + (s.threads[&slot.object].buffer & 0xc00)))
-            }
-            _ => None,
-        })
-        .collect();
-    for (name, thread) in &mut s.threads {
+    for thread in s.threads.values_mut() {
         thread.goes_on_at = thread.registers[register::IP];
-        let sends = matches!(thread.doing, Doing::Sending { .. });
-        let (registers, memory) = keeps(sends, matches!(thread.doing, Doing::Receiving { .. }));
-        if !registers {
-            for r in register::WORDS.into_iter().chain([
-                register::CAP,
-                register::INFO,
-                register::REPLY,
-                register::DEST,
-            ]) {
-                thread.registers[r] = 0;
-            }
-        }
-        if memory {
-            kept.extend(buffers.get(name));
+        if !matches!(thread.doing, Doing::Sending { .. }) {
+            let others = [register::CAP, register::INFO, register::REPLY, register::DEST];
+            register::WORDS.into_iter().chain(others).for_each(|r| thread.registers[r] = 0);
         }
     }
     if !s.memory.is_empty() {
+        let kept = kept_buffers(s);
         s.memory.retain(|at, _| kept.contains(&(at & !1023)));
     }
+}
+
+/// The IPC buffers of the threads that wait for something: what is in them matters.
+fn kept_buffers(s: &State) -> Vec<u64> {
+    let waits = |t: &Name| {
+        matches!(s.threads.get(t).map(|t| t.doing), Some(Doing::Sending { .. } | Doing::Receiving { .. }))
+    };
+    let held =
+        s.caps.iter().filter(|(slot, _)| slot.index == model::thread_slot::BUFFER && waits(&slot.object));
+    held.filter_map(|(slot, held)| match held.cap {
+        Cap::Frame { frame, .. } => Some(frame.0 + (s.threads[&slot.object].buffer & 0xc00)),
+        _ => None,
+    })
+    .collect()
 }

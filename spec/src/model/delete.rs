@@ -1,6 +1,6 @@
 //! Deletion and revocation (manual 3.2).
 
-use super::{Cap, Name, Slot, Step, children, interrupts::INTERRUPTS};
+use super::{Cap, Name, Slot, Step, children, derivation::same_object, interrupts::INTERRUPTS, vspace::size};
 
 /// The object that a capability names, if it is one that ends with its last capability.
 pub(super) fn object(cap: Cap) -> Option<(u8, Name)> {
@@ -28,6 +28,10 @@ impl Step {
             if let Cap::Frame { frame, level, mapped, .. } = held.cap {
                 // Mappings are the capability's, not the frame's.
                 self.unmap_frame(frame, level, mapped);
+                if !self.s.caps.values().any(|other| same_object(other.cap, held.cap)) {
+                    // Nobody sees what is in it any more; new objects are empty.
+                    self.s.memory.retain(|at, _| !(frame.0..frame.0 + size(level)).contains(at));
+                }
             }
             let Some(this) = object(held.cap) else { continue };
             if self.s.caps.values().any(|other| object(other.cap) == Some(this)) {

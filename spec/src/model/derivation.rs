@@ -23,7 +23,8 @@ impl Step {
     /// makes an original; so does copying untyped memory, whose source is then used up.
     pub(super) fn insert_copy(&mut self, src: Slot, dest: Slot, cap: Cap) {
         let from = self.s.caps[&src];
-        let original = badge(cap) != badge(from.cap) || matches!(cap, Cap::Untyped { .. });
+        let issued = matches!(from.cap, Cap::IrqControl | Cap::IoPortControl);
+        let original = badge(cap) != badge(from.cap) || issued || matches!(cap, Cap::Untyped { .. });
         let parent = if from.original { Some(src) } else { from.parent };
         self.s.caps.insert(dest, Held { cap, original, parent });
         if let Cap::Untyped { bits, used, .. } = &mut self.held(src).cap {

@@ -126,6 +126,8 @@ pub(crate) struct Step {
     pub woken: Woken,
     /// Whose time passes in this step.
     pub charged: Option<Name>,
+    /// Whose invocation it is.
+    pub invoker: Option<Name>,
     /// The time of the domain whose turn it was is up.
     pub over: bool,
     /// What was written to I/O ports.
@@ -135,7 +137,14 @@ pub(crate) struct Step {
 /// What comes of an event.
 pub fn step(state: &State, event: &Event) -> (State, Outcome) {
     let charged = state.current.and_then(|current| state.threads[&current].sc);
-    let mut m = Step { s: state.clone(), woken: Woken::default(), charged, over: false, written: vec![] };
+    let mut m = Step {
+        s: state.clone(),
+        woken: Woken::default(),
+        charged,
+        invoker: None,
+        over: false,
+        written: vec![],
+    };
     let mut outcome = Outcome::default();
     if let Some(current) = m.s.current {
         m.load(current, event);
@@ -298,6 +307,7 @@ impl Step {
 
     /// Manual 2.2: invocations of kernel objects.
     fn invoke(&mut self, cap: Cap, inv: &Invocation) -> Answer {
+        self.invoker = Some(inv.thread);
         match cap {
             Cap::Untyped { .. } => self.untyped(cap, inv),
             Cap::CNode { .. } => self.cnode(cap, inv),

@@ -64,9 +64,14 @@ impl Step {
         Ok(vec![])
     }
 
-    /// Manual 6.1.3: a thread stops.
+    /// Manual 6.1.3: a thread stops. When it is resumed it goes on where it was; having stopped itself, with the
+    /// system call that did.
     pub(super) fn suspend(&mut self, thread: Name) {
         self.cancel(thread);
+        if self.thread(thread).doing == Doing::Running && self.invoker != Some(thread) {
+            let t = self.thread(thread);
+            t.registers[register::IP] = t.goes_on_at;
+        }
         self.block(thread, Doing::Nothing);
         self.cancel_yield_to(thread);
     }
