@@ -486,6 +486,15 @@ impl Words {
         self.tag() == tag::PAGE_TABLE && self.w1 >> 48 != 0
     }
 
+    /// [`Words::user_memory`] for frames of the smallest size only.
+    #[inline(always)]
+    pub fn user_page(self, write: bool) -> Option<PhysAddr> {
+        const OTHER: u64 = 3 << OWN_SHIFT | 1 << (OWN_SHIFT + 4);
+        let rights = if write { 3 } else { 2 } << RIGHTS_SHIFT;
+        (self.w0 & (TAG_MASK | OTHER | rights) == tag::FRAME << TAG_SHIFT | rights)
+            .then_some(PhysAddr(self.w0 & ADDR_MASK))
+    }
+
     /// Physical start and level of a frame of memory that user level may read, and write if `write`.
     #[inline(always)]
     pub fn user_memory(self, write: bool) -> Option<(PhysAddr, usize)> {

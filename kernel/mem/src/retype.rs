@@ -232,13 +232,32 @@ pub(crate) unsafe fn init_tcb(tcb: *mut Tcb) {
 
 /// The IPC buffer at user address `vaddr` in a frame: `None` if the capability is not one to a frame of memory
 /// that user level may read, and write if `write`.
-#[inline]
+#[inline(always)]
 pub fn ipc_buffer(frame: Words, vaddr: u64, write: bool) -> Option<Link<IpcBuffer>> {
+    match frame.user_page(write) {
+        // SAFETY: it is such a frame.
+        Some(base) => Some(unsafe { buffer_in(base, 0, vaddr) }),
+        None => buffer_in_large_frame(frame, vaddr, write),
+    }
+}
+
+#[inline(never)]
+fn buffer_in_large_frame(frame: Words, vaddr: u64, write: bool) -> Option<Link<IpcBuffer>> {
     let (base, level) = frame.user_memory(write)?;
+    // SAFETY: it is such a frame.
+    Some(unsafe { buffer_in(base, level, vaddr) })
+}
+
+/// The IPC buffer at user address `vaddr` in a frame of memory.
+///
+/// # Safety
+/// At `base` lies a frame of this level, which is RAM.
+#[inline(always)]
+unsafe fn buffer_in(base: PhysAddr, level: usize, vaddr: u64) -> Link<IpcBuffer> {
     let offset = vaddr & ((1 << pecan_arch::level_shift(level)) - 1) & !(size_of::<IpcBuffer>() as u64 - 1);
-    // SAFETY: the frame is RAM, hence mapped; the offset is aligned and inside it. User level writes to the
-    // same memory, which the buffer's atomics allow for.
-    Some(unsafe { Link::from_addr(phys_to_virt(PhysAddr(base.0 + offset))) })
+    // SAFETY: RAM is mapped, and the offset is aligned and inside the frame. User level writes to the same memory,
+    // which the buffer's atomics allow for.
+    unsafe { Link::from_addr(phys_to_virt(PhysAddr(base.0 + offset))) }
 }
 
 impl ZombieKind {
