@@ -46,15 +46,7 @@ fn special_syscall(k: &mut Kernel, number: i64, call: Option<Syscall>) -> Link<T
 
 /// An exception of the current thread.
 pub fn exception(k: &mut Kernel, exception: Exception) -> Link<Tcb> {
-    fault_current(
-        k,
-        match exception {
-            Exception::PageFault { address, instruction, status } => {
-                Fault::Vm { address, instruction, status }
-            }
-            Exception::User { number, code } => Fault::UserException { number, code },
-        },
-    )
+    fault_current(k, fault::of(exception))
 }
 
 /// An interrupt while a thread (or nothing) was running.
@@ -77,7 +69,9 @@ fn unknown_syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
     fault_current(k, Fault::UnknownSyscall { number: number as u64 })
 }
 
-fn fault_current(k: &mut Kernel, fault: Fault) -> Link<Tcb> {
+/// A fault of the current thread.
+#[inline(never)]
+pub fn fault_current(k: &mut Kernel, fault: Fault) -> Link<Tcb> {
     budget::update_time(k);
     let next = match budget::check_budget_restart(k) {
         Ok(()) => fault::handle(k, k.core.current.get().get(k), fault),

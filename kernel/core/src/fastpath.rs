@@ -1,11 +1,11 @@
-//! The fast paths: `Call` and `ReplyRecv` between threads that are ready for it.
+//! The fast paths: `Call`, `ReplyRecv` and faults between threads that are ready for it.
 //!
 //! They do what the slow path would, for the case that servers spend their lives in: no capabilities in the message,
 //! a passive server that runs on its caller's scheduling context. First everything is looked at and nothing is
 //! changed; if something is out of the ordinary the answer is a [`Miss`], and the slow path runs as if nothing had
 //! been tried. As no scheduling context ends or begins, the clock is not read.
 //!
-//! Each exists twice. The one that is tried first (`ANY` false) takes messages in registers between threads whose
+//! Those of the system calls exist twice. The one that is tried first (`ANY` false) takes messages in registers between threads whose
 //! spaces are known ([`Tcb::known_slot`], [`Tcb::known_space`]) and calls no other function. The other one also takes
 //! messages in IPC buffers and works out spaces.
 
@@ -13,8 +13,8 @@ use pecan_abi::ipc::{MESSAGE_REGISTERS, MSG_MAX_LENGTH, buffer};
 use pecan_arch::{Space, UserContext, reg};
 use pecan_config::NUM_DOMAINS;
 use pecan_mem::{
-    CoreState, Endpoint, EndpointState, Fault, IpcBuffer, Kernel, Link, NotificationState, ReplyNext, Slot,
-    Tcb, ThreadState, follow,
+    CoreState, Endpoint, EndpointState, Fault, IpcBuffer, Kernel, Link, NotificationState, Reply, ReplyNext,
+    SchedContext, Slot, Tcb, ThreadState, Words, follow,
 };
 
 use crate::{
@@ -48,6 +48,45 @@ pub fn call<const ANY: bool>(k: &Kernel, cptr: u64, info: u64) -> Result<Link<Tc
     let cap = slot::<ANY>(k, caller, cptr)?.words();
     let ep = cap.endpoint_for_send().ok_or(Miss::Slow)?.get(k);
     check_length::<ANY>(info)?;
+    let callee = callee::<ANY>(k, caller, cap, ep)?;
+    let buffers = buffers::<ANY>(k, caller, callee.server, info)?;
+    lend(k, caller, ep, &callee);
+    deliver(&caller.context, &callee.server.context, cap.badge(), info, buffers);
+    Ok(switch(k, core, caller, callee.server, callee.space))
+}
+
+/// A fault of the current thread, which calls its handler with it. Returns the thread to run.
+#[inline(always)]
+pub fn fault(k: &Kernel, fault: Fault) -> Result<Link<Tcb>, Miss> {
+    let core = &k.core;
+    let faulty = core.current.get().get(k);
+    let cap = faulty.slots[Tcb::SLOT_FAULT_HANDLER].words();
+    let ep = cap.endpoint_for_send().ok_or(Miss::Slow)?.get(k);
+    let callee = callee::<false>(k, faulty, cap, ep)?;
+    lend(k, faulty, ep, &callee);
+    faulty.fault.set(fault);
+    fault::deliver(k, faulty, fault, cap.badge(), callee.server);
+    Ok(switch(k, core, faulty, callee.server, callee.space))
+}
+
+/// A passive server that waits for a call.
+struct Callee<'k> {
+    server: &'k Tcb,
+    reply: Link<Reply>,
+    /// What it will run on: the caller's.
+    sc: Link<SchedContext>,
+    space: Space,
+}
+
+/// The server at the head of an endpoint's queue, if the caller can lend it its scheduling context and it may run at
+/// once.
+#[inline(always)]
+fn callee<'k, const ANY: bool>(
+    k: &'k Kernel,
+    caller: &Tcb,
+    cap: Words,
+    ep: &Endpoint,
+) -> Result<Callee<'k>, Miss> {
     let server = ep.receiver().ok_or(Miss::Slow)?.get(k);
     let ThreadState::BlockedOnReceive { reply: Some(reply), .. } = server.state.get() else {
         return Err(Miss::Slow);
@@ -56,9 +95,13 @@ pub fn call<const ANY: bool>(k: &Kernel, cptr: u64, info: u64) -> Result<Link<Tc
         return Err(Miss::Slow);
     }
     let sc = caller.sched_context.get().ok_or(Miss::Slow)?;
-    let space = ready::<ANY>(k, server)?;
-    let buffers = buffers::<ANY>(k, caller, server, info)?;
+    Ok(Callee { server, reply, sc, space: ready::<ANY>(k, server)? })
+}
 
+/// The server stops waiting, and the caller waits for it, and lends it its scheduling context.
+#[inline(always)]
+fn lend(k: &Kernel, caller: &Tcb, ep: &Endpoint, callee: &Callee) {
+    let &Callee { server, reply, sc, .. } = callee;
     // The server leaves the endpoint's queue, of which it is the head.
     match server.ipc_queue.next.get() {
         Some(next) => {
@@ -82,9 +125,6 @@ pub fn call<const ANY: bool>(k: &Kernel, cptr: u64, info: u64) -> Result<Link<Tc
     caller.sched_context.set(None);
     server.sched_context.set(Some(sc));
     sc_ref.tcb.set(Some(server.link()));
-
-    deliver(&caller.context, &server.context, cap.badge(), info, buffers);
-    Ok(switch(k, core, caller, server, space))
 }
 
 /// `ReplyRecv`: answers the caller that waits on the reply object, and waits at the endpoint at `cptr`.

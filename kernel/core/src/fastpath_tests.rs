@@ -14,7 +14,7 @@ use pecan_mem::{
 use crate::{
     derivation, endpoint, entry,
     fastpath::{self, Miss},
-    message, notification, refill, scheduler,
+    fault, message, notification, refill, scheduler,
     testing::{FREE, World, rounds},
 };
 
@@ -146,17 +146,28 @@ fn digest(w: &World, threads: &[Link<Tcb>]) -> u64 {
     hash
 }
 
-/// Runs random system calls. Returns the digests after each step, and how many steps took a fast path.
-fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, usize) {
+/// Runs random system calls. Returns the digests after each step, and how many calls and how many faults took a fast
+/// path.
+fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 2]) {
     let (mut w, threads) = world();
     let mut random = Random(seed);
-    let (mut digests, mut taken) = (Vec::new(), 0);
+    let (mut digests, mut taken, mut faults) = (Vec::new(), 0, 0);
     for _ in 0..steps {
         let current = w.k.core.current.get();
         let Some(index) = threads.iter().position(|t| *t == current) else { break };
-        if index < 3 && random.next(8) == 0 {
+        if index < 3 && random.next(6) == 0 {
             // A client faults; a server answers that, too.
-            entry::exception(&mut w.k, Exception::User { number: random.next(32), code: random.next(8) });
+            let exception = Exception::User { number: random.next(32), code: random.next(8) };
+            let quick = if fast { fastpath::fault(&w.k, fault::of(exception)) } else { Err(Miss::Slow) };
+            match quick {
+                Ok(next) => {
+                    faults += 1;
+                    assert_eq!(next, w.k.core.current.get());
+                }
+                Err(_) => {
+                    entry::exception(&mut w.k, exception);
+                }
+            }
             digests.push(digest(&w, &threads));
             continue;
         }
@@ -222,12 +233,12 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, usize) {
             scheduler::schedule(&w.k, next);
         }
     }
-    (digests, taken)
+    (digests, [taken, faults])
 }
 
 #[test]
 fn fast_paths_do_what_the_slow_path_does() {
-    let mut taken = 0;
+    let mut taken = [0, 0];
     let rounds = rounds(100);
     for seed in 0..rounds {
         // A machine belongs to its host thread.
@@ -237,7 +248,11 @@ fn fast_paths_do_what_the_slow_path_does() {
         let (without, _) = without.join().expect("the run without fast paths ends");
         let differs = with.iter().zip(&without).position(|(a, b)| a != b);
         assert_eq!((differs, with.len()), (None, without.len()), "seed {seed}");
-        taken += fast;
+        taken = [taken[0] + fast[0], taken[1] + fast[1]];
     }
-    assert!(taken > 3 * rounds as usize, "only {taken} steps took a fast path");
+    let [calls, faults] = taken;
+    assert!(
+        calls > 3 * rounds as usize && faults > rounds as usize / 4,
+        "{calls} calls, {faults} faults: too few"
+    );
 }

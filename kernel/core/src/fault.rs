@@ -1,7 +1,7 @@
 //! Faults: telling the handler, and applying its answer.
 
 use pecan_abi::{LookupFailureKind, MessageInfo, fault::FaultTag, ipc::MESSAGE_REGISTERS};
-use pecan_arch::{EXCEPTION_MESSAGE, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, reg};
+use pecan_arch::{EXCEPTION_MESSAGE, Exception, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, reg};
 use pecan_mem::{Fault, Kernel, LookupFailure, Tcb, ThreadState, Words};
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The label of a fault's message.
-pub fn tag(fault: Fault) -> FaultTag {
+fn tag(fault: Fault) -> FaultTag {
     match fault {
         Fault::None => FaultTag::Null,
         Fault::Cap { .. } => FaultTag::CapFault,
@@ -80,8 +80,25 @@ pub fn lookup_failure_words(failure: LookupFailure) -> ([u64; 4], usize) {
     ([kind as u64, details[0], details[1], details[2]], n + 1)
 }
 
-/// Writes the message of a fault to its handler; returns the words that had a place.
-pub fn put_message(k: &Kernel, faulty: &Tcb, fault: Fault, handler: &Tcb) -> usize {
+/// The fault that an exception of the processor is.
+pub fn of(exception: Exception) -> Fault {
+    match exception {
+        Exception::PageFault { address, instruction, status } => Fault::Vm { address, instruction, status },
+        Exception::User { number, code } => Fault::UserException { number, code },
+    }
+}
+
+/// Hands the message of a fault to its handler.
+#[inline(never)]
+pub fn deliver(k: &Kernel, faulty: &Tcb, fault: Fault, badge: u64, handler: &Tcb) {
+    let length = put_message(k, faulty, fault, handler);
+    handler.context.set(reg::INFO, MessageInfo::new(tag(fault) as u64, 0, 0, length as u64).0);
+    handler.context.set(reg::CAP, badge);
+}
+
+/// Writes the words of a fault's message; returns how many had a place.
+#[inline(always)]
+fn put_message(k: &Kernel, faulty: &Tcb, fault: Fault, handler: &Tcb) -> usize {
     let context = &faulty.context;
     let ip = context.get(reg::FAULT_IP);
     let registers = |regs: &'static [Reg]| regs.iter().map(|r| context.get(*r));

@@ -86,22 +86,18 @@ pub fn message(k: &Kernel, sender: &Tcb, ep: Option<&Endpoint>, badge: u64, gran
 
 #[inline(never)]
 fn any_message(k: &Kernel, sender: &Tcb, ep: Option<&Endpoint>, badge: u64, grant: bool, receiver: &Tcb) {
-    let info = match sender.fault.get() {
-        Fault::None => {
-            let info = MessageInfo(sender.context.get(reg::INFO));
-            let length = message::copy(k, sender, receiver, info.length_capped());
-            // A message whose capabilities cannot be found goes without them.
-            let (caps, unwrapped) = match extra_caps(k, sender, info) {
-                Ok(caps) if grant && caps.count > 0 => transfer_caps(k, &caps, ep, receiver),
-                _ => (0, 0),
-            };
-            MessageInfo::new(info.label(), unwrapped, caps, length as u64)
-        }
-        fault => {
-            let length = fault::put_message(k, sender, fault, receiver);
-            MessageInfo::new(fault::tag(fault) as u64, 0, 0, length as u64)
-        }
+    let fault = sender.fault.get();
+    if fault != Fault::None {
+        return fault::deliver(k, sender, fault, badge, receiver);
+    }
+    let info = MessageInfo(sender.context.get(reg::INFO));
+    let length = message::copy(k, sender, receiver, info.length_capped());
+    // A message whose capabilities cannot be found goes without them.
+    let (caps, unwrapped) = match extra_caps(k, sender, info) {
+        Ok(caps) if grant && caps.count > 0 => transfer_caps(k, &caps, ep, receiver),
+        _ => (0, 0),
     };
+    let info = MessageInfo::new(info.label(), unwrapped, caps, length as u64);
     receiver.context.set(reg::INFO, info.0);
     receiver.context.set(reg::CAP, badge);
 }

@@ -10,7 +10,7 @@ use pecan_arch::{Console, UserContext, decode_exception, halt, idle_wait, say, t
 use pecan_core::{
     boot, entry,
     fastpath::{self, Miss},
-    scheduler,
+    fault, scheduler,
 };
 use pecan_mem::{Kernel, Link, Tcb, ThreadState, boot::BootMemory};
 
@@ -154,8 +154,14 @@ fn slow_syscall(call: Syscall) -> ! {
 extern "C" fn pecan_exception(vector: u64, error: u64, address: u64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
-    let next = entry::exception(k, decode_exception(vector, error, address));
-    resume(k, next)
+    let fault = fault::of(decode_exception(vector, error, address));
+    match fastpath::fault(k, fault) {
+        Ok(next) => enter_user(&next.get(k).context),
+        Err(_) => {
+            let next = entry::fault_current(k, fault);
+            resume(k, next)
+        }
+    }
 }
 
 #[unsafe(no_mangle)]
