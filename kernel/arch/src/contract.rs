@@ -31,6 +31,7 @@ const _: fn(&UserContext, &UserContext) = context_switch;
 const _: fn(&UserContext) = load_context;
 const _: fn(&UserContext) = sync_context;
 const _: fn(u64, u64, u64) -> Exception = decode_exception;
+const _: fn(u64) -> bool = is_trap;
 
 const _: fn() -> FpuState = FpuState::init;
 const _: fn(&FpuState) = FpuState::reset;

@@ -99,6 +99,19 @@ pub fn check_preempted(k: &Kernel) -> Next {
     Next::Choose
 }
 
+/// [`check_budget`] where the current thread has just stopped and `next` is to be done: its scheduling context, or whoever
+/// has been given it, waits for budget if that was all there was.
+pub fn check_stopped(k: &Kernel, next: Next) -> Next {
+    let sc = k.core.current_sc.get().get(k);
+    if is_quiet(k) || refill::is_sufficient(sc, uncharged(k)) {
+        return next;
+    }
+    next.queue(k);
+    let next = charge(k, uncharged(k), false);
+    resume(k, sc);
+    next
+}
+
 /// Charges `usage` to the scheduling context that runs and ends its time slice. `may_fault`: a timeout fault is
 /// raised if the thread has a handler for it.
 pub fn charge(k: &Kernel, usage: u64, may_fault: bool) -> Next {

@@ -73,8 +73,13 @@ fn unknown_syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
 #[inline(never)]
 pub fn fault_current(k: &mut Kernel, fault: Fault) -> Link<Tcb> {
     budget::update_time(k);
-    let next = match budget::check_budget_restart(k) {
-        Ok(()) => fault::handle(k, k.core.current.get().get(k), fault),
+    // A thread without budget comes to the fault again; where it does not, the fault comes first.
+    let in_time = if fault::is_trap(fault) { Ok(()) } else { budget::check_budget_restart(k) };
+    let next = match in_time {
+        Ok(()) => {
+            let next = fault::handle(k, k.core.current.get().get(k), fault);
+            budget::check_stopped(k, next)
+        }
         Err(next) => next,
     };
     scheduler::schedule(k, next).link()

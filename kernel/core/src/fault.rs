@@ -22,6 +22,11 @@ fn tag(fault: Fault) -> FaultTag {
     }
 }
 
+/// True for a fault that its thread would not come to again if it were put off.
+pub fn is_trap(fault: Fault) -> bool {
+    matches!(fault, Fault::UserException { number, .. } if pecan_arch::is_trap(number))
+}
+
 /// True for a capability that faults can be sent to: an endpoint, with the right to send and to hand over the
 /// reply capability in one form or the other.
 #[inline(always)]

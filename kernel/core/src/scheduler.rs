@@ -45,7 +45,7 @@ impl Next {
     }
 
     /// Puts the thread that was to be switched to into its queue instead.
-    fn queue(self, k: &Kernel) {
+    pub fn queue(self, k: &Kernel) {
         if let Next::Switch(thread) = self {
             let thread = thread.get(k);
             // It may have been stopped since.

@@ -46,6 +46,13 @@ pub enum Exception {
     },
 }
 
+/// The exception with this number is reported after its instruction (a single step, `int3`, `into`), which does not raise
+/// it again (SDM volume 3, 6.5).
+#[inline]
+pub fn is_trap(number: u64) -> bool {
+    matches!(number, 1 | 3 | 4)
+}
+
 /// Sorts the exception `vector` with its `error` code and, for a page fault, the `address` accessed.
 #[inline]
 pub fn decode_exception(vector: u64, error: u64, address: u64) -> Exception {

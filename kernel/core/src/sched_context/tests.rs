@@ -1,7 +1,7 @@
 //! Invocations on scheduling contexts and on the authority over them, and how they change hands.
 
-use pecan_abi::{Error, Label, ObjectType, Syscall};
-use pecan_arch::{IRQ_TIMER, host, reg, us_to_ticks};
+use pecan_abi::{Error, Label, ObjectType, Syscall, fault::FaultTag};
+use pecan_arch::{Exception, IRQ_TIMER, host, reg, us_to_ticks};
 use pecan_mem::{Cap, EndpointRights, Fault, Link, SchedContext, Tcb, ThreadState};
 
 use crate::{
@@ -231,8 +231,8 @@ fn who_yielded_gets_its_answer_when_the_other_goes() {
     }
 }
 
-/// A passive server waits at the endpoint, and the first thread calls it.
-fn call_server(w: &mut World, o: &Objects) {
+/// A server waits at the endpoint.
+fn serve(w: &mut World, o: &Objects) {
     let (Cap::Endpoint { ep, .. }, Cap::Reply { reply, .. }) = (w.cap(EP), w.cap(REPLY)) else {
         unreachable!()
     };
@@ -240,6 +240,11 @@ fn call_server(w: &mut World, o: &Objects) {
     let server = o.thread.get(&w.k);
     let next = crate::endpoint::receive(&w.k, server, ep.get(&w.k), rights.grant, true, Some(reply));
     assert_eq!(next, crate::scheduler::Next::Resume);
+}
+
+/// A passive server waits at the endpoint, and the first thread calls it.
+fn call_server(w: &mut World, o: &Objects) {
+    serve(w, o);
     assert_eq!(system_call(w, EP, Label::InvalidInvocation, &[], &[]), o.thread);
 }
 
@@ -269,6 +274,47 @@ fn the_time_of_a_call_is_the_callers() {
     assert!(o.thread.get(&w.k).is_released_later.get(), "the server waits on its client's budget");
     host::advance_time(us_to_ticks(9_000));
     assert_eq!(entry::interrupt(&mut w.k, IRQ_TIMER), o.thread);
+}
+
+#[test]
+fn a_trap_where_the_budget_ends_is_told_and_charged() {
+    const INT3: Exception = Exception::User { number: 3, code: 0 };
+    for passive in [true, false] {
+        let (mut w, o) = world();
+        configure(&mut w, SC, 1_000, 10_000, 0);
+        if !passive {
+            configure(&mut w, TARGET, 1_000, 1_000, 0);
+            bind(&mut w, TARGET, THREAD);
+        }
+        serve(&mut w, &o);
+        let (k, thread) = (&w.k, w.thread);
+        let handler = thread.get(k).slots[Tcb::SLOT_FAULT_HANDLER].link();
+        crate::derivation::insert(k, w.cap(EP).pack(), w.slot(EP), handler);
+        entry::interrupt(&mut w.k, IRQ_TIMER);
+        host::advance_time(us_to_ticks(1_000));
+        let runs = entry::exception(&mut w.k, INT3);
+        assert_eq!(w.message(o.thread).0, FaultTag::UserException.word());
+        assert!(matches!(thread.get(&w.k).state.get(), ThreadState::BlockedOnReply { .. }));
+        // Whoever would go on with the thread's time waits for it; a handler with time of its own does not.
+        let Cap::SchedContext { sc, .. } = w.cap(SC) else { unreachable!() };
+        assert_eq!(sc.get(&w.k).consumed.get(), us_to_ticks(1_000));
+        assert_eq!(o.thread.get(&w.k).is_released_later.get(), passive);
+        assert_eq!(runs, if passive { w.k.core.idle_thread.link() } else { o.thread });
+        w.check();
+        if passive {
+            host::advance_time(us_to_ticks(9_000));
+            assert_eq!(entry::interrupt(&mut w.k, IRQ_TIMER), o.thread);
+        }
+    }
+    // A fault comes again, so that it can wait.
+    let (mut w, o) = world();
+    configure(&mut w, SC, 1_000, 10_000, 0);
+    serve(&mut w, &o);
+    entry::interrupt(&mut w.k, IRQ_TIMER);
+    host::advance_time(us_to_ticks(1_000));
+    entry::exception(&mut w.k, Exception::User { number: 6, code: 0 });
+    let thread = w.thread.get(&w.k);
+    assert!(thread.state.get() == ThreadState::Restart && thread.is_released_later.get());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use pecan_abi::{
 
 use crate::{
     Env,
-    env::{DEPTH, HIGH, LOW, Mapped, ROOT, WINDOW, answer, call, delete, info, registers, send},
+    env::{DEPTH, HIGH, LOW, Mapped, ROOT, WINDOW, answer, call, delete, info, registers, sched_control, send},
     thread::{Spaces, Thread},
 };
 
@@ -23,6 +23,7 @@ tests! {
     an_undefined_instruction_word_by_word;
     a_division_by_zero_faults;
     a_breakpoint_instruction_faults;
+    a_breakpoint_where_the_budget_ends_faults;
     a_privileged_instruction_faults;
     an_alignment_check_is_not_enabled;
     an_answer_moves_the_instruction_pointer;
@@ -309,6 +310,29 @@ fn a_division_by_zero_faults(env: &Env) {
 
 fn a_breakpoint_instruction_faults(env: &Env) {
     raises!(env, 3, "int3");
+}
+
+fn a_breakpoint_where_the_budget_ends_faults(env: &Env) {
+    // The thread goes on behind the instruction, so that one without a message would be lost. Its budget ends in about
+    // every tenth.
+    const TIMES: u64 = 2_000;
+    let handler = Handler::new(env);
+    let thread = handler.spawn(env, || {
+        for _ in 0..TIMES {
+            // SAFETY: raises an exception, and goes on as if it had done nothing.
+            unsafe { core::arch::asm!("int3") };
+        }
+        7
+    });
+    inv::sched_control_configure_flags(sched_control(), thread.sc, 50, 100, 0, 0, 0).expect("configure");
+    let mut faults = 0;
+    while !thread.has_returned() {
+        if raw::nb_recv(handler.endpoint, handler.reply).badge == BADGE {
+            faults += 1;
+            answer(handler.reply, 0, &[]);
+        }
+    }
+    assert_eq!((thread.join(), faults), (7, TIMES));
 }
 
 fn a_privileged_instruction_faults(env: &Env) {
