@@ -1,12 +1,17 @@
 //! Sets of physical memory.
 
+use core::ops::{Deref, DerefMut};
+
 use crate::PhysRegion;
 
 /// A sorted list of disjoint, non-adjacent, non-empty regions, of at most `N`.
+pub type Regions<const N: usize> = Set<[PhysRegion; N]>;
+
+/// [`Regions`], of any length: what is done with them exists once.
 #[derive(Clone, Copy)]
-pub struct Regions<const N: usize> {
-    list: [PhysRegion; N],
+pub struct Set<L: ?Sized> {
     len: usize,
+    list: L,
 }
 
 impl<const N: usize> Default for Regions<N> {
@@ -18,9 +23,37 @@ impl<const N: usize> Default for Regions<N> {
 impl<const N: usize> Regions<N> {
     /// The empty set.
     pub const fn new() -> Self {
-        Self { list: [PhysRegion::new(0, 0); N], len: 0 }
+        Self { len: 0, list: [PhysRegion::new(0, 0); N] }
     }
 
+    /// Shrinks every region to whole units of `1 << bits` bytes.
+    pub fn align(&mut self, bits: u32) {
+        let old = *self;
+        self.len = 0;
+        let mask = (1 << bits) - 1;
+        for r in old.as_slice() {
+            if let Some(start) = r.start.0.checked_add(mask) {
+                self.add(PhysRegion::new(start & !mask, r.end.0 & !mask));
+            }
+        }
+    }
+}
+
+impl<const N: usize> Deref for Regions<N> {
+    type Target = Set<[PhysRegion]>;
+
+    fn deref(&self) -> &Self::Target {
+        self
+    }
+}
+
+impl<const N: usize> DerefMut for Regions<N> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self
+    }
+}
+
+impl Set<[PhysRegion]> {
     /// The regions, sorted and disjoint.
     pub fn as_slice(&self) -> &[PhysRegion] {
         &self.list[..self.len]
@@ -49,8 +82,8 @@ impl<const N: usize> Regions<N> {
             }
         }
         self.len = kept;
-        if self.len == N {
-            let Some(smallest) = (0..N).min_by_key(|&i| self.list[i].len()) else { return };
+        if self.len == self.list.len() {
+            let Some(smallest) = (0..self.len).min_by_key(|&i| self.list[i].len()) else { return };
             if self.list[smallest].len() >= new.len() {
                 return;
             }
@@ -72,18 +105,6 @@ impl<const N: usize> Regions<N> {
             self.len -= 1;
             self.add(PhysRegion { start: old.start, end: region.start });
             self.add(PhysRegion { start: region.end, end: old.end });
-        }
-    }
-
-    /// Shrinks every region to whole units of `1 << bits` bytes.
-    pub fn align(&mut self, bits: u32) {
-        let old = *self;
-        self.len = 0;
-        let mask = (1 << bits) - 1;
-        for r in old.as_slice() {
-            if let Some(start) = r.start.0.checked_add(mask) {
-                self.add(PhysRegion::new(start & !mask, r.end.0 & !mask));
-            }
         }
     }
 
