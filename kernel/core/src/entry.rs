@@ -16,8 +16,8 @@ use crate::{
 /// A system call of the current thread, by its number. The arguments are in the thread's registers.
 pub fn syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
     let call = match Syscall::from_number(number) {
-        Some(call) if is_core_syscall(call) => call,
-        other => return special_syscall(k, number, other),
+        Some(call) if is_core_syscall(number) => call,
+        _ => return special_syscall(k, number),
     };
     budget::update_time(k);
     let next = match budget::check_budget_restart(k) {
@@ -31,10 +31,9 @@ pub fn syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
 }
 
 /// The system calls that are not in every profile, do not touch the scheduler, or do not exist.
-#[inline(always)]
-fn special_syscall(k: &mut Kernel, number: i64, call: Option<Syscall>) -> Link<Tcb> {
+pub fn special_syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
     let current = k.core.current.get();
-    match call {
+    match Syscall::from_number(number) {
         Some(call)
             if is_benchmark(call) || set_tls_base(k, call) || debug::syscall(k, current.get(k), call) =>
         {
@@ -57,11 +56,19 @@ pub fn interrupt(k: &mut Kernel, irq: usize) -> Link<Tcb> {
         Err(next) => next,
     };
     let next = next.and(k, handle_interrupt(k, irq));
-    scheduler::schedule(k, next).link()
+    schedule(k, next)
 }
 
-fn is_core_syscall(call: Syscall) -> bool {
-    call as i64 >= Syscall::Yield as i64
+/// True for the system calls that every profile has.
+#[inline(always)]
+pub fn is_core_syscall(number: i64) -> bool {
+    (Syscall::Yield as i64..=Syscall::Call as i64).contains(&number)
+}
+
+/// Ends an entry in which a few instructions more do not count.
+#[inline(never)]
+fn schedule(k: &Kernel, next: Next) -> Link<Tcb> {
+    scheduler::schedule(k, next).link()
 }
 
 #[cold]
@@ -82,7 +89,7 @@ pub fn fault_current(k: &mut Kernel, fault: Fault) -> Link<Tcb> {
         }
         Err(next) => next,
     };
-    scheduler::schedule(k, next).link()
+    schedule(k, next)
 }
 
 /// True for the benchmark system call, which is only there to be entered and left.

@@ -135,12 +135,24 @@ fn reply_recv_any(k: &mut Kernel, cptr: u64, info: u64) -> ! {
     }
 }
 
-/// The system calls without a fast path, and those for which it does not do.
+/// The system calls of every profile without a fast path, and those for which it does not do.
 #[unsafe(no_mangle)]
 extern "C" fn pecan_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
-    // SAFETY: the entry stub calls this once an entry, after boot, or `slow_syscall` does.
-    let k = unsafe { kernel() };
+    // SAFETY: the entry stub calls this once an entry, after boot, or `slow_syscall` does; both with such a number.
+    let k = unsafe {
+        core::hint::assert_unchecked(entry::is_core_syscall(number));
+        kernel()
+    };
     let next = entry::syscall(k, number);
+    resume(k, next)
+}
+
+/// The system calls that are not in every profile, or do not exist.
+#[unsafe(no_mangle)]
+extern "C" fn pecan_special_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
+    // SAFETY: the entry stub calls this once an entry, after boot.
+    let k = unsafe { kernel() };
+    let next = entry::special_syscall(k, number);
     resume(k, next)
 }
 
@@ -185,11 +197,13 @@ extern "C" fn pecan_kernel_exception(vector: u64, frame: &port::KernelFrame, add
 }
 
 #[panic_handler]
+// The compiler takes this for idle; it is what lets a release kernel do without the code that formats messages.
+#[expect(unused_attributes, reason = "the optimisation across crates heeds it")]
+#[inline(always)]
 fn panic(info: &core::panic::PanicInfo) -> ! {
     if pecan_config::DEBUG {
         let _ = writeln!(Console, "\nKERNEL PANIC: {info}");
     } else if let Some(at) = info.location() {
-        // The message itself takes code that nothing else in a release kernel needs.
         say("\nKERNEL PANIC: ", &[]);
         say(at.file(), &[]);
         say(":#\n", &[at.line().into()]);

@@ -80,6 +80,8 @@ pecan_syscall_entry:
     je pecan_call
     cmp rdx, {reply_recv}
     je pecan_reply_recv
+    cmp rdx, {last_core}
+    jb pecan_special_syscall
     jmp pecan_syscall
 
     // Return to the context in rax.
@@ -254,6 +256,7 @@ pecan_stubs:
     stub_size = const STUB_SIZE,
     call = const Syscall::Call as i64,
     reply_recv = const Syscall::ReplyRecv as i64,
+    last_core = const Syscall::Yield as i64,
     last_vector = const LAST_VECTOR,
 );
 

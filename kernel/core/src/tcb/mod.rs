@@ -43,6 +43,7 @@ pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
     Ok(commit(k, inv, tcb, op)?)
 }
 
+#[inline(never)]
 fn decode(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Op> {
     Ok(match inv.label {
         Some(Label::TcbReadRegisters) => registers::decode_read(k, inv, tcb)?,
