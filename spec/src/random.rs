@@ -1,13 +1,15 @@
 //! Random system calls in a larger system, with arguments that are mostly near the mark.
 
+mod devices;
+
 use std::time::{Duration, Instant};
 
 use pecan_abi::{CNodeCapData, CapRights, Label, ObjectType, Syscall};
-use pecan_mem::retype::ObjectKind;
+use pecan_mem::{Cap, retype::ObjectKind};
 
 use crate::{
     lockstep::{self, named},
-    model::{Call, Event, State},
+    model::{Call, Event, FIRST_INTERRUPT, State},
     properties,
     system::System,
 };
@@ -15,7 +17,7 @@ use crate::{
 /// Events in one run, before the next begins with a fresh system.
 const RUN: usize = 400;
 /// Slots of the CSpace, log2.
-const RADIX: u8 = 5;
+const RADIX: u8 = 6;
 
 /// What random runs found.
 pub struct Report {
@@ -51,13 +53,19 @@ impl Random {
 const CNODE: u64 = 1;
 const VSPACE: u64 = 2;
 const UNTYPED: u64 = 3;
+const ASID_UNTYPED: u64 = 33;
 const EP: u64 = 5;
 const NTFN: u64 = 9;
 const REPLY: u64 = 11;
 const THREAD: u64 = 13;
 const SC: u64 = 17;
 const FRAME: u64 = 20;
-const TABLE: u64 = 22;
+/// Tables of all levels, the last an address space.
+const TABLE: u64 = 23;
+/// Authorities over time and hardware.
+const CONTROL: u64 = 27;
+/// Nothing is here at first.
+const FREE: u64 = 34;
 
 fn system() -> System {
     let mut s = System::new(RADIX);
@@ -72,7 +80,8 @@ fn system() -> System {
         s.make(REPLY + i, ObjectKind::Reply, &format!("reply{i}"));
         s.make(FRAME + i, ObjectKind::Frame { level: 0 }, &format!("frame{i}"));
     }
-    for level in 0..3 {
+    s.make(ASID_UNTYPED, ObjectKind::Untyped { bits: 12 }, "untyped3");
+    for level in 0..4 {
         s.make(TABLE + level as u64, ObjectKind::PageTable { level }, &format!("table{level}"));
     }
     for i in 0..4 {
@@ -84,6 +93,12 @@ fn system() -> System {
             s.handler(thread, EP + 1, false);
         }
     }
+    let controls =
+        [Cap::SchedControl { core: 0 }, Cap::IrqControl, Cap::IoPortControl, Cap::Domain, Cap::AsidControl];
+    controls.into_iter().enumerate().for_each(|(i, cap)| s.control(CONTROL + i as u64, cap));
+    s.interrupts(&[0, 1]);
+    s.ports(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    s.remember();
     let supervisor = s.thread(None, 90, "supervisor");
     s.start(supervisor, None, "scSupervisor");
     s.boot()
@@ -119,7 +134,17 @@ fn event(r: &mut Random, state: &State) -> Event {
         },
         0 => Event::Tick { ticks: r.pick(&[1_000, 100_000, 5_000_000]) },
         1 => Event::Exception { number: r.below(20), code: r.below(3) },
-        2..=10 => message(r),
+        2 => match r.below(6) {
+            0 => Event::UnknownSyscall { number: 77 },
+            1 => Event::PageFault {
+                address: r.below(1 << 48),
+                instruction: r.below(2) == 0,
+                status: r.below(8),
+            },
+            2 | 3 => Event::Interrupt { irq: FIRST_INTERRUPT + r.below(2) },
+            _ => message(r),
+        },
+        3..=10 => message(r),
         _ => invocation(r),
     }
 }
@@ -171,7 +196,11 @@ fn invocation(r: &mut Random) -> Event {
         (r.below(16), r.pick(&[0, 5, 6, CNodeCapData::skip_to(3).0, CNodeCapData::skip_to(5).0]));
     let page = 0x40_0000 + 4096 * r.below(3);
     let thread = THREAD + r.below(4);
-    let (cap, label, words, extra): (u64, Label, Vec<u64>, Vec<u64>) = match r.below(16) {
+    let (cap, label, words, extra): (u64, Label, Vec<u64>, Vec<u64>) = match r.below(21) {
+        16 => devices::registers(r),
+        17 if r.below(3) == 0 => devices::spaces(r),
+        18 | 19 => devices::hardware(r),
+        17 | 20 => devices::time(r),
         0 => {
             let kinds = [
                 (ObjectType::Tcb, 0),

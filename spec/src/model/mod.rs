@@ -298,6 +298,12 @@ impl Step {
             }
             None => Err(invalid_capability(0)),
         };
+        if let Some(thread) = self.s.threads.get_mut(&current)
+            && thread.doing == Doing::Restarting
+        {
+            // It has stopped and resumed itself, and goes on behind the call.
+            thread.doing = Doing::Running;
+        }
         let runs = self.s.threads.get(&current).is_some_and(|t| t.doing == Doing::Running);
         if how.call && (runs || answer.is_err()) {
             self.put_answer(current, &answer);
