@@ -6,6 +6,7 @@ use pecan_abi::{CNodeCapData, CapRights, Label, ObjectType, Syscall};
 use pecan_mem::retype::ObjectKind;
 
 mod devices;
+mod pairs;
 mod threads;
 
 use crate::{
@@ -31,7 +32,7 @@ mod at {
 
 /// Every family.
 pub static FAMILIES: LazyLock<Vec<Family>> =
-    LazyLock::new(|| [BASIC, threads::FAMILIES, devices::FAMILIES].concat());
+    LazyLock::new(|| [BASIC, threads::FAMILIES, devices::FAMILIES, pairs::FAMILIES].concat());
 
 /// The families about messages, capabilities and memory.
 const BASIC: &[Family] = &[

@@ -3,6 +3,7 @@
 
 mod abstraction;
 pub mod bite;
+pub mod coverage;
 pub mod explore;
 pub mod families;
 pub mod lockstep;

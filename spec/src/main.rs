@@ -7,6 +7,7 @@ use std::{process::ExitCode, sync::Mutex, time::Duration};
 
 use pecan_spec::{
     bite::{Copy, FAULTS},
+    coverage::{Coverage, Operation},
     explore::{Report, explore},
     families::FAMILIES,
     random,
@@ -57,11 +58,27 @@ fn main() -> ExitCode {
         "all families: {} states, {} transitions; random: {} steps",
         sum.states, sum.transitions, sum.steps
     );
+    if filter.is_none_or(|t| "coverage".contains(&**t)) {
+        print_coverage();
+    }
     if !args.iter().any(|a| a == "--families") {
         bite(&mut sum, filter.map(String::as_str));
     }
     println!("{} passed, {} failed, 0 skipped", sum.passed, sum.failed);
     ExitCode::from(u8::from(sum.failed > 0))
+}
+
+/// Tells what the families exercise.
+fn print_coverage() {
+    let coverage = Coverage::of(&FAMILIES, 2000);
+    let (operations, missing) = (Operation::all().len(), coverage.missing());
+    let (pairs, unseen) = coverage.all_pairs();
+    println!(
+        "operations that succeed in a family: {} of {operations} {missing:?}",
+        operations - missing.len()
+    );
+    println!("pairs that share an object, one right after the other: {} of {pairs}", pairs - unseen.len());
+    unseen.iter().for_each(|(a, b)| println!("  not seen: {a:?}, {b:?}"));
 }
 
 /// Tries whether faults are seen.

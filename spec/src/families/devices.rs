@@ -183,6 +183,8 @@ pub(super) const FAMILIES: &[Family] = &[
                 let slot = at::BADGED + i as u64;
                 e.push(invoke(slot, map, &[giga, 0], &[at::EP]));
                 e.push(invoke(slot, unmap, &[], &[]));
+                e.push(invoke(at::CNODE, Label::CNodeRevoke, &[slot, 64], &[]));
+                e.push(invoke(at::CNODE, Label::CNodeDelete, &[slot, 64], &[]));
             }
             for slot in [13, 14, 15, at::B] {
                 e.push(invoke(slot, Label::X86PageUnmap, &[], &[]));

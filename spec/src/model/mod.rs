@@ -170,6 +170,19 @@ pub fn step(state: &State, event: &Event) -> (State, Outcome) {
     (m.s, outcome)
 }
 
+/// The capability at an address of a thread's CSpace, and where it is.
+pub fn find(state: &State, thread: Name, address: u64) -> Option<(Slot, Cap)> {
+    let m = Step::looking_at(state);
+    let slot = m.lookup(thread, address).ok()?;
+    Some((slot, m.cap(slot)?))
+}
+
+/// The capability that an index and a depth name in a CNode.
+pub fn find_in(state: &State, root: Cap, index: u64, depth: u64) -> Option<Cap> {
+    let m = Step::looking_at(state);
+    m.cap(m.target(true, Some(root), index, depth).ok()?)
+}
+
 impl Event {
     /// The fault that it is, if it is one (manual 6.2).
     fn fault(&self) -> Option<Fault> {
@@ -185,6 +198,11 @@ impl Event {
 }
 
 impl Step {
+    fn looking_at(state: &State) -> Step {
+        let (s, woken) = (state.clone(), Woken::default());
+        Step { s, woken, charged: None, invoker: None, over: false, written: vec![] }
+    }
+
     /// The running thread is at [`CODE`] and enters the kernel; the arguments of a system call are where the ABI
     /// wants them.
     fn load(&mut self, current: Name, event: &Event) {
