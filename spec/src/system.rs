@@ -475,6 +475,7 @@ impl System {
     /// Checks the kernel's own invariants.
     pub fn check(&self) -> Result<(), String> {
         invariants::check(&self.k, &[mem::Cap::CNode { cnode: self.keeper, guard: 0, guard_bits: 0 }])
+            .map_err(|broken| broken.to_string())
     }
 
     /// Forgets what no later step depends on: the registers of threads that do not send, the buffers of those

@@ -18,7 +18,6 @@ pub mod fastpath;
 mod fastpath_tests;
 pub mod fault;
 pub mod finalise;
-#[cfg(not(target_os = "none"))]
 pub mod invariants;
 pub mod invoke;
 pub mod ioport;

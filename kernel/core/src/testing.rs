@@ -283,20 +283,20 @@ impl World {
 
     /// The slots of the root CNode among the descendants of a capability, sorted.
     pub fn family(&self, index: u64) -> Vec<u64> {
-        let family = invariants::descendants(&self.k, self.slot(index));
+        let family: Vec<_> = invariants::descendants(&self.k, self.slot(index)).collect();
         (0..1 << ROOT_RADIX).filter(|&i| family.contains(&self.slot(i))).collect()
     }
 
     /// How many capabilities descend from one, wherever they are.
     pub fn descendants(&self, index: u64) -> usize {
-        invariants::descendants(&self.k, self.slot(index)).len()
+        invariants::descendants(&self.k, self.slot(index)).count()
     }
 
     /// Checks that the unused part of [`UNTYPED_2M`] and of all untyped memory made of it is zero: what objects
     /// are made of must be.
     pub fn check_unused_memory(&self) {
         let untyped = self.slot(UNTYPED_2M);
-        for slot in invariants::descendants(&self.k, untyped).into_iter().chain([untyped]) {
+        for slot in invariants::descendants(&self.k, untyped).chain([untyped]) {
             if let Cap::Untyped { base, bits, device: false, used } = slot.get(&self.k).cap() {
                 for at in (base.0 + used..base.0 + (1 << bits)).step_by(8) {
                     assert_eq!(self.k.word(at), 0, "unused memory at {at:#x}");

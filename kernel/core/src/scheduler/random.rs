@@ -214,7 +214,7 @@ fn step(w: &mut World, r: &mut Random) -> String {
 fn check(w: &World, all: bool) -> Result<(), String> {
     let k: &Kernel = &w.k;
     if all {
-        crate::invariants::check(k, &[w.cap(CNODE), w.cap(TCB)])?;
+        crate::invariants::check(k, &[w.cap(CNODE), w.cap(TCB)]).map_err(|broken| broken.to_string())?;
     }
     let core = &k.core;
     let current = core.current.get();

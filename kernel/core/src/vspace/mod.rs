@@ -14,7 +14,7 @@ use pecan_arch::{
     PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte, Space, level_shift, tlb_flush_asid, tlb_flush_page,
 };
 use pecan_mem::{
-    AsidPool, CNodeRef, FrameRights, Kernel, Link, LookupFailure, Mapping, PageTable, Tcb, cap::tag,
+    AsidPool, CNodeRef, Cap, FrameRights, Kernel, Link, LookupFailure, Mapping, PageTable, Tcb, cap::tag,
 };
 
 use crate::{
@@ -143,6 +143,28 @@ fn mapped_entry(k: &Kernel, mapping: Mapping, level: usize) -> Option<Entry> {
         return None;
     }
     entry(k, find_root(k, mapping.asid)?, mapping.vaddr, level).ok()
+}
+
+/// What tells the entries of all tables apart.
+pub(crate) fn entry_address(table: Link<PageTable>, index: usize) -> usize {
+    table.addr() + index * size_of::<Pte>()
+}
+
+/// The entry ([`entry_address`]) that is there because of a capability: of the frame or the table that it names, where
+/// it says that this is mapped, if it still is.
+pub(crate) fn entry_of(k: &Kernel, cap: Cap) -> Option<usize> {
+    let entry = match cap {
+        Cap::Frame { base, level, mapping: Some(mapping), .. } => {
+            mapped_entry(k, mapping, level as usize).filter(|entry| entry.maps(k, base))
+        }
+        Cap::PageTable { table, level, mapping: Some(mapping) } => {
+            let above = level as usize + 1;
+            mapped_entry(k, mapping, above)
+                .filter(|entry| PageTable::child(entry.get(k), above) == Some(table))
+        }
+        _ => None,
+    }?;
+    Some(entry_address(entry.table, entry.index))
 }
 
 /// The page-table entry that refers to a table.

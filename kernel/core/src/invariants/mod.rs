@@ -1,132 +1,201 @@
-//! What must hold of the kernel's state between any two system calls, checked from scratch.
+//! What must hold of the kernel's state between any two entries, checked from scratch.
 //!
-//! For tests on the host only: [`check`] finds every slot and object that can be reached and looks at all of
-//! them. The most important invariant is that of [`Link`]: no live object refers to a dead one. An object is
-//! live if some slot holds a capability to it, or what is left of one.
+//! [`check_in`] finds every slot and object that can be reached and looks at all of them. The most important invariant
+//! is that of [`Link`]: no live object refers to a dead one. An object is live if some slot holds a capability to it,
+//! or what is left of one. Tests on the host check after every step; on the target a kernel does so every so many
+//! entries if its profile says so, in memory that is set aside for it ([`Scratch`]).
 
+#![allow(clippy::result_large_err, reason = "what is broken holds its text: there is no heap to put it on")]
+
+#[cfg(not(target_os = "none"))]
 extern crate std;
 
+mod scratch;
+mod spaces;
+#[cfg(test)]
+mod tests;
+
 use core::fmt::Debug;
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    format,
-    string::String,
-    vec::Vec,
-};
 
 use pecan_mem::{
-    Cap, EndpointState, Kernel, Link, Notification, NotificationState, ReplyNext, Slot, Tcb, ThreadState,
-    ZombieKind, cap::tag, retype::ObjectKind,
+    Cap, EndpointState, Kernel, Link, Notification, NotificationState, ReplyNext, SchedContext, Slot, Tcb,
+    ThreadState, ZombieKind, cap::tag, retype::ObjectKind,
 };
 
-use crate::{derivation, vspace};
+use scratch::Set;
+pub use scratch::{Broken, Scratch};
 
-/// What was found to be wrong.
-pub type Broken = String;
+use crate::{derivation, refill, vspace};
 
 macro_rules! ensure {
     ($condition:expr, $($text:tt)+) => {
         if !$condition {
-            return Err(format!($($text)+));
+            return Err(Broken::new(format_args!($($text)+)));
         }
     };
+}
+use ensure;
+
+/// Among how many neighbours on either side a capability is compared with others that are not its relatives. On the
+/// host with all; in a kernel that runs, with the nearest.
+const NEAR: usize = if cfg!(target_os = "none") { 8 } else { usize::MAX };
+
+/// Kinds of marks in the set beside the tags of live objects' capabilities.
+mod mark {
+    pub const SLOT: u64 = 64;
+    pub const CONTENTS: u64 = 65;
+    pub const ZOMBIE: u64 = 66;
+    pub const READY: u64 = 67;
+    pub const LATER: u64 = 68;
+    pub const MAPPED: u64 = 69;
+    /// And the tag.
+    pub const GROUP: u64 = 128;
 }
 
 /// Checks everything; `roots` are capabilities that no thread need have in its CSpace.
 ///
 /// # Errors
 /// The first thing that is wrong, in words.
+#[cfg(not(target_os = "none"))]
 pub fn check(k: &Kernel, roots: &[Cap]) -> Result<(), Broken> {
-    let state = State::collect(k, roots)?;
-    state.check_lists()?;
-    state.check_memory()?;
+    match check_in(k, roots, &mut Scratch::<256>::new()) {
+        // Systems with so many objects are few.
+        Err(broken) if broken.no_room => {
+            check_in(k, roots, &mut *std::boxed::Box::new(Scratch::<4096>::new()))
+        }
+        result => result,
+    }
+}
+
+/// [`check`] in memory given for it, with room for `N` capabilities.
+///
+/// # Errors
+/// The first thing that is wrong, in words.
+pub fn check_in<const N: usize>(k: &Kernel, roots: &[Cap], scratch: &mut Scratch<N>) -> Result<(), Broken> {
+    scratch.seen.clear();
+    let seen = Set::new(&scratch.seen);
+    let mut found = Found { k, slots: &mut scratch.slots, count: 0, seen };
+    let threads = found.collect(roots, &mut scratch.threads)?;
+    let count = found.count;
+    let state = State { k, slots: &scratch.slots[..count], threads: &scratch.threads[..threads], seen };
+    let order = &mut scratch.order[..count];
+    state.check_lists(order)?;
+    state.check_memory(order)?;
     state.check_zombies()?;
     state.check_threads()?;
     state.check_objects()?;
-    state.check_queues()
+    state.check_queues()?;
+    state.check_spaces()
 }
 
 /// The slots of a capability's descendants, in the list's order: those that revoking it would delete.
-pub fn descendants(k: &Kernel, slot: Link<Slot>) -> Vec<Link<Slot>> {
-    let mut found = Vec::new();
-    let mut at = slot.get(k).next();
-    while let Some(next) = at.filter(|n| derivation::is_parent(slot.get(k), n.get(k))) {
-        found.push(next);
-        at = next.get(k).next();
+pub fn descendants(k: &Kernel, slot: Link<Slot>) -> impl Iterator<Item = Link<Slot>> {
+    core::iter::successors(slot.get(k).next(), |at| at.get(k).next())
+        .take_while(move |at| derivation::is_parent(slot.get(k), at.get(k)))
+}
+
+/// What has been found so far.
+struct Found<'s, 'k> {
+    k: &'k Kernel,
+    slots: &'s mut [Option<Link<Slot>>],
+    count: usize,
+    seen: Set<'s>,
+}
+
+impl Found<'_, '_> {
+    /// Finds all slots with something in them, what is live, and the threads; returns the number of those.
+    fn collect(&mut self, roots: &[Cap], threads: &mut [Option<Link<Tcb>>]) -> Result<usize, Broken> {
+        let k = self.k;
+        let mut thread_count = 0;
+        let mut thread = |link| {
+            *threads.get_mut(thread_count).ok_or(Broken::NO_ROOM)? = Some(link);
+            thread_count += 1;
+            Ok::<(), Broken>(())
+        };
+        let idle = k.core.idle_thread.link();
+        thread(idle)?;
+        self.seen.insert(idle.addr(), tag::TCB)?;
+        self.seen.insert(k.core.idle_sc.link().addr(), tag::SCHED_CONTEXT)?;
+        k.irq_slots.iter().try_for_each(|slot| self.slot(slot.link()))?;
+        roots.iter().try_for_each(|&cap| self.contents(cap))?;
+        let mut next = 0;
+        while let Some(link) = self.slots[..self.count].get(next).copied().flatten() {
+            next += 1;
+            let slot = link.get(k);
+            [slot.prev(), slot.next()].into_iter().flatten().try_for_each(|slot| self.slot(slot))?;
+            let cap = slot.cap();
+            ensure!(cap.pack() == slot.words(), "{cap:?} in {link:?} is not in its packed form");
+            self.contents(cap)?;
+            if let Some((addr, _)) = memory(cap)
+                && self.seen.insert(addr, slot.words().tag())?
+                && let Cap::Tcb { tcb } = cap
+            {
+                thread(tcb)?;
+            }
+        }
+        Ok(thread_count)
     }
-    found
+
+    /// A slot was found.
+    fn slot(&mut self, link: Link<Slot>) -> Result<(), Broken> {
+        let slot = link.get(self.k);
+        if slot.is_empty() {
+            let alone = slot.prev().is_none() && slot.next().is_none();
+            ensure!(
+                alone && !slot.is_revocable() && !slot.is_first_badged(),
+                "the empty slot {link:?} is in a list or has flags"
+            );
+        } else if self.seen.insert(link.addr(), mark::SLOT)? {
+            *self.slots.get_mut(self.count).ok_or(Broken::NO_ROOM)? = Some(link);
+            self.count += 1;
+        }
+        Ok(())
+    }
+
+    /// The slots of what a capability names.
+    fn contents(&mut self, cap: Cap) -> Result<(), Broken> {
+        let k = self.k;
+        match cap {
+            Cap::CNode { cnode, .. } if self.seen.insert(cnode.addr(), mark::CONTENTS)? => {
+                (0..1 << cnode.radix()).try_for_each(|i| self.slot(cnode.slot(i)))
+            }
+            Cap::Tcb { tcb } if self.seen.insert(tcb.addr(), mark::CONTENTS)? => {
+                tcb.get(k).slots.iter().try_for_each(|slot| self.slot(slot.link()))
+            }
+            Cap::Zombie { kind, first, .. } => {
+                (0..kind.slots()).try_for_each(|i| self.slot(kind.slot(k, first, i)))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Everything that can be reached.
-struct State<'k> {
+struct State<'s, 'k> {
     k: &'k Kernel,
-    /// Every slot that was found, by address.
-    slots: BTreeMap<usize, Link<Slot>>,
-    /// Every capability in them.
-    caps: Vec<(Link<Slot>, Cap)>,
+    /// Every slot with a capability.
+    slots: &'s [Option<Link<Slot>>],
     /// Live threads.
-    threads: HashMap<usize, Link<Tcb>>,
-    /// Address and tag of every live object.
-    live: HashSet<(usize, u64)>,
+    threads: &'s [Option<Link<Tcb>>],
+    /// Address and tag of every live object, and marks.
+    seen: Set<'s>,
 }
 
-impl<'k> State<'k> {
-    fn collect(k: &'k Kernel, roots: &[Cap]) -> Result<Self, Broken> {
-        let mut state = State {
-            k,
-            slots: BTreeMap::new(),
-            caps: Vec::new(),
-            threads: HashMap::new(),
-            live: HashSet::new(),
-        };
-        let mut todo: Vec<Link<Slot>> = k.irq_slots.iter().map(Slot::link).collect();
-        let slots_of = |cap: Cap, todo: &mut Vec<Link<Slot>>| match cap {
-            Cap::CNode { cnode, .. } => todo.extend((0..1 << cnode.radix()).map(|i| cnode.slot(i))),
-            Cap::Tcb { tcb } => todo.extend(tcb.get(k).slots.iter().map(Slot::link)),
-            Cap::Zombie { kind, first, .. } => {
-                todo.extend((0..kind.slots()).map(|i| kind.slot(k, first, i)));
-            }
-            _ => {}
-        };
-        roots.iter().for_each(|&cap| slots_of(cap, &mut todo));
-        while let Some(link) = todo.pop() {
-            if state.slots.insert(link.addr(), link).is_some() {
-                continue;
-            }
-            let slot = link.get(k);
-            todo.extend([slot.prev(), slot.next()].into_iter().flatten());
-            let cap = slot.cap();
-            if cap == Cap::Null {
-                ensure!(
-                    slot.prev().is_none()
-                        && slot.next().is_none()
-                        && !slot.is_revocable()
-                        && !slot.is_first_badged(),
-                    "the empty slot {link:?} is in a list or has flags"
-                );
-                continue;
-            }
-            ensure!(cap.pack() == slot.words(), "{cap:?} in {link:?} is not in its packed form");
-            slots_of(cap, &mut todo);
-            if let Cap::Tcb { tcb } = cap {
-                state.threads.insert(tcb.addr(), tcb);
-            }
-            if let Some((addr, _)) = memory(cap) {
-                state.live.insert((addr, slot.words().tag()));
-            }
-            state.caps.push((link, cap));
-        }
-        let idle = k.core.idle_thread.link();
-        state.threads.insert(idle.addr(), idle);
-        state.live.insert((idle.addr(), tag::TCB));
-        state.live.insert((k.core.idle_sc.link().addr(), tag::SCHED_CONTEXT));
-        Ok(state)
+impl<'k> State<'_, 'k> {
+    /// Every capability, and where it is.
+    fn caps(&self) -> impl Iterator<Item = (Link<Slot>, Cap)> {
+        self.slots.iter().flatten().map(|link| (*link, link.get(self.k).cap()))
+    }
+
+    /// Every thread.
+    fn threads(&self) -> impl Iterator<Item = Link<Tcb>> {
+        self.threads.iter().flatten().copied()
     }
 
     /// The derivation lists: doubly linked, capabilities to one object together, descendants behind ancestors.
-    fn check_lists(&self) -> Result<(), Broken> {
+    fn check_lists(&self, order: &mut [Option<Link<Slot>>]) -> Result<(), Broken> {
         let k = self.k;
-        for &(link, cap) in &self.caps {
+        for (link, cap) in self.caps() {
             let slot = link.get(k);
             ensure!(
                 slot.prev().is_none_or(|p| p.get(k).next() == Some(link)),
@@ -138,35 +207,40 @@ impl<'k> State<'k> {
             );
         }
         let mut seen = 0;
-        let mut groups: Vec<Cap> = Vec::new();
-        for &(head, _) in self.caps.iter().filter(|(s, _)| s.get(k).prev().is_none()) {
-            let list: Vec<Link<Slot>> =
-                core::iter::successors(Some(head), |s| s.get(k).next()).take(self.caps.len() + 1).collect();
-            seen += list.len();
-            ensure!(seen <= self.caps.len(), "the list of {head:?} runs in a circle");
-            self.check_list(&list, &mut groups)?;
+        for (head, _) in self.caps().filter(|(s, _)| s.get(k).prev().is_none()) {
+            let first = seen;
+            for link in core::iter::successors(Some(head), |s| s.get(k).next()) {
+                ensure!(seen < order.len(), "the list of {head:?} runs in a circle");
+                order[seen] = Some(link);
+                seen += 1;
+            }
+            self.check_list(&order[first..seen])?;
         }
-        ensure!(seen == self.caps.len(), "{} capabilities are in a circle", self.caps.len() - seen);
+        ensure!(seen == order.len(), "{} capabilities are in a circle", order.len() - seen);
         Ok(())
     }
 
-    fn check_list(&self, list: &[Link<Slot>], groups: &mut Vec<Cap>) -> Result<(), Broken> {
+    fn check_list(&self, list: &[Option<Link<Slot>>]) -> Result<(), Broken> {
         let k = self.k;
         let cap = |link: Link<Slot>| link.get(k).cap();
-        for (i, &link) in list.iter().enumerate() {
+        let mut before = Cap::Null;
+        for (i, &link) in list.iter().flatten().enumerate() {
             let this = cap(link);
-            if i == 0 || !cap(list[i - 1]).pack().same_object(this.pack()) {
+            if !before.pack().same_object(this.pack())
+                && let Some(identity) = identity(this)
+            {
+                let group = mark::GROUP | this.pack().tag();
                 ensure!(
-                    !groups.iter().any(|&g| g.pack().same_object(this.pack())),
+                    self.seen.insert(identity, group)?,
                     "capabilities to the object of {this:?} lie apart"
                 );
-                groups.push(this);
             }
+            before = this;
             let badged =
                 matches!(this, Cap::Endpoint { badge, .. } | Cap::Notification { badge, .. } if badge != 0);
             // Of several groups with the same badge, a copy belongs to the one that it stands in.
-            let family = if badged { list.len() - i - 1 } else { descendants(k, link).len() };
-            for &later in &list[i + 1 + family..] {
+            let family = if badged { list.len() - i - 1 } else { descendants(k, link).count() };
+            for &later in list[i + 1 + family..].iter().flatten().take(NEAR) {
                 ensure!(
                     !derivation::is_parent(link.get(k), later.get(k)),
                     "{:?} lies apart from its ancestor {this:?}",
@@ -174,7 +248,7 @@ impl<'k> State<'k> {
                 );
             }
             if let Cap::Untyped { .. } = this {
-                for &earlier in &list[..i] {
+                for &earlier in list[..i].iter().rev().flatten().take(NEAR) {
                     ensure!(
                         !this.pack().covers(earlier.get(k).words())
                             || earlier.get(k).words().covers(this.pack()),
@@ -188,26 +262,30 @@ impl<'k> State<'k> {
     }
 
     /// Objects lie apart from one another, and in the used part of the untyped memory that they were made of.
-    fn check_memory(&self) -> Result<(), Broken> {
-        let mut objects: Vec<(usize, usize, Cap)> = self
-            .caps
-            .iter()
-            .filter(|(_, cap)| !matches!(cap, Cap::Untyped { .. } | Cap::Frame { device: true, .. }))
-            .filter_map(|&(_, cap)| memory(cap).map(|(addr, bits)| (addr, addr + (1 << bits), cap)))
-            .collect();
-        objects.sort_by_key(|&(start, end, _)| (start, end));
-        for pair in objects.windows(2) {
-            let [(start, end, a), (next, next_end, b)] = [pair[0], pair[1]];
-            ensure!(
-                end <= next || (start, end) == (next, next_end) && a.pack().same_object(b.pack()),
-                "{a:?} and {b:?} overlap"
-            );
+    fn check_memory(&self, order: &mut [Option<Link<Slot>>]) -> Result<(), Broken> {
+        let k = self.k;
+        let place = |link: &Option<Link<Slot>>| {
+            let cap = link.map_or(Cap::Null, |link| link.get(k).cap());
+            memory(cap).map_or((usize::MAX, 0), |(addr, bits)| (addr, addr + (1 << bits)))
+        };
+        order.sort_unstable_by_key(place);
+        for pair in order.windows(2) {
+            let [(_, end), (next, next_end)] = [place(&pair[0]), place(&pair[1])];
+            if let [Some(a), Some(b)] = [pair[0], pair[1]]
+                && next != usize::MAX
+            {
+                let (a, b) = (a.get(k).cap(), b.get(k).cap());
+                ensure!(
+                    end <= next || end == next_end && a.pack().same_object(b.pack()),
+                    "{a:?} and {b:?} overlap"
+                );
+            }
         }
-        for &(link, cap) in &self.caps {
+        for (link, cap) in self.caps() {
             let Cap::Untyped { base, bits, used, .. } = cap else { continue };
             ensure!(used <= 1 << bits, "{cap:?} has used more than there is");
-            for child in descendants(self.k, link) {
-                let end = match child.get(self.k).cap() {
+            for child in descendants(k, link) {
+                let end = match child.get(k).cap() {
                     Cap::Untyped { base, bits, .. } => base.0 + (1 << bits),
                     Cap::Frame { base, level, .. } => base.0 + (1 << ObjectKind::Frame { level }.bits()),
                     other => {
@@ -215,11 +293,7 @@ impl<'k> State<'k> {
                         pecan_arch::virt_to_phys(addr).0 + (1 << bits)
                     }
                 };
-                ensure!(
-                    end <= base.0 + used,
-                    "{:?} lies in the unused part of {cap:?}",
-                    child.get(self.k).cap()
-                );
+                ensure!(end <= base.0 + used, "{:?} lies in the unused part of {cap:?}", child.get(k).cap());
             }
         }
         Ok(())
@@ -227,10 +301,9 @@ impl<'k> State<'k> {
 
     /// A zombie is all that is left of its object, and the slots behind its count are empty.
     fn check_zombies(&self) -> Result<(), Broken> {
-        let mut seen = HashSet::new();
-        for &(link, cap) in &self.caps {
+        for (link, cap) in self.caps() {
             let Cap::Zombie { kind, first, remaining } = cap else { continue };
-            ensure!(seen.insert(first.addr()), "two zombies for {first:?}");
+            ensure!(self.seen.insert(first.addr(), mark::ZOMBIE)?, "two zombies for {first:?}");
             ensure!((1..=kind.slots()).contains(&remaining), "{cap:?} in {link:?} has no such slots");
             for i in remaining..kind.slots() {
                 ensure!(
@@ -239,20 +312,20 @@ impl<'k> State<'k> {
                 );
             }
         }
-        for &(_, cap) in &self.caps {
+        for (_, cap) in self.caps() {
             let first = match cap {
                 Cap::CNode { cnode, .. } => cnode.slot(0),
                 Cap::Tcb { tcb } => tcb.get(self.k).first_slot(),
                 _ => continue,
             };
-            ensure!(!seen.contains(&first.addr()), "{cap:?} is a zombie's, too");
+            ensure!(!self.seen.contains(first.addr(), mark::ZOMBIE), "{cap:?} is a zombie's, too");
         }
         Ok(())
     }
 
     fn alive<T>(&self, link: Link<T>, tag: u64, who: impl Debug) -> Result<(), Broken> {
         ensure!(
-            self.live.contains(&(link.addr(), tag)),
+            self.seen.contains(link.addr(), tag),
             "{who:?} refers to the dead object {link:?} (tag {tag})"
         );
         Ok(())
@@ -261,7 +334,7 @@ impl<'k> State<'k> {
     /// What threads refer to is alive and refers back.
     fn check_threads(&self) -> Result<(), Broken> {
         let k = self.k;
-        for &link in self.threads.values() {
+        for link in self.threads() {
             let t = link.get(k);
             if t.knows_spaces(k) {
                 let space = vspace::root(k, t).map(|(root, asid)| k.space(root, asid));
@@ -328,7 +401,7 @@ impl<'k> State<'k> {
     /// What other objects refer to is alive and refers back.
     fn check_objects(&self) -> Result<(), Broken> {
         let k = self.k;
-        for &(_, cap) in &self.caps {
+        for (_, cap) in self.caps() {
             match cap {
                 Cap::Endpoint { ep, .. } => {
                     let e = ep.get(k);
@@ -410,6 +483,7 @@ impl<'k> State<'k> {
                         self.alive(t, tag::TCB, sc)?;
                         ensure!(t.get(k).yield_to.get() == Some(sc), "{sc:?} was yielded to by a stranger");
                     }
+                    check_budget(sc, s)?;
                 }
                 _ => {}
             }
@@ -465,7 +539,7 @@ impl<'k> State<'k> {
     /// Ready queues and the release queue.
     fn check_queues(&self) -> Result<(), Broken> {
         let k = self.k;
-        let (mut ready, mut later) = (HashSet::new(), HashSet::new());
+        let mut released = 0;
         for (domain, queues) in k.core.ready.iter().enumerate() {
             for (priority, head) in queues.heads.iter().enumerate() {
                 let bit = queues.bitmap[priority / 64].get() >> (priority % 64) & 1 != 0;
@@ -476,7 +550,7 @@ impl<'k> State<'k> {
                     self.alive(at, tag::TCB, ("ready queue", priority))?;
                     let t = at.get(k);
                     ensure!(
-                        ready.insert(at.addr()),
+                        self.seen.insert(at.addr(), mark::READY)?,
                         "{at:?} is in two ready queues, or one runs in a circle"
                     );
                     ensure!(
@@ -507,21 +581,24 @@ impl<'k> State<'k> {
         let mut at = k.core.release_head.get();
         while let Some(link) = at {
             self.alive(link, tag::TCB, "release queue")?;
-            ensure!(later.insert(link.addr()), "the release queue runs in a circle");
+            ensure!(self.seen.insert(link.addr(), mark::LATER)?, "the release queue runs in a circle");
+            let time = link.get(k).sched_context.get().map(|sc| refill::head(sc.get(k)).time.get());
+            ensure!(time >= Some(released), "{link:?} is in the wrong place in the release queue");
+            released = time.unwrap_or(released);
             ensure!(
                 link.get(k).is_released_later.get(),
                 "{link:?} does not know that it is in the release queue"
             );
             at = link.get(k).sched_queue.next.get();
         }
-        for &link in self.threads.values() {
+        for link in self.threads() {
             let t = link.get(k);
             ensure!(
-                t.is_queued.get() == ready.contains(&link.addr()),
+                t.is_queued.get() == self.seen.contains(link.addr(), mark::READY),
                 "{link:?} is wrong about being queued"
             );
             ensure!(
-                t.is_released_later.get() == later.contains(&link.addr()),
+                t.is_released_later.get() == self.seen.contains(link.addr(), mark::LATER),
                 "{link:?} is wrong about being in the release queue"
             );
         }
@@ -530,6 +607,39 @@ impl<'k> State<'k> {
         }
         Ok(())
     }
+}
+
+/// The refills of a scheduling context: one after the other, and no more time than its period has.
+fn check_budget(link: Link<SchedContext>, sc: &SchedContext) -> Result<(), Broken> {
+    let (max, count) = (sc.refill_max.get() as usize, sc.refill_count.get() as usize);
+    if max == 0 {
+        return Ok(());
+    }
+    ensure!(
+        (1..=max).contains(&count) && max <= sc.refill_capacity() && sc.refill_head() < max,
+        "{link:?} has {count} refills of {max}"
+    );
+    let (mut sum, mut end) = (0u64, 0);
+    let refills = (0..count).map(|n| sc.refill((sc.refill_head() + n) % max));
+    for refill in refills.take_while(|_| !refill::is_round_robin(sc)) {
+        ensure!(refill.time.get() >= end, "refills of {link:?} overlap");
+        end = refill.time.get().saturating_add(refill.amount.get());
+        sum = sum.saturating_add(refill.amount.get());
+    }
+    ensure!(sum <= sc.period.get(), "{link:?} has {sum} ticks of {}", sc.period.get());
+    Ok(())
+}
+
+/// What is the same for all capabilities to an object, and among those of one type for no other; `None` for what is no
+/// object.
+fn identity(cap: Cap) -> Option<usize> {
+    Some(match cap {
+        Cap::Null | Cap::Untyped { .. } | Cap::Zombie { .. } => return None,
+        Cap::Frame { base, level, .. } => base.0 as usize | level as usize,
+        Cap::IrqHandler { irq } => irq as usize,
+        Cap::IoPort { first, last } => (first as usize) << 16 | last as usize,
+        other => memory(other).map_or(0, |(addr, _)| addr),
+    })
 }
 
 /// Address (in the kernel's window; of the first slot for zombies) and size (log2) of the memory of what a
