@@ -22,6 +22,11 @@ const OPTIONS: &[(&str, &str, &str)] = &[
     ),
     ("max_num_bootinfo_untyped_caps", "usize", "Untyped capabilities that the boot information can list."),
     ("boot_thread_time_slice_ms", "u64", "Budget and period of the initial thread, in milliseconds."),
+    (
+        "check_invariants_every",
+        "u64",
+        "Entries into the kernel between two checks of its invariants; 0 for never.",
+    ),
     ("set_tls_base_self", "bool", "The `SetTLSBase` system call exists."),
 ];
 

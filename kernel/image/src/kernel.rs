@@ -7,6 +7,7 @@ use core::mem::MaybeUninit;
 use pecan_abi::Syscall;
 use pecan_arch::x86_64 as port;
 use pecan_arch::{Console, UserContext, decode_exception, halt, idle_wait, say, take_pending_irq};
+use pecan_config::CHECK_INVARIANTS_EVERY;
 use pecan_core::{
     boot, entry,
     fastpath::{self, Miss},
@@ -31,7 +32,55 @@ static KERNEL: Storage = Storage(UnsafeCell::new(MaybeUninit::uninit()));
 #[inline(always)]
 unsafe fn kernel() -> &'static mut Kernel {
     // SAFETY: initialised (1.), and no other reference is alive (2.).
-    unsafe { (*KERNEL.0.get()).assume_init_mut() }
+    let k = unsafe { (*KERNEL.0.get()).assume_init_mut() };
+    if CHECK_INVARIANTS_EVERY != 0 {
+        checks::enter(k);
+    }
+    k
+}
+
+/// The kernel looks at itself, in profiles that ask for it.
+mod checks {
+    use core::cell::{Cell, UnsafeCell};
+
+    use pecan_config::CHECK_INVARIANTS_EVERY;
+    use pecan_core::invariants::{self, Scratch};
+    use pecan_mem::{Cap, Kernel, Link, Tcb};
+
+    /// As many capabilities can be checked.
+    const ROOM: usize = if CHECK_INVARIANTS_EVERY == 0 { 0 } else { 4096 };
+
+    struct Checks {
+        entries: Cell<u64>,
+        root: Cell<Option<Link<Tcb>>>,
+        scratch: UnsafeCell<Scratch<ROOM>>,
+    }
+
+    // SAFETY: used from one entry at a time, as the kernel's state is.
+    unsafe impl Sync for Checks {}
+
+    static CHECKS: Checks =
+        Checks { entries: Cell::new(0), root: Cell::new(None), scratch: UnsafeCell::new(Scratch::new()) };
+
+    /// From the first thread on everything can be found; it must not be deleted.
+    pub fn begin(root: Link<Tcb>) {
+        CHECKS.root.set(Some(root));
+    }
+
+    /// An entry begins: checks what the one before has left, if it is time.
+    pub fn enter(k: &Kernel) {
+        let entries = CHECKS.entries.get() + 1;
+        CHECKS.entries.set(entries);
+        if entries.is_multiple_of(CHECK_INVARIANTS_EVERY)
+            && let Some(tcb) = CHECKS.root.get()
+        {
+            // SAFETY: nobody else uses it, and this is called once at a time.
+            let scratch = unsafe { &mut *CHECKS.scratch.get() };
+            if let Err(broken) = invariants::check_in(k, &[Cap::Tcb { tcb }], scratch) {
+                panic!("invariant broken: {broken}");
+            }
+        }
+    }
 }
 
 /// Prints why the kernel cannot start, and stops.
@@ -56,6 +105,9 @@ extern "C" fn pecan_boot(magic: u32, info: u32) -> ! {
     // stack that this runs on, until it is left for good below, is in use.
     let mut memory = unsafe { BootMemory::new(&data) };
     let root = boot::start(k, &data, &mut memory).unwrap_or_else(|e| cannot_start(|| e.say()));
+    if CHECK_INVARIANTS_EVERY != 0 {
+        checks::begin(root);
+    }
     let first = scheduler::schedule(k, scheduler::Next::Switch(root)).link();
     resume(k, first)
 }

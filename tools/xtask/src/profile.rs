@@ -25,6 +25,7 @@ pub struct Profile {
     pub max_num_bootinfo_untyped_caps: u32,
     pub boot_thread_time_slice_ms: u64,
     pub set_tls_base_self: bool,
+    pub check_invariants_every: u64,
 }
 
 impl Profile {

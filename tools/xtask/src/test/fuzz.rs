@@ -17,7 +17,7 @@ const CASES: [(&str, &str, u64, [u64; 2]); 3] = [
 ];
 
 /// The kernel that looks after itself.
-const CHECKED: &str = "default";
+const CHECKED: &str = "fuzz";
 /// Calls between two times that everything is made anew.
 const ROUND: u64 = 20_000;
 /// Of the invocations, so many of a hundred must succeed: what is always refused tests little.
