@@ -70,6 +70,11 @@ impl Machine {
     pub fn counting() -> Self {
         Machine { icount: true, ..Machine::default() }
     }
+
+    /// The same with another processor, in QEMU's names.
+    pub fn with_cpu(self, cpu: &str) -> Self {
+        Machine { cpu: cpu.into(), ..self }
+    }
 }
 
 /// Port of the device through which the system ends QEMU. A byte `s` written there makes QEMU exit with

@@ -4,6 +4,7 @@ use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
 
 pub const MSR_APIC_BASE: u32 = 0x1b;
+pub const MSR_ARCH_CAPABILITIES: u32 = 0x10a;
 pub const MSR_PAT: u32 = 0x277;
 pub const MSR_TSC_DEADLINE: u32 = 0x6e0;
 pub const MSR_X2APIC: u32 = 0x800;

@@ -6,25 +6,39 @@
 //! taken, always from its top: the kernel keeps nothing on it between two entries. So the handlers, which are the image's,
 //! do not return: they end in [`enter_user`], and need no epilogue.
 //!
+//! **The Meltdown window.** On a processor that lets user level read what is mapped for the kernel alone
+//! ([`Features::WINDOW`](super::features::Features::WINDOW)), user level's root tables map of the kernel only this section
+//! of text and the section `.data.window`: what the processor and the stubs need to get to the kernel's own address space,
+//! which has no user part. The stubs that do so are at the end of the section. [`open_window`] leads the ordinary ones
+//! there; where it is not called they know nothing of it. In the window is nothing of any thread but the one that runs.
+//!
 //! Kernel code runs with interrupts off. The two places that let them in ([`irq_pending`] and [`idle_wait`]) get the
 //! vector noted in `PECAN_NOTED` and interrupts off again. Exceptions in kernel mode are bugs of the kernel and end it.
 
 use core::arch::{asm, global_asm};
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use pecan_abi::Syscall;
 
+use super::core_block::CoreBlock;
+use super::features::{Features, has};
+use super::tables::Tss;
 use crate::common::irq::{IRQ_TIMER, VECTOR_OFFSET};
 use crate::{UserContext, say};
 
 /// Last vector with a stub of its own: the timer's.
 pub const LAST_VECTOR: usize = IRQ_TIMER + VECTOR_OFFSET;
-/// Vector of interrupts that went away before the processor took them.
-pub const SPURIOUS_VECTOR: usize = 0xff;
+/// Vector of interrupts that went away before the processor took them: the next one, which ends in the four ones that
+/// old processors want.
+pub const SPURIOUS_VECTOR: usize = LAST_VECTOR + 1;
+const _: () = assert!(SPURIOUS_VECTOR & 15 == 15);
 const STUB_SIZE: usize = 16;
 const STACK_SIZE: usize = 16 * 1024;
 /// For what can strike at any instruction, which is always the end of the kernel.
 const FAULT_STACK_SIZE: usize = 4096;
+/// Room for the registers that such a thing stores while only the window is mapped.
+const WINDOW_STACK_SIZE: usize = 256;
 
 /// Vector noted by an interrupt in kernel mode; 0 if none.
 #[unsafe(no_mangle)]
@@ -34,6 +48,7 @@ global_asm!(
     r#"
     .set CONTEXT_SIZE, 192
     .set MARK, 144
+    .set FRAME_END, PECAN_CORE + {vspace}
 
     // The pages below the stacks are not mapped there, so that a stack that grows too large faults. What they hold, page
     // tables, is reached by another address.
@@ -48,16 +63,29 @@ pecan_fault_stack_guard:
     .skip {fault_stack_size}
 pecan_fault_stack_top:
 
+    .section .data.window, "aw", @progbits
+    .balign 16
+    .skip {window_stack_size}
+pecan_window_stack_top:
+
+    // Leads from `site` to `target` with the window, see `open_window`.
+    .macro WITH_WINDOW site, target
+    .pushsection .window_sites, "a", @progbits
+    .quad \site, \target
+    .popsection
+    .endm
+
     .section .text.entry, "ax", @progbits
 
     // System calls: rdi = capability, rsi = message information, rdx = number, as the handler takes them.
     .balign 64
     .global pecan_syscall_entry
 pecan_syscall_entry:
-    mov [rip + PECAN_TSS + 16], rsp
-    mov rsp, [rip + PECAN_TSS + 8]
+    mov [rip + PECAN_CORE + {user_rsp}], rsp
+pecan_syscall_save:
+    mov rsp, [rip + PECAN_CORE + {context}]
     push {user_ss}
-    push [rip + PECAN_TSS + 16]
+    push [rip + PECAN_CORE + {user_rsp}]
     push r11
     push {user_cs}
     push rcx
@@ -88,7 +116,7 @@ pecan_syscall_entry:
     .global pecan_exit
 pecan_exit:
     lea rcx, [rax + CONTEXT_SIZE]
-    mov [rip + PECAN_TSS + 8], rcx
+    mov [rip + PECAN_CORE + {context}], rcx
     cmp qword ptr [rax + MARK], -1
     jne 2f
     lea rsp, [rax + 5 * 8]
@@ -107,7 +135,8 @@ pecan_exit:
     pop rdi
     mov rcx, [rsp + 8]
     mov r11, [rsp + 24]
-    mov rsp, [rsp + 32]
+    WITH_WINDOW 3f, pecan_window_sysret
+3:  mov rsp, [rsp + 32]
     sysretq
 2:  lea rsp, [rax + 3 * 8]
     pop r11
@@ -125,14 +154,17 @@ pecan_exit:
     pop r14
     pop r15
     pop rdi
-    add rsp, 8
+    WITH_WINDOW 3f, pecan_window_iret
+3:  add rsp, 8
     iretq
 
     // Below rdi, with rdi = vector: everything else. Leaves rsp at word 3 of the context.
-    .macro SAVE_REST
-    push r15
+    .macro SAVE_REST kind
+    WITH_WINDOW 3f, pecan_window_save
+3:  push r15
     push r14
     push r13
+pecan_saving_\kind:
     push r12
     push r10
     push r9
@@ -150,7 +182,7 @@ pecan_exit:
     shr rcx, 47
     jnz 7f
 8:  cld
-    cmp dword ptr [rip + PECAN_SMAP], 0
+    test dword ptr [rip + PECAN_CORE + {features}], {smap}
     je 9f
     clac
 9:
@@ -171,7 +203,7 @@ pecan_exit:
 pecan_exception_entry:
     test byte ptr [rsp + 24], 3
     jz pecan_kernel_fault
-    SAVE_REST
+    SAVE_REST exception
     mov rsi, [rsp + 15 * 8]
     mov rdx, cr2
     lea rsp, [rip + pecan_stack_top - 8]
@@ -182,7 +214,7 @@ pecan_exception_entry:
 pecan_interrupt_entry:
     test byte ptr [rsp + 24], 3
     jz 2f
-    SAVE_REST
+    SAVE_REST interrupt
     lea rsp, [rip + pecan_stack_top - 8]
     jmp pecan_interrupt
     MEND_IP
@@ -210,13 +242,70 @@ pecan_kernel_fault:
     push r15
     mov rsi, rsp
     mov rdx, cr2
-    cld
+    mov rax, [rip + PECAN_CORE + {kernel_cr3}]
+    mov cr3, rax
+    lea rax, [rip + pecan_stack_guard]
+    cmp rsp, rax
+    jae 2f
+    lea rsp, [rip + pecan_fault_stack_top]  // from the window's stack, which is below
+2:  cld
     and rsp, -16
     call pecan_kernel_exception
     ud2
 
     .global pecan_spurious_stub
 pecan_spurious_stub:
+    iretq
+
+    // With the window. On entry rsp is the one register to spare, as what it held is saved; on exit it is loaded last.
+    .global pecan_window_syscall
+pecan_window_syscall:
+    mov [rip + PECAN_CORE + {user_rsp}], rsp
+    mov rsp, [rip + PECAN_CORE + {kernel_cr3}]
+    mov cr3, rsp
+    jmp pecan_syscall_save
+
+    // What the processor and the vector's stub have stored goes to the context, as they store it without the window.
+pecan_window_save:
+    mov rsp, [rip + PECAN_CORE + {kernel_cr3}]
+    mov cr3, rsp
+    mov rsp, [rip + PECAN_CORE + {context}]
+    .irp below, 8, 16, 24, 32, 40, 48, 56
+    push [rip + FRAME_END - \below]
+    .endr
+    push r15
+    push r14
+    push r13
+    xor r13d, r13d
+    mov [rip + FRAME_END - 48], r13
+    mov [rip + FRAME_END - 56], r13
+    cmp edi, 32
+    jb pecan_saving_exception
+    jmp pecan_saving_interrupt
+
+    .macro LOAD_USER_SPACE
+    mov rsp, [rip + PECAN_CORE + {vspace}]
+    and rsp, [rip + PECAN_CORE + {cr3_mask}]
+    or rsp, [rip + PECAN_CORE + {cr3_bits}]
+    mov cr3, rsp
+    .endm
+
+    // At the end of pecan_exit. All of the frame in the window becomes that of this thread.
+pecan_window_sysret:
+    mov [rip + FRAME_END - 40], rcx
+    mov [rip + FRAME_END - 24], r11
+    mov rsp, [rsp + 32]
+    mov [rip + PECAN_CORE + {user_rsp}], rsp
+    LOAD_USER_SPACE
+    mov rsp, [rip + PECAN_CORE + {user_rsp}]
+    sysretq
+pecan_window_iret:
+    add rsp, 8
+    .irp below, 40, 32, 24, 16, 8
+    pop [rip + FRAME_END - \below]
+    .endr
+    LOAD_USER_SPACE
+    lea rsp, [rip + FRAME_END - 40]
     iretq
 
     // One stub a vector, {stub_size} bytes each: the frame below the error code starts with rdi.
@@ -246,10 +335,13 @@ pecan_stubs:
     .endif
     .set v, v + 1
     .endr
+    .global pecan_window_text_end
+pecan_window_text_end:
     .text
     "#,
     stack_size = const STACK_SIZE,
     fault_stack_size = const FAULT_STACK_SIZE,
+    window_stack_size = const WINDOW_STACK_SIZE,
     user_ss = const crate::common::context::USER_SS,
     user_cs = const crate::common::context::USER_CS,
     harmless_ip = const crate::common::context::HARMLESS_IP,
@@ -258,6 +350,14 @@ pecan_stubs:
     reply_recv = const Syscall::ReplyRecv as i64,
     last_core = const Syscall::Yield as i64,
     last_vector = const LAST_VECTOR,
+    context = const offset_of!(CoreBlock, tss) + offset_of!(Tss, rsp0),
+    user_rsp = const offset_of!(CoreBlock, user_rsp),
+    kernel_cr3 = const offset_of!(CoreBlock, kernel_cr3),
+    features = const offset_of!(CoreBlock, features),
+    smap = const Features::SMAP.0,
+    vspace = const offset_of!(CoreBlock, vspace),
+    cr3_mask = const offset_of!(CoreBlock, cr3_mask),
+    cr3_bits = const offset_of!(CoreBlock, cr3_bits),
 );
 
 const _: () = assert!(size_of::<UserContext>() == 192, "CONTEXT_SIZE above");
@@ -267,7 +367,12 @@ unsafe extern "C" {
     static pecan_stack_guard: u8;
     static pecan_fault_stack_guard: u8;
     static pecan_fault_stack_top: u8;
+    static pecan_window_stack_top: u8;
+    static pecan_window_text_end: u8;
+    static window_sites: [u64; 2];
+    static window_sites_end: [u64; 2];
     fn pecan_syscall_entry();
+    fn pecan_window_syscall();
     fn pecan_spurious_stub();
 }
 
@@ -276,7 +381,8 @@ pub(super) fn stub(vector: usize) -> u64 {
 }
 
 pub(super) fn syscall_stub() -> u64 {
-    pecan_syscall_entry as *const () as u64
+    let stub = if has(Features::WINDOW) { pecan_window_syscall } else { pecan_syscall_entry };
+    stub as *const () as u64
 }
 
 pub(super) fn spurious_stub() -> u64 {
@@ -285,7 +391,43 @@ pub(super) fn spurious_stub() -> u64 {
 
 /// Top of the stack for NMI, double fault and machine check. One does for all, as none of them returns.
 pub(super) fn fault_stack_top() -> u64 {
-    &raw const pecan_fault_stack_top as u64
+    let window = has(Features::WINDOW);
+    let top = if window { &raw const pecan_window_stack_top } else { &raw const pecan_fault_stack_top };
+    top as u64
+}
+
+/// The end of the text in the window, which begins with the image.
+pub(super) fn window_text_end() -> *const u8 {
+    &raw const pecan_window_text_end
+}
+
+/// If the processor needs the window, leads all entries and exits through it: where a site is listed in `.window_sites`, a
+/// jump takes the place of what is there.
+///
+/// # Safety
+/// To be called at boot, once, while the kernel's text can be written.
+pub(super) unsafe fn open_window() {
+    if !has(Features::WINDOW) {
+        return;
+    }
+    // SAFETY: assembler and linker script define these. A site has room for its jump and nobody jumps behind its start (short
+    // ones are in `vspace::load`, long ones in the stubs); no interrupt is taken and no stub is used yet, and before that
+    // the tables are loaded, which serialises.
+    unsafe {
+        let mut site = &raw const window_sites;
+        while site != &raw const window_sites_end {
+            let [at, target] = *site;
+            let distance = target.wrapping_sub(at) as i32;
+            match i8::try_from(distance - 2) {
+                Ok(short) => (at as *mut [u8; 2]).write_unaligned([0xeb, short as u8]),
+                Err(_) => {
+                    let [a, b, c, d] = (distance - 5).to_le_bytes();
+                    (at as *mut [u8; 5]).write_unaligned([0xe9, a, b, c, d]);
+                }
+            }
+            site = site.add(1);
+        }
+    }
 }
 
 /// The pages below the kernel's stacks, in ascending order, which must not be mapped where they are linked.

@@ -1,17 +1,18 @@
 //! What the processor can do, found out once at boot.
 
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
-use super::cpu::cpuid;
+use super::core_block::CORE;
+use super::cpu::{self, cpuid};
 use crate::say;
 
 /// A set of processor features.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Features(u32);
+pub struct Features(pub(super) u32);
 
 macro_rules! features {
     ($($bit:literal $name:ident $text:literal;)*) => {
         impl Features {
+            /// Nothing.
+            pub const NONE: Self = Self(0);
             $(#[doc = concat!("The processor has ", $text, ".")] pub const $name: Self = Self(1 << $bit);)*
         }
         const NAMES: &[(Features, &str)] = &[$((Features::$name, $text)),*];
@@ -31,17 +32,13 @@ features! {
     10 X2APIC "x2apic";
     11 TSC_DEADLINE "tsc-deadline";
     12 PAT "pat";
+    13 WINDOW "meltdown-window";
 }
-
-static FEATURES: AtomicU32 = AtomicU32::new(0);
-/// The same set for the entry stubs: not zero if `clac` exists.
-#[unsafe(no_mangle)]
-static PECAN_SMAP: AtomicU32 = AtomicU32::new(0);
 
 /// True if the kernel uses this feature. Constant after [`detect`].
 #[inline(always)]
 pub fn has(f: Features) -> bool {
-    FEATURES.load(Relaxed) & f.0 != 0
+    CORE.features.get().0 & f.0 != 0
 }
 
 /// Asks the processor. Features that depend on each other come together or not at all.
@@ -65,8 +62,17 @@ pub fn detect() {
     add(Features::X2APIC, l1.ecx & 1 << 21 != 0);
     add(Features::TSC_DEADLINE, l1.ecx & 1 << 24 != 0);
     add(Features::PAT, l1.edx & 1 << 16 != 0);
-    FEATURES.store(set, Relaxed);
-    PECAN_SMAP.store((set & Features::SMAP.0 != 0).into(), Relaxed);
+    add(Features::WINDOW, subject_to_meltdown(l7.edx));
+    CORE.features.set(Features(set));
+}
+
+/// User level can read what is mapped for the kernel alone: on every processor that does not say otherwise, but those of
+/// AMD and Hygon. `l7_edx` is what leaf 7 says.
+fn subject_to_meltdown(l7_edx: u32) -> bool {
+    let vendor = cpuid(0, 0).ebx.to_le_bytes();
+    // SAFETY: leaf 7 says whether the register exists.
+    let rdcl_no = l7_edx & 1 << 29 != 0 && unsafe { cpu::rdmsr(cpu::MSR_ARCH_CAPABILITIES) } & 1 != 0;
+    !(rdcl_no || &vendor == b"Auth" || &vendor == b"Hygo")
 }
 
 /// The state components the profile asks for: those of them that this processor has. x87 and SSE always are.

@@ -3,9 +3,10 @@
 use core::arch::asm;
 use core::cell::UnsafeCell;
 
-use super::core_block::OneCore;
+use super::core_block::{CORE, OneCore};
 use super::cpu::{self, wrmsr};
 use super::entry;
+use super::features::{Features, has};
 use crate::common::context::{USER_CS, USER_SS};
 
 const KERNEL_CS: u64 = 0x08;
@@ -15,48 +16,31 @@ const TSS_SELECTOR: u16 = 0x28;
 const SYSCALL_CLEARS: u64 = 1 << 8 | 1 << 9 | 1 << 10 | 3 << 12 | 1 << 14 | 1 << 18;
 
 /// Task state. Its only use in long mode is to name stacks: `rsp0` for entry from user level (the end of the running
-/// thread's context) and one for what can strike at any instruction. Starts four bytes into a cache line,
-/// so that `rsp0`, written on every return to user level, is aligned.
+/// thread's context) and one for what can strike at any instruction.
 #[repr(C, packed(4))]
 pub struct Tss {
     reserved0: u32,
     /// Stack on entry from user level.
     pub rsp0: u64,
-    /// User level's stack pointer during the first instructions of a system call: the processor has no use for the field,
-    /// as there is no ring 1.
-    user_rsp: u64,
-    unused: [u64; 2],
+    unused: [u64; 3],
     ist: [u64; 7],
     reserved1: [u32; 2],
     reserved2: u16,
     io_map: u16,
 }
 
-/// The task state with the padding that aligns it.
-#[repr(C, align(64))]
-pub struct AlignedTss {
-    padding: u32,
-    tss: Tss,
+impl Tss {
+    /// Names no stacks yet.
+    pub const fn new() -> Self {
+        let (reserved0, reserved1, reserved2) = (0, [0; 2], 0);
+        let io_map = 104; // past the end: no port is open to user level
+        Self { reserved0, rsp0: 0, unused: [0; 3], ist: [0; 7], reserved1, reserved2, io_map }
+    }
 }
 
 const _: () = assert!(size_of::<Tss>() == 104);
 
-/// The core's task state; the entry stubs know its `rsp0` as `PECAN_TSS + 8`, and `user_rsp` after it.
-#[unsafe(no_mangle)]
-static PECAN_TSS: OneCore<UnsafeCell<AlignedTss>> = OneCore::new(UnsafeCell::new(AlignedTss {
-    padding: 0,
-    tss: Tss {
-        reserved0: 0,
-        rsp0: 0,
-        user_rsp: 0,
-        unused: [0; 2],
-        ist: [0; 7],
-        reserved1: [0; 2],
-        reserved2: 0,
-        io_map: 104, // past the end: no port is open to user level
-    },
-}));
-
+#[unsafe(link_section = ".data.window")]
 static GDT: OneCore<UnsafeCell<[u64; 7]>> = OneCore::new(UnsafeCell::new([
     0,
     0x00af_9b00_0000_ffff, // kernel code, 64-bit
@@ -67,7 +51,10 @@ static GDT: OneCore<UnsafeCell<[u64; 7]>> = OneCore::new(UnsafeCell::new([
     0,
 ]));
 
-static IDT: OneCore<UnsafeCell<[[u64; 2]; 256]>> = OneCore::new(UnsafeCell::new([[0; 2]; 256]));
+type Idt = [[u64; 2]; entry::SPURIOUS_VECTOR + 1];
+
+#[unsafe(link_section = ".data.window")]
+static IDT: OneCore<UnsafeCell<Idt>> = OneCore::new(UnsafeCell::new([[0; 2]; _]));
 
 /// What `lgdt` and `lidt` take.
 #[repr(C, packed(2))]
@@ -85,7 +72,7 @@ impl TablePointer {
 /// The context that user level will be resumed from, or was last entered from.
 pub fn current_context() -> *const crate::UserContext {
     // SAFETY: the stubs write `rsp0` only while no Rust code runs, so a plain read sees a whole value.
-    let end = unsafe { (*PECAN_TSS.get()).tss.rsp0 };
+    let end = unsafe { (*CORE.tss.get()).rsp0 };
     (end as *const crate::UserContext).wrapping_sub(1)
 }
 
@@ -104,9 +91,10 @@ pub fn init() {
     // SAFETY: this runs once, at boot, on the only core; the statics live for ever and are not otherwise used before
     // `lgdt`, `ltr` and `lidt` make the processor use them.
     unsafe {
-        let tss = PECAN_TSS.get();
-        (*tss).tss.ist[0] = entry::fault_stack_top();
-        let base = &raw const (*tss).tss as u64;
+        let tss = if has(Features::WINDOW) { CORE.window_tss.get() } else { CORE.tss.get() };
+        (*tss).rsp0 = CORE.vspace.as_ptr() as u64; // the end of `user_ss`; without the window, written by each exit
+        (*tss).ist[0] = entry::fault_stack_top();
+        let base = tss as u64;
         let gdt = &mut *GDT.get();
         gdt[5] = 103 | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56;
         gdt[6] = base >> 32;

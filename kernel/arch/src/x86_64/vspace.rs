@@ -28,6 +28,7 @@ unsafe extern "C" {
     static kernel_start: u8;
     static kernel_text_end: u8;
     static kernel_rodata_end: u8;
+    static kernel_window_end: u8;
     static kernel_end: u8;
     static boot_memory_end: u8;
 }
@@ -86,12 +87,12 @@ pub fn device_address(slot: usize) -> usize {
 pub fn map_device(slot: usize, address: u64) {
     let pte = address & !0xfff
         | no_execute()
-        | GLOBAL
+        | global()
         | Pte::cache_bits(0, CacheAttr::UNCACHEABLE)
         | Pte::WRITE
         | Pte::PRESENT;
     // The table is there: it is the image's.
-    if let Ok(entry) = (Builder { next: 0, end: 0 }).entry(device_address(slot), 0) {
+    if let Ok(entry) = (Builder { next: 0, end: 0, root: root() }).entry(device_address(slot), 0) {
         // SAFETY: `entry` is in a table of `build`'s, for a page of the window that nothing else is mapped at. Then drops
         // what the TLB may hold of that page.
         unsafe {
@@ -105,16 +106,23 @@ fn no_execute() -> u64 {
     if has(Features::NX) { Pte::NO_EXECUTE } else { 0 }
 }
 
+/// Kernel mappings outlive a switch of address spaces; with the Meltdown window they must not, or user level could use them.
+fn global() -> u64 {
+    if has(Features::WINDOW) { 0 } else { GLOBAL }
+}
+
 /// Pages that [`build`] needs at most to map `regions`.
 pub(super) fn tables_needed(regions: &[PhysRegion]) -> u64 {
-    // For each region a directory for every GiB it touches and a table for each ragged end; three for the window.
-    3 + regions.iter().map(|r| ((r.end.0 - 1) >> 30) - (r.start.0 >> 30) + 1 + 2).sum::<u64>()
+    // For each region a directory for every GiB it touches and a table for each ragged end; three for the image; four for
+    // what user level has mapped of it, if that is but the Meltdown window.
+    7 + regions.iter().map(|r| ((r.end.0 - 1) >> 30) - (r.start.0 >> 30) + 1 + 2).sum::<u64>()
 }
 
 /// Makes page tables out of boot memory.
 struct Builder {
     next: u64,
     end: u64,
+    root: PhysAddr,
 }
 
 impl Builder {
@@ -130,9 +138,9 @@ impl Builder {
         Ok(page)
     }
 
-    /// The entry of `level` that translates the kernel's address `v`, with the tables on the way to it.
+    /// The entry of `level` that translates address `v` below the root table, with the tables on the way to it.
     fn entry(&mut self, v: usize, level: usize) -> Result<*mut u64, BootError> {
-        let mut table = entries(root());
+        let mut table = entries(self.root);
         for l in (level + 1..PT_LEVELS).rev() {
             let entry = table.wrapping_add(index(v as u64, l));
             // SAFETY: `table` is the root, the physmap's table or a page that `table()` gave, and the index is below 512.
@@ -148,7 +156,7 @@ impl Builder {
 
     /// Maps a region at `offset` from its physical address, in pages as large as possible.
     fn map(&mut self, offset: usize, region: PhysRegion, flags: u64) -> Result<(), BootError> {
-        let flags = flags | GLOBAL | Pte::PRESENT;
+        let flags = flags | global() | Pte::PRESENT;
         let (mut p, end) = (region.start.0, region.end.0);
         while p < end {
             let fits = |level| p & ((1 << level_shift(level)) - 1) == 0 && end - p >= 1 << level_shift(level);
@@ -174,8 +182,8 @@ fn index(address: u64, level: usize) -> usize {
 /// Builds the kernel's address space and switches to it: `regions` of RAM in the physmap (page-aligned, below
 /// [`PHYSMAP_SIZE`]), with tables taken from the start of `pool`. Returns what it used of the pool.
 pub(super) fn build(regions: &[PhysRegion], pool: PhysRegion) -> Result<PhysRegion, BootError> {
-    let mut builder = Builder { next: pool.start.0, end: pool.end.0 };
     let [root, physmap] = fixed_tables();
+    let mut builder = Builder { next: pool.start.0, end: pool.end.0, root };
     // SAFETY: the root table is zero and used by nobody yet.
     unsafe { *entries(root).add(ROOT_USER_ENTRIES) = physmap.0 | LINK };
     for &r in regions {
@@ -192,15 +200,27 @@ pub(super) fn build(regions: &[PhysRegion], pool: PhysRegion) -> Result<PhysRegi
     ] {
         builder.map(WINDOW, PhysRegion::new(start, end), flags)?;
     }
+    if has(Features::WINDOW) {
+        builder.root = builder.table()?;
+        let (text, data) = (phys_of(entry::window_text_end()), phys_of(&raw const kernel_window_end));
+        builder.map(WINDOW, PhysRegion::new(image().start.0, text), 0)?;
+        builder.map(WINDOW, PhysRegion::new(rodata, data), no_execute() | Pte::WRITE)?;
+        CORE.asid_mask.set(core::hint::black_box(0));
+    }
+    CORE.user_root.set(builder.root);
     CORE.vspace.set(root.0);
+    CORE.kernel_cr3.set(root.0 | if has(Features::PCID) { NO_FLUSH } else { 0 });
     if has(Features::PCID) {
         // Kept from the compiler, which would store one bit and compute the masks from it at every switch.
         CORE.cr3_mask.set(core::hint::black_box(!0));
         CORE.cr3_bits.set(core::hint::black_box(NO_FLUSH));
     }
-    // SAFETY: the new tables show the image where the boot tables do, but for the guard pages, and the RAM that `regions`
+    // SAFETY: this is boot, and the boot tables let the text be written. The new tables show the image where the boot tables do, but for the guard pages, and the RAM that `regions`
     // and the pool lie in, with the boot stack, at the same place of the physmap.
-    unsafe { write_cr3(root.0) };
+    unsafe {
+        entry::open_window();
+        write_cr3(root.0);
+    }
     Ok(PhysRegion::new(pool.start.0, builder.next))
 }
 
@@ -211,8 +231,8 @@ pub fn frame_level_supported(level: usize) -> bool {
 
 /// The kernel's entry `index` (from [`ROOT_USER_ENTRIES`] on) of every root table. Constant after boot.
 pub fn kernel_root_entry(index: usize) -> Pte {
-    // SAFETY: `build` has run and nothing writes to the root table any more; the index is reduced to one that exists.
-    Pte(unsafe { *entries(root()).add(index & 511) })
+    // SAFETY: `build` has run and nothing writes to that table any more; the index is reduced to one that exists.
+    Pte(unsafe { *entries(CORE.user_root.get()).add(index & 511) })
 }
 
 /// Switches to an address space; nothing happens if it is in force already. Translations
@@ -234,13 +254,18 @@ pub unsafe fn switch_vspace(space: Space) {
 #[inline(always)]
 unsafe fn load(space: u64) {
     CORE.vspace.set(space);
-    // SAFETY: the caller's promise: the kernel's half is the same in every root table.
-    unsafe { write_cr3(space & CORE.cr3_mask.get() | CORE.cr3_bits.get()) };
+    let cr3 = space & CORE.cr3_mask.get() | CORE.cr3_bits.get();
+    // SAFETY: the caller's promise: the kernel's half is the same in every root table. With the Meltdown window it is not, and
+    // the instruction is jumped over: the exit stubs load it.
+    unsafe {
+        asm!("2: mov cr3, {}", "3:", ".pushsection .window_sites, \"a\", @progbits", ".quad 2b, 3b", ".popsection",
+            in(reg) cr3, options(nostack, preserves_flags));
+    }
 }
 
-/// The ASID of the address space in force.
+/// The ASID of the address space in force: with the Meltdown window, in the kernel always the kernel's own.
 fn asid_in_force() -> u16 {
-    (CORE.vspace.get() & 0xfff) as u16
+    CORE.vspace.get() as u16 & CORE.asid_mask.get()
 }
 
 /// Switches to the kernel's own address space, which has no user part.

@@ -4,7 +4,7 @@ use core::{arch::global_asm, sync::atomic::{AtomicU64, Ordering::Relaxed}};
 
 use pecan::{CNodeCapData, raw::{self, invocations as inv}};
 use pecan_abi::{
-    CPtr, CapRights, LookupFailureKind, MessageInfo, Syscall,
+    CPtr, CapRights, LookupFailureKind, MessageInfo, Syscall, UserContext,
     fault::{FaultTag, cap_fault, unknown_syscall as us, user_exception as ue, vm_fault},
 };
 
@@ -20,6 +20,7 @@ tests! {
     an_instruction_fetch_word_by_word;
     a_page_fault_is_restarted_by_an_answer;
     a_kernel_address_faults;
+    where_the_processor_reads_past_rights_the_kernel_is_not_mapped;
     an_undefined_instruction_word_by_word;
     a_division_by_zero_faults;
     a_breakpoint_instruction_faults;
@@ -266,6 +267,44 @@ fn a_kernel_address_faults(env: &Env) {
         handler.spawn(env, move || unsafe { conformance_read(at) });
         let fault = handler.take(FaultTag::VMFault);
         assert_eq!(fault.regs[1], at);
+    }
+}
+
+/// The processor may let user level read what is mapped for the kernel alone: it is not of a maker whose processors never
+/// do, and cannot have a register that says it does not.
+fn is_subject_to_meltdown() -> bool {
+    use core::arch::x86_64::{__cpuid, __cpuid_count};
+    let (leaf0, vendor) = (__cpuid(0), __cpuid(0).ebx.to_le_bytes());
+    let says_more = leaf0.eax >= 7 && __cpuid_count(7, 0).edx & 1 << 29 != 0;
+    !says_more && &vendor != b"Auth" && &vendor != b"Hygo"
+}
+
+fn where_the_processor_reads_past_rights_the_kernel_is_not_mapped(env: &Env) {
+    const RAM: u64 = 0xffff_8000_0000_0000;
+    const IMAGE: u64 = 0xffff_ffff_8000_0000;
+    const DEVICES: u64 = 0xffff_ffff_ffe0_0000;
+    let handler = Handler::new(env);
+    // SAFETY: faults, and is never answered.
+    let thread = handler.spawn(env, || unsafe { conformance_read(RAM) });
+    handler.take(FaultTag::VMFault);
+    let mut registers = thread.read();
+    let mut mapped = |at: u64| {
+        registers.rdi = at;
+        inv::tcb_write_registers(thread.tcb, true, 0, UserContext::WORDS as u64, &registers)
+            .expect("write registers");
+        let words: [u64; vm_fault::LENGTH] = words(&handler.take(FaultTag::VMFault));
+        assert_eq!((words[1], words[3] & !1), (at, 4), "the address, and a read by user level");
+        words[3] & 1 != 0
+    };
+    // The machine has 64 MiB at least; the image lies in the second MiB and those after it.
+    let ram = (12..26).filter(|&bits| mapped(RAM + (1 << bits))).count();
+    let image = (0..1024).filter(|page| mapped(IMAGE + page * 4096)).count();
+    let devices = (0..8).filter(|page| mapped(DEVICES + page * 4096)).count();
+    if ram == 0 {
+        assert!((1..=3).contains(&image) && devices == 0, "mapped: {image} pages of the image, {devices} devices");
+    } else {
+        assert!(!is_subject_to_meltdown(), "{ram} of the pages looked at are mapped");
+        assert!(image > 3, "only {image} pages of the image are mapped, but RAM is");
     }
 }
 

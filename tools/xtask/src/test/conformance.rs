@@ -24,6 +24,10 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// The packages whose programs are booted: the tests of the interface, and of the libraries on top of it.
 const PACKAGES: [&str; 2] = ["conformance", "library"];
 
+/// The processors, in QEMU's names, that they are booted on: one with all that QEMU has, and one on which user level must
+/// not have the kernel mapped.
+const CPUS: [&str; 2] = ["max", "Nehalem"];
+
 const FILTER_SYMBOL: &str = "PECAN_TEST_FILTER";
 
 /// Boots every conformance root task and counts.
@@ -44,7 +48,10 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
         if filter.is_some_and(|f| f.starts_with(boot::PREFIX)) {
             continue;
         }
-        tally.add(play(&kernel.image, name, &path, filter)?);
+        for cpu in CPUS {
+            println!("{name} on a processor {cpu}:");
+            tally.add(play(&kernel.image, name, &path, cpu, filter)?);
+        }
     }
     Ok(tally)
 }
@@ -136,9 +143,9 @@ impl Cell {
     }
 }
 
-fn play(kernel: &Path, program: &str, root_task: &Path, filter: Option<&str>) -> Result<Tally> {
+fn play(kernel: &Path, program: &str, root_task: &Path, cpu: &str, filter: Option<&str>) -> Result<Tally> {
     // With counted instructions time passes for the guest alone, so a busy host cannot fail a test of budgets.
-    let machine = Machine::counting();
+    let machine = Machine::counting().with_cpu(cpu);
     let boot = Boot { machine: &machine, kernel, root_task: Some(root_task), gdb: None };
     let mut session = boot.session(true, SILENCE)?;
     let mut report = Report::new(filter);
