@@ -1,7 +1,7 @@
 //! Notifications: signals, waiting, and binding to threads.
 
 use pecan_arch::reg;
-use pecan_mem::{Kernel, Notification, NotificationState, Tcb, ThreadState};
+use pecan_mem::{Kernel, Notification, NotificationState, Tcb, ThreadState, follow};
 
 use crate::{
     endpoint::{self, Queue},
@@ -20,10 +20,10 @@ fn set_queue(ntfn: &Notification, queue: Queue) {
     ntfn.state.set(if queue.head.is_some() { NotificationState::Waiting } else { NotificationState::Idle });
 }
 
-/// Lends the notification's scheduling context to a passive thread that takes a signal.
-fn maybe_donate(k: &Kernel, thread: &Tcb, ntfn: &Notification) {
-    if thread.sched_context.get().is_none()
-        && let Some(sc) = ntfn.sched_context.get()
+/// Lends the notification's scheduling context to a passive thread that takes a signal, if there is one to lend.
+#[inline(never)]
+fn donate(k: &Kernel, thread: &Tcb, ntfn: &Notification) {
+    if let Some(sc) = ntfn.sched_context.get()
         && sc.get(k).tcb.get().is_none()
     {
         sched_context::donate(k, sc.get(k), thread);
@@ -42,31 +42,23 @@ pub fn maybe_return(k: &Kernel, ntfn: &Notification, thread: &Tcb) {
     }
 }
 
-/// Hands a signal's word to a thread that was waiting, and makes it ready.
-#[inline(always)]
-fn deliver(k: &Kernel, thread: &Tcb, ntfn: &Notification, badge: u64) -> Next {
-    thread.context.set(reg::CAP, badge);
-    maybe_donate(k, thread, ntfn);
-    thread::unblock(k, thread)
-}
-
 /// Signals: wakes one waiting thread (or the bound one, if it receives), or notes the badge.
+#[inline(always)]
 pub fn signal(k: &Kernel, ntfn: &Notification, badge: u64) -> Next {
-    match ntfn.state.get() {
+    let thread = match ntfn.state.get() {
         NotificationState::Idle => {
-            if let Some(bound) = ntfn.bound_tcb.get()
-                && let ThreadState::BlockedOnReceive { .. } = bound.get(k).state.get()
-            {
-                endpoint::cancel_ipc(k, bound.get(k));
-                return deliver(k, bound.get(k), ntfn, badge);
-            }
-            ntfn.badge.set(badge);
-            ntfn.state.set(NotificationState::Active);
-            Next::Resume
+            let bound = follow(ntfn.bound_tcb.get(), k)
+                .filter(|bound| matches!(bound.state.get(), ThreadState::BlockedOnReceive { .. }));
+            let Some(bound) = bound else {
+                ntfn.badge.set(badge);
+                ntfn.state.set(NotificationState::Active);
+                return Next::Resume;
+            };
+            endpoint::cancel_ipc(k, bound);
+            bound
         }
         NotificationState::Waiting => {
-            let Some(thread) = ntfn.head.get() else { return Next::Resume };
-            let thread = thread.get(k);
+            let Some(thread) = follow(ntfn.head.get(), k) else { return Next::Resume };
             match thread.ipc_queue.next.get() {
                 Some(next) => {
                     thread.ipc_queue.next.set(None);
@@ -75,20 +67,27 @@ pub fn signal(k: &Kernel, ntfn: &Notification, badge: u64) -> Next {
                 }
                 None => set_queue(ntfn, Queue::EMPTY),
             }
-            deliver(k, thread, ntfn, badge)
+            thread
         }
         NotificationState::Active => {
             ntfn.badge.set(ntfn.badge.get() | badge);
-            Next::Resume
+            return Next::Resume;
         }
+    };
+    thread.context.set(reg::CAP, badge);
+    if thread.sched_context.get().is_none() {
+        donate(k, thread, ntfn);
     }
+    thread::unblock(k, thread)
 }
 
 /// Takes the signal of an active notification.
 pub fn take(k: &Kernel, thread: &Tcb, ntfn: &Notification) {
     thread.context.set(reg::CAP, ntfn.badge.replace(0));
     ntfn.state.set(NotificationState::Idle);
-    maybe_donate(k, thread, ntfn);
+    if thread.sched_context.get().is_none() {
+        donate(k, thread, ntfn);
+    }
     thread::refresh_budget(k, thread);
 }
 

@@ -38,7 +38,7 @@ pub fn restart(k: &Kernel, thread: &Tcb) -> Next {
 }
 
 /// Makes a thread that was blocked ready to go on behind its system call.
-#[inline]
+#[inline(always)]
 pub fn unblock(k: &Kernel, thread: &Tcb) -> Next {
     refresh_budget(k, thread);
     thread.state.set(ThreadState::Running);
