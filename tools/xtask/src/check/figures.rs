@@ -52,9 +52,10 @@ pub fn print(ws: &Workspace, files: &[File]) {
         }
     }
     println!("{:<24}{:>8}{:>16}{:>16}", "x86_64 kernel in all", sum.code, sum.blocks, sum.block_lines);
-    for (profile, Sizes { text, data, zeroed, boot }) in sizes(ws) {
+    for (profile, Sizes { text, constants, data, zeroed, boot }) in sizes(ws) {
         println!(
-            "kernel ELF, profile {profile}: text {text}, data {data}, zeroed {zeroed}, only to boot {boot} bytes"
+            "kernel ELF, profile {profile}: text {text}, constants {constants}, data {data}, zeroed {zeroed}, \
+             only to boot {boot} bytes"
         );
     }
 }
@@ -62,8 +63,10 @@ pub fn print(ws: &Workspace, files: &[File]) {
 /// Bytes of a kernel.
 #[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sizes {
-    /// Code and constants.
+    /// Code.
     pub text: u64,
+    /// Constants.
+    pub constants: u64,
     /// Data with an initial value other than zero.
     pub data: u64,
     /// Zeroed memory, stacks included.
@@ -80,9 +83,8 @@ impl Sizes {
         let mut sizes = Sizes::default();
         for section in elf.sections() {
             *match section.kind() {
-                SectionKind::Text | SectionKind::ReadOnlyData | SectionKind::ReadOnlyString => {
-                    &mut sizes.text
-                }
+                SectionKind::Text => &mut sizes.text,
+                SectionKind::ReadOnlyData | SectionKind::ReadOnlyString => &mut sizes.constants,
                 SectionKind::Data => &mut sizes.data,
                 SectionKind::UninitializedData if section.name() == Ok(".boot_memory") => &mut sizes.boot,
                 SectionKind::UninitializedData => &mut sizes.zeroed,
