@@ -4,8 +4,7 @@
 pub use crate::arch::fault::{timeout_reply, unknown_syscall, user_exception, vm_fault};
 
 word_enum! {
-    /// The kind of a fault: the label of the message sent to the handler. Number 4 is the debug exception of
-    /// kernels with hardware breakpoints.
+    /// The kind of a fault: the label of the message sent to the handler.
     pub enum FaultTag {
         /// No fault.
         Null = 0,
@@ -15,6 +14,8 @@ word_enum! {
         UnknownSyscall = 2,
         /// A processor exception other than a page fault.
         UserException = 3,
+        /// A breakpoint, a watchpoint or a single step, in kernels with hardware breakpoints.
+        DebugException = 4,
         /// The thread ran out of budget and has a timeout handler.
         Timeout = 5,
         /// A page fault.
@@ -42,6 +43,23 @@ pub mod cap_fault {
     pub const GUARD_MISMATCH_BITS_FOUND: usize = 6;
     /// The greatest number of words.
     pub const MAX_LENGTH: usize = 7;
+}
+
+/// Words of a debug exception. A single step has the first two only; the first word of its reply, if there is one, is
+/// the number of instructions to execute before the next.
+pub mod debug_exception {
+    /// Address of the instruction: the one not yet executed.
+    pub const FAULT_IP: usize = 0;
+    /// [`crate::breakpoint::BreakpointType`].
+    pub const EXCEPTION_REASON: usize = 1;
+    /// The address that the breakpoint waited for; 0 for a software break request.
+    pub const TRIGGER_ADDRESS: usize = 2;
+    /// The number of the breakpoint; 0 for a software break request.
+    pub const BREAKPOINT_NUMBER: usize = 3;
+    /// Number of words.
+    pub const LENGTH: usize = 4;
+    /// Number of words of a single step.
+    pub const STEP_LENGTH: usize = 2;
 }
 
 /// Words of a timeout fault.

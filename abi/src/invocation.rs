@@ -229,7 +229,8 @@ macro_rules! table {
     };
 }
 
-/// Every invocation, in the order of their labels.
+/// Every invocation, in the order of their labels. Those of a configuration are the ones whose label it has
+/// ([`Label::exists`]).
 #[rustfmt::skip]
 pub const INVOCATIONS: &[Invocation] = table! {
     "Creates objects of one type, with a capability to each in consecutive slots."
@@ -277,6 +278,19 @@ pub const INVOCATIONS: &[Invocation] = table! {
     Tcb.bind_notification(notification: Cap) = TcbBindNotification [IllegalOperation, InvalidCapability];
     "Unbinds the notification."
     Tcb.unbind_notification() = TcbUnbindNotification [IllegalOperation, InvalidCapability];
+    "Makes a breakpoint wait for an instruction, or for an access of `rw` to `size` bytes of data."
+    Tcb.set_breakpoint(bp_num: U16, vaddr: Word, kind: Word, size: Word, rw: Word) = TcbSetBreakpoint
+        [AlignmentError, IllegalOperation, InvalidArgument, InvalidCapability, RangeError];
+    "What a breakpoint waits for, and whether it does."
+    Tcb.get_breakpoint(bp_num: U16)
+        -> (vaddr: Word, kind: Word, size: Word, rw: Word, is_enabled: Bool) = TcbGetBreakpoint
+        [IllegalOperation, InvalidCapability, RangeError];
+    "Disables a breakpoint and clears it."
+    Tcb.unset_breakpoint(bp_num: U16) = TcbUnsetBreakpoint
+        [IllegalOperation, InvalidCapability, RangeError];
+    "Makes a thread fault after every `num_instructions` instructions; 0 ends that."
+    Tcb.configure_single_stepping(bp_num: U16, num_instructions: Word) -> (bp_was_consumed: Bool)
+        = TcbConfigureSingleStepping [IllegalOperation, InvalidArgument, InvalidCapability];
     "Sets the TLS base of a thread."
     Tcb.set_tls_base(tls_base: Word) = TcbSetTlsBase [IllegalOperation, InvalidCapability];
     "Clears and then sets flags of a thread, and returns the flags it has afterwards."

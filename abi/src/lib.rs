@@ -16,6 +16,7 @@
 mod word_enum;
 
 pub mod boot;
+pub mod breakpoint;
 pub mod constants;
 mod error;
 pub mod fault;
@@ -35,6 +36,11 @@ pub use syscall::Syscall;
 pub use x86_64 as arch;
 
 pub use arch::{Label, ObjectType, UserContext};
+
+/// The configuration has hardware breakpoints and single-stepping (the interface's `HARDWARE_DEBUG_API`), which adds
+/// invocations and so shifts the labels of others. Chosen when this crate is built, by the environment variable
+/// `PECAN_HARDWARE_DEBUG`; kernel and programs must agree.
+pub const HARDWARE_DEBUG: bool = option_env!("PECAN_HARDWARE_DEBUG").is_some();
 
 /// A machine word: the unit of messages, badges and capability addresses.
 pub type Word = u64;

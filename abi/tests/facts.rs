@@ -113,6 +113,7 @@ fn object_types() {
 
 #[test]
 fn invocation_labels() {
+    // The numbers of a configuration with hardware breakpoints; without, four labels are gone.
     let facts = [
         (Label::InvalidInvocation, 0),
         (Label::UntypedRetype, 1),
@@ -130,59 +131,74 @@ fn invocation_labels() {
         (Label::TcbResume, 13),
         (Label::TcbBindNotification, 14),
         (Label::TcbUnbindNotification, 15),
-        (Label::TcbSetTlsBase, 16),
-        (Label::TcbSetFlags, 17),
-        (Label::CNodeRevoke, 18),
-        (Label::CNodeDelete, 19),
-        (Label::CNodeCancelBadgedSends, 20),
-        (Label::CNodeCopy, 21),
-        (Label::CNodeMint, 22),
-        (Label::CNodeMove, 23),
-        (Label::CNodeMutate, 24),
-        (Label::CNodeRotate, 25),
-        (Label::IrqIssueIrqHandler, 26),
-        (Label::IrqAckIrq, 27),
-        (Label::IrqSetIrqHandler, 28),
-        (Label::IrqClearIrqHandler, 29),
-        (Label::DomainSetSet, 30),
-        (Label::DomainScheduleConfigure, 31),
-        (Label::DomainScheduleSetStart, 32),
-        (Label::SchedControlConfigureFlags, 33),
-        (Label::SchedContextBind, 34),
-        (Label::SchedContextUnbind, 35),
-        (Label::SchedContextUnbindObject, 36),
-        (Label::SchedContextConsumed, 37),
-        (Label::SchedContextYieldTo, 38),
-        (Label::X86PdptMap, 39),
-        (Label::X86PdptUnmap, 40),
-        (Label::X86PageDirectoryMap, 41),
-        (Label::X86PageDirectoryUnmap, 42),
-        (Label::X86PageTableMap, 43),
-        (Label::X86PageTableUnmap, 44),
-        (Label::X86PageMap, 45),
-        (Label::X86PageUnmap, 46),
-        (Label::X86PageGetAddress, 47),
-        (Label::X86AsidControlMakePool, 48),
-        (Label::X86AsidPoolAssign, 49),
-        (Label::X86IoPortControlIssue, 50),
-        (Label::X86IoPortIn8, 51),
-        (Label::X86IoPortIn16, 52),
-        (Label::X86IoPortIn32, 53),
-        (Label::X86IoPortOut8, 54),
-        (Label::X86IoPortOut16, 55),
-        (Label::X86IoPortOut32, 56),
-        (Label::X86IrqIssueIrqHandlerIoapic, 57),
-        (Label::X86IrqIssueIrqHandlerMsi, 58),
+        (Label::TcbSetBreakpoint, 16),
+        (Label::TcbGetBreakpoint, 17),
+        (Label::TcbUnsetBreakpoint, 18),
+        (Label::TcbConfigureSingleStepping, 19),
+        (Label::TcbSetTlsBase, 20),
+        (Label::TcbSetFlags, 21),
+        (Label::CNodeRevoke, 22),
+        (Label::CNodeDelete, 23),
+        (Label::CNodeCancelBadgedSends, 24),
+        (Label::CNodeCopy, 25),
+        (Label::CNodeMint, 26),
+        (Label::CNodeMove, 27),
+        (Label::CNodeMutate, 28),
+        (Label::CNodeRotate, 29),
+        (Label::IrqIssueIrqHandler, 30),
+        (Label::IrqAckIrq, 31),
+        (Label::IrqSetIrqHandler, 32),
+        (Label::IrqClearIrqHandler, 33),
+        (Label::DomainSetSet, 34),
+        (Label::DomainScheduleConfigure, 35),
+        (Label::DomainScheduleSetStart, 36),
+        (Label::SchedControlConfigureFlags, 37),
+        (Label::SchedContextBind, 38),
+        (Label::SchedContextUnbind, 39),
+        (Label::SchedContextUnbindObject, 40),
+        (Label::SchedContextConsumed, 41),
+        (Label::SchedContextYieldTo, 42),
+        (Label::X86PdptMap, 43),
+        (Label::X86PdptUnmap, 44),
+        (Label::X86PageDirectoryMap, 45),
+        (Label::X86PageDirectoryUnmap, 46),
+        (Label::X86PageTableMap, 47),
+        (Label::X86PageTableUnmap, 48),
+        (Label::X86PageMap, 49),
+        (Label::X86PageUnmap, 50),
+        (Label::X86PageGetAddress, 51),
+        (Label::X86AsidControlMakePool, 52),
+        (Label::X86AsidPoolAssign, 53),
+        (Label::X86IoPortControlIssue, 54),
+        (Label::X86IoPortIn8, 55),
+        (Label::X86IoPortIn16, 56),
+        (Label::X86IoPortIn32, 57),
+        (Label::X86IoPortOut8, 58),
+        (Label::X86IoPortOut16, 59),
+        (Label::X86IoPortOut32, 60),
+        (Label::X86IrqIssueIrqHandlerIoapic, 61),
+        (Label::X86IrqIssueIrqHandlerMsi, 62),
     ];
     assert_eq!(Label::ALL.len(), facts.len());
-    for (value, word) in facts {
-        assert_eq!(value.word(), word);
-        assert_eq!(Label::from_word(word), Some(value));
+    let here = |with: u64| match with {
+        _ if HARDWARE_DEBUG => Some(with),
+        0..16 => Some(with),
+        16..20 => None,
+        _ => Some(with - 4),
+    };
+    for (value, with) in facts {
+        assert_eq!(value.word_with_hardware_debug(), with);
+        assert_eq!(value.exists(), here(with).is_some());
+        match here(with) {
+            Some(word) => assert_eq!((value.word(), Label::from_word(word)), (word, Some(value))),
+            None => assert_eq!(Label::from_word(value.word()), None),
+        }
     }
     for word in 0..256 {
-        assert_eq!(Label::from_word(word).is_some(), facts.iter().any(|fact| fact.1 == word));
+        assert_eq!(Label::from_word(word).is_some(), facts.iter().any(|fact| here(fact.1) == Some(word)));
     }
     assert_eq!(Label::from_word(u64::MAX), None);
+    assert_eq!(Label::from_word((1 << 52) - 1), None);
 }
 
 #[test]
@@ -192,6 +208,7 @@ fn fault_tags() {
         (fault::FaultTag::CapFault, 1),
         (fault::FaultTag::UnknownSyscall, 2),
         (fault::FaultTag::UserException, 3),
+        (fault::FaultTag::DebugException, 4),
         (fault::FaultTag::Timeout, 5),
         (fault::FaultTag::VMFault, 6),
     ];
@@ -415,7 +432,7 @@ fn letter(ty: ParamType) -> &'static str {
     }
 }
 
-/// Label, parameters in, parameters out, errors by number.
+/// Label with hardware breakpoints, parameters in, parameters out, errors by number.
 const FACTS: &[(u64, &str, &str, &[u64])] = &[
     (1, "w w c w w w w", "", &[1, 2, 3, 4, 6, 8, 10]),
     (2, "b 8 w", "u", &[2, 3, 4]),
@@ -432,49 +449,53 @@ const FACTS: &[(u64, &str, &str, &[u64])] = &[
     (13, "", "", &[2, 3]),
     (14, "c", "", &[2, 3]),
     (15, "", "", &[2, 3]),
-    (16, "w", "", &[2, 3]),
-    (17, "w w", "w", &[2]),
-    (18, "w 8", "", &[2, 3, 4, 6]),
-    (19, "w 8", "", &[2, 3, 4, 6]),
-    (20, "w 8", "", &[2, 3, 4, 6]),
-    (21, "w 8 c w 8 r", "", &[2, 3, 4, 6, 8, 9]),
-    (22, "w 8 c w 8 r w", "", &[2, 3, 4, 6, 8, 9]),
-    (23, "w 8 c w 8", "", &[2, 3, 4, 6, 8]),
-    (24, "w 8 c w 8 w", "", &[2, 3, 4, 6, 8]),
-    (25, "w 8 w c w 8 w c w 8", "", &[2, 3, 4, 6, 8]),
-    (26, "w c w 8", "", &[2, 3, 4, 6, 8, 9]),
-    (27, "", "", &[2, 3]),
-    (28, "c", "", &[2, 3]),
-    (29, "", "", &[2, 3]),
-    (30, "8 c", "", &[1, 2, 3]),
-    (31, "w 8 t", "", &[1, 3, 4]),
-    (32, "w", "", &[1, 3, 4]),
-    (33, "c t t w w w", "", &[2, 3, 4]),
-    (34, "c", "", &[2, 3]),
-    (35, "", "", &[2, 3]),
-    (36, "c", "", &[2, 3]),
-    (37, "", "t", &[2, 3]),
-    (38, "", "t", &[2, 3]),
-    (39, "c w a", "", &[1, 2, 3, 6, 8]),
-    (40, "", "", &[2, 3, 9]),
-    (41, "c w a", "", &[1, 2, 3, 6, 8]),
-    (42, "", "", &[2, 3, 9]),
+    (16, "16 w w w w", "", &[1, 2, 3, 4, 5]),
+    (17, "16", "w w w w b", &[2, 3, 4]),
+    (18, "16", "", &[2, 3, 4]),
+    (19, "16 w", "b", &[1, 2, 3]),
+    (20, "w", "", &[2, 3]),
+    (21, "w w", "w", &[2]),
+    (22, "w 8", "", &[2, 3, 4, 6]),
+    (23, "w 8", "", &[2, 3, 4, 6]),
+    (24, "w 8", "", &[2, 3, 4, 6]),
+    (25, "w 8 c w 8 r", "", &[2, 3, 4, 6, 8, 9]),
+    (26, "w 8 c w 8 r w", "", &[2, 3, 4, 6, 8, 9]),
+    (27, "w 8 c w 8", "", &[2, 3, 4, 6, 8]),
+    (28, "w 8 c w 8 w", "", &[2, 3, 4, 6, 8]),
+    (29, "w 8 w c w 8 w c w 8", "", &[2, 3, 4, 6, 8]),
+    (30, "w c w 8", "", &[2, 3, 4, 6, 8, 9]),
+    (31, "", "", &[2, 3]),
+    (32, "c", "", &[2, 3]),
+    (33, "", "", &[2, 3]),
+    (34, "8 c", "", &[1, 2, 3]),
+    (35, "w 8 t", "", &[1, 3, 4]),
+    (36, "w", "", &[1, 3, 4]),
+    (37, "c t t w w w", "", &[2, 3, 4]),
+    (38, "c", "", &[2, 3]),
+    (39, "", "", &[2, 3]),
+    (40, "c", "", &[2, 3]),
+    (41, "", "t", &[2, 3]),
+    (42, "", "t", &[2, 3]),
     (43, "c w a", "", &[1, 2, 3, 6, 8]),
     (44, "", "", &[2, 3, 9]),
-    (45, "c w r a", "", &[1, 2, 3, 5, 6, 8]),
-    (46, "", "", &[2, 3]),
-    (47, "", "w", &[2, 3]),
-    (48, "c c w 8", "", &[2, 3, 4, 6, 8, 9]),
-    (49, "c", "", &[2, 3, 8]),
-    (50, "w w c w 8", "", &[1, 2, 3, 4, 6, 8, 9]),
-    (51, "16", "8", &[2, 3]),
-    (52, "16", "16", &[2, 3]),
-    (53, "16", "32", &[2, 3]),
-    (54, "w w", "", &[2, 3]),
-    (55, "w w", "", &[2, 3]),
-    (56, "w w", "", &[2, 3]),
-    (57, "c w 8 w w w w w", "", &[2, 3, 4, 6, 8, 9]),
-    (58, "c w 8 w w w w w", "", &[2, 3, 4, 6, 8, 9]),
+    (45, "c w a", "", &[1, 2, 3, 6, 8]),
+    (46, "", "", &[2, 3, 9]),
+    (47, "c w a", "", &[1, 2, 3, 6, 8]),
+    (48, "", "", &[2, 3, 9]),
+    (49, "c w r a", "", &[1, 2, 3, 5, 6, 8]),
+    (50, "", "", &[2, 3]),
+    (51, "", "w", &[2, 3]),
+    (52, "c c w 8", "", &[2, 3, 4, 6, 8, 9]),
+    (53, "c", "", &[2, 3, 8]),
+    (54, "w w c w 8", "", &[1, 2, 3, 4, 6, 8, 9]),
+    (55, "16", "8", &[2, 3]),
+    (56, "16", "16", &[2, 3]),
+    (57, "16", "32", &[2, 3]),
+    (58, "w w", "", &[2, 3]),
+    (59, "w w", "", &[2, 3]),
+    (60, "w w", "", &[2, 3]),
+    (61, "c w 8 w w w w w", "", &[2, 3, 4, 6, 8, 9]),
+    (62, "c w 8 w w w w w", "", &[2, 3, 4, 6, 8, 9]),
 ];
 
 #[test]
@@ -484,7 +505,7 @@ fn invocations() {
         let of = |direction| -> Vec<&str> {
             invocation.params.iter().filter(|p| p.direction == direction).map(|p| letter(p.ty)).collect()
         };
-        assert_eq!(invocation.label.word(), *label);
+        assert_eq!(invocation.label.word_with_hardware_debug(), *label);
         assert_eq!(of(Direction::In).join(" "), *ins, "{}", invocation.label.name());
         assert_eq!(of(Direction::Out).join(" "), *outs, "{}", invocation.label.name());
         let mut found: Vec<u64> = invocation.errors.iter().map(|error| error.word()).collect();

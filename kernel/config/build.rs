@@ -8,6 +8,7 @@ use std::{env, fs, path::PathBuf};
 /// Key, type and documentation of each option, in the order in which they are written out.
 const OPTIONS: &[(&str, &str, &str)] = &[
     ("debug", "bool", "Debug system calls and kernel assertions are compiled in."),
+    ("hardware_debug", "bool", "Hardware breakpoints and single-stepping exist."),
     ("benchmark", "bool", "The benchmark system calls exist."),
     ("root_cnode_size_bits", "usize", "Slots of the initial CNode, log2."),
     ("num_domains", "usize", "Scheduling domains."),

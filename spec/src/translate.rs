@@ -130,6 +130,7 @@ pub(crate) fn fault(fault: mem::Fault) -> Option<Fault> {
         mem::Fault::UserException { number, code } => Fault::UserException { number, code },
         mem::Fault::Vm { address, instruction, status } => Fault::Vm { address, instruction, status },
         mem::Fault::Timeout { badge } => Fault::Timeout { badge },
+        mem::Fault::Debug { .. } => unreachable!("the model's profile has no hardware breakpoints"),
     })
 }
 

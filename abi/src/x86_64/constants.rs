@@ -49,6 +49,9 @@ pub const IRQ_VECTOR_MAX: u64 = 109;
 /// The processor's vector of user vector 0.
 pub const IRQ_OFFSET: u64 = 0x30;
 
+/// Hardware breakpoints of a thread, each for instructions or data.
+pub const NUM_HW_BREAKPOINTS: usize = 4;
+
 /// Whether a page fault was a data access or an instruction fetch, as its message says.
 pub mod fault_kind {
     /// Data.

@@ -1,10 +1,92 @@
 //! Labels of invocations.
 
-word_enum! {
+use crate::HARDWARE_DEBUG;
+
+/// How many labels hardware breakpoints add, in front of those of `after` below.
+const ADDED: u64 = if HARDWARE_DEBUG { 4 } else { 0 };
+/// Where the labels of invocations that the configuration lacks begin: a message can carry them, and they mean
+/// nothing.
+const NOWHERE: u64 = 0xf_ffff_ffff_f000;
+
+macro_rules! labels {
+    (
+        $(#[$meta:meta])*
+        before { $($(#[$bmeta:meta])* $Before:ident = $before:literal,)+ }
+        hardware_debug { $($(#[$dmeta:meta])* $Debug:ident = $debug:literal,)+ }
+        after { $($(#[$ameta:meta])* $After:ident = $after:literal,)+ }
+    ) => {
+        /// The numbers, to be matched on.
+        #[allow(non_upper_case_globals)]
+        mod number {
+            $(pub const $Before: u64 = $before;)+
+            $(pub const $Debug: u64 = if super::HARDWARE_DEBUG { $debug } else { super::NOWHERE + $debug };)+
+            $(pub const $After: u64 = $after + super::ADDED;)+
+        }
+
+        $(#[$meta])*
+        #[repr(u64)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Label {
+            $($(#[$bmeta])* $Before = number::$Before,)+
+            $($(#[$dmeta])* $Debug = number::$Debug,)+
+            $($(#[$ameta])* $After = number::$After,)+
+        }
+
+        impl Label {
+            /// Every label, in the order of a configuration that has all of them.
+            pub const ALL: &'static [Self] = &[$(Self::$Before,)+ $(Self::$Debug,)+ $(Self::$After,)+];
+
+            /// The label with this number in the configuration at hand, if there is one.
+            #[inline]
+            pub const fn from_word(word: u64) -> Option<Self> {
+                match word {
+                    $(number::$Before => Some(Self::$Before),)+
+                    $(number::$Debug if HARDWARE_DEBUG => Some(Self::$Debug),)+
+                    $(number::$After => Some(Self::$After),)+
+                    _ => None,
+                }
+            }
+
+            /// The number of this label in the configuration at hand; one that means nothing if it has not the
+            /// invocation.
+            #[inline]
+            pub const fn word(self) -> u64 {
+                self as u64
+            }
+
+            /// The number of this label in a configuration with hardware breakpoints.
+            pub const fn word_with_hardware_debug(self) -> u64 {
+                if self as u64 >= NOWHERE {
+                    self as u64 - NOWHERE
+                } else if HARDWARE_DEBUG || (self as u64) < Self::TcbSetTlsBase as u64 {
+                    self as u64
+                } else {
+                    self as u64 + 4
+                }
+            }
+
+            /// The configuration at hand has this invocation.
+            pub const fn exists(self) -> bool {
+                (self as u64) < NOWHERE
+            }
+
+            /// The name of this label as it is written in the source.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$Before => stringify!($Before),)+
+                    $(Self::$Debug => stringify!($Debug),)+
+                    $(Self::$After => stringify!($After),)+
+                }
+            }
+        }
+    };
+}
+
+labels! {
     /// What an invocation asks of a kernel object: the label of its message. Options of a configuration that
-    /// add invocations shift the numbers after them; these are the numbers without hardware breakpoints,
-    /// multiple cores, IOMMU and virtual machines.
-    pub enum Label {
+    /// add invocations shift the numbers after them; the numbers written here are those without hardware
+    /// breakpoints ([`HARDWARE_DEBUG`]), multiple cores, IOMMU and virtual machines.
+    before {
         /// Asks for nothing; always an error.
         InvalidInvocation = 0,
         /// `Untyped::Retype`.
@@ -37,6 +119,18 @@ word_enum! {
         TcbBindNotification = 14,
         /// `Tcb::UnbindNotification`.
         TcbUnbindNotification = 15,
+    }
+    hardware_debug {
+        /// `Tcb::SetBreakpoint`.
+        TcbSetBreakpoint = 16,
+        /// `Tcb::GetBreakpoint`.
+        TcbGetBreakpoint = 17,
+        /// `Tcb::UnsetBreakpoint`.
+        TcbUnsetBreakpoint = 18,
+        /// `Tcb::ConfigureSingleStepping`.
+        TcbConfigureSingleStepping = 19,
+    }
+    after {
         /// `Tcb::SetTLSBase`.
         TcbSetTlsBase = 16,
         /// `Tcb::SetFlags`.

@@ -33,6 +33,14 @@ const _: fn(&UserContext) = sync_context;
 const _: fn(u64, u64, u64) -> Exception = decode_exception;
 const _: fn(u64) -> bool = is_trap;
 
+const _: fn(&UserContext, bool) = UserContext::set_single_step;
+const _: fn(&UserContext) = UserContext::pass_breakpoint;
+const _: fn(Breakpoint) -> bool = Breakpoint::is_possible;
+const _: fn(&DebugRegisters, usize, Option<Breakpoint>) = DebugRegisters::set;
+const _: fn(&DebugRegisters, usize) -> (Breakpoint, bool) = DebugRegisters::get;
+const _: fn(&DebugRegisters, bool) = debug_load;
+const _: fn(&DebugRegisters) -> DebugEvent = take_debug_event;
+
 const _: fn() -> FpuState = FpuState::init;
 const _: fn(&FpuState) = FpuState::reset;
 const _: fn(&FpuState) = fpu_save;

@@ -92,6 +92,9 @@ pub fn unhandled_fault(thread: &Tcb, fault: Fault) {
             let what = if instruction { "instruction fetch" } else { "access" };
             print(format_args!("page fault: {what} at {address:#x}, status {status:#x}"));
         }
+        Fault::Debug { reason, address, number } => {
+            print(format_args!("{} (breakpoint {number} at {address:#x})", reason.name()));
+        }
         Fault::Timeout { badge } => print(format_args!("budget used up, badge {badge:#x}")),
     }
     let (ip, sp) = (thread.context.get(reg::FAULT_IP), thread.context.get(reg::SP));

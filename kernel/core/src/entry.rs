@@ -5,7 +5,7 @@ use pecan_arch::{Exception, IRQ_TIMER, reg};
 use pecan_mem::{Fault, Kernel, Link, LookupFailure, Tcb};
 
 use crate::{
-    budget, debug, endpoint,
+    breakpoint, budget, debug, endpoint,
     error::Preempted,
     fault,
     invoke::{self, How},
@@ -45,7 +45,21 @@ pub fn special_syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
 
 /// An exception of the current thread.
 pub fn exception(k: &mut Kernel, exception: Exception) -> Link<Tcb> {
-    fault_current(k, fault::of(exception))
+    match exception {
+        Exception::Debug { software } => debug_exception(k, software),
+        other => fault_current(k, fault::of(other)),
+    }
+}
+
+/// A debug exception, in kernels with hardware breakpoints. A thread that is stepped may have instructions to go.
+#[cold]
+pub fn debug_exception(k: &mut Kernel, software: bool) -> Link<Tcb> {
+    if let Some(fault) = breakpoint::fault(k.core.current.get().get(k), software) {
+        return fault_current(k, fault);
+    }
+    budget::update_time(k);
+    let next = budget::check_budget(k).err().unwrap_or(Next::Resume);
+    scheduler::schedule(k, next).link()
 }
 
 /// An interrupt while a thread (or nothing) was running.

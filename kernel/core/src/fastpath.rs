@@ -272,7 +272,7 @@ fn switch(k: &Kernel, core: &CoreState, from: &Tcb, to: &Tcb, space: Space) -> L
     to.state.set(ThreadState::Running);
     core.current.set(to.link());
     k.switch_vspace(space);
-    scheduler::load_fpu(k, to);
+    scheduler::load_units(k, to);
     pecan_arch::context_switch(&from.context, &to.context);
     to.link()
 }

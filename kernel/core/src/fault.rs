@@ -1,10 +1,16 @@
 //! Faults: telling the handler, and applying its answer.
 
-use pecan_abi::{LookupFailureKind, MessageInfo, fault::FaultTag, ipc::MESSAGE_REGISTERS};
+use pecan_abi::{
+    LookupFailureKind, MessageInfo,
+    breakpoint::BreakpointType,
+    fault::{FaultTag, debug_exception},
+    ipc::MESSAGE_REGISTERS,
+};
 use pecan_arch::{EXCEPTION_MESSAGE, Exception, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, reg};
 use pecan_mem::{Fault, Kernel, LookupFailure, Tcb, ThreadState, Words};
 
 use crate::{
+    breakpoint,
     endpoint::{self, Sending},
     message, sched_context,
     scheduler::Next,
@@ -17,6 +23,7 @@ fn tag(fault: Fault) -> FaultTag {
         Fault::Cap { .. } => FaultTag::CapFault,
         Fault::UnknownSyscall { .. } => FaultTag::UnknownSyscall,
         Fault::UserException { .. } => FaultTag::UserException,
+        Fault::Debug { .. } => FaultTag::DebugException,
         Fault::Timeout { .. } => FaultTag::Timeout,
         Fault::Vm { .. } => FaultTag::VMFault,
     }
@@ -24,7 +31,11 @@ fn tag(fault: Fault) -> FaultTag {
 
 /// True for a fault that its thread would not come to again if it were put off.
 pub fn is_trap(fault: Fault) -> bool {
-    matches!(fault, Fault::UserException { number, .. } if pecan_arch::is_trap(number))
+    match fault {
+        Fault::Debug { .. } => true,
+        Fault::UserException { number, .. } => pecan_arch::is_trap(number),
+        _ => false,
+    }
 }
 
 /// True for a capability that faults can be sent to: an endpoint, with the right to send and to hand over the
@@ -90,6 +101,8 @@ pub fn of(exception: Exception) -> Fault {
     match exception {
         Exception::PageFault { address, instruction, status } => Fault::Vm { address, instruction, status },
         Exception::User { number, code } => Fault::UserException { number, code },
+        // What it is for, `entry::debug_exception` finds out.
+        Exception::Debug { .. } => Fault::None,
     }
 }
 
@@ -122,6 +135,12 @@ fn put_message(k: &Kernel, faulty: &Tcb, fault: Fault, handler: &Tcb) -> usize {
             put_registers(handler, [ip, sp, flags, number]);
             MESSAGE_REGISTERS + message::put(k, handler, MESSAGE_REGISTERS, code) as usize
         }
+        Fault::Debug { reason, address, number } => {
+            let words = [ip, reason.word(), address, number as u64];
+            let stepped = reason == BreakpointType::SingleStep;
+            let length = if stepped { debug_exception::STEP_LENGTH } else { debug_exception::LENGTH };
+            message::put_all(k, handler, words.into_iter().take(length))
+        }
         Fault::Timeout { badge } => {
             let consumed =
                 faulty.sched_context.get().map_or(0, |sc| sched_context::take_consumed(k, sc.get(k)));
@@ -148,11 +167,17 @@ fn put_registers(handler: &Tcb, [first, second, third, fourth]: [u64; MESSAGE_RE
 pub fn apply_reply(k: &Kernel, fault: Fault, handler: &Tcb, faulty: &Tcb) -> bool {
     let registers: &[Reg] = match fault {
         Fault::None | Fault::Cap { .. } | Fault::Vm { .. } => return true,
+        Fault::Debug { .. } => &[],
         Fault::UnknownSyscall { .. } => &SYSCALL_MESSAGE,
         Fault::UserException { .. } => &EXCEPTION_MESSAGE,
         Fault::Timeout { .. } => &TIMEOUT_MESSAGE,
     };
     let info = MessageInfo(handler.context.get(reg::INFO));
+    if let Fault::Debug { reason: BreakpointType::SingleStep, .. } = fault
+        && info.length_capped() > 0
+    {
+        breakpoint::reply(faulty, handler.context.get(reg::MSG[0]));
+    }
     if let Fault::UserException { .. } = fault {
         // The common one, whose words all travel in registers.
         const { assert!(EXCEPTION_MESSAGE.len() <= reg::MSG.len()) };

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod boot;
+pub mod breakpoint;
 pub mod budget;
 pub mod cnode;
 pub mod debug;

@@ -8,7 +8,7 @@ use pecan_arch::reg;
 use pecan_config::NUM_DOMAINS;
 use pecan_mem::{Kernel, Link, Tcb, ThreadState, follow, state::ReadyQueues};
 
-use crate::{budget, domain, endpoint, notification, refill, sched_context, vspace};
+use crate::{breakpoint, budget, domain, endpoint, notification, refill, sched_context, vspace};
 
 /// What the scheduler must do after an operation. Whoever makes threads ready or blocks them returns one.
 #[must_use]
@@ -357,7 +357,7 @@ fn choose<'k>(k: &'k Kernel, current: &'k Tcb) -> &'k Tcb {
 pub fn switch_to(k: &Kernel, thread: &Tcb) {
     let from = k.core.current.replace(thread.link()).get(k);
     load_vspace(k, thread);
-    load_fpu(k, thread);
+    load_units(k, thread);
     pecan_arch::context_switch(&from.context, &thread.context);
 }
 
@@ -377,7 +377,7 @@ fn switch_idle(k: &Kernel, from: &Tcb, to: &Tcb) {
         pecan_arch::switch_kernel_vspace();
     } else {
         load_vspace(k, to);
-        load_fpu(k, to);
+        load_units(k, to);
         pecan_arch::load_context(&to.context);
     }
 }
@@ -389,6 +389,13 @@ pub fn load_vspace(k: &Kernel, thread: &Tcb) {
         Some(space) => k.switch_vspace(space),
         None => pecan_arch::switch_kernel_vspace(),
     }
+}
+
+/// Puts what is a thread's own of the vector unit and the debug registers into the processor.
+#[inline(always)]
+pub fn load_units(k: &Kernel, thread: &Tcb) {
+    load_fpu(k, thread);
+    breakpoint::load(thread);
 }
 
 /// Puts a thread's vector registers into the processor, or forbids it to use them.

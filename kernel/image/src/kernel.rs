@@ -6,7 +6,7 @@ use core::mem::MaybeUninit;
 
 use pecan_abi::Syscall;
 use pecan_arch::x86_64 as port;
-use pecan_arch::{Console, UserContext, decode_exception, halt, idle_wait, say, take_pending_irq};
+use pecan_arch::{Console, Exception, UserContext, decode_exception, halt, idle_wait, say, take_pending_irq};
 use pecan_config::CHECK_INVARIANTS_EVERY;
 use pecan_core::{
     boot, entry,
@@ -218,7 +218,13 @@ fn slow_syscall(call: Syscall) -> ! {
 extern "C" fn pecan_exception(vector: u64, error: u64, address: u64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
-    let fault = fault::of(decode_exception(vector, error, address));
+    let fault = match decode_exception(vector, error, address) {
+        Exception::Debug { software } => {
+            let next = entry::debug_exception(k, software);
+            resume(k, next)
+        }
+        exception => fault::of(exception),
+    };
     match fastpath::fault(k, fault) {
         Ok(next) => enter_user(&next.get(k).context),
         Err(_) => {

@@ -17,8 +17,8 @@ pub mod testing;
 pub use cap::{Cap, EndpointRights, FrameRights, Mapping, Words, ZombieKind};
 pub use link::Link;
 pub use object::{
-    AsidPool, Endpoint, EndpointState, Fault, IpcBuffer, LookupFailure, Notification, NotificationState,
-    PageTable, Refill, Reply, ReplyNext, SchedContext, Tcb, ThreadState, follow,
+    AsidPool, Debug, Endpoint, EndpointState, Fault, IpcBuffer, LookupFailure, Notification,
+    NotificationState, PageTable, Refill, Reply, ReplyNext, SchedContext, Tcb, ThreadState, follow,
 };
 pub use slot::{CNodeRef, Slot};
 pub use state::{CoreState, IrqState, Kernel};

@@ -9,7 +9,8 @@ use core::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use pecan_arch::{FpuState, Space, UserContext};
+use pecan_abi::breakpoint::BreakpointType;
+use pecan_arch::{DebugRegisters, FpuState, Space, UserContext};
 
 use crate::{
     Kernel,
@@ -308,6 +309,15 @@ pub enum Fault {
         /// Error code.
         code: u64,
     },
+    /// A breakpoint, a single step, or a breakpoint instruction.
+    Debug {
+        /// Which of them.
+        reason: BreakpointType,
+        /// The address of the breakpoint.
+        address: u64,
+        /// Its number.
+        number: u8,
+    },
     /// A memory access that the address space does not allow.
     Vm {
         /// The address.
@@ -429,6 +439,16 @@ pub struct Spaces {
     slot_count: Cell<u64>,
 }
 
+/// How a thread is being debugged. All zero: not at all.
+pub struct Debug {
+    /// Its breakpoints.
+    pub registers: DebugRegisters,
+    /// Instructions after which it faults, each time; 0 if it is not single-stepped.
+    pub step_every: Cell<u64>,
+    /// How many of them it has yet to execute.
+    pub step_left: Cell<u64>,
+}
+
 /// A thread.
 #[repr(C)]
 pub struct Tcb {
@@ -472,6 +492,8 @@ pub struct Tcb {
     pub fault: Cell<Fault>,
     /// For debugging; zero-terminated if shorter.
     pub name: Cell<[u8; NAME_LEN]>,
+    /// See [`Tcb::debug`].
+    debug: [Debug; pecan_config::HARDWARE_DEBUG as usize],
 }
 
 impl Tcb {
@@ -487,6 +509,12 @@ impl Tcb {
     pub const SLOT_FAULT_HANDLER: usize = 3;
     /// Endpoint for timeout faults.
     pub const SLOT_TIMEOUT_HANDLER: usize = 4;
+
+    /// How the thread is being debugged, in profiles with hardware breakpoints.
+    #[inline(always)]
+    pub fn debug(&self) -> Option<&Debug> {
+        self.debug.first()
+    }
 
     /// The thread's address space, as far as it has been worked out in this epoch.
     #[inline(always)]

@@ -39,6 +39,7 @@ fn describe(fault: &Fault, live: &Live) -> String {
             format!("capability fault: it tried to {what} {addr:#x}: {failure}")
         }
         Fault::UnknownSyscall { number, .. } => format!("unknown system call {}", number as i64),
+        Fault::Debug { reason, addr, .. } => format!("{} at {addr:#x}", reason.name()),
         Fault::Timeout { consumed, .. } => format!("out of time after {consumed} us"),
     }
 }

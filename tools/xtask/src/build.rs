@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context, Result, bail};
@@ -31,6 +32,7 @@ pub fn kernel(ws: &Workspace, toolchain: &Toolchain, name: &str) -> Result<Kerne
     let dir = ws.bare().join(format!("kernel-{name}"));
     let mut cargo = toolchain.cargo(ws, "build", Purpose::Kernel, &dir);
     cargo.env("PECAN_PROFILE", name);
+    set_hardware_debug(&mut cargo, profile.hardware_debug);
     cargo.args([
         "--profile",
         cargo_profile(&profile),
@@ -74,6 +76,16 @@ pub fn cargo_profile(profile: &Profile) -> &'static str {
     if profile.debug { "checked" } else { "kernel" }
 }
 
+/// Tells `pecan-abi` which form of the interface it describes (its `HARDWARE_DEBUG`).
+fn set_hardware_debug(cargo: &mut Command, on: bool) {
+    const VARIABLE: &str = "PECAN_HARDWARE_DEBUG";
+    if on {
+        cargo.env(VARIABLE, "1")
+    } else {
+        cargo.env_remove(VARIABLE)
+    };
+}
+
 /// Builds user-level packages; returns the path of each program by its name.
 pub fn programs(
     ws: &Workspace,
@@ -81,7 +93,20 @@ pub fn programs(
     what: &str,
     packages: &[&str],
 ) -> Result<BTreeMap<String, PathBuf>> {
-    let mut cargo = toolchain.cargo(ws, "build", Purpose::User, &ws.bare().join("user"));
+    programs_for(ws, toolchain, what, packages, false)
+}
+
+/// [`programs`], for kernels with or without hardware breakpoints: the labels of invocations differ.
+pub fn programs_for(
+    ws: &Workspace,
+    toolchain: &Toolchain,
+    what: &str,
+    packages: &[&str],
+    hardware_debug: bool,
+) -> Result<BTreeMap<String, PathBuf>> {
+    let dir = ws.bare().join(if hardware_debug { "user-hwdebug" } else { "user" });
+    let mut cargo = toolchain.cargo(ws, "build", Purpose::User, &dir);
+    set_hardware_debug(&mut cargo, hardware_debug);
     cargo.args(["--release", "--message-format=json-render-diagnostics"]);
     for package in packages {
         cargo.args(["--package", package]);

@@ -13,6 +13,7 @@ use crate::paths::Workspace;
 #[allow(missing_docs, reason = "the options are explained in the profiles themselves")]
 pub struct Profile {
     pub debug: bool,
+    pub hardware_debug: bool,
     pub benchmark: bool,
     pub root_cnode_size_bits: u32,
     pub num_domains: u32,
@@ -83,6 +84,9 @@ impl Profile {
         }
         if self.set_tls_base_self {
             set("SET_TLS_BASE_SELF", "1".into());
+        }
+        if self.hardware_debug {
+            set("HARDWARE_DEBUG_API", "1".into());
         }
         if self.benchmark {
             set("KERNEL_BENCHMARK", "generic".into());

@@ -2,12 +2,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use regex_lite::Regex;
 
 use crate::{
     Outcome, Target, build, doctor,
     paths::Workspace,
+    profile::Profile,
     qemu::{self, Boot, End, Machine, Wait},
     shell::{self, Shell},
     system::System,
@@ -55,6 +56,12 @@ const TIMEOUT: u64 = 120;
 pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     let toolchain = doctor::toolchain(ws)?;
     doctor::qemu()?;
+    if args.root_task.is_none() && Profile::load(ws, &args.target.profile)?.hardware_debug {
+        bail!(
+            "systems are built for kernels without hardware breakpoints, whose labels of invocations differ\n  \
+             to mend it: choose another profile, or a root task for this one by --root-task"
+        );
+    }
     let root_task = match (&args.root_task, &args.package) {
         (Some(path), _) => qemu::existing(path)?,
         (None, Some(package)) => build::program(ws, &toolchain, package)?,

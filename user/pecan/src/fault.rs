@@ -1,6 +1,9 @@
 //! Faults: the messages that the kernel sends to a thread's handler.
 
-use pecan_abi::fault::{FaultTag, cap_fault, timeout, unknown_syscall, user_exception, vm_fault};
+use pecan_abi::breakpoint::BreakpointType;
+use pecan_abi::fault::{
+    FaultTag, cap_fault, debug_exception, timeout, unknown_syscall, user_exception, vm_fault,
+};
 
 use crate::{LookupFailure, Message};
 
@@ -39,6 +42,17 @@ pub enum Fault {
         number: u64,
         /// The processor's error code.
         code: u64,
+    },
+    /// Came to a breakpoint, made a single step, or executed a breakpoint instruction.
+    Debug {
+        /// The instruction that comes next.
+        ip: u64,
+        /// Which of them.
+        reason: BreakpointType,
+        /// The address of the breakpoint.
+        addr: u64,
+        /// Its number.
+        number: u64,
     },
     /// Ran out of budget.
     Timeout {
@@ -86,6 +100,18 @@ impl Fault {
                 number: word(user_exception::NUMBER),
                 code: word(user_exception::CODE),
             },
+            FaultTag::DebugException => {
+                let reason = BreakpointType::from_word(word(debug_exception::EXCEPTION_REASON))?;
+                // A single step has no more words.
+                let stepped = reason == BreakpointType::SingleStep;
+                let more = |index| if stepped { 0 } else { word(index) };
+                Self::Debug {
+                    ip: word(debug_exception::FAULT_IP),
+                    reason,
+                    addr: more(debug_exception::TRIGGER_ADDRESS),
+                    number: more(debug_exception::BREAKPOINT_NUMBER),
+                }
+            }
             FaultTag::Timeout => {
                 Self::Timeout { badge: word(timeout::DATA), consumed: word(timeout::CONSUMED) }
             }

@@ -89,6 +89,10 @@ pub const TIMEOUT_MESSAGE: [Reg; 19] =
 pub const FLAGS_INITIAL: u64 = 0x202;
 /// Flags that user level may choose: CF, PF, AF, ZF, SF, TF, DF, OF, RF, AC, ID.
 const FLAGS_USER: u64 = 0x0025_0dd5;
+/// TF: a debug exception after each instruction.
+const FLAG_TRAP: u64 = 1 << 8;
+/// RF: no debug exception from a breakpoint on the next instruction.
+const FLAG_RESUME: u64 = 1 << 16;
 /// What an instruction pointer that no processor accepts becomes: a kernel address, so that the thread
 /// page-faults at user level instead of making the return instruction fault inside the kernel.
 pub(crate) const HARMLESS_IP: u64 = 0xffff_8000_0000_0000;
@@ -195,6 +199,17 @@ impl UserContext {
                 }
             }
         }
+    }
+
+    /// Makes the processor raise a debug exception after each instruction of this thread, or ends that.
+    pub fn set_single_step(&self, on: bool) {
+        let flags = self.get(FLAGS) & !FLAG_TRAP;
+        self.set(FLAGS, if on { flags | FLAG_TRAP } else { flags });
+    }
+
+    /// Makes the thread go on with an instruction that has a breakpoint without stopping there again.
+    pub fn pass_breakpoint(&self) {
+        self.set(FLAGS, self.get(FLAGS) | FLAG_RESUME);
     }
 
     /// Makes the next return to this thread restore every register. Needed by code that goes round

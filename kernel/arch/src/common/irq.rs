@@ -37,6 +37,11 @@ pub enum Exception {
         /// The processor's fault status, as the ABI's fault message carries it.
         status: u64,
     },
+    /// A breakpoint, a single step or a breakpoint instruction, in kernels with hardware breakpoints.
+    Debug {
+        /// It is known to be a breakpoint instruction. Otherwise the port's `take_debug_event` knows.
+        software: bool,
+    },
     /// Anything else.
     User {
         /// The exception's number.
@@ -58,6 +63,7 @@ pub fn is_trap(number: u64) -> bool {
 pub fn decode_exception(vector: u64, error: u64, address: u64) -> Exception {
     match vector {
         14 => Exception::PageFault { address, instruction: error & 1 << 4 != 0, status: error },
+        1 | 3 if pecan_config::HARDWARE_DEBUG => Exception::Debug { software: vector == 3 },
         number => Exception::User { number, code: error },
     }
 }

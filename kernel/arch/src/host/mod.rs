@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
 
+pub use crate::common::breakpoint::{Breakpoint, DebugEvent, DebugRegisters};
 pub use crate::common::context::{
     EXCEPTION_MESSAGE, FRAME_REGISTERS, INTEGER_REGISTERS, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE,
     UserContext, reg,
@@ -57,6 +58,10 @@ pub struct Machine {
     pub flush_log: RefCell<VecDeque<(u16, Option<u64>)>>,
     /// Live FS and GS base.
     pub bases: Cell<(u64, u64)>,
+    /// DR7: the breakpoints that are on.
+    pub breakpoints: Cell<u64>,
+    /// DR6: why a debug exception was taken.
+    pub debug_status: Cell<u64>,
     /// User level may use the vector unit.
     pub fpu_enabled: Cell<bool>,
     /// The vector unit's registers.
@@ -137,6 +142,16 @@ pub fn sync_context(current: &UserContext) {
     let (fs, gs) = machine().bases.get();
     current.set(reg::TLS_BASE, fs);
     current.set(reg::GS_BASE, gs);
+}
+
+/// Puts a thread's breakpoints into the processor.
+pub fn debug_load(registers: &DebugRegisters, _stepping: bool) {
+    machine().breakpoints.set(registers.control());
+}
+
+/// What the debug exception just taken was for.
+pub fn take_debug_event(registers: &DebugRegisters) -> DebugEvent {
+    registers.event(machine().debug_status.take())
 }
 
 /// Saved vector state of a thread.

@@ -40,6 +40,8 @@ pub struct CoreBlock {
     pub kernel_cr3: Cell<u64>,
     /// The root table whose kernel half user level's have.
     pub user_root: Cell<PhysAddr>,
+    /// DR7 may have breakpoints on.
+    pub breakpoints_on: Cell<bool>,
 }
 
 const _: () = assert!(core::mem::offset_of!(CoreBlock, tss) + 4 == 128 - 8);
@@ -87,4 +89,5 @@ pub static CORE: OneCore<CoreBlock> = OneCore::new(CoreBlock {
     window_tss: UnsafeCell::new(Tss::new()),
     kernel_cr3: Cell::new(0),
     user_root: Cell::new(PhysAddr(0)),
+    breakpoints_on: Cell::new(true),
 });

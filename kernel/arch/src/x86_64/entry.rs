@@ -20,6 +20,7 @@ use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use pecan_abi::Syscall;
+use pecan_config::HARDWARE_DEBUG;
 
 use super::core_block::CoreBlock;
 use super::features::{Features, has};
@@ -39,6 +40,8 @@ const STACK_SIZE: usize = 16 * 1024;
 const FAULT_STACK_SIZE: usize = 4096;
 /// Room for the registers that such a thing stores while only the window is mapped.
 const WINDOW_STACK_SIZE: usize = 256;
+/// For what the processor and a stub push at a debug exception.
+const DEBUG_STACK_SIZE: usize = 256;
 
 /// Vector noted by an interrupt in kernel mode; 0 if none.
 #[unsafe(no_mangle)]
@@ -67,6 +70,8 @@ pecan_fault_stack_top:
     .balign 16
     .skip {window_stack_size}
 pecan_window_stack_top:
+    .skip {debug_stack_size}
+pecan_debug_stack_top:
 
     // Leads from `site` to `target` with the window, see `open_window`.
     .macro WITH_WINDOW site, target
@@ -224,6 +229,39 @@ pecan_interrupt_entry:
     add rsp, 8
     iretq
 
+    .if {hardware_debug}
+    // Debug exceptions have a stack of their own: `mov ss` delays the one for its operand, and that of a breakpoint on
+    // data then arrives at the kernel's first instruction after `syscall`, with the user's stack pointer. Such a one is
+    // dropped. Others continue as if they had pushed into the context. One that arrives at the first instruction of this
+    // very handler has overwritten where the first one came from; the thread that contrived this goes on at address 0.
+pecan_debug_entry:
+    test byte ptr [rsp + 24], 3
+    jz 2f
+    mov rdi, rsp
+    WITH_WINDOW 1f, pecan_window_debug
+1:  mov rsp, [rip + PECAN_CORE + {context}]
+pecan_debug_copy:
+    .irp above, 48, 40, 32, 24, 16, 8, 0
+    push [rdi + \above]
+    .endr
+    mov edi, 1
+    jmp pecan_exception_entry
+2:  lea rdi, [rip + pecan_stubs + {stub_size}]
+    cmp rdi, [rsp + 16]
+    je 3f
+    xor edi, edi
+    mov dr6, rdi
+    pop rdi
+    add rsp, 8
+    iretq
+3:  mov qword ptr [rsp + 16], 0
+    mov qword ptr [rsp + 24], {user_cs}
+    mov qword ptr [rsp + 40], 0
+    mov qword ptr [rsp + 48], {user_ss}
+    or qword ptr [rsp + 32], 0x200
+    jmp pecan_debug_entry
+    .endif
+
     // A bug in the kernel, or NMI, double fault, machine check: shown with all registers, and the end.
 pecan_kernel_fault:
     push rsi
@@ -283,6 +321,12 @@ pecan_window_save:
     jb pecan_saving_exception
     jmp pecan_saving_interrupt
 
+    .if {hardware_debug}
+pecan_window_debug:
+    lea rsp, [rip + FRAME_END]
+    jmp pecan_debug_copy
+    .endif
+
     .macro LOAD_USER_SPACE
     mov rsp, [rip + PECAN_CORE + {vspace}]
     and rsp, [rip + PECAN_CORE + {cr3_mask}]
@@ -326,6 +370,8 @@ pecan_stubs:
     .endif
     .if (1 << v) & 0x00040104       // NMI, double fault, machine check
     STUB v, pecan_kernel_fault
+    .elseif v == 1 && {hardware_debug}
+    STUB v, pecan_debug_entry
     .else
     STUB v, pecan_exception_entry
     .endif
@@ -342,6 +388,8 @@ pecan_window_text_end:
     stack_size = const STACK_SIZE,
     fault_stack_size = const FAULT_STACK_SIZE,
     window_stack_size = const WINDOW_STACK_SIZE,
+    debug_stack_size = const if HARDWARE_DEBUG { DEBUG_STACK_SIZE } else { 0 },
+    hardware_debug = const HARDWARE_DEBUG as usize,
     user_ss = const crate::common::context::USER_SS,
     user_cs = const crate::common::context::USER_CS,
     harmless_ip = const crate::common::context::HARMLESS_IP,
@@ -371,6 +419,7 @@ unsafe extern "C" {
     static pecan_window_text_end: u8;
     static window_sites: [u64; 2];
     static window_sites_end: [u64; 2];
+    static pecan_debug_stack_top: u8;
     fn pecan_syscall_entry();
     fn pecan_window_syscall();
     fn pecan_spurious_stub();
@@ -428,6 +477,11 @@ pub(super) unsafe fn open_window() {
             site = site.add(1);
         }
     }
+}
+
+/// Where debug exceptions are taken, in kernels with hardware breakpoints.
+pub(super) fn debug_stack_top() -> u64 {
+    &raw const pecan_debug_stack_top as u64
 }
 
 /// The pages below the kernel's stacks, in ascending order, which must not be mapped where they are linked.

@@ -2,6 +2,7 @@
 
 mod apic;
 pub mod boot;
+mod breakpoint;
 mod core_block;
 mod cpu;
 mod entry;
@@ -15,6 +16,7 @@ mod vspace;
 
 use core::arch::asm;
 
+pub use crate::common::breakpoint::{Breakpoint, DebugEvent, DebugRegisters};
 pub use crate::common::context::{
     EXCEPTION_MESSAGE, FRAME_REGISTERS, INTEGER_REGISTERS, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE,
     UserContext, reg,
@@ -29,6 +31,7 @@ pub use crate::common::paging::{
 pub use apic::{
     claim, ioapic_pins, irq_ack, irq_mask, irq_route_ioapic, irq_route_msi, num_ioapics, take_pending_irq,
 };
+pub use breakpoint::{debug_load, take_debug_event};
 pub use cpu::{halt, io_read, io_write};
 pub use entry::{KernelFrame, enter_user, idle_wait, irq_pending};
 pub use fpu::{FpuState, fpu_disable, fpu_enable, fpu_load, fpu_save};

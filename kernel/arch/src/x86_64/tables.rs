@@ -94,6 +94,7 @@ pub fn init() {
         let tss = if has(Features::WINDOW) { CORE.window_tss.get() } else { CORE.tss.get() };
         (*tss).rsp0 = CORE.vspace.as_ptr() as u64; // the end of `user_ss`; without the window, written by each exit
         (*tss).ist[0] = entry::fault_stack_top();
+        (*tss).ist[1] = entry::debug_stack_top();
         let base = tss as u64;
         let gdt = &mut *GDT.get();
         gdt[5] = 103 | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56;
@@ -101,6 +102,7 @@ pub fn init() {
         let idt = &mut *IDT.get();
         for (vector, slot) in idt.iter_mut().enumerate().take(entry::LAST_VECTOR + 1) {
             let (level, stack) = match vector {
+                1 if pecan_config::HARDWARE_DEBUG => (0, 2),
                 2 | 8 | 18 => (0, 1), // NMI, double fault, machine check
                 3 | 4 => (3, 0),      // breakpoint and overflow: user level's own instructions
                 _ => (0, 0),

@@ -4,9 +4,11 @@ mod registers;
 mod space;
 
 use pecan_abi::{Label, constants::tcb_flag};
+use pecan_config::HARDWARE_DEBUG;
 use pecan_mem::{Cap, Kernel, Link, Notification, SchedContext, Tcb, follow};
 
 use crate::{
+    breakpoint,
     error::{Decoded, Preempted, Stop, SyscallError},
     invoke::{Done, Invocation},
     message, notification, sched_context,
@@ -34,6 +36,7 @@ enum Op {
     UnbindNotification,
     SetTlsBase(u64),
     SetFlags { clear: u64, set: u64 },
+    Debug(breakpoint::Op),
 }
 
 /// An invocation on a thread.
@@ -100,6 +103,7 @@ fn decode(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Op> {
             inv.need(2, 0)?;
             Op::SetFlags { clear: inv.arg(k, 0), set: inv.arg(k, 1) }
         }
+        _ if HARDWARE_DEBUG => Op::Debug(breakpoint::decode(k, inv)?),
         _ => return Err(SyscallError::IllegalOperation),
     })
 }
@@ -195,6 +199,7 @@ fn commit(k: &mut Kernel, inv: &Invocation, tcb: Link<Tcb>, op: Op) -> Result<Do
             Next::Resume
         }
         Op::SetFlags { clear, set } => return Ok(set_flags(k, inv, tcb.get(k), clear, set)),
+        Op::Debug(op) => return Ok(breakpoint::commit(k, inv, tcb.get(k), op)),
     }))
 }
 

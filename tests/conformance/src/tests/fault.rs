@@ -5,7 +5,8 @@ use core::{arch::global_asm, sync::atomic::{AtomicU64, Ordering::Relaxed}};
 use pecan::{CNodeCapData, raw::{self, invocations as inv}};
 use pecan_abi::{
     CPtr, CapRights, LookupFailureKind, MessageInfo, Syscall, UserContext,
-    fault::{FaultTag, cap_fault, unknown_syscall as us, user_exception as ue, vm_fault},
+    breakpoint::BreakpointType,
+    fault::{FaultTag, cap_fault, debug_exception, unknown_syscall as us, user_exception as ue, vm_fault},
 };
 
 use crate::{
@@ -348,7 +349,19 @@ fn a_division_by_zero_faults(env: &Env) {
 }
 
 fn a_breakpoint_instruction_faults(env: &Env) {
-    raises!(env, 3, "int3");
+    if pecan_abi::HARDWARE_DEBUG {
+        let handler = Handler::new(env);
+        handler.spawn(env, || {
+            // SAFETY: faults.
+            unsafe { core::arch::asm!("int3") };
+            0
+        });
+        let fault = handler.take(FaultTag::DebugException);
+        let reason = BreakpointType::from_word(fault.word(debug_exception::EXCEPTION_REASON));
+        assert_eq!(reason, Some(BreakpointType::SoftwareBreakRequest));
+    } else {
+        raises!(env, 3, "int3");
+    }
 }
 
 fn a_breakpoint_where_the_budget_ends_faults(env: &Env) {

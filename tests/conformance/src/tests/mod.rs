@@ -35,17 +35,20 @@ macro_rules! tests {
 }
 
 macro_rules! modules {
-    ($($module:ident),+ $(,)?) => {
+    ($($module:ident $(if $exists:expr)?),+ $(,)?) => {
         $(mod $module;)+
-        /// All modules, in the order in which they run.
-        pub const MODULES: &[Module] =
-            &[$(Module { name: stringify!($module), tests: $module::TESTS }),+];
+        /// All modules, in the order in which they run. One that tests what the configuration lacks is empty.
+        pub const MODULES: &[Module] = &[$(Module {
+            name: stringify!($module),
+            tests: if true $(&& $exists)? { $module::TESTS } else { &[] },
+        }),+];
     };
 }
 
 modules! {
     any_object, untyped, cnode, tcb, ipc, notification, ioport, irq, sched, budget, domain, vspace, fault, boot, state,
-    register, preempt, debug,
+    register, preempt, debug, breakpoint if pecan_abi::HARDWARE_DEBUG,
+    step if pecan_abi::HARDWARE_DEBUG,
 }
 
 /// Gives the whole processor back to the first domain.

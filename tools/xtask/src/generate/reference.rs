@@ -14,9 +14,9 @@ pub fn text() -> String {
     let mut out = String::from(
         "# The kernel interface: reference tables\n\n\
          Generated from `abi/` by `cargo xtask generate`; do not edit.\n\n\
-         The interface is that of seL4 16.0 (MCS, 64-bit); this page is its x86_64 form without hardware \
-         breakpoints, multiple cores, IOMMU and virtual machines, whose invocations would shift the labels \
-         after them.\n",
+         The interface is that of seL4 16.0 (MCS, 64-bit); this page is its x86_64 form without \
+         multiple cores, IOMMU and virtual machines. Hardware breakpoints and single-stepping are there in profiles \
+         with `hardware_debug`; their invocations shift the labels after them, which then are those in brackets.\n",
     );
     system_calls(&mut out);
     messages(&mut out);
@@ -186,6 +186,15 @@ fn invocations(out: &mut String) {
     .unwrap();
 }
 
+/// The number of a label; in brackets that with hardware breakpoints, if it is another.
+fn label(label: Label) -> String {
+    match (label.exists(), label.word_with_hardware_debug()) {
+        (true, with) if with == label.word() => with.to_string(),
+        (true, with) => format!("{} ({with})", label.word()),
+        (false, with) => format!("({with})"),
+    }
+}
+
 fn row(out: &mut String, invocation: &Invocation) {
     let list = |direction| -> Vec<String> {
         invocation
@@ -201,7 +210,7 @@ fn row(out: &mut String, invocation: &Invocation) {
     writeln!(
         out,
         "| {} | `{}({}){results}` | {} | {} |",
-        invocation.label.word(),
+        label(invocation.label),
         invocation.method.trim_end_matches('_'),
         list(Direction::In).join(", "),
         invocation.doc,
@@ -235,6 +244,12 @@ fn faults(out: &mut String) {
                 (fault::user_exception::FLAGS, "flags"),
                 (fault::user_exception::NUMBER, "vector"),
                 (fault::user_exception::CODE, "error code"),
+            ],
+            FaultTag::DebugException => &[
+                (fault::debug_exception::FAULT_IP, "instruction"),
+                (fault::debug_exception::EXCEPTION_REASON, "reason, as the kind of a breakpoint"),
+                (fault::debug_exception::TRIGGER_ADDRESS, "address of the breakpoint"),
+                (fault::debug_exception::BREAKPOINT_NUMBER, "its number"),
             ],
             FaultTag::Timeout => {
                 &[(fault::timeout::DATA, "badge word"), (fault::timeout::CONSUMED, "microseconds consumed")]
@@ -289,7 +304,7 @@ mod tests {
         let text = text();
         for invocation in INVOCATIONS {
             let start =
-                format!("| {} | `{}(", invocation.label.word(), invocation.method.trim_end_matches('_'));
+                format!("| {} | `{}(", label(invocation.label), invocation.method.trim_end_matches('_'));
             assert!(text.contains(&start), "{start}");
         }
         for error in Error::ALL {

@@ -56,9 +56,10 @@ fn function(out: &mut String, invocation: &Invocation) {
     writeln!(out, "\n/// {}\n///\n/// Errors: {}.", invocation.doc, errors.join(", ")).unwrap();
     let parameters: String =
         of(Direction::In).map(|p| format!(", {}: {}", p.name, rust_type(p.ty, p.direction))).collect();
-    let result = match of(Direction::Out).next() {
-        Some(p) => rust_type(p.ty, p.direction),
-        None => "()",
+    let results: Vec<&str> = of(Direction::Out).map(|p| rust_type(p.ty, p.direction)).collect();
+    let result = match results[..] {
+        [one] => one.to_string(),
+        _ => format!("({})", results.join(", ")),
     };
     let name = function_name(invocation);
     writeln!(out, "#[inline]\npub fn {name}(service: CPtr{parameters}) -> Result<{result}> {{").unwrap();
@@ -80,9 +81,17 @@ fn function(out: &mut String, invocation: &Invocation) {
     };
     let call =
         format!("invoke(service, Label::{}, [{}], {words})?", invocation.label.name(), caps.join(", "));
-    match of(Direction::Out).next() {
-        None => writeln!(out, "    {call};\n    Ok(())\n}}").unwrap(),
-        Some(p) => writeln!(out, "    let reply = {call};\n    Ok({})\n}}", read(p)).unwrap(),
+    let reads: Vec<String> = invocation
+        .params
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| p.direction == Direction::Out)
+        .map(|(index, p)| read(p, invocation.bit_offset(Direction::Out, index)))
+        .collect();
+    match &reads[..] {
+        [] => writeln!(out, "    {call};\n    Ok(())\n}}").unwrap(),
+        [one] => writeln!(out, "    let reply = {call};\n    Ok({one})\n}}").unwrap(),
+        more => writeln!(out, "    let reply = {call};\n    Ok(({}))\n}}", more.join(", ")).unwrap(),
     }
 }
 
@@ -109,14 +118,16 @@ fn word_expressions(invocation: &Invocation) -> Vec<String> {
     words.iter().map(|parts| parts.join(" | ")).collect()
 }
 
-/// The expression that takes a result out of the reply. There is at most one result, so it starts at word 0.
-fn read(param: &Param) -> String {
+/// The expression that takes a result out of the reply, where it starts at bit `at`. Narrow results begin a word.
+fn read(param: &Param, at: usize) -> String {
+    let word = format!("reply.word({})", at / 64);
     match param.ty {
         ParamType::UserContext => "UserContext::from_words(&core::array::from_fn(|index| {\n        \
              if index < reply.info.length() { reply.word(index) } else { 0 }\n    }))"
             .to_string(),
-        ty if ty.bits() == 64 => "reply.word(0)".to_string(),
-        ty => format!("reply.word(0) as {}", rust_type(ty, param.direction)),
+        ParamType::Bool => format!("{word} & 1 != 0"),
+        ty if ty.bits() == 64 => word,
+        ty => format!("{word} as {}", rust_type(ty, param.direction)),
     }
 }
 
@@ -157,9 +168,26 @@ mod tests {
     }
 
     #[test]
-    fn no_invocation_has_two_results() {
+    fn results_begin_a_word_each() {
         for invocation in INVOCATIONS {
-            assert!(invocation.params.iter().filter(|p| p.direction == Direction::Out).count() <= 1);
+            for (index, _) in
+                invocation.params.iter().enumerate().filter(|(_, p)| p.direction == Direction::Out)
+            {
+                assert_eq!(
+                    invocation.bit_offset(Direction::Out, index) % 64,
+                    0,
+                    "{}",
+                    invocation.label.name()
+                );
+            }
         }
+    }
+
+    #[test]
+    fn several_results_are_a_tuple() {
+        let mut text = String::new();
+        function(&mut text, find(Label::TcbGetBreakpoint));
+        assert!(text.contains("-> Result<(u64, u64, u64, u64, bool)>"), "{text}");
+        assert!(text.contains("reply.word(3), reply.word(4) & 1 != 0"), "{text}");
     }
 }

@@ -162,14 +162,22 @@ fn grow(mut file: Vec<u8>) -> Option<Vec<u8>> {
 }
 
 /// Runs those whose name contains the filter.
-pub fn run(ws: &Workspace, toolchain: &Toolchain, kernel: &Kernel, filter: Option<&str>) -> Result<Tally> {
+pub fn run(
+    ws: &Workspace,
+    toolchain: &Toolchain,
+    kernel: &Kernel,
+    hardware_debug: bool,
+    filter: Option<&str>,
+) -> Result<Tally> {
     let mut tally = Tally::default();
     let chosen = |c: &&Case| filter.is_none_or(|f| format!("{PREFIX}{}", c.name).contains(f));
     let cases: Vec<&Case> = CASES.iter().filter(chosen).collect();
     if cases.is_empty() {
         return Ok(tally);
     }
-    let program = build::program(ws, toolchain, ROOT_TASK.0)?;
+    let (name, what) = (ROOT_TASK.0, format!("building {}", ROOT_TASK.0));
+    let mut programs = build::programs_for(ws, toolchain, &what, &[name], hardware_debug)?;
+    let program = programs.remove(name).context("there is no root task to boot")?;
     let program = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
     for case in cases {
         let name = format!("{PREFIX}{}", case.name);

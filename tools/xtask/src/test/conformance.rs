@@ -5,7 +5,12 @@
 //! A FILTER is written into the program's symbol `PECAN_TEST_FILTER` (bytes, padded with zeros) if it has one;
 //! in any case only tests whose name contains it are counted.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -14,6 +19,7 @@ use super::{Tally, boot};
 use crate::{
     Outcome, build,
     paths::Workspace,
+    profile::Profile,
     qemu::{Boot, Machine, Wait},
     toolchain::Toolchain,
 };
@@ -32,12 +38,13 @@ const FILTER_SYMBOL: &str = "PECAN_TEST_FILTER";
 
 /// Boots every conformance root task and counts.
 pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<&str>) -> Result<Tally> {
-    let programs = build::programs(ws, toolchain, "building the conformance tests", &PACKAGES)?;
+    let programs = build_for(ws, toolchain, profile, &PACKAGES)?;
     if programs.is_empty() {
         bail!("the packages {} have no programs", PACKAGES.join(", "));
     }
     let kernel = build::kernel(ws, toolchain, profile)?;
-    let mut tally = boot::run(ws, toolchain, &kernel, filter)?;
+    let hardware_debug = Profile::load(ws, profile)?.hardware_debug;
+    let mut tally = boot::run(ws, toolchain, &kernel, hardware_debug, filter)?;
     for (name, path) in &programs {
         let path = match filter {
             Some(filter) => {
@@ -54,6 +61,17 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
         }
     }
     Ok(tally)
+}
+
+/// Builds programs for the kernel of a profile.
+fn build_for(
+    ws: &Workspace,
+    toolchain: &Toolchain,
+    profile: &str,
+    packages: &[&str],
+) -> Result<BTreeMap<String, PathBuf>> {
+    let hardware_debug = Profile::load(ws, profile)?.hardware_debug;
+    build::programs_for(ws, toolchain, "building the conformance tests", packages, hardware_debug)
 }
 
 /// The names of the packages in `tests/`, sorted.
@@ -84,7 +102,7 @@ const MATRIX: &str = "--matrix";
 
 /// Prints the table of invocations and errors, with the tests that cover each cell or the reason why none can.
 pub fn matrix(ws: &Workspace, toolchain: &Toolchain, profile: &str) -> Outcome {
-    let programs = build::programs(ws, toolchain, "building the conformance tests", &["conformance"])?;
+    let programs = build_for(ws, toolchain, profile, &["conformance"])?;
     let program =
         programs.get("conformance").context("the package conformance has no program of that name")?;
     let root_task = build::with_text(program, FILTER_SYMBOL, MATRIX, &ws.bare().join("conformance-matrix"))?;

@@ -150,6 +150,42 @@ pub fn tcb_unbind_notification(service: CPtr) -> Result<()> {
     Ok(())
 }
 
+/// Makes a breakpoint wait for an instruction, or for an access of `rw` to `size` bytes of data.
+///
+/// Errors: `AlignmentError`, `IllegalOperation`, `InvalidArgument`, `InvalidCapability`, `RangeError`.
+#[inline]
+pub fn tcb_set_breakpoint(service: CPtr, bp_num: u16, vaddr: u64, kind: u64, size: u64, rw: u64) -> Result<()> {
+    invoke(service, Label::TcbSetBreakpoint, [], [bp_num as u64, vaddr, kind, size, rw])?;
+    Ok(())
+}
+
+/// What a breakpoint waits for, and whether it does.
+///
+/// Errors: `IllegalOperation`, `InvalidCapability`, `RangeError`.
+#[inline]
+pub fn tcb_get_breakpoint(service: CPtr, bp_num: u16) -> Result<(u64, u64, u64, u64, bool)> {
+    let reply = invoke(service, Label::TcbGetBreakpoint, [], [bp_num as u64])?;
+    Ok((reply.word(0), reply.word(1), reply.word(2), reply.word(3), reply.word(4) & 1 != 0))
+}
+
+/// Disables a breakpoint and clears it.
+///
+/// Errors: `IllegalOperation`, `InvalidCapability`, `RangeError`.
+#[inline]
+pub fn tcb_unset_breakpoint(service: CPtr, bp_num: u16) -> Result<()> {
+    invoke(service, Label::TcbUnsetBreakpoint, [], [bp_num as u64])?;
+    Ok(())
+}
+
+/// Makes a thread fault after every `num_instructions` instructions; 0 ends that.
+///
+/// Errors: `IllegalOperation`, `InvalidArgument`, `InvalidCapability`.
+#[inline]
+pub fn tcb_configure_single_stepping(service: CPtr, bp_num: u16, num_instructions: u64) -> Result<bool> {
+    let reply = invoke(service, Label::TcbConfigureSingleStepping, [], [bp_num as u64, num_instructions])?;
+    Ok(reply.word(0) & 1 != 0)
+}
+
 /// Sets the TLS base of a thread.
 ///
 /// Errors: `IllegalOperation`, `InvalidCapability`.
