@@ -1,13 +1,92 @@
 //! The whole state of a kernel in the model's terms.
 
+use std::{ops::Range, rc::Rc};
+
 use pecan_abi::ipc::buffer;
 use pecan_arch::{PT_LEVELS, host};
 use pecan_core::{derivation, scheduler};
-use pecan_mem::{self as mem, CNodeRef, IrqState, Kernel, Link, NotificationState, Tcb};
+use pecan_mem::{self as mem, CNodeRef, IrqState, Kernel, Link, NotificationState, Tcb, testing::Machine};
 
+use crate::digest::ByDigest;
 use crate::map::Map;
 use crate::model::{self, Held, INTERRUPTS, Name, Notification, Schedule, Slot, State};
 use crate::translate::{cap, context, link_name, name, thread, zombie_name};
+
+/// What the slots of a kernel hold, which depends on nothing but their memory.
+struct Slots {
+    /// Every capability and its place in the derivation tree.
+    held: Map<Slot, Held>,
+    /// A capability to every object.
+    objects: Vec<mem::Cap>,
+    /// The threads among them.
+    live: Vec<Link<Tcb>>,
+}
+
+/// Remembers what was found in slots, by a digest of their memory. Most steps leave all slots as they were, or as
+/// some other step had made them.
+#[derive(Default)]
+pub(crate) struct Memo {
+    /// Where slots lay when somebody looked, the last first.
+    layouts: Vec<Rc<[Range<u64>]>>,
+    found: ByDigest<Rc<Slots>>,
+}
+
+impl Memo {
+    /// Layouts that are tried.
+    const LAYOUTS: usize = 4;
+    /// Finds that are kept.
+    const FINDS: usize = 20_000;
+
+    fn slots(&mut self, k: &Machine, keeper: CNodeRef, irqs: &[usize]) -> Rc<Slots> {
+        for i in 0..self.layouts.len() {
+            if let Some(slots) = self.found.get(&k.digest(&self.layouts[i])) {
+                self.layouts[..=i].rotate_right(1);
+                return slots.clone();
+            }
+        }
+        let mut a = Abstraction { k, s: State::default(), places: vec![], caps: vec![] };
+        a.collect(keeper, irqs);
+        a.tree();
+        let mut objects: Vec<mem::Cap> = vec![];
+        for (_, cap) in &a.caps {
+            if !objects.iter().any(|other| same_object(*cap, *other)) {
+                objects.push(*cap);
+            }
+        }
+        let threads = objects.iter().filter_map(|cap| match cap {
+            mem::Cap::Tcb { tcb } => Some(*tcb),
+            _ => None,
+        });
+        let slots = Rc::new(Slots { held: a.s.caps, live: threads.collect(), objects });
+        let slot = |at: usize| name(at).0;
+        let places = a.places.iter().filter(|p| p.2 != INTERRUPTS).map(|p| slot(p.0)..slot(p.1));
+        let bound = irqs.iter().map(|&irq| k.irq_slots[irq].link().addr());
+        let bound = bound.map(|at| slot(at)..slot(at) + size_of::<mem::Slot>() as u64);
+        let layout: Rc<[Range<u64>]> = places.chain(bound).collect();
+        if self.found.len() >= Memo::FINDS {
+            self.found.clear();
+        }
+        self.found.insert(k.digest(&layout), slots.clone());
+        self.layouts.retain(|other| *other != layout);
+        self.layouts.insert(0, layout);
+        self.layouts.truncate(Memo::LAYOUTS);
+        slots
+    }
+}
+
+/// True if looking at the object of one capability shows all that looking at that of the other shows.
+fn same_object(a: mem::Cap, b: mem::Cap) -> bool {
+    match (a, b) {
+        (mem::Cap::Tcb { tcb: a }, mem::Cap::Tcb { tcb: b }) => a == b,
+        (mem::Cap::Endpoint { ep: a, .. }, mem::Cap::Endpoint { ep: b, .. }) => a == b,
+        (mem::Cap::Notification { ntfn: a, .. }, mem::Cap::Notification { ntfn: b, .. }) => a == b,
+        (mem::Cap::Reply { reply: a, .. }, mem::Cap::Reply { reply: b, .. }) => a == b,
+        (mem::Cap::SchedContext { sc: a, .. }, mem::Cap::SchedContext { sc: b, .. }) => a == b,
+        (mem::Cap::PageTable { table: a, .. }, mem::Cap::PageTable { table: b, .. }) => a == b,
+        (mem::Cap::CNode { .. }, mem::Cap::CNode { .. }) => true,
+        (a, b) => a == b,
+    }
+}
 
 /// A look at a kernel.
 pub(crate) struct Abstraction<'k> {
@@ -50,23 +129,20 @@ impl Holder {
 impl<'k> Abstraction<'k> {
     /// Translates all of a kernel whose capabilities are found from `keeper` on and in the slots of some interrupts.
     /// Gives the state, and the threads that live.
-    pub(crate) fn of(k: &'k Kernel, keeper: CNodeRef, irqs: &[usize]) -> (State, Vec<Link<Tcb>>) {
+    pub(crate) fn of(
+        k: &'k Machine,
+        keeper: CNodeRef,
+        irqs: &[usize],
+        memo: &mut Memo,
+    ) -> (State, Vec<Link<Tcb>>) {
+        let slots = memo.slots(k, keeper, irqs);
         let mut a = Abstraction { k, s: State::default(), places: vec![], caps: vec![] };
-        a.collect(keeper, irqs);
-        a.tree();
-        a.objects();
+        a.s.caps = slots.held.clone();
+        a.objects(&slots.objects);
         a.spaces();
         a.interrupts(irqs);
         a.schedule();
-        let mut live = vec![];
-        for (_, cap) in a.caps {
-            if let mem::Cap::Tcb { tcb } = cap
-                && !live.contains(&tcb)
-            {
-                live.push(tcb);
-            }
-        }
-        (a.s, live)
+        (a.s, slots.live.clone())
     }
 
     /// Finds every slot: from the keeper through CNodes and threads, and along the derivation lists to CNodes that
@@ -154,9 +230,9 @@ impl<'k> Abstraction<'k> {
         }
     }
 
-    fn objects(&mut self) {
+    fn objects(&mut self, objects: &[mem::Cap]) {
         let k = self.k;
-        for &(_, cap) in &self.caps {
+        for &cap in objects {
             match cap {
                 mem::Cap::Tcb { tcb } => {
                     self.s.threads.entry(link_name(tcb)).or_insert_with(|| thread(k, tcb.get(k)));

@@ -1,12 +1,10 @@
 //! All reachable states of a small system.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hash, Hasher},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::{
+    digest::{ByDigest, Symmetry},
+    frontier::Frontier,
     lockstep::{self, Broken, named},
     model::{Event, State},
     properties::{self, Parts},
@@ -30,8 +28,12 @@ pub struct Family {
 pub struct Report {
     /// States.
     pub states: usize,
+    /// How many states there are with those that differ from them only by names.
+    pub stands_for: usize,
     /// Transitions, each compared.
     pub transitions: u64,
+    /// How many events in a row have been tried from the first state, all of them.
+    pub depth: usize,
     /// Nothing new appears.
     pub closed: bool,
     /// How long it took.
@@ -40,135 +42,137 @@ pub struct Report {
     pub broken: Option<String>,
 }
 
-/// Multiplies and rotates: quick, and good enough for 128 bits of state hash.
+/// How far an exploration goes.
 #[derive(Clone, Copy)]
-struct Mix(u64, u64);
-
-impl Hasher for Mix {
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u8(&mut self, word: u8) {
-        self.write_u64(word as u64);
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(29) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.1 = (self.1 ^ word.rotate_left(32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        self.1 ^= self.1 >> 31;
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.write_u64(word as u64);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0 ^ self.1.rotate_left(17)
-    }
+pub struct Bound {
+    /// States.
+    pub states: usize,
+    /// Transitions.
+    pub transitions: u64,
+    /// How long it takes.
+    pub time: Duration,
 }
 
-fn key(state: &State) -> (u64, u64) {
-    let mut h = Mix(1, 2);
-    state.hash(&mut h);
-    (h.finish(), h.1)
-}
-
-#[derive(Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 ^= word;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// A state that was found and not yet left: the model's, and the words of kernel memory that differ from the
-/// first state's.
-struct Open {
-    state: State,
-    words: Vec<(u32, u64)>,
-    id: u32,
+impl Bound {
+    /// Goes on until nothing new appears.
+    pub const NONE: Bound = Bound { states: u32::MAX as usize, transitions: u64::MAX, time: Duration::MAX };
 }
 
 /// Visits every state that events can lead to, breadth first, so that the first story of a difference is one of
-/// the shortest. Stops at `limit` states or when `time` is up.
-pub fn explore(family: &Family, limit: usize, time: Duration) -> Report {
+/// the shortest. Of states that differ only by the names of objects that nothing distinguishes, it visits one.
+pub fn explore(family: &Family, bound: Bound) -> Report {
+    explore_with(family, bound, true)
+}
+
+/// The same, and visits every state by itself unless it is to make use of symmetry.
+pub fn explore_with(family: &Family, bound: Bound, symmetric: bool) -> Report {
     let begin = Instant::now();
     let mut system = (family.system)();
     let mut first = vec![];
-    system.k.save(&mut first);
+    save(&system, &mut first);
     let initial = system.state();
+    let events = (family.events)(&initial);
+    let symmetry = if symmetric { system.symmetry(&initial, &events) } else { Symmetry::none() };
     let keeper = system.keeper();
     let mut parts = Parts::of(&initial, keeper);
-    let mut report = Report { states: 1, transitions: 0, closed: true, time: Duration::ZERO, broken: None };
-    let mut seen: HashMap<(u64, u64), (), BuildHasherDefault<KeyHasher>> = HashMap::default();
-    seen.insert(key(&initial), ());
+    let (digest, alike) = symmetry.digest(&initial);
+    let mut report = Report {
+        states: 1,
+        stands_for: alike,
+        transitions: 0,
+        depth: 0,
+        closed: true,
+        time: Duration::ZERO,
+        broken: None,
+    };
+    let mut seen: ByDigest<()> = ByDigest::default();
+    seen.insert(digest, ());
     // How each state was reached: from which, by which of its events.
     let mut came: Vec<(u32, u16)> = vec![(0, 0)];
-    let mut level = vec![Open { state: initial, words: vec![], id: 0 }];
+    let mut level = Frontier::default();
+    level.push(&first, &first);
     let (mut memory, mut now) = (first.clone(), vec![]);
     'search: while !level.is_empty() {
-        let mut next_level = vec![];
-        for open in level {
-            memory.copy_from_slice(&first);
-            open.words.iter().for_each(|&(i, word)| memory[i as usize] = word);
-            for (n, event) in (family.events)(&open.state).iter().enumerate() {
-                if open.state.current.is_none()
-                    && !matches!(event, Event::Tick { .. } | Event::Interrupt { .. })
-                {
+        let mut id = came.len() - level.len();
+        let mut drain = level.drain();
+        level = Frontier::default();
+        while drain.next(&first, &mut memory) {
+            load(&mut system, &memory);
+            let state = system.state();
+            if !seen.contains_key(&symmetry.digest(&state).0) {
+                let why = "the kernel and the model forget different things\n".to_string();
+                report.broken = Some(story(family, &came, came[id].0, came[id].1 as usize, &why));
+                report.closed = false;
+                break 'search;
+            }
+            if let Some(parts) = &mut parts {
+                parts.leave(&state);
+            }
+            for (n, event) in (family.events)(&state).iter().enumerate() {
+                if state.current.is_none() && !happens_alone(event) {
                     // Nobody runs who could do it.
                     continue;
                 }
                 report.transitions += 1;
-                let stepped = lockstep::step(&mut system, &open.state, event, |s| s.load(&memory));
+                let kernel = &memory[..first.len() - system.lines().count()];
+                let stepped = lockstep::step(&mut system, &state, event, |s| s.load(kernel));
                 let result = stepped.and_then(|next| {
                     if let Some(parts) = &mut parts {
-                        parts.check(&open.state, event, &next, keeper)?;
+                        parts.check(&state, event, &next.state, keeper)?;
                     }
-                    if seen.insert(key(&next), ()).is_some() {
-                        return Ok(None);
+                    properties::check_step(&state, event, &next.state)?;
+                    let (digest, alike) = symmetry.digest(&next.state);
+                    if seen.insert(digest, ()).is_some() {
+                        return Ok(0);
                     }
-                    properties::check(&open.state, event, &next)?;
-                    system.check().map(|()| Some(next))
+                    properties::check_state(&next.state)?;
+                    next.settle(&mut system);
+                    system.check().map(|()| alike)
                 });
                 match result {
-                    Ok(None) => {}
-                    Ok(Some(state)) => {
-                        system.k.save(&mut now);
-                        let words = now.iter().zip(&first).enumerate();
-                        let words = words.filter(|(_, (a, b))| a != b).map(|(i, (&a, _))| (i as u32, a));
-                        let id = came.len() as u32;
-                        came.push((open.id, n as u16));
-                        next_level.push(Open { state, words: words.collect(), id });
+                    Ok(0) => {}
+                    Ok(alike) => {
+                        save(&system, &mut now);
+                        came.push((id as u32, n as u16));
+                        report.stands_for += alike;
+                        level.push(&first, &now);
                     }
                     Err(why) => {
-                        report.broken = Some(story(family, &came, open.id, n, &why));
+                        report.broken = Some(story(family, &came, id as u32, n, &why));
                         report.closed = false;
                         break 'search;
                     }
                 }
             }
-            if came.len() >= limit || begin.elapsed() > time {
+            id += 1;
+            let far = came.len() >= bound.states || report.transitions >= bound.transitions;
+            if far || begin.elapsed() > bound.time {
                 report.closed = false;
                 break 'search;
             }
         }
-        level = next_level;
+        report.depth += 1;
     }
     report.states = came.len();
     report.time = begin.elapsed();
     report
+}
+
+/// What happens also when no thread runs.
+pub fn happens_alone(event: &Event) -> bool {
+    matches!(event, Event::Tick { .. } | Event::Interrupt { .. })
+}
+
+/// The kernel's memory, and the interrupt lines behind it.
+fn save(system: &System, words: &mut Vec<u64>) {
+    system.k.save(words);
+    words.extend(system.lines());
+}
+
+fn load(system: &mut System, words: &[u64]) {
+    let (kernel, lines) = words.split_at(words.len() - system.lines().count());
+    system.load(kernel);
+    system.set_lines(lines.iter().copied());
 }
 
 /// Tells how a difference came about.
@@ -189,7 +193,7 @@ fn story(family: &Family, came: &[(u32, u16)], last: u32, event: usize, why: &Br
         let mut memory = vec![];
         system.k.save(&mut memory);
         match lockstep::step(&mut system, &state, event, |s| s.load(&memory)) {
-            Ok(next) => state = next,
+            Ok(next) => state = next.settle(&mut system),
             Err(_) => break,
         }
     }

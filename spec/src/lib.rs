@@ -4,8 +4,10 @@
 mod abstraction;
 pub mod bite;
 pub mod coverage;
+pub mod digest;
 pub mod explore;
 pub mod families;
+pub mod frontier;
 pub mod lockstep;
 pub mod map;
 pub mod model;

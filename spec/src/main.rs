@@ -3,12 +3,16 @@
 //! `--families`: only the families, and not whether the checks see faults.
 #![forbid(unsafe_code)]
 
-use std::{process::ExitCode, sync::Mutex, time::Duration};
+use std::{
+    process::ExitCode,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use pecan_spec::{
     bite::{Copy, FAULTS},
     coverage::{Coverage, Operation},
-    explore::{Report, explore},
+    explore::{Bound, Report, explore},
     families::FAMILIES,
     random,
 };
@@ -19,6 +23,7 @@ const WORKERS: u64 = 2;
 #[derive(Default)]
 struct Sum {
     states: usize,
+    stands_for: usize,
     transitions: u64,
     steps: u64,
     passed: usize,
@@ -32,9 +37,13 @@ fn main() -> ExitCode {
     // A panic of the kernel is told with the story that led to it.
     std::panic::set_hook(Box::new(|_| {}));
 
-    let time = Duration::from_secs(if long { 3600 } else { 150 });
     let random_time = Duration::from_secs(if long { 3600 } else { 45 });
-    let limit = if long { 20_000_000 } else { 2_000_000 };
+    let bound = if long {
+        Bound { transitions: 400_000_000, ..Bound::NONE }
+    } else {
+        Bound { transitions: 8_000_000, time: Duration::from_secs(150), ..Bound::NONE }
+    };
+    let begin = Instant::now();
     let families: Vec<_> = FAMILIES.iter().filter(|f| filter.is_none_or(|t| f.name.contains(&**t))).collect();
     let (next, sum) = (Mutex::new(families.iter()), Mutex::new(Sum::default()));
     std::thread::scope(|scope| {
@@ -43,7 +52,7 @@ fn main() -> ExitCode {
             scope.spawn(move || {
                 loop {
                     let Some(family) = next.lock().expect("no worker panics").next() else { break };
-                    let report = explore(family, limit, time);
+                    let report = explore(family, bound);
                     count(&mut sum.lock().expect("no worker panics"), family.name, &report);
                 }
                 if filter.is_none_or(|t| "random".contains(&**t)) {
@@ -54,9 +63,13 @@ fn main() -> ExitCode {
         }
     });
     let mut sum = sum.into_inner().expect("no worker panics");
-    println!(
-        "all families: {} states, {} transitions; random: {} steps",
-        sum.states, sum.transitions, sum.steps
+    let counts = format!(
+        "all families: {} states that stand for {}, {} transitions; random: {} steps; {:.0} s",
+        sum.states,
+        sum.stands_for,
+        sum.transitions,
+        sum.steps,
+        begin.elapsed().as_secs_f64()
     );
     if filter.is_none_or(|t| "coverage".contains(&**t)) {
         print_coverage();
@@ -64,6 +77,7 @@ fn main() -> ExitCode {
     if !args.iter().any(|a| a == "--families") {
         bite(&mut sum, filter.map(String::as_str));
     }
+    println!("{counts}");
     println!("{} passed, {} failed, 0 skipped", sum.passed, sum.failed);
     ExitCode::from(u8::from(sum.failed > 0))
 }
@@ -122,14 +136,20 @@ fn count_random(sum: &mut Sum, worker: u64, report: &random::Report) {
 }
 
 fn count(sum: &mut Sum, name: &str, report: &Report) {
-    let end = if report.closed { "closed" } else { "not closed: stopped at its bound" };
+    let end = match report.closed {
+        true => "closed".to_string(),
+        false => format!("not closed: stopped at its bound, all of {} events in a row", report.depth),
+    };
     println!(
-        "{name:<14} {:>8} states {:>10} transitions {:>6.1} s  {end}",
+        "{name:<16} {:>8} states, for {:>9} ({:>3.1}x) {:>10} transitions {:>6.1} s  {end}",
         report.states,
+        report.stands_for,
+        report.stands_for as f64 / report.states as f64,
         report.transitions,
         report.time.as_secs_f64()
     );
     sum.states += report.states;
+    sum.stands_for += report.stands_for;
     sum.transitions += report.transitions;
     match &report.broken {
         None => sum.passed += 1,

@@ -3,6 +3,7 @@
 //! what is shared need not be compared.
 
 use std::{
+    cell::{Ref, RefCell},
     fmt,
     hash::{Hash, Hasher},
     ops::{Bound, Index, RangeBounds},
@@ -10,15 +11,45 @@ use std::{
 };
 
 /// A map whose copies share what they hold.
-pub struct Map<K, V>(Rc<Vec<(K, V)>>);
+pub struct Map<K, V>(Rc<Shared<K, V>>);
+
+/// What copies share.
+struct Shared<K, V> {
+    /// Sorted by key.
+    list: Vec<(K, V)>,
+    /// Digests of the list, from when somebody wanted them.
+    digests: RefCell<Vec<u128>>,
+}
+
+impl<K: Clone, V: Clone> Clone for Shared<K, V> {
+    fn clone(&self) -> Self {
+        Shared { list: self.list.clone(), digests: RefCell::default() }
+    }
+}
+
+impl<K, V> Map<K, V> {
+    fn list(&self) -> &[(K, V)] {
+        &self.0.list
+    }
+
+    /// Digests of the map, which `make` is asked for if there are none since the last change.
+    pub fn digests(&self, make: impl FnOnce(&[(K, V)]) -> Vec<u128>) -> Ref<'_, Vec<u128>> {
+        if self.0.digests.borrow().is_empty() {
+            *self.0.digests.borrow_mut() = make(self.list());
+        }
+        self.0.digests.borrow()
+    }
+}
 
 impl<K: Ord + Clone, V: Clone> Map<K, V> {
     fn place(&self, key: &K) -> Result<usize, usize> {
-        self.0.binary_search_by(|entry| entry.0.cmp(key))
+        self.list().binary_search_by(|entry| entry.0.cmp(key))
     }
 
     fn own(&mut self) -> &mut Vec<(K, V)> {
-        Rc::make_mut(&mut self.0)
+        let shared = Rc::make_mut(&mut self.0);
+        shared.digests.get_mut().clear();
+        &mut shared.list
     }
 
     /// True if both are copies of one map that has not changed since: then they are equal.
@@ -28,17 +59,17 @@ impl<K: Ord + Clone, V: Clone> Map<K, V> {
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.list().len()
     }
 
     /// True if there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list().is_empty()
     }
 
     /// The value of a key.
     pub fn get(&self, key: &K) -> Option<&V> {
-        self.place(key).ok().map(|at| &self.0[at].1)
+        self.place(key).ok().map(|at| &self.list()[at].1)
     }
 
     /// The value of a key, to change it.
@@ -86,17 +117,17 @@ impl<K: Ord + Clone, V: Clone> Map<K, V> {
 
     /// The entries in order.
     pub fn iter(&self) -> Iter<'_, K, V> {
-        self.0.iter().map(|(key, value)| (key, value))
+        self.list().iter().map(|(key, value)| (key, value))
     }
 
     /// The keys in order.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &K> + Clone {
-        self.0.iter().map(|entry| &entry.0)
+        self.list().iter().map(|entry| &entry.0)
     }
 
     /// The values in the order of their keys.
     pub fn values(&self) -> impl DoubleEndedIterator<Item = &V> + Clone {
-        self.0.iter().map(|entry| &entry.1)
+        self.list().iter().map(|entry| &entry.1)
     }
 
     /// The values in the order of their keys, to change them.
@@ -107,16 +138,16 @@ impl<K: Ord + Clone, V: Clone> Map<K, V> {
     /// The entries with keys in a range.
     pub fn range(&self, range: impl RangeBounds<K>) -> Iter<'_, K, V> {
         let from = match range.start_bound() {
-            Bound::Included(key) => self.0.partition_point(|entry| entry.0 < *key),
-            Bound::Excluded(key) => self.0.partition_point(|entry| entry.0 <= *key),
+            Bound::Included(key) => self.list().partition_point(|entry| entry.0 < *key),
+            Bound::Excluded(key) => self.list().partition_point(|entry| entry.0 <= *key),
             Bound::Unbounded => 0,
         };
         let to = match range.end_bound() {
-            Bound::Included(key) => self.0.partition_point(|entry| entry.0 <= *key),
-            Bound::Excluded(key) => self.0.partition_point(|entry| entry.0 < *key),
+            Bound::Included(key) => self.list().partition_point(|entry| entry.0 <= *key),
+            Bound::Excluded(key) => self.list().partition_point(|entry| entry.0 < *key),
             Bound::Unbounded => self.len(),
         };
-        self.0[from..to].iter().map(|(key, value)| (key, value))
+        self.list()[from..to].iter().map(|(key, value)| (key, value))
     }
 
     /// The first entry.
@@ -171,7 +202,7 @@ impl<'m, K: Ord + Clone, V: Clone> Entry<'m, K, V> {
 
 impl<K, V> Default for Map<K, V> {
     fn default() -> Self {
-        Map(Rc::new(vec![]))
+        Map(Rc::new(Shared { list: vec![], digests: RefCell::default() }))
     }
 }
 
@@ -183,7 +214,7 @@ impl<K, V> Clone for Map<K, V> {
 
 impl<K: PartialEq, V: PartialEq> PartialEq for Map<K, V> {
     fn eq(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+        Rc::ptr_eq(&self.0, &other.0) || self.list() == other.list()
     }
 }
 
@@ -191,25 +222,25 @@ impl<K: Eq, V: Eq> Eq for Map<K, V> {}
 
 impl<K: PartialOrd, V: PartialOrd> PartialOrd for Map<K, V> {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        self.0.partial_cmp(&other.0)
+        self.list().partial_cmp(other.list())
     }
 }
 
 impl<K: Ord, V: Ord> Ord for Map<K, V> {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.cmp(&other.0)
+        self.list().cmp(other.list())
     }
 }
 
 impl<K: Hash, V: Hash> Hash for Map<K, V> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
+        self.list().hash(state);
     }
 }
 
 impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Map<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.0.iter().map(|(key, value)| (key, value))).finish()
+        f.debug_map().entries(self.list().iter().map(|(key, value)| (key, value))).finish()
     }
 }
 
@@ -245,7 +276,7 @@ impl<K: Clone, V: Clone> IntoIterator for Map<K, V> {
     type IntoIter = std::vec::IntoIter<(K, V)>;
 
     fn into_iter(self) -> Self::IntoIter {
-        Rc::unwrap_or_clone(self.0).into_iter()
+        Rc::unwrap_or_clone(self.0).list.into_iter()
     }
 }
 
@@ -254,16 +285,16 @@ impl<'m, K, V> IntoIterator for &'m Map<K, V> {
     type IntoIter = Iter<'m, K, V>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.iter().map(|(key, value)| (key, value))
+        self.list().iter().map(|(key, value)| (key, value))
     }
 }
 
-impl<'m, K: Clone, V: Clone> IntoIterator for &'m mut Map<K, V> {
+impl<'m, K: Ord + Clone, V: Clone> IntoIterator for &'m mut Map<K, V> {
     type Item = (&'m K, &'m mut V);
     type IntoIter = IterMut<'m, K, V>;
 
     fn into_iter(self) -> Self::IntoIter {
-        Rc::make_mut(&mut self.0).iter_mut().map(|(key, value)| (&*key, value))
+        self.own().iter_mut().map(|(key, value)| (&*key, value))
     }
 }
 

@@ -6,14 +6,12 @@
 //! step changes only the part of the thread that acts) and *confidentiality* (what becomes of a part depends on
 //! nothing but that part and what its threads do, timing aside).
 
-use std::{
-    collections::{BTreeMap, HashMap, hash_map::DefaultHasher},
-    hash::{Hash, Hasher},
-};
+use std::{collections::BTreeMap, hash::Hash};
 
 use pecan_abi::Label;
 
 use crate::{
+    digest::{ByDigest, Digest, Digester, digest},
     lockstep::Broken,
     model::{Call, Cap, Doing, Event, Name, Notification, SchedContext, State, Thread},
 };
@@ -23,9 +21,25 @@ use crate::{
 /// # Errors
 /// What does not hold, in words.
 pub fn check(before: &State, event: &Event, after: &State) -> Result<(), Broken> {
-    capabilities(after)?;
-    conservation(before, event, after)?;
-    liveness(after)
+    check_step(before, event, after)?;
+    check_state(after)
+}
+
+/// The part of [`check`] that is about the step.
+///
+/// # Errors
+/// What does not hold, in words.
+pub fn check_step(before: &State, event: &Event, after: &State) -> Result<(), Broken> {
+    conservation(before, event, after)
+}
+
+/// The part of [`check`] that is about the state, wherever it comes from.
+///
+/// # Errors
+/// What does not hold, in words.
+pub fn check_state(s: &State) -> Result<(), Broken> {
+    capabilities(s)?;
+    liveness(s)
 }
 
 /// Every capability names a living object and has a living parent; every object has a capability.
@@ -130,14 +144,16 @@ fn object(cap: Cap) -> Option<Name> {
 pub struct Parts {
     /// The part of every object.
     part: BTreeMap<Name, usize>,
+    /// The parts, and digests of what they are in the state that is left.
+    now: BTreeMap<usize, Digest>,
     /// What became of a part, by what it was and what happened.
-    seen: HashMap<u64, u64>,
+    seen: ByDigest<Digest>,
 }
 
 impl Parts {
     /// Tells the parts of a system; none if it is in one piece.
     pub fn of(s: &State, keeper: Name) -> Option<Parts> {
-        let mut parts = Parts { part: BTreeMap::new(), seen: HashMap::new() };
+        let mut parts = Parts { part: BTreeMap::new(), now: BTreeMap::new(), seen: ByDigest::default() };
         for (a, b) in connections(s, keeper) {
             let next = parts.part.len() * 2;
             let a = *parts.part.entry(a).or_insert(next);
@@ -147,10 +163,22 @@ impl Parts {
         let mut of_threads: Vec<_> = s.threads.keys().filter_map(|t| parts.part.get(t)).collect();
         of_threads.sort_unstable();
         of_threads.dedup();
-        (of_threads.len() > 1).then_some(parts)
+        let several = of_threads.len() > 1;
+        several.then(|| {
+            parts.now = parts.part.values().map(|&part| (part, 0)).collect();
+            parts.leave(s);
+            parts
+        })
     }
 
-    /// Checks confinement, integrity and confidentiality of a step.
+    /// Steps that are checked from now on begin in this state.
+    pub fn leave(&mut self, before: &State) {
+        let mut now = std::mem::take(&mut self.now);
+        now.iter_mut().for_each(|(&part, digest)| *digest = self.project(before, part));
+        self.now = now;
+    }
+
+    /// Checks confinement, integrity and confidentiality of a step from `before`, which is left.
     ///
     /// # Errors
     /// What does not hold, in words.
@@ -168,17 +196,13 @@ impl Parts {
         }
         let Some(actor) = before.current else { return Ok(()) };
         let own = self.part[&actor];
-        let mut others: Vec<usize> = self.part.values().copied().filter(|&p| p != own).collect();
-        others.dedup();
-        for other in others {
-            if self.project(before, other) != self.project(after, other) {
+        for (&other, &digest) in self.now.iter().filter(|(part, _)| **part != own) {
+            if digest != self.project(after, other) {
                 return Err("a part changed that the acting thread has no say in\n".into());
             }
         }
-        let mut hash = DefaultHasher::new();
-        (self.project(before, own), actor, event).hash(&mut hash);
         let result = self.project(after, own);
-        match self.seen.insert(hash.finish(), result) {
+        match self.seen.insert(digest(&(self.now[&own], actor, event)), result) {
             Some(earlier) if earlier != result => {
                 Err("what came of it depends on a part that the acting thread cannot reach\n".into())
             }
@@ -187,24 +211,22 @@ impl Parts {
     }
 
     /// A digest of what a part is, without when its threads run.
-    fn project(&self, s: &State, part: usize) -> u64 {
+    fn project(&self, s: &State, part: usize) -> Digest {
         let within = |name: &Name| self.part.get(name) == Some(&part);
-        let mut hash = DefaultHasher::new();
-        s.caps.iter().filter(|(slot, _)| within(&slot.object)).for_each(|c| c.hash(&mut hash));
+        let mut all = Digester::default();
+        let hash = &mut all;
+        s.caps.iter().filter(|(slot, _)| within(&slot.object)).for_each(|c| c.hash(hash));
         for (name, thread) in s.threads.iter().filter(|(n, _)| within(n)) {
             let doing = if thread.doing == Doing::Restarting { Doing::Running } else { thread.doing };
-            (name, Thread { doing, ..thread.clone() }).hash(&mut hash);
+            (name, Thread { doing, ..thread.clone() }).hash(hash);
         }
-        s.endpoints.iter().filter(|(n, _)| within(n)).for_each(|e| e.hash(&mut hash));
-        s.notifications
-            .iter()
-            .filter(|(n, _)| within(n))
-            .for_each(|n: (&Name, &Notification)| n.hash(&mut hash));
-        s.replies.iter().filter(|(n, _)| within(n)).for_each(|r| r.hash(&mut hash));
+        s.endpoints.iter().filter(|(n, _)| within(n)).for_each(|e| e.hash(hash));
+        s.notifications.iter().filter(|(n, _)| within(n)).for_each(|n: (&Name, &Notification)| n.hash(hash));
+        s.replies.iter().filter(|(n, _)| within(n)).for_each(|r| r.hash(hash));
         for (name, c) in s.contexts.iter().filter(|(n, _)| within(n)) {
-            (name, c.thread, &c.calls, c.notification, c.yielded_from).hash(&mut hash);
+            (name, c.thread, &c.calls, c.notification, c.yielded_from).hash(hash);
         }
-        hash.finish()
+        all.digest()
     }
 }
 

@@ -8,6 +8,7 @@ use pecan_abi::{CNodeCapData, CapRights, Label, ObjectType, Syscall};
 use pecan_mem::{Cap, retype::ObjectKind};
 
 use crate::{
+    explore::happens_alone,
     lockstep::{self, named},
     model::{Call, Event, FIRST_INTERRUPT, State},
     properties,
@@ -288,11 +289,12 @@ fn play(mut next: impl FnMut(&System, &State) -> Option<Event>) -> (Vec<Event>, 
     let mut state = system.state();
     let (mut memory, mut done) = (vec![], vec![]);
     while let Some(event) = next(&system, &state) {
-        if state.current.is_none() && !matches!(event, Event::Tick { .. } | Event::Interrupt { .. }) {
+        if state.current.is_none() && !happens_alone(&event) {
             continue;
         }
         system.k.save(&mut memory);
         let result = lockstep::step(&mut system, &state, &event, |s| s.load(&memory))
+            .map(|next| next.settle(&mut system))
             .and_then(|next| properties::check(&state, &event, &next).map(|()| next));
         done.push(event);
         match result.and_then(|next| system.check().map(|()| next)) {

@@ -9,7 +9,8 @@ use pecan_mem::{
     self as mem, CNodeRef, Link, Mapping, Tcb, ThreadState, retype::ObjectKind, testing::Machine,
 };
 
-use crate::abstraction::Abstraction;
+use crate::abstraction::{Abstraction, Memo};
+use crate::digest::Symmetry;
 use crate::model::{self, CODE, Cap, Doing, Event, Name, Outcome, State, register};
 use crate::translate::{link_name, name, object_name};
 
@@ -62,6 +63,10 @@ pub struct System {
     /// I/O ports whose owner is looked at.
     ports: Vec<u16>,
     names: BTreeMap<Name, String>,
+    /// What was found in slots.
+    memo: Memo,
+    /// Classes of things that nothing distinguishes.
+    alike: Vec<Vec<Vec<u64>>>,
 }
 
 impl System {
@@ -104,6 +109,8 @@ impl System {
             remembers: false,
             ports: vec![],
             names: BTreeMap::new(),
+            memo: Memo::default(),
+            alike: vec![],
         };
         // Everything descends from one capability, as it does from what a kernel finds when it boots.
         let all = mem::Cap::Untyped {
@@ -518,15 +525,11 @@ impl System {
 
     /// The state of the kernel in the model's terms.
     pub fn state(&mut self) -> State {
-        if self.k.core.charged.get() == self.k.core.time.get() {
-            return self.look();
-        }
-        // The kernel charges time when it must; the model at once. Look at what there would be then.
-        let mut memory = vec![];
-        self.k.save(&mut memory);
+        // The kernel charges time when it must; the model at once.
         budget::commit_time(&self.k);
-        let state = self.look();
-        self.k.load(&memory);
+        let (mut state, live) = Abstraction::of(&self.k, self.keeper, &self.irqs, &mut self.memo);
+        crate::lockstep::normalise(&mut state);
+        self.live = live;
         state
     }
 
@@ -534,14 +537,48 @@ impl System {
     pub fn load(&mut self, memory: &[u64]) {
         self.k.load(memory);
         host::set_time(self.k.core.time.get());
-        host::machine().flush_log.borrow_mut().clear();
     }
 
-    fn look(&mut self) -> State {
-        let (mut state, live) = Abstraction::of(&self.k, self.keeper, &self.irqs);
-        crate::lockstep::normalise(&mut state);
-        self.live = live;
-        state
+    /// Interrupt lines, which are not in the kernel's memory, in a word each.
+    pub fn lines(&self) -> impl Iterator<Item = u64> {
+        self.irqs.iter().map(|&irq| {
+            let line = host::irq_line(irq);
+            let route = line.route.map_or(0, |r| {
+                (r.pin as u64) << 16
+                    | (r.ioapic as u64) << 8
+                    | (r.active_low as u64) << 3
+                    | (r.level as u64) << 2
+                    | 2
+            });
+            route | line.masked as u64
+        })
+    }
+
+    /// Makes the interrupt lines what [`System::lines`] said.
+    pub fn set_lines(&mut self, mut words: impl Iterator<Item = u64>) {
+        for &irq in &self.irqs {
+            let word = words.next().expect("a word for each line");
+            if word & 2 == 0 {
+                pecan_arch::irq_route_msi(irq);
+            } else {
+                let (ioapic, pin) = ((word >> 8 & 0xff) as usize, (word >> 16) as usize);
+                let route = IrqRoute { ioapic, pin, level: word & 4 != 0, active_low: word & 8 != 0 };
+                pecan_arch::irq_route_ioapic(irq, route);
+            }
+            pecan_arch::irq_mask(irq, word & 1 != 0);
+        }
+    }
+
+    /// Says that nothing distinguishes the members of `class`, each of which is a few slots of the CSpace with all
+    /// that the capabilities there name: threads, their scheduling contexts and buffers, endpoints, notifications,
+    /// reply objects.
+    pub fn alike(&mut self, class: &[&[u64]]) {
+        self.alike.push(class.iter().map(|member| member.to_vec()).collect());
+    }
+
+    /// The ways to exchange what nothing distinguishes. `s` is the state at first, in which `events` can happen.
+    pub fn symmetry(&self, s: &State, events: &[Event]) -> Symmetry {
+        Symmetry::of(s, name(self.cspace.addr()), &self.alike, events)
     }
 }
 

@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use pecan_spec::{explore::explore, families::FAMILIES, random};
+use pecan_spec::{
+    explore::{Bound, explore},
+    families::FAMILIES,
+    random,
+};
 
 /// States of each family.
 const STATES: usize = 2000;
@@ -14,7 +18,7 @@ const SHARDS: usize = 3;
 
 fn families(shard: usize) {
     for family in FAMILIES.iter().skip(shard).step_by(SHARDS) {
-        let report = explore(family, STATES, Duration::MAX);
+        let report = explore(family, Bound { states: STATES, ..Bound::NONE });
         assert!(report.transitions > 0);
         if let Some(story) = report.broken {
             panic!("{story}");

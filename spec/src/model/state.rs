@@ -3,21 +3,37 @@
 //! An object's name is the physical address of its memory, which is what untyped memory promises about it;
 //! nothing depends on the number otherwise.
 
+use std::hash::{Hash, Hasher};
+
 use crate::map::Map as BTreeMap;
 
 pub use super::registers::{Registers, register};
 
 /// The name of an object.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name(pub u64);
 
+/// As a word of 128 bits, which nothing else is, so that a hasher can tell names from numbers.
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.0 as u128);
+    }
+}
+
 /// A place for a capability: slot `index` of a CNode, or of a thread (see [`thread_slot`]).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Slot {
     /// The CNode or thread.
     pub object: Name,
     /// Which of its slots.
     pub index: u64,
+}
+
+/// As a signed word of 128 bits, which nothing else is.
+impl Hash for Slot {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_i128((self.object.0 as i128) << 64 | self.index as i128);
+    }
 }
 
 /// The slots of a thread (manual 6.1.1).
