@@ -2,7 +2,6 @@
 
 use std::{ops::Range, rc::Rc};
 
-use pecan_abi::ipc::buffer;
 use pecan_arch::{PT_LEVELS, host};
 use pecan_core::{derivation, scheduler};
 use pecan_mem::{self as mem, CNodeRef, IrqState, Kernel, Link, NotificationState, Tcb, testing::Machine};
@@ -90,7 +89,7 @@ fn same_object(a: mem::Cap, b: mem::Cap) -> bool {
 
 /// A look at a kernel.
 pub(crate) struct Abstraction<'k> {
-    k: &'k Kernel,
+    k: &'k Machine,
     /// What was found.
     s: State,
     /// Where slots lie: first address, behind the last, the object they belong to.
@@ -260,14 +259,14 @@ impl<'k> Abstraction<'k> {
                     self.s
                         .tables
                         .entry(link_name(table))
-                        .or_insert_with(|| entries(table.get(k), level as usize));
+                        .or_insert_with(|| entries(k, table, level as usize));
                 }
                 mem::Cap::Frame { base, level: 0, device: false, .. } => {
-                    for (i, word) in words_of_frame(k, cap).enumerate() {
-                        if word != 0 {
-                            self.s.memory.insert(base.0 + 8 * i as u64, word);
-                        }
-                    }
+                    let memory = &mut self.s.memory;
+                    let mut found = |i, word| {
+                        memory.insert(base.0 + 8 * i as u64, word);
+                    };
+                    k.nonzero(base.0..base.0 + 4096, &mut found);
                 }
                 _ => {}
             }
@@ -279,9 +278,12 @@ impl<'k> Abstraction<'k> {
             let Some(pool) = pool.get() else { continue };
             let base = (n * mem::AsidPool::LEN) as u64;
             self.s.pools.insert(base, link_name(pool));
-            let roots = pool.get(self.k).roots.iter().enumerate();
-            let roots = roots.filter_map(|(i, root)| Some((base + i as u64, link_name(root.get()?))));
-            self.s.spaces.extend(roots);
+            let roots = &pool.get(self.k).roots;
+            let first = name(roots.as_ptr() as usize).0;
+            self.k.nonzero(first..first + size_of_val(roots) as u64, |i, _| {
+                let root = roots[i].get().map(link_name);
+                self.s.spaces.extend(root.map(|root| (base + i as u64, root)));
+            });
         }
     }
 
@@ -346,10 +348,12 @@ impl<'k> Abstraction<'k> {
 }
 
 /// The entries of a table, those of user level's part if it is a root.
-fn entries(table: &mem::PageTable, level: usize) -> Map<u64, model::Entry> {
+fn entries(k: &Machine, table: Link<mem::PageTable>, level: usize) -> Map<u64, model::Entry> {
     let count =
         if level == PT_LEVELS - 1 { pecan_arch::ROOT_USER_ENTRIES } else { 1 << pecan_arch::PT_INDEX_BITS };
-    let entry = |i| {
+    let (first, table) = (link_name(table).0, table.get(k));
+    let mut entries = Map::default();
+    let entry = |i: usize| {
         let pte = table.entry(i);
         let at = || Name(pte.addr(level).0);
         if !pte.is_present() {
@@ -361,16 +365,8 @@ fn entries(table: &mem::PageTable, level: usize) -> Map<u64, model::Entry> {
         let frame = || model::Entry::Frame { frame: at(), read: user, write: user && write, cache };
         Some((i as u64, if pte.is_table(level) { model::Entry::Table(at()) } else { frame() }))
     };
-    (0..count).filter_map(entry).collect()
-}
-
-/// The words of a frame of memory that threads use for IPC buffers.
-fn words_of_frame(k: &Kernel, frame: mem::Cap) -> impl Iterator<Item = u64> {
-    let words = frame.pack();
-    (0..4).filter_map(move |i| mem::retype::ipc_buffer(words, i * 1024, false)).flat_map(move |b| {
-        let b = b.get(k);
-        (0..buffer::WORDS).map(move |i| b.get(i))
-    })
+    k.nonzero(first..first + 8 * count as u64, |i, _| entries.extend(entry(i)));
+    entries
 }
 
 fn queue(k: &Kernel, head: Option<Link<Tcb>>) -> Vec<Name> {

@@ -144,10 +144,11 @@ mod tests {
 
     #[test]
     fn states_come_back_in_order() {
-        let first: Vec<u64> = (0..500).map(|i| i * i << 20).collect();
+        let first: Vec<u64> = (0..500).map(|i| (i * i) << 20).collect();
         let state = |n: u64| {
             let mut words = first.clone();
-            (0..n % 9).for_each(|i| words[(n * 37 + i * 71) as usize % 500] ^= u64::MAX >> (n + 7 * i) % 64);
+            (0..n % 9)
+                .for_each(|i| words[(n * 37 + i * 71) as usize % 500] ^= u64::MAX >> ((n + 7 * i) % 64));
             words
         };
         let mut frontier = Frontier::default();

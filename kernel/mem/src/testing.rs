@@ -115,6 +115,22 @@ impl Machine {
         (high as u128) << 64 | low as u128
     }
 
+    /// The words in a range of physical addresses, in bytes, that are not zero: which in the range, and what is
+    /// there. The ends are multiples of 64.
+    pub fn nonzero(&self, range: Range<u64>, mut found: impl FnMut(usize, u64)) {
+        assert!(range.start.is_multiple_of(64) && range.end.is_multiple_of(64));
+        assert!(range.start <= range.end && range.end <= self.layout.size() as u64);
+        for at in range.clone().step_by(64) {
+            // SAFETY: inside the memory, aligned, and initialised: it was zeroed at first.
+            let words = unsafe { self.base.add(at as usize).cast::<[u64; 8]>().read() };
+            if words.iter().fold(0, |all, word| all | word) != 0 {
+                let first = (at - range.start) as usize / 8;
+                let words = words.iter().enumerate().filter(|(_, word)| **word != 0);
+                words.for_each(|(i, &word)| found(first + i, word));
+            }
+        }
+    }
+
     /// The word at a physical address.
     pub fn word(&self, at: u64) -> u64 {
         assert!(at.is_multiple_of(8) && at < self.layout.size() as u64);
