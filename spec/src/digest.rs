@@ -124,11 +124,16 @@ struct Part {
 
 impl Part {
     /// What the capabilities in some slots of a CSpace name, their scheduling contexts, and all slots that hold
-    /// capabilities to them.
+    /// capabilities to them. Slots that are empty stand for themselves.
     fn of(s: &State, cspace: Name, indices: &[u64]) -> Part {
         let mut part = Part { names: vec![], slots: vec![], buffers: vec![] };
         for &index in indices {
-            let object = object(s.caps[&Slot { object: cspace, index }].cap);
+            let slot = Slot { object: cspace, index };
+            let Some(held) = s.caps.get(&slot) else {
+                part.slots.push(slot);
+                continue;
+            };
+            let object = object(held.cap);
             part.names.push(object);
             let Some(thread) = s.threads.get(&object) else { continue };
             part.names.extend(thread.sc);

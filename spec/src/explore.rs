@@ -172,7 +172,7 @@ fn save(system: &System, words: &mut Vec<u64>) {
 fn load(system: &mut System, words: &[u64]) {
     let (kernel, lines) = words.split_at(words.len() - system.lines().count());
     system.load(kernel);
-    system.set_lines(lines.iter().copied());
+    system.resume(lines.iter().copied());
 }
 
 /// Tells how a difference came about.

@@ -6,6 +6,7 @@ use pecan_abi::{CNodeCapData, CapRights, Label, ObjectType, Syscall};
 use pecan_mem::retype::ObjectKind;
 
 mod devices;
+mod large;
 mod pairs;
 mod threads;
 
@@ -31,8 +32,9 @@ mod at {
 }
 
 /// Every family.
-pub static FAMILIES: LazyLock<Vec<Family>> =
-    LazyLock::new(|| [BASIC, threads::FAMILIES, devices::FAMILIES, pairs::FAMILIES].concat());
+pub static FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
+    [large::FAMILIES, BASIC, threads::FAMILIES, devices::FAMILIES, pairs::FAMILIES].concat()
+});
 
 /// The families about messages, capabilities and memory.
 const BASIC: &[Family] = &[

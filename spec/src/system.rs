@@ -554,8 +554,13 @@ impl System {
         })
     }
 
-    /// Makes the interrupt lines what [`System::lines`] said.
-    pub fn set_lines(&mut self, mut words: impl Iterator<Item = u64>) {
+    /// Makes the interrupt lines what [`System::lines`] said, and the processor's registers those of the thread that
+    /// runs.
+    pub fn resume(&mut self, mut words: impl Iterator<Item = u64>) {
+        let current = self.k.core.current.get();
+        if current != self.k.core.idle_thread.link() {
+            pecan_arch::load_context(&current.get(&self.k).context);
+        }
         for &irq in &self.irqs {
             let word = words.next().expect("a word for each line");
             if word & 2 == 0 {
@@ -571,7 +576,7 @@ impl System {
 
     /// Says that nothing distinguishes the members of `class`, each of which is a few slots of the CSpace with all
     /// that the capabilities there name: threads, their scheduling contexts and buffers, endpoints, notifications,
-    /// reply objects.
+    /// reply objects. Empty slots may be alike, too.
     pub fn alike(&mut self, class: &[&[u64]]) {
         self.alike.push(class.iter().map(|member| member.to_vec()).collect());
     }
