@@ -4,7 +4,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use pecan::raw::{self, invocations as inv};
-use pecan_abi::{INVOCATIONS, MessageInfo};
+use pecan_abi::{INVOCATIONS, MessageInfo, fault::FaultTag};
 use pecan_runtime::{print, println};
 
 use crate::{
@@ -166,7 +166,7 @@ impl Play<'_> {
         }
         let puppet = GENERATORS + self.rng.below(PUPPETS as u64) as usize;
         self.puppet(puppet);
-        for _ in 0..2 {
+        for _ in 0..4 {
             self.world.give_again(&mut self.rng)?;
         }
         self.direct();
@@ -207,6 +207,11 @@ impl Play<'_> {
     fn fault(&mut self, index: usize, received: raw::Reply) -> Step<()> {
         let label = received.info.label();
         self.tally.faults[label as usize % FAULT_LABELS] += 1;
+        if label == FaultTag::Timeout as u64 {
+            // It goes on with what it gets in its next period.
+            raw::send(self.house.reply, MessageInfo(0), [0; 4]);
+            return Ok(());
+        }
         if index < GENERATORS {
             let words = shared::words(index);
             words.fault.store(label + 1, Relaxed);

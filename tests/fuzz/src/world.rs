@@ -319,6 +319,9 @@ impl World {
         inv::sched_control_configure_flags(control, sc, budget, period, 0, index as u64, 0)?;
         let fault_ep = house.fault_eps + index as u64;
         inv::tcb_set_sched_params(tcb, slot::INIT_THREAD_TCB, PRIORITY, PRIORITIES[index], sc, fault_ep)?;
+        // Half of them tell when their budget runs out; the others just wait for more.
+        let timeout_ep = if index % 2 == 0 { fault_ep } else { 0 };
+        inv::tcb_set_timeout_endpoint(tcb, timeout_ep)?;
         let table = TABLE_OF[index % TABLE_OF.len()];
         let area = AREAS + index as u64 * AREA_STRIDE;
         let frame = house.frames + SHARED_PAGES + index as u64 * AREA_PAGES;
