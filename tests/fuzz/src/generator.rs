@@ -178,7 +178,8 @@ fn reply_recv(rng: &mut Rng, view: View, call: &mut Call) -> bool {
 fn message(rng: &mut Rng, area: *mut Area, words: &shared::Words, view: View, index: usize) {
     // Those that can wait forever are few: whoever waits is started again only after a while.
     let call = match rng.below(36) {
-        0 => Syscall::Call,
+        // These are answered mostly: there are servers.
+        0 | 26..30 => Syscall::Call,
         1 => Syscall::Send,
         2 => Syscall::Recv,
         3 => Syscall::Wait,

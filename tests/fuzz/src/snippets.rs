@@ -106,6 +106,28 @@ global_asm!(
     // An empty loop around a system call, for as long as the budget lasts.
     "snippet_forever: syscall",
     "jmp snippet_forever",
+    // A server: receives at rbp with the reply object r12, and answers.
+    "snippet_serve: mov rdi, rbp",
+    "mov rdx, -7",
+    "syscall",
+    "2: mov rdi, rbp",
+    "mov esi, 1",
+    "mov rdx, -2",
+    "syscall",
+    "jmp 2b",
+    // A server that calls another one, at r14, before it answers.
+    "snippet_relay: mov rdi, rbp",
+    "mov rdx, -7",
+    "syscall",
+    "2: mov rdi, r14",
+    "mov esi, 1",
+    "mov rdx, -1",
+    "syscall",
+    "mov rdi, rbp",
+    "mov esi, 1",
+    "mov rdx, -2",
+    "syscall",
+    "jmp 2b",
     ".popsection",
 );
 
@@ -151,7 +173,14 @@ snippets!(
     snippet_spin,
     snippet_yield,
     snippet_forever,
+    snippet_serve,
+    snippet_relay,
 );
+
+/// The address of a server's code; one that calls another server if `relay`.
+pub fn server(relay: bool) -> u64 {
+    (if relay { snippet_relay } else { snippet_serve }) as *const () as u64
+}
 
 /// The address of a snippet; the first three, which make system calls, are asked for most.
 pub fn address(index: u64) -> u64 {

@@ -16,7 +16,7 @@ use crate::{
     rng::{Rng, mix},
     shared::{self, GENERATORS, PUPPETS, RING_MAGIC, THREADS, count, shared},
     wild,
-    world::World,
+    world::{self, World},
 };
 
 /// Faults by their label.
@@ -165,7 +165,11 @@ impl Play<'_> {
             self.world.repair(self.house, self.rng.below(THREADS as u64) as usize)?;
         }
         let puppet = GENERATORS + self.rng.below(PUPPETS as u64) as usize;
-        self.puppet(puppet);
+        match self.rng.below(4) {
+            0 => self.world.make_passive(puppet),
+            1 => {}
+            _ => self.puppet(puppet),
+        }
         for _ in 0..4 {
             self.world.give_again(&mut self.rng)?;
         }
@@ -237,7 +241,12 @@ impl Play<'_> {
     /// Gives a puppet something to do.
     fn puppet(&mut self, index: usize) {
         let view = View { table: 0, base: 0 };
-        let words = wild::puppet_registers(&mut self.rng, view);
+        let words = if self.rng.percent(30) {
+            let slots = [world::ENDPOINT as u64, world::REPLY as u64];
+            wild::server_registers(&mut self.rng, index, slots, World::endpoints(index))
+        } else {
+            wild::puppet_registers(&mut self.rng, view)
+        };
         // It may have been deleted or be somebody else's by now; it is repaired at times.
         let _ = self.world.play(index, &words);
     }

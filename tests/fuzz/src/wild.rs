@@ -129,3 +129,17 @@ pub fn puppet_registers(rng: &mut Rng, view: View) -> [u64; 20] {
         base(rng),
     ]
 }
+
+/// Registers for a puppet that is a server, whose CSpace has `endpoints` endpoints and reply objects from these slots
+/// on.
+pub fn server_registers(rng: &mut Rng, index: usize, slots: [u64; 2], endpoints: u64) -> [u64; 20] {
+    let mut registers = [0; 20];
+    let area = AREAS + index as u64 * AREA_STRIDE;
+    let mut one = |first: u64| first + rng.below(endpoints);
+    let (ep, reply, other) = (one(slots[0]), one(slots[1]), one(slots[0]));
+    registers[0] = snippets::server(rng.percent(50));
+    (registers[1], registers[2]) = (area + 0x1ff0, 0x202);
+    // In the order of `UserContext`: rbp, r12, r14.
+    (registers[9], registers[14], registers[16]) = (ep, reply, other);
+    registers
+}

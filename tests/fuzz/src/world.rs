@@ -47,6 +47,11 @@ struct Gift {
     entry: Entry,
 }
 
+/// The first slots of endpoints and of reply objects, and how many each CSpace gets.
+pub const ENDPOINT: usize = 30;
+pub const REPLY: usize = 38;
+const ENDPOINTS: [u64; CNODES] = [4, 2, 1];
+
 const GIFTS: usize = 96;
 
 /// A round.
@@ -213,11 +218,11 @@ impl World {
             let reply = self.make(ObjectType::Reply, 0)?;
             let frame = self.make(ObjectType::Page4K, 0)?;
             let badge = |table: usize| if i % 2 == 0 { 0 } else { 1 << table };
-            for (table, some) in [4, 2, 1].into_iter().enumerate() {
-                if i < some {
-                    self.gift(table, 30 + i, ep, badge(table), plain(Kind::Endpoint));
-                    self.gift(table, 34 + i, ntfn, badge(table), plain(Kind::Notification));
-                    self.gift(table, 38 + i, reply, 0, plain(Kind::Reply));
+            for (table, some) in ENDPOINTS.into_iter().enumerate() {
+                if (i as u64) < some {
+                    self.gift(table, ENDPOINT + i, ep, badge(table), plain(Kind::Endpoint));
+                    self.gift(table, ENDPOINT + 4 + i, ntfn, badge(table), plain(Kind::Notification));
+                    self.gift(table, REPLY + i, reply, 0, plain(Kind::Reply));
                 }
             }
             self.gift(i % 2, 42 + i, frame, 0, plain(Kind::Page));
@@ -320,7 +325,7 @@ impl World {
         let fault_ep = house.fault_eps + index as u64;
         inv::tcb_set_sched_params(tcb, slot::INIT_THREAD_TCB, PRIORITY, PRIORITIES[index], sc, fault_ep)?;
         // Half of them tell when their budget runs out; the others just wait for more.
-        let timeout_ep = if index % 2 == 0 { fault_ep } else { 0 };
+        let timeout_ep = if index.is_multiple_of(2) { fault_ep } else { 0 };
         inv::tcb_set_timeout_endpoint(tcb, timeout_ep)?;
         let table = TABLE_OF[index % TABLE_OF.len()];
         let area = AREAS + index as u64 * AREA_STRIDE;
@@ -342,6 +347,16 @@ impl World {
     /// Sets a puppet's registers and lets it run.
     pub fn play(&self, index: usize, words: &[u64; 20]) -> Result<()> {
         inv::tcb_write_registers(self.tcbs[index], true, 0, 20, &pecan::UserContext::from_words(words))
+    }
+
+    /// Takes a thread's scheduling context away: a server goes on with those of its callers.
+    pub fn make_passive(&self, index: usize) {
+        let _ = inv::sched_context_unbind(self.scs[index]);
+    }
+
+    /// How many endpoints and reply objects a thread's CSpace has got.
+    pub fn endpoints(index: usize) -> u64 {
+        ENDPOINTS[TABLE_OF[index % TABLE_OF.len()]]
     }
 
     /// Stops the puppets.
