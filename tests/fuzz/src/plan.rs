@@ -155,7 +155,8 @@ fn choose(rng: &mut Rng, view: View) -> usize {
         };
         // What could stop the whole machine is in the supervisor's hands.
         let directors = matches!(INVOCATIONS[index].object, IrqControl | DomainSet | IoPortControl);
-        if directors == (view.table == DIRECTOR) {
+        // Nor is it worth while to ask often for what this kernel has not.
+        if directors == (view.table == DIRECTOR) && (INVOCATIONS[index].label.exists() || rng.percent(5)) {
             return index;
         }
     }
@@ -424,6 +425,7 @@ impl<'r> Builder<'r> {
                 }
             }
             Role::Bit => self.rng.below(2),
+            Role::Small => self.rng.below(5),
             Role::ArchFlags => 0,
             Role::Count => {
                 if self.rng.percent(80) {

@@ -68,6 +68,8 @@ pub enum Role {
     SpaceData,
     /// A bit.
     Bit,
+    /// A small number.
+    Small,
     /// A byte of flags that no architecture here uses.
     ArchFlags,
     /// A number of registers.
@@ -249,6 +251,11 @@ const ROLES: &[(&str, Role)] = &[
     ("first_port", Role::FirstPort),
     ("last_port", Role::LastPort),
     ("port", Role::Port),
+    ("bp_num", Role::Small),
+    ("kind", Role::Small),
+    ("size", Role::Small),
+    ("rw", Role::Small),
+    ("num_instructions", Role::Small),
 ];
 
 const fn role(object: Object, name: &str, ty: ParamType) -> Role {

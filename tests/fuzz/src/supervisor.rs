@@ -270,7 +270,7 @@ impl Play<'_> {
 /// Prints what happened.
 fn report(house: &House, options: Options, rounds: u64, tally: &Tally) {
     let shared = shared();
-    for (invocation, outcomes) in INVOCATIONS.iter().zip(&shared.outcomes) {
+    for (invocation, outcomes) in INVOCATIONS.iter().zip(&shared.outcomes).filter(|(i, _)| i.label.exists()) {
         print!("fuzz: row {}.{}", invocation.object.name(), invocation.method);
         outcomes.iter().for_each(|outcome| print!(" {}", outcome.load(Relaxed)));
         println!();

@@ -98,40 +98,50 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     Ok(u8::from(failed))
 }
 
+/// A kernel, and the root task for it.
+struct Built {
+    profile: Profile,
+    kernel: PathBuf,
+    program: PathBuf,
+}
+
 /// The root task and kernels, built.
 pub struct Fuzzer {
-    program: PathBuf,
     copy: PathBuf,
-    /// Kernels by their profile, and how often each checks itself.
-    kernels: BTreeMap<String, (PathBuf, u64)>,
+    /// By the kernel's profile.
+    built: BTreeMap<String, Built>,
 }
 
 impl Fuzzer {
     /// Builds the root task and kernels with these profiles.
     pub fn build(ws: &Workspace, toolchain: &Toolchain, profiles: &[&str]) -> Result<Self> {
-        let program = build::program(ws, toolchain, "fuzz")?;
-        let mut kernels = BTreeMap::new();
-        for profile in profiles {
-            let checks = Profile::load(ws, profile)?.check_invariants_every;
-            kernels.insert(profile.to_string(), (build::kernel(ws, toolchain, profile)?.image, checks));
+        let mut built = BTreeMap::new();
+        for name in profiles {
+            let profile = Profile::load(ws, name)?;
+            let kernel = build::kernel(ws, toolchain, name)?.image;
+            let programs =
+                build::programs_for(ws, toolchain, "building fuzz", &["fuzz"], profile.hardware_debug)?;
+            let program =
+                programs.get("fuzz").context("the package fuzz has no program of its name")?.clone();
+            built.insert(name.to_string(), Built { profile, kernel, program });
         }
-        Ok(Fuzzer { program, copy: ws.bare().join("fuzz-with-options"), kernels })
+        Ok(Fuzzer { copy: ws.bare().join("fuzz-with-options"), built })
     }
 
     /// Boots once. The inner error is why the kernel or the fuzzer failed.
     pub fn play(&self, play: &Play) -> Result<Result<Report, String>> {
-        let (kernel, checks) = self.kernels.get(play.profile).context("the kernel was not built")?;
+        let built = self.built.get(play.profile).context("the kernel was not built")?;
         let options = format!(
             "seed={} calls={} round={} strict={}",
             play.seed,
             play.calls,
             play.round,
             // A kernel that checks itself takes time that nobody can be held to.
-            u8::from(!play.real_time && *checks == 0)
+            u8::from(!play.real_time && built.profile.check_invariants_every == 0)
         );
-        let root_task = build::with_text(&self.program, OPTIONS_SYMBOL, &options, &self.copy)?;
+        let root_task = build::with_text(&built.program, OPTIONS_SYMBOL, &options, &self.copy)?;
         let machine = if play.real_time { Machine::default() } else { Machine::counting() };
-        let boot = Boot { machine: &machine, kernel, root_task: Some(&root_task), gdb: None };
+        let boot = Boot { machine: &machine, kernel: &built.kernel, root_task: Some(&root_task), gdb: None };
         let start = Instant::now();
         let mut session = boot.session_with_monitor(SILENCE)?;
         let (mut seen, mut report) = (0, Report::default());
@@ -153,15 +163,15 @@ impl Fuzzer {
                     Some(why) => why,
                     None => session.failure(&wait, "the end of the calls").to_string(),
                 };
-                return Ok(Err(self.told(play, &what, &mut session, &report)));
+                return Ok(Err(self.told(play, built, &what, &mut session, &report)));
             }
         }
     }
 
     /// A failure, with the last calls and how to have it again.
-    fn told(&self, play: &Play, what: &str, session: &mut Session, report: &Report) -> String {
+    fn told(&self, play: &Play, built: &Built, what: &str, session: &mut Session, report: &Report) -> String {
         let mut text = format!("FAILED: profile {}, seed {}: {what}\n", play.profile, play.seed);
-        match last_calls(session, report.ring, &self.copy) {
+        match last_calls(session, report.ring, &self.copy, built.profile.hardware_debug) {
             Ok(calls) => text += &format!("the last calls:\n{calls}"),
             Err(error) => text += &format!("the last calls cannot be told: {error}\n"),
         }
@@ -183,17 +193,18 @@ const RING: (usize, usize, usize) = (512, 16, 16);
 const CALLS_TOLD: usize = 40;
 
 /// Reads the ring out of the machine's memory and tells the last calls.
-fn last_calls(session: &mut Session, at: Option<u64>, beside: &Path) -> Result<String> {
+fn last_calls(session: &mut Session, at: Option<u64>, beside: &Path, hardware_debug: bool) -> Result<String> {
     let Some(at) = at else { bail!("the fuzzer has not said where they are") };
     let file = beside.with_extension("ring");
     // The frames of the ring follow each other in memory, as they were made one after the other.
     let bytes = session.memory(at, 8 * (RING.2 + RING.0 * RING.1), &file)?;
     let words: Vec<u64> =
         bytes.chunks_exact(8).map(|c| u64::from_le_bytes(c.try_into().unwrap_or_default())).collect();
-    ring(&words)
+    ring(&words, hardware_debug)
 }
 
-fn ring(words: &[u64]) -> Result<String> {
+/// The calls at the end of the ring; `hardware_debug` says which numbers labels have.
+fn ring(words: &[u64], hardware_debug: bool) -> Result<String> {
     let (Some(&magic), Some(&calls)) = (words.first(), words.get(1)) else { bail!("too little was read") };
     if magic != u64::from_le_bytes(*b"PECANRNG") {
         bail!("there is no ring at its place");
@@ -202,13 +213,13 @@ fn ring(words: &[u64]) -> Result<String> {
     for number in calls.saturating_sub(CALLS_TOLD as u64)..calls {
         let start = RING.2 + number as usize % RING.0 * RING.1;
         let Some(entry) = words.get(start..start + RING.1) else { continue };
-        text += &call(entry);
+        text += &call(entry, hardware_debug);
     }
     Ok(text)
 }
 
 /// A call of the ring, on a line.
-fn call(entry: &[u64]) -> String {
+fn call(entry: &[u64], hardware_debug: bool) -> String {
     let (number, who, own, info) = (entry[0], entry[1] & 0xff, entry[1] >> 8, MessageInfo(entry[4]));
     let syscall = match (entry[2] as i64, Syscall::from_number(entry[2] as i64)) {
         (_, Some(call)) => format!("{call:?}"),
@@ -219,7 +230,10 @@ fn call(entry: &[u64]) -> String {
     };
     let label = INVOCATIONS
         .iter()
-        .find(|i| i.label.word() == info.label())
+        .find(|i| match hardware_debug {
+            true => i.label.word_with_hardware_debug() == info.label(),
+            false => i.label.word() == info.label(),
+        })
         .map_or_else(|| info.label().to_string(), |i| format!("{}.{}", i.object.name(), i.method));
     let words: Vec<String> = entry[5..9].iter().chain(&entry[14..16]).map(|w| format!("{w:#x}")).collect();
     format!(
@@ -486,10 +500,10 @@ mod tests {
             words[at + 2] = number as u64;
             words[at + 4] = MessageInfo::new(1, 0, 1, 6).0;
         }
-        let text = ring(&words).unwrap();
+        let text = ring(&words, false).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].contains("0 thread 0 (0): Call 0x0 Untyped.retype, 6 words"), "{text}");
         assert!(lines[1].contains("Yield"), "{text}");
-        assert!(ring(&[1, 2]).is_err());
+        assert!(ring(&[1, 2], false).is_err());
     }
 }
