@@ -5,8 +5,8 @@ use core::arch::global_asm;
 
 use pecan_arch::x86_64::PHYSMAP_BASE;
 
-/// Also holds all that is only needed to boot.
-const BOOT_STACK_SIZE: usize = 64 * 1024;
+/// Twice what the debug kernel takes of it; all that is only needed to boot is on it.
+const BOOT_STACK_SIZE: usize = 80 * 1024;
 
 global_asm!(
     r#"
