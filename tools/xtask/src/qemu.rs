@@ -44,6 +44,9 @@ pub struct Machine {
     /// Count instructions instead of time: the clock advances by one nanosecond per instruction.
     #[arg(skip)]
     icount: bool,
+    /// A device more, in QEMU's names.
+    #[arg(skip)]
+    device: Option<&'static str>,
 }
 
 fn one_core(text: &str) -> Result<u32, String> {
@@ -56,7 +59,14 @@ fn one_core(text: &str) -> Result<u32, String> {
 
 impl Default for Machine {
     fn default() -> Self {
-        Machine { machine: Board::Pc, cpu: "max".into(), memory: "1G".into(), smp: 1, icount: false }
+        Machine {
+            machine: Board::Pc,
+            cpu: "max".into(),
+            memory: "1G".into(),
+            smp: 1,
+            icount: false,
+            device: None,
+        }
     }
 }
 
@@ -69,6 +79,11 @@ impl Machine {
     /// The machine for measurements, whose clock advances by one nanosecond per instruction.
     pub fn counting() -> Self {
         Machine { icount: true, ..Machine::default() }
+    }
+
+    /// The same with a device more, in QEMU's names.
+    pub fn with_device(self, device: &'static str) -> Self {
+        Machine { device: Some(device), ..self }
     }
 
     /// The same with another processor, in QEMU's names.
@@ -124,6 +139,9 @@ impl Boot<'_> {
         qemu.args(["-accel", "tcg", "-machine", board, "-cpu", &machine.cpu, "-m", &machine.memory]);
         qemu.args(["-smp", &machine.smp.to_string()]);
         qemu.args(["-display", "none", "-nic", "none", "-no-reboot", "-device", EXIT_PORT]);
+        if let Some(device) = machine.device {
+            qemu.args(["-device", device]);
+        }
         if interactive {
             // Ctrl-A X ends QEMU, Ctrl-A C is its monitor; Ctrl-C is for the system.
             qemu.args(["-chardev", "stdio,id=console,mux=on,signal=off"]);

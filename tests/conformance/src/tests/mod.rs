@@ -46,7 +46,7 @@ macro_rules! modules {
 }
 
 modules! {
-    any_object, untyped, cnode, tcb, ipc, notification, ioport, irq, sched, budget, domain, vspace, fault, boot, state,
+    any_object, untyped, cnode, tcb, ipc, notification, ioport, irq, msi, sched, budget, domain, vspace, fault, boot, state,
     register, preempt, debug, breakpoint if pecan_abi::HARDWARE_DEBUG,
     step if pecan_abi::HARDWARE_DEBUG,
 }

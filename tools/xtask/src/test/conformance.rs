@@ -100,6 +100,9 @@ pub fn packages(ws: &Workspace) -> Result<Vec<String>> {
 /// What the program prints of its coverage when this is its filter.
 const MATRIX: &str = "--matrix";
 
+/// What raises messages as interrupts when a test tells it to.
+const DEVICE: &str = "edu";
+
 /// Prints the table of invocations and errors, with the tests that cover each cell or the reason why none can.
 pub fn matrix(ws: &Workspace, toolchain: &Toolchain, profile: &str) -> Outcome {
     let programs = build_for(ws, toolchain, profile, &["conformance"])?;
@@ -163,7 +166,7 @@ impl Cell {
 
 fn play(kernel: &Path, program: &str, root_task: &Path, cpu: &str, filter: Option<&str>) -> Result<Tally> {
     // With counted instructions time passes for the guest alone, so a busy host cannot fail a test of budgets.
-    let machine = Machine::counting().with_cpu(cpu);
+    let machine = Machine::counting().with_cpu(cpu).with_device(DEVICE);
     let boot = Boot { machine: &machine, kernel, root_task: Some(root_task), gdb: None };
     let mut session = boot.session(true, SILENCE)?;
     let mut report = Report::new(filter);
