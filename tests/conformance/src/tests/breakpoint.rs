@@ -6,7 +6,7 @@ use core::{
 };
 
 use pecan::{
-    Error, UserContext,
+    Error,
     raw::{self, invocations as inv},
 };
 use pecan_abi::{
