@@ -3,9 +3,10 @@
 use std::{
     fmt::Write as _,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use pecan_abi::Syscall;
+use pecan_abi::{Label, Syscall};
 
 use crate::{
     map::Map,
@@ -70,6 +71,10 @@ fn step_both(
             }
         }
     }
+    if is_long(event) {
+        stop_everywhere(system, event, &expected)?;
+        begin(system);
+    }
     system.enter(event, Way::Slow);
     let found = system.state();
     compare(&expected, &found, "the kernel", system)?;
@@ -82,6 +87,55 @@ fn step_both(
         forget(&mut state);
     }
     Ok(Next { state, all: expected })
+}
+
+/// Invocations that an interrupt can stop.
+fn is_long(event: &Event) -> bool {
+    let Event::Syscall(call @ Call { after: 0, .. }) = event else { return false };
+    let label = Label::from_word(call.label);
+    use Label::{CNodeCancelBadgedSends, CNodeDelete, CNodeRevoke, UntypedRetype};
+    matches!(label, Some(CNodeDelete | CNodeRevoke | CNodeCancelBadgedSends | UntypedRetype))
+}
+
+/// An interrupt that nobody has a handler for.
+const NOBODYS: usize = pecan_arch::IRQ_USER_MAX;
+/// No operation of the families has so many preemption points.
+const STOPS: usize = 10_000;
+
+static STOPPED: AtomicU64 = AtomicU64::new(0);
+
+/// How often an operation was stopped at a preemption point so far.
+pub fn stopped() -> u64 {
+    STOPPED.load(Relaxed)
+}
+
+/// Runs an event with an interrupt at every preemption point that it comes to; the caller makes the call again each
+/// time. The kernel's invariants hold at every one of them, and in the end it has come to what the model does in
+/// one step, but for the order in which threads of a priority are ready. Where another thread gets to run in between,
+/// it stops there.
+fn stop_everywhere(system: &mut System, event: &Event, expected: &State) -> Result<(), Broken> {
+    let caller = system.k.core.current.get();
+    for stops in 0.. {
+        pecan_arch::host::raise_irq(NOBODYS);
+        system.enter(event, Way::Slow);
+        if pecan_arch::take_pending_irq().is_some() {
+            // Nothing has looked for it: done.
+            break;
+        }
+        STOPPED.fetch_add(1, Relaxed);
+        if stops > STOPS {
+            return Err("stopped at every preemption point, it comes to no end\n".into());
+        }
+        system.check().map_err(|why| named(&format!("at a preemption point: {why}"), system))?;
+        if system.k.core.current.get() != caller {
+            return Ok(());
+        }
+    }
+    let (mut model, mut kernel) = (expected.clone(), system.state());
+    for state in [&mut model, &mut kernel] {
+        state.ready.values_mut().for_each(|queue| queue.sort());
+    }
+    compare(&model, &kernel, "the kernel, stopped at every preemption point,", system)
 }
 
 /// What the processor may have cached of a translation that is no more is flushed within the step.

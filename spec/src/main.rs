@@ -14,7 +14,7 @@ use pecan_spec::{
     coverage::{Coverage, Operation},
     explore::{Bound, Report, explore},
     families::FAMILIES,
-    random,
+    lockstep, random,
 };
 
 /// Host threads, each with a machine of its own.
@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         sum.steps,
         begin.elapsed().as_secs_f64()
     );
+    println!("operations were stopped at preemption points {} times", lockstep::stopped());
     if filter.is_none_or(|t| "coverage".contains(&**t)) {
         print_coverage();
     }
