@@ -86,6 +86,7 @@ const _: fn(usize) -> usize = ioapic_pins;
 const _: fn() -> bool = irq_pending;
 const _: fn() -> Option<usize> = take_pending_irq;
 
+const _: fn() = forget_domain;
 const _: fn(u16, u32) -> u32 = io_read;
 const _: fn(u16, u32, u32) = io_write;
 const _: fn(u8) = console_putc;

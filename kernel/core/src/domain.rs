@@ -39,7 +39,10 @@ fn begin(k: &Kernel, index: usize) {
     let entry = &k.domain_schedule[index];
     let core = &k.core;
     core.domain_index.set(index);
-    core.domain.set(entry.domain.get());
+    let last = core.domain.replace(entry.domain.get());
+    if NUM_DOMAINS > 1 && last != entry.domain.get() {
+        pecan_arch::forget_domain();
+    }
     let duration = entry.duration.get();
     // The longest duration stands for no end.
     let end = if duration == MAX_DURATION { u64::MAX } else { core.time.get().saturating_add(duration) };

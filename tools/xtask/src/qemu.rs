@@ -41,6 +41,9 @@ pub struct Machine {
     /// Cores; one, until the kernel runs on more.
     #[arg(long, default_value_t = 1, value_parser = one_core)]
     smp: u32,
+    /// Words for the kernel, as the boot loader passes them on: `mitigations=auto`, `off` or `all`.
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    command_line: String,
     /// Count instructions instead of time: the clock advances by one nanosecond per instruction.
     #[arg(skip)]
     icount: bool,
@@ -64,6 +67,7 @@ impl Default for Machine {
             cpu: "max".into(),
             memory: "1G".into(),
             smp: 1,
+            command_line: String::new(),
             icount: false,
             device: None,
         }
@@ -84,6 +88,11 @@ impl Machine {
     /// The same with a device more, in QEMU's names.
     pub fn with_device(self, device: &'static str) -> Self {
         Machine { device: Some(device), ..self }
+    }
+
+    /// The same with a command line for the kernel.
+    pub fn with_command_line(self, words: &str) -> Self {
+        Machine { command_line: words.into(), ..self }
     }
 
     /// The same with another processor, in QEMU's names.
@@ -156,6 +165,9 @@ impl Boot<'_> {
             qemu.args(["-gdb", &format!("tcp:127.0.0.1:{port}"), "-S"]);
         }
         qemu.arg("-kernel").arg(self.kernel);
+        if !machine.command_line.is_empty() {
+            qemu.args(["-append", &machine.command_line]);
+        }
         if let Some(root_task) = self.root_task {
             qemu.arg("-initrd").arg(root_task);
         }

@@ -56,6 +56,8 @@ pub struct Machine {
     pub asid_flushes: Cell<u64>,
     /// The last flushes, newest last: ASID and, for a page, its address. At most 64 are kept.
     pub flush_log: RefCell<VecDeque<(u16, Option<u64>)>>,
+    /// Calls of [`forget_domain`].
+    pub domains_forgotten: Cell<u64>,
     /// Live FS and GS base.
     pub bases: Cell<(u64, u64)>,
     /// DR7: the breakpoints that are on.
@@ -274,6 +276,11 @@ pub fn tlb_flush_page(asid: u16, vaddr: u64) {
 /// Forgets all translations of an address space, and what is cached of its tables.
 pub fn tlb_flush_asid(asid: u16) {
     log_flush(asid, None);
+}
+
+/// Forgets what would tell one domain of another.
+pub fn forget_domain() {
+    machine().domains_forgotten.update(|n| n + 1);
 }
 
 // Time.

@@ -46,13 +46,13 @@ pub struct Store {
 /// To be called once, first, on the boot tables and the boot stack of the image's entry code, with `store` on that stack.
 pub unsafe fn init(magic: u32, info: u32, store: &mut Store) -> Result<BootData<'_>, BootError> {
     serial::init();
-    features::detect();
     multiboot::read(&BootMemory, magic, info.into(), &mut store.info).map_err(|e| match e {
         multiboot::Error::NotMultiboot => BootError::NotMultiboot,
         multiboot::Error::Malformed => BootError::MalformedBootInfo,
         multiboot::Error::NoMemoryMap => BootError::NoMemoryMap,
     })?;
     let info = &store.info;
+    features::detect(info.mitigations);
     let rsdp = info.rsdp.and_then(|b| acpi::check_rsdp(&b)).or_else(|| acpi::find_rsdp(&BootMemory));
     let platform = rsdp.and_then(|r| acpi::platform(&BootMemory, &r));
     let phys_bits = match cpuid(0x8000_0008, 0).eax & 0xff {
@@ -163,9 +163,13 @@ unsafe fn control_registers() {
         | bit(Features::SMAP, 21);
     // SAFETY: the caller's promise; NX comes before the tables that use it; PCID is turned on while CR3's low bits are 0.
     unsafe {
-        wrmsr(cpu::MSR_EFER, rdmsr(cpu::MSR_EFER) | 1 | bit(Features::NX, 11));
+        wrmsr(cpu::MSR_EFER, rdmsr(cpu::MSR_EFER) | 1 | bit(Features::NX, 11) | bit(Features::AUTO_IBRS, 21));
         write_cr0(cr0);
         write_cr4(read_cr4() & 1 << 12 | cr4);
+        let speculation = bit(Features::IBRS, 0) | bit(Features::SSBD, 2);
+        if speculation != 0 {
+            wrmsr(cpu::MSR_SPEC_CTRL, speculation);
+        }
         if has(Features::PAT) {
             wrmsr(cpu::MSR_PAT, PAT);
         }

@@ -3,7 +3,11 @@
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
 
+use super::features::{Features, has};
+
 pub const MSR_APIC_BASE: u32 = 0x1b;
+pub const MSR_SPEC_CTRL: u32 = 0x48;
+pub const MSR_PRED_CMD: u32 = 0x49;
 pub const MSR_ARCH_CAPABILITIES: u32 = 0x10a;
 pub const MSR_PAT: u32 = 0x277;
 pub const MSR_TSC_DEADLINE: u32 = 0x6e0;
@@ -128,5 +132,24 @@ pub fn halt() -> ! {
     loop {
         // SAFETY: with interrupts off, waiting for one touches nothing.
         unsafe { asm!("cli", "hlt", options(nomem, nostack)) };
+    }
+}
+
+/// Makes the processor forget what it has learnt of the domain that ran and what its buffers hold of it, as far as it can and
+/// needs to.
+#[cold]
+pub fn forget_domain() {
+    // SAFETY: the registers and the meaning of `verw` exist where the features say so, and only speculation depends on them;
+    // the calls come back to the stack pointer that they began with. The selector is that of the kernel's data.
+    unsafe {
+        if has(Features::IBPB) {
+            wrmsr(MSR_PRED_CMD, 1);
+        }
+        if has(Features::RSB_FILL) {
+            asm!("mov {n:e}, 32", "2:", "call 3f", "int3", "3:", "add rsp, 8", "dec {n:e}", "jnz 2b", "lfence", n = out(reg) _);
+        }
+        if has(Features::VERW) {
+            asm!("verw word ptr [{}]", in(reg) &super::tables::KERNEL_SS, options(nostack, readonly));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::core_block::CORE;
 use super::cpu::{self, cpuid};
+use super::firmware::Mitigations;
 use crate::say;
 
 /// A set of processor features.
@@ -33,6 +34,12 @@ features! {
     11 TSC_DEADLINE "tsc-deadline";
     12 PAT "pat";
     13 WINDOW "meltdown-window";
+    14 IBRS "ibrs";
+    15 AUTO_IBRS "auto-ibrs";
+    16 SSBD "ssbd";
+    17 IBPB "ibpb";
+    18 RSB_FILL "rsb-fill";
+    19 VERW "verw";
 }
 
 /// True if the kernel uses this feature. Constant after [`detect`].
@@ -42,7 +49,7 @@ pub fn has(f: Features) -> bool {
 }
 
 /// Asks the processor. Features that depend on each other come together or not at all.
-pub fn detect() {
+pub fn detect(mitigations: Mitigations) {
     let (l1, l7) = (cpuid(1, 0), cpuid(7, 0));
     let x1 = cpuid(0x8000_0001, 0);
     let mut set = 0;
@@ -62,17 +69,28 @@ pub fn detect() {
     add(Features::X2APIC, l1.ecx & 1 << 21 != 0);
     add(Features::TSC_DEADLINE, l1.ecx & 1 << 24 != 0);
     add(Features::PAT, l1.edx & 1 << 16 != 0);
-    add(Features::WINDOW, subject_to_meltdown(l7.edx));
+    // SAFETY: leaf 7 says whether the register exists.
+    let says = if l7.edx & 1 << 29 != 0 { unsafe { cpu::rdmsr(cpu::MSR_ARCH_CAPABILITIES) } } else { 0 };
+    let (x8, x21) = (cpuid(0x8000_0008, 0).ebx, cpuid(0x8000_0021, 0).eax);
+    let all = mitigations == Mitigations::All;
+    if mitigations != Mitigations::Off {
+        add(Features::WINDOW, all || says & 1 << 0 == 0 && subject_to_meltdown());
+        // Such that need not be turned on at every entry.
+        add(Features::IBRS, l7.edx & 1 << 26 != 0 && says & 1 << 1 != 0);
+        add(Features::AUTO_IBRS, x21 & 1 << 8 != 0);
+        add(Features::SSBD, all && (l7.edx & 1 << 31 != 0 || x8 & 1 << 24 != 0));
+        // Between domains.
+        add(Features::IBPB, l7.edx & 1 << 26 != 0 || x8 & 1 << 12 != 0);
+        add(Features::RSB_FILL, true);
+        add(Features::VERW, l7.edx & 1 << 10 != 0 || says & 1 << 28 != 0 || x21 & 1 << 5 != 0);
+    }
     CORE.features.set(Features(set));
 }
 
 /// User level can read what is mapped for the kernel alone: on every processor that does not say otherwise, but those of
-/// AMD and Hygon. `l7_edx` is what leaf 7 says.
-fn subject_to_meltdown(l7_edx: u32) -> bool {
-    let vendor = cpuid(0, 0).ebx.to_le_bytes();
-    // SAFETY: leaf 7 says whether the register exists.
-    let rdcl_no = l7_edx & 1 << 29 != 0 && unsafe { cpu::rdmsr(cpu::MSR_ARCH_CAPABILITIES) } & 1 != 0;
-    !(rdcl_no || &vendor == b"Auth" || &vendor == b"Hygo")
+/// AMD and Hygon.
+fn subject_to_meltdown() -> bool {
+    !matches!(&cpuid(0, 0).ebx.to_le_bytes(), b"Auth" | b"Hygo")
 }
 
 /// The state components the profile asks for: those of them that this processor has. x87 and SSE always are.

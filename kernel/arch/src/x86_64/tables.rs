@@ -10,7 +10,7 @@ use super::features::{Features, has};
 use crate::common::context::{USER_CS, USER_SS};
 
 const KERNEL_CS: u64 = 0x08;
-const KERNEL_SS: u64 = 0x10;
+pub const KERNEL_SS: u64 = 0x10;
 const TSS_SELECTOR: u16 = 0x28;
 /// What `SYSCALL` clears: TF, IF, DF, NT, AC, and the privilege level of I/O.
 const SYSCALL_CLEARS: u64 = 1 << 8 | 1 << 9 | 1 << 10 | 3 << 12 | 1 << 14 | 1 << 18;

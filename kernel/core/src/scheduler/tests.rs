@@ -355,8 +355,11 @@ fn domains_take_turns() {
     assert_eq!(timer(&mut w, 1), first, "the schedule was begun before it was changed");
     assert_eq!(invoke(&mut w, DOMAIN, Label::DomainScheduleSetStart, &[0], &[]), first);
     assert_eq!(host::machine().deadline.get(), pecan_arch::now() + 4 * ms);
+    let forgotten = host::machine().domains_forgotten.get();
     assert_eq!(timer(&mut w, 3_900), first);
+    assert_eq!(host::machine().domains_forgotten.get(), forgotten, "within a domain");
     assert_eq!(timer(&mut w, 100), other);
+    assert_eq!(host::machine().domains_forgotten.get(), forgotten + 1, "between two domains");
     assert_eq!(timer(&mut w, 1_000), w.k.core.idle_thread.link(), "its budget of 1 ms is used up");
     assert_eq!(timer(&mut w, 1_000), first);
     // Moving it here lets it run in this domain, once it has budget.

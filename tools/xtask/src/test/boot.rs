@@ -45,6 +45,7 @@ type Spoil = fn(Vec<u8>) -> Option<Vec<u8>>;
 struct Case {
     name: &'static str,
     machine: (Board, &'static str, &'static str),
+    command_line: &'static str,
     spoil: Spoil,
     /// How a line of the console must start.
     expected: &'static str,
@@ -53,26 +54,42 @@ struct Case {
     overflow: &'static [(&'static str, Option<&'static str>)],
 }
 
-const MACHINE: (Board, &str, &str) = (Board::Pc, "max", "1G");
+/// A boot that goes well.
+const PLAIN: Case = Case {
+    name: "",
+    machine: (Board::Pc, "max", "1G"),
+    command_line: "",
+    spoil: Some,
+    expected: ROOT_TASK.1,
+    overflow: &[],
+};
 
 const fn good(name: &'static str, board: Board, cpu: &'static str, memory: &'static str) -> Case {
-    Case { name, machine: (board, cpu, memory), spoil: Some, expected: ROOT_TASK.1, overflow: &[] }
+    Case { name, machine: (board, cpu, memory), ..PLAIN }
 }
 
 const fn small(name: &'static str, memory: &'static str, expected: &'static str) -> Case {
-    Case { name, machine: (Board::Pc, "max", memory), spoil: Some, expected, overflow: &[] }
+    Case { name, machine: (Board::Pc, "max", memory), expected, ..PLAIN }
 }
 
 const fn bad(name: &'static str, expected: &'static str, spoil: Spoil) -> Case {
-    Case { name, machine: MACHINE, spoil, expected, overflow: &[] }
+    Case { name, spoil, expected, ..PLAIN }
 }
 
-const fn overflow(name: &'static str, overflow: &'static [(&'static str, Option<&'static str>)]) -> Case {
+const fn told(name: &'static str, cpu: &'static str, command_line: &'static str) -> Case {
+    Case { name, machine: (Board::Pc, cpu, "1G"), command_line, ..PLAIN }
+}
+
+const fn overflow(
+    name: &'static str,
+    cpu: &'static str,
+    overflow: &'static [(&'static str, Option<&'static str>)],
+) -> Case {
     // A double fault: there was no stack left to take the page fault on.
-    Case { name, machine: MACHINE, spoil: Some, expected: "KERNEL PANIC: exception 8,", overflow }
+    Case { name, machine: (Board::Pc, cpu, "1G"), expected: "KERNEL PANIC: exception 8,", overflow, ..PLAIN }
 }
 
-const CASES: [Case; 21] = [
+const CASES: [Case; 24] = [
     good("pc_with_the_oldest_processor", Board::Pc, "qemu64", "1G"),
     good("q35_with_the_oldest_processor", Board::Q35, "qemu64", "1G"),
     good("q35_with_the_newest_processor", Board::Q35, "max", "1G"),
@@ -83,9 +100,17 @@ const CASES: [Case; 21] = [
     good("q35_with_4_gib", Board::Q35, "qemu64", "4G"),
     good("pc_with_8_gib", Board::Pc, "qemu64", "8G"),
     good("q35_with_16_gib", Board::Q35, "max", "16G"),
-    overflow("a_kernel_stack_that_overflows", &[("pecan_syscall", Some("pecan_stack_guard"))]),
+    told("all_measures_against_side_channels", "max", "mitigations=all"),
+    told("no_measures_against_side_channels", "Nehalem", "mitigations=off"),
+    overflow("a_kernel_stack_that_overflows", "max", &[("pecan_syscall", Some("pecan_stack_guard"))]),
+    overflow(
+        "a_kernel_stack_that_overflows_where_user_level_has_a_window",
+        "Nehalem",
+        &[("pecan_syscall", Some("pecan_stack_guard"))],
+    ),
     overflow(
         "the_stack_for_double_faults_overflows",
+        "max",
         &[
             ("pecan_syscall", Some("pecan_stack_guard")),
             ("pecan_kernel_exception", Some("pecan_fault_stack_guard")),
@@ -144,7 +169,7 @@ const CASES: [Case; 21] = [
         machine: (Board::Pc, "max", "8M"),
         spoil: grow,
         expected: "Pecan cannot start: too little memory: the root task takes",
-        overflow: &[],
+        ..PLAIN
     },
 ];
 
@@ -206,7 +231,7 @@ fn play(ws: &Workspace, kernel: &Kernel, case: &Case, program: Vec<u8>) -> Resul
         }
     };
     let (board, cpu, memory) = case.machine;
-    let machine = Machine::of(board, cpu, memory);
+    let machine = Machine::of(board, cpu, memory).with_command_line(case.command_line);
     let gdb = if case.overflow.is_empty() { None } else { Some(debugger::free_port()?) };
     let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: root_task.as_deref(), gdb };
     let mut session = boot.session(false, TIME)?;

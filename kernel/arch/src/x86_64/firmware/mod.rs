@@ -10,6 +10,17 @@ pub trait Memory {
     fn bytes(&self, at: u64, len: usize) -> Option<&[u8]>;
 }
 
+/// Which measures against side channels are wanted: the word `mitigations=` of the kernel's command line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mitigations {
+    /// `auto`, or no such word: those that the processor needs.
+    Auto,
+    /// `off`: none.
+    Off,
+    /// `all`: all that the processor can do, needed or not.
+    All,
+}
+
 /// The little-endian number at `offset`.
 pub fn u16_at(b: &[u8], offset: usize) -> Option<u16> {
     Some(u16::from_le_bytes(b.get(offset..)?.first_chunk().copied()?))

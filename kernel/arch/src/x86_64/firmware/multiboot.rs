@@ -1,6 +1,6 @@
 //! What a Multiboot boot loader hands over, of either version.
 
-use super::{Memory, u32_at, u64_at};
+use super::{Memory, Mitigations, u32_at, u64_at};
 use crate::{MemoryMapEntry, PhysRegion};
 
 /// What a Multiboot 1 loader leaves in `eax`.
@@ -9,6 +9,8 @@ pub const MAGIC1: u32 = 0x2bad_b002;
 pub const MAGIC2: u32 = 0x36d7_6289;
 /// Entries of the firmware's memory map that are kept (UEFI's have well over a hundred).
 pub const MAX_MAP: usize = 256;
+/// Bytes of the command line that are read.
+const MAX_LINE: usize = 1024;
 /// Boot modules that are kept: the root task and others, which only matter for not being overwritten.
 pub const MAX_MODULES: usize = 8;
 
@@ -18,6 +20,8 @@ pub struct Info {
     map_len: usize,
     modules: [PhysRegion; MAX_MODULES],
     modules_len: usize,
+    /// What the kernel's command line says of side channels.
+    pub mitigations: Mitigations,
     /// The ACPI root pointer's bytes, if the loader passes it on; not checked.
     pub rsdp: Option<[u8; 36]>,
     /// Entries of the memory map for which there was no room.
@@ -43,6 +47,7 @@ impl Default for Info {
             map_len: 0,
             modules: [PhysRegion::new(0, 0); MAX_MODULES],
             modules_len: 0,
+            mitigations: Mitigations::Auto,
             rsdp: None,
             unread: 0,
         }
@@ -69,6 +74,18 @@ impl Info {
         }
     }
 
+    /// Reads the kernel's command line. Words that mean nothing to the kernel may be for somebody else.
+    fn command_line(&mut self, line: &[u8]) {
+        for word in line.split(|b| b" \0".contains(b)) {
+            match word {
+                b"mitigations=auto" => self.mitigations = Mitigations::Auto,
+                b"mitigations=off" => self.mitigations = Mitigations::Off,
+                b"mitigations=all" => self.mitigations = Mitigations::All,
+                _ => {}
+            }
+        }
+    }
+
     fn add_module(&mut self, start: u32, end: u32) {
         if let Some(m) = self.modules.get_mut(self.modules_len) {
             *m = PhysRegion::new(start.into(), end.into());
@@ -92,6 +109,11 @@ fn version1(memory: &impl Memory, at: u64, info: &mut Info) -> Option<()> {
     let b = memory.bytes(at, 52)?;
     let word = |offset| u32_at(b, offset);
     let flags = word(0)?;
+    if flags & 1 << 2 != 0 {
+        let at = u64::from(word(16)?);
+        let ends = |&i: &usize| memory.bytes(at + i as u64, 1).is_none_or(|b| b == [0]);
+        info.command_line(memory.bytes(at, (0..MAX_LINE).find(ends).unwrap_or(MAX_LINE))?);
+    }
     if flags & 1 << 3 != 0 {
         let (count, list) = (word(20)?, u64::from(word(24)?));
         for i in 0..u64::from(count).min(MAX_MODULES as u64) {
@@ -120,6 +142,7 @@ fn version2(memory: &impl Memory, at: u64, info: &mut Info) -> Option<()> {
         let tag = rest.get(..len).filter(|t| t.len() >= 8)?;
         match kind {
             0 => return Some(()),
+            1 => info.command_line(&tag[8..]),
             3 => info.add_module(u32_at(tag, 8)?, u32_at(tag, 12)?),
             6 => {
                 let entry_size = u32_at(tag, 8)? as usize;
@@ -185,6 +208,30 @@ mod tests {
         let info = words(&[1 << 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, map.len() as u32, 0x800]);
         let info = read(&Pieces(vec![(0x500, info), (0x800, map)]), MAGIC1, 0x500).unwrap();
         assert_eq!((info.map().len(), info.unread), (MAX_MAP, 7));
+    }
+
+    #[test]
+    fn the_command_line_says_what_is_done_against_side_channels() {
+        for (line, meant) in [
+            ("", Mitigations::Auto),
+            ("pecan.elf quiet mitigations=off", Mitigations::Off),
+            ("mitigations=all root=x", Mitigations::All),
+            ("mitigations=all mitigations=auto", Mitigations::Auto),
+            ("nomitigations=off mitigations=offline", Mitigations::Auto),
+        ] {
+            let mut m = info1();
+            m.0[0].1[..4].copy_from_slice(&(1u32 << 2 | 1 << 3 | 1 << 6).to_le_bytes());
+            m.0[0].1[16..20].copy_from_slice(&0x600u32.to_le_bytes());
+            m.0.push((0x600, [line.as_bytes(), b"\0 mitigations=all"].concat()));
+            assert_eq!(read(&m, MAGIC1, 0x500).unwrap().mitigations, meant, "{line}");
+            let m = info2(&[tag(1, &[line.as_bytes(), b"\0"].concat()), map2(), tag(0, &[])]);
+            assert_eq!(read(&m, MAGIC2, 0x7000).unwrap().mitigations, meant, "{line}");
+        }
+        // A line that is not there is as good as none.
+        let mut m = info1();
+        m.0[0].1[..4].copy_from_slice(&(1u32 << 2 | 1 << 3 | 1 << 6).to_le_bytes());
+        m.0[0].1[16..20].copy_from_slice(&0x810u32.to_le_bytes());
+        assert_eq!(read(&m, MAGIC1, 0x500).unwrap().mitigations, Mitigations::Auto);
     }
 
     #[test]
