@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 
     let random_time = Duration::from_secs(if long { 3600 } else { 45 });
     let bound = if long {
-        Bound { transitions: 400_000_000, ..Bound::NONE }
+        Bound { transitions: 500_000_000, ..Bound::NONE }
     } else {
         Bound { transitions: 8_000_000, time: Duration::from_secs(150), ..Bound::NONE }
     };

@@ -10,9 +10,9 @@ use pecan_spec::{
 };
 
 /// States of each family.
-const STATES: usize = 2000;
+const STATES: usize = 1500;
 /// Random runs.
-const RUNS: u64 = 150;
+const RUNS: u64 = 100;
 /// The families are checked in so many tests, side by side.
 const SHARDS: usize = 3;
 

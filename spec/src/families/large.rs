@@ -16,7 +16,7 @@ const EP2: u64 = at::BADGED;
 pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "crowd",
-        about: "three equal threads, two endpoints, two reply objects and a notification",
+        about: "three equal threads of two priorities, two endpoints, two reply objects and a notification",
         system: crowd,
         events: |_| crowd_events(&[at::EP, EP2], &[at::REPLY, at::REPLY2], &[at::A, at::B, at::C]),
     },
@@ -25,6 +25,24 @@ pub(super) const FAMILIES: &[Family] = &[
         about: "one thread copies, mints, moves, deletes and revokes among an endpoint and five equal slots",
         system: || equal_slots(&[at::FREE, at::FREE + 1, at::FREE + 2, at::FREE + 3, at::A]),
         events: |_| slot_events(&[at::FREE, at::FREE + 1, at::FREE + 2, at::FREE + 3, at::A]),
+    },
+    Family {
+        name: "many slots",
+        about: "the same with seven slots, in two groups of equal ones",
+        system: || {
+            let mut s = System::new(4);
+            let thread = s.thread(None, 100, "thread");
+            s.start(thread, None, "sc");
+            s.make(at::EP, ObjectKind::Endpoint, "ep");
+            s.own_cspace(at::CNODE);
+            s.alike(&[&[at::FREE], &[at::FREE + 1], &[at::FREE + 2]]);
+            s.alike(&[&[at::A], &[at::B]]);
+            s.boot()
+        },
+        events: |_| {
+            let slots = [at::FREE, at::FREE + 1, at::FREE + 2, at::FREE + 3, at::A, at::B, at::C];
+            slot_events(&slots)
+        },
     },
 ];
 
@@ -62,6 +80,10 @@ fn crowd_events(endpoints: &[u64], replies: &[u64], threads: &[u64]) -> Vec<Even
     for &thread in threads {
         e.push(invoke(thread, Label::TcbSuspend, &[], &[]));
         e.push(invoke(thread, Label::TcbResume, &[], &[]));
+        e.push(invoke(thread, Label::TcbSetPriority, &[99], &[thread]));
+        e.push(invoke(thread, Label::TcbSetPriority, &[100], &[thread]));
+        e.push(invoke(thread, Label::TcbBindNotification, &[], &[at::NTFN]));
+        e.push(invoke(thread, Label::TcbUnbindNotification, &[], &[]));
     }
     e
 }
