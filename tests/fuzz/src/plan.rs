@@ -103,6 +103,9 @@ const MOST_BITS: u64 = 22;
 /// The greatest priority that random threads can give away.
 pub const PRIORITY: u64 = 200;
 
+/// No domain schedule has so many entries.
+const MOST_ENTRIES: u64 = 256;
+
 /// Ports that do nothing.
 const FIRST_PORT: u64 = 0x1000;
 const LAST_PORT: u64 = 0x10ff;
@@ -626,7 +629,7 @@ impl<'r> Builder<'r> {
     fn tame(&mut self, label: Label) {
         let words = &mut self.call.words;
         match label {
-            Label::DomainScheduleConfigure if words[0] < 8 => {
+            Label::DomainScheduleConfigure if words[0] < MOST_ENTRIES => {
                 if words[0] == 0 {
                     words[1] = 0;
                 } else {
@@ -637,7 +640,7 @@ impl<'r> Builder<'r> {
                         if words[0] == 0 { words[2].clamp(100_000, 2_000_000) } else { words[2] % 200_000 };
                 }
             }
-            Label::DomainScheduleSetStart if words[0] < 4 => words[0] = 0,
+            Label::DomainScheduleSetStart if words[0] < MOST_ENTRIES => words[0] = 0,
             Label::X86IoPortControlIssue if words[0] <= words[1] && words[1] <= 0xffff => {
                 words[0] = FIRST_PORT + words[0] % (LAST_PORT - FIRST_PORT);
                 words[1] = (words[0] + words[1] % 8).min(LAST_PORT);
