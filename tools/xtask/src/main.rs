@@ -52,7 +52,7 @@ enum Command {
     /// Say what is missing on this machine, and the command that mends it.
     Doctor,
     /// Build everything and boot it in QEMU, to an interactive shell.
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Run the test suites; the last line is `N passed, N failed, N skipped`.
     Test(test::Args),
     /// Build only the kernel, for use with other boot loaders and root tasks.
