@@ -30,7 +30,7 @@ pub use error::{Error, LookupFailureKind};
 pub use invocation::{Direction, INVOCATIONS, Invocation, Object, Param, ParamType};
 pub use ipc::MessageInfo;
 pub use rights::{CNodeCapData, CapRights};
-pub use syscall::Syscall;
+pub use syscall::{LATENCY_REPORT, Syscall};
 
 /// The architecture this build is for. Host builds take the same one.
 pub use x86_64 as arch;

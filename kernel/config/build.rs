@@ -29,6 +29,7 @@ const OPTIONS: &[(&str, &str, &str)] = &[
         "Entries into the kernel between two checks of its invariants; 0 for never.",
     ),
     ("set_tls_base_self", "bool", "The `SetTLSBase` system call exists."),
+    ("measure_latency", "bool", "The kernel measures how long it keeps interrupts off, and its stack."),
 ];
 
 fn main() {

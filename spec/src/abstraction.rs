@@ -3,7 +3,7 @@
 use std::{ops::Range, rc::Rc};
 
 use pecan_arch::{PT_LEVELS, host};
-use pecan_core::{derivation, scheduler};
+use pecan_core::{derivation, invariants, scheduler};
 use pecan_mem::{self as mem, CNodeRef, IrqState, Kernel, Link, NotificationState, Tcb, testing::Machine};
 
 use crate::digest::ByDigest;
@@ -339,11 +339,7 @@ impl<'k> Abstraction<'k> {
                 self.s.ready.entry((domain.get(), priority.get())).or_default().insert(0, link_name(current));
             }
         }
-        let mut at = k.core.release_head.get();
-        while let Some(t) = at {
-            self.s.waiting_for_budget.push(link_name(t));
-            at = t.get(k).sched_queue.next.get();
-        }
+        self.s.waiting_for_budget.extend(invariants::release_order(k).into_iter().map(link_name));
     }
 }
 

@@ -6,10 +6,10 @@
 //! ordered by the time at which they get some.
 
 use pecan_config::NUM_DOMAINS;
-use pecan_mem::{Kernel, Link, SchedContext, Tcb, ThreadState, follow};
+use pecan_mem::{Kernel, SchedContext, Tcb, ThreadState, follow};
 
 use crate::{
-    domain, fault, refill,
+    domain, fault, refill, release,
     scheduler::{self, Next},
 };
 
@@ -226,7 +226,7 @@ pub fn refill_unblock_check(k: &Kernel, sc: &SchedContext) {
 pub fn postpone(k: &Kernel, sc: &SchedContext) {
     if let Some(thread) = follow(sc.tcb.get(), k) {
         scheduler::remove(k, thread);
-        release_insert(k, thread, sc);
+        release::insert(k, thread, refill::head(sc).time.get());
         k.core.reprogram.set(true);
     }
 }
@@ -241,65 +241,30 @@ pub fn resume(k: &Kernel, sc: &SchedContext) {
     }
 }
 
-/// Puts a thread into the release queue, behind those that are released at the same time.
-fn release_insert(k: &Kernel, thread: &Tcb, sc: &SchedContext) {
-    let time = refill::head(sc).time.get();
-    let mut prev: Option<Link<Tcb>> = None;
-    let mut next = k.core.release_head.get();
-    while let Some(other) = follow(next, k)
-        && release_time(k, other) <= time
-    {
-        prev = next;
-        next = other.sched_queue.next.get();
-    }
-    let this = Some(thread.link());
-    thread.sched_queue.prev.set(prev);
-    thread.sched_queue.next.set(next);
-    if let Some(next) = follow(next, k) {
-        next.sched_queue.prev.set(this);
-    }
-    match follow(prev, k) {
-        Some(prev) => prev.sched_queue.next.set(this),
-        None => k.core.release_head.set(this),
-    }
-    thread.is_released_later.set(true);
-}
-
-/// When a thread of the release queue gets budget.
-fn release_time(k: &Kernel, thread: &Tcb) -> u64 {
-    follow(thread.sched_context.get(), k).map_or(0, |sc| refill::head(sc).time.get())
-}
-
 /// Takes a thread out of the release queue, if it is in it.
 #[inline]
 pub fn release_remove(k: &Kernel, thread: &Tcb) {
     if !thread.is_released_later.get() {
         return;
     }
-    let (prev, next) = (thread.sched_queue.prev.get(), thread.sched_queue.next.get());
-    if let Some(next) = follow(next, k) {
-        next.sched_queue.prev.set(prev);
+    if k.core.release_head.get() == Some(thread.link()) {
+        k.core.reprogram.set(true);
     }
-    match follow(prev, k) {
-        Some(prev) => prev.sched_queue.next.set(next),
-        None => {
-            k.core.release_head.set(next);
-            k.core.reprogram.set(true);
-        }
-    }
-    thread.sched_queue.prev.set(None);
-    thread.sched_queue.next.set(None);
-    thread.is_released_later.set(false);
+    release::remove(k, thread);
 }
 
-/// Moves the threads of the release queue whose time has come to their ready queues: they begin a new time
-/// slice, behind their peers.
+/// Threads that [`awaken`] releases at most. If more are due, the timer interrupts user level at once for the next.
+const RELEASED_AT_ONCE: usize = 8;
+
+/// Moves threads of the release queue whose time has come to their ready queues: they begin a new time slice, behind
+/// their peers.
 pub fn awaken(k: &Kernel) -> Next {
     let mut next = Next::Resume;
     let limit = k.core.time.get().saturating_add(pecan_arch::kernel_wcet_ticks());
-    while let Some(thread) = follow(k.core.release_head.get(), k)
-        && release_time(k, thread) <= limit
-    {
+    for _ in 0..RELEASED_AT_ONCE {
+        let Some(thread) = follow(k.core.release_head.get(), k).filter(|t| release::time(t) <= limit) else {
+            break;
+        };
         release_remove(k, thread);
         if scheduler::is_schedulable(k, thread) {
             scheduler::append(k, thread);
@@ -319,7 +284,7 @@ pub fn set_next_interrupt(k: &Kernel) {
     let mut at = now.wrapping_add(amount);
     let mut quiet = at.wrapping_sub(refill::min_budget());
     if let Some(thread) = follow(core.release_head.get(), k) {
-        let release = release_time(k, thread);
+        let release = release::time(thread);
         at = at.min(release);
         quiet = quiet.min(release.saturating_sub(pecan_arch::kernel_wcet_ticks() + 1));
     }

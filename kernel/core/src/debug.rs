@@ -9,7 +9,7 @@ use pecan_abi::{
 use pecan_arch::{Console, reg};
 use pecan_mem::{Cap, Fault, Kernel, LookupFailure, Tcb, ThreadState, object::NAME_LEN};
 
-use crate::{lookup, message, vspace};
+use crate::{latency, lookup, message, release, vspace};
 
 /// Threads that a dump shows at most; a dump must end.
 const MAX_THREADS: usize = 4096;
@@ -31,6 +31,7 @@ pub fn syscall(k: &Kernel, caller: &Tcb, call: Syscall) -> bool {
     );
     if pecan_config::DEBUG && is_debug {
         perform(k, caller, call);
+        latency::restart(k);
     }
     pecan_config::DEBUG && is_debug
 }
@@ -42,6 +43,7 @@ fn perform(k: &Kernel, caller: &Tcb, call: Syscall) {
         Syscall::DebugPutChar => pecan_arch::console_putc(cptr as u8),
         Syscall::DebugDumpScheduler => dump_scheduler(k),
         Syscall::DebugHalt => {
+            latency::print(k);
             print(format_args!("halted by {}\n", Name(caller)));
             pecan_arch::halt();
         }
@@ -154,12 +156,8 @@ fn dump_scheduler(k: &Kernel) {
             }
         }
     }
-    let mut thread = k.core.release_head.get();
-    for _ in 0..MAX_THREADS {
-        let Some(link) = thread else { break };
-        dump_thread(link.get(k));
-        thread = link.get(k).sched_queue.next.get();
-    }
+    let first = k.core.release_head.get().map(|first| first.get(k));
+    core::iter::successors(first, |t| release::after(k, t)).take(MAX_THREADS).for_each(dump_thread);
 }
 
 /// Prints the capabilities in the first CNode of the caller's CSpace.

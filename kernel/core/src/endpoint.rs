@@ -1,9 +1,15 @@
 //! Endpoints: sending, receiving, and giving up on either.
 
-use pecan_arch::reg;
-use pecan_mem::{Endpoint, EndpointState, Fault, Kernel, Link, NotificationState, Reply, Tcb, ThreadState};
+use core::hint::cold_path;
 
-use crate::{error::Preempted, notification, reply, sched_context, scheduler::Next, thread, transfer};
+use pecan_arch::reg;
+use pecan_mem::{
+    Endpoint, EndpointState, Fault, Kernel, Link, NotificationState, Reply, Tcb, ThreadState, follow,
+};
+
+use crate::{
+    error::Preempted, finalise, notification, reply, sched_context, scheduler::Next, thread, transfer,
+};
 
 /// A queue of blocked threads, by priority and then by arrival.
 #[derive(Clone, Copy)]
@@ -18,13 +24,16 @@ impl Queue {
     /// No threads.
     pub const EMPTY: Queue = Queue { head: None, tail: None };
 
-    /// Puts a thread behind those of the same or a higher priority.
+    /// Puts a thread behind those of the same or a higher priority. Looks at two threads of each priority at most.
     pub fn insert(&mut self, k: &Kernel, thread: &Tcb) {
         let mut before = self.tail;
         while let Some(t) = before
             && t.get(k).priority.get() < thread.priority.get()
         {
-            before = t.get(k).ipc_queue.prev.get();
+            before = first_peer(k, t.get(k)).ipc_queue.prev.get();
+        }
+        if let Some(last) = follow(before, k) {
+            join_peers(k, last, thread);
         }
         let after = match before {
             Some(t) => t.get(k).ipc_queue.next.replace(Some(thread.link())),
@@ -42,6 +51,11 @@ impl Queue {
     #[inline]
     pub fn remove(&mut self, k: &Kernel, thread: &Tcb) {
         let (prev, next) = (thread.ipc_queue.prev.take(), thread.ipc_queue.next.take());
+        match (are_peers(k, thread, prev), are_peers(k, thread, next)) {
+            (false, true) => leave_peers(k, thread, next),
+            (true, false) => leave_peers(k, thread, prev),
+            _ => {}
+        }
         match prev {
             Some(t) => t.get(k).ipc_queue.next.set(next),
             None => self.head = next,
@@ -51,13 +65,51 @@ impl Queue {
             None => self.tail = prev,
         }
     }
+}
 
-    /// Takes the first thread out.
-    #[inline]
-    pub fn pop<'k>(&mut self, k: &'k Kernel) -> Option<&'k Tcb> {
-        let thread = self.head?.get(k);
-        self.remove(k, thread);
-        Some(thread)
+/// True if the other thread is there and has the same priority.
+#[inline(always)]
+fn are_peers(k: &Kernel, thread: &Tcb, other: Option<Link<Tcb>>) -> bool {
+    follow(other, k).is_some_and(|other| other.priority.get() == thread.priority.get())
+}
+
+/// The first of the neighbours with the same priority of which `last` is the last.
+#[inline(always)]
+fn first_peer<'k>(k: &'k Kernel, last: &'k Tcb) -> &'k Tcb {
+    match follow(last.ipc_peer.get(), k) {
+        Some(first) if are_peers(k, last, last.ipc_queue.prev.get()) => first,
+        _ => last,
+    }
+}
+
+/// A thread is about to stand behind `last` in a queue, and before one of a lower priority.
+#[inline(always)]
+pub fn join_peers(k: &Kernel, last: &Tcb, thread: &Tcb) {
+    if last.priority.get() == thread.priority.get() {
+        cold_path();
+        let first = first_peer(k, last);
+        first.ipc_peer.set(Some(thread.link()));
+        thread.ipc_peer.set(Some(first.link()));
+    }
+}
+
+/// The first or last of several neighbours with the same priority leaves a queue: then `next` is that.
+#[inline(always)]
+fn leave_peers(k: &Kernel, thread: &Tcb, next: Option<Link<Tcb>>) {
+    if let (Some(next), Some(end)) = (next, thread.ipc_peer.get()) {
+        next.get(k).ipc_peer.set(Some(end));
+        end.get(k).ipc_peer.set(Some(next));
+    }
+}
+
+/// The head of a queue leaves it, and `next` is the head then.
+#[inline(always)]
+pub fn promote(k: &Kernel, head: &Tcb, next: Link<Tcb>) {
+    head.ipc_queue.next.set(None);
+    next.get(k).ipc_queue.prev.set(None);
+    if are_peers(k, head, Some(next)) {
+        cold_path();
+        leave_peers(k, head, Some(next));
     }
 }
 
@@ -66,6 +118,7 @@ fn queue(ep: &Endpoint) -> Queue {
 }
 
 fn remove(k: &Kernel, ep: &Endpoint, thread: &Tcb) {
+    pass(k, thread);
     let mut q = queue(ep);
     q.remove(k, thread);
     ep.set_queue(ep.state(), q.head, q.tail);
@@ -76,8 +129,7 @@ fn remove(k: &Kernel, ep: &Endpoint, thread: &Tcb) {
 fn remove_head(k: &Kernel, ep: &Endpoint, head: &Tcb, state: EndpointState) {
     match head.ipc_queue.next.get() {
         Some(next) => {
-            head.ipc_queue.next.set(None);
-            next.get(k).ipc_queue.prev.set(None);
+            promote(k, head, next);
             ep.set_queue(state, Some(next), ep.tail());
         }
         None => ep.set_queue(EndpointState::Idle, None, None),
@@ -88,6 +140,28 @@ fn insert(k: &Kernel, ep: &Endpoint, state: EndpointState, thread: &Tcb) {
     let mut q = queue(ep);
     q.insert(k, thread);
     ep.set_queue(state, q.head, q.tail);
+    // A cancelling that is under way must not miss it.
+    let cancelling = &k.core.cancelling;
+    if cancelling.endpoint.get() == Some(ep.link())
+        && sends_with(thread, cancelling.badge.get())
+        && follow(cancelling.next.get(), k).is_none_or(|next| next.priority.get() < thread.priority.get())
+    {
+        cancelling.next.set(Some(thread.link()));
+    }
+}
+
+/// The thread leaves the queue of an endpoint: a cancelling that was to go on with it goes on behind it.
+#[inline(always)]
+fn pass(k: &Kernel, thread: &Tcb) {
+    let next = &k.core.cancelling.next;
+    if next.get() == Some(thread.link()) {
+        next.set(thread.ipc_queue.next.get());
+    }
+}
+
+/// True if the thread waits to send with this badge.
+fn sends_with(thread: &Tcb, badge: u64) -> bool {
+    matches!(thread.state.get(), ThreadState::BlockedOnSend { badge: b, .. } if b == badge)
 }
 
 /// How a message is sent.
@@ -188,6 +262,7 @@ pub fn receive(
     let ThreadState::BlockedOnSend { badge, grant, grant_reply, call, .. } = sender.state.get() else {
         return Next::Resume;
     };
+    pass(k, sender);
     remove_head(k, ep, sender, EndpointState::Sending);
     transfer::message(k, sender, Some(ep), badge, grant, receiver);
     thread::refresh_budget(k, sender);
@@ -246,42 +321,54 @@ fn abort(k: &Kernel, thread: &Tcb) -> Next {
 }
 
 /// Every queued thread makes its system call again (and finds the capability gone).
-pub fn cancel_all(k: &Kernel, ep: &Endpoint) -> Next {
-    let mut q = queue(ep);
-    if q.head.is_none() {
-        return Next::Resume;
+///
+/// # Errors
+/// `Preempted`: some threads are still queued.
+pub fn cancel_all(k: &Kernel, ep: &Endpoint) -> Result<Next, Preempted> {
+    let under_way = &k.core.cancelling.endpoint;
+    if under_way.get() == Some(ep.link()) {
+        under_way.set(None);
     }
-    ep.set_queue(EndpointState::Idle, None, None);
-    let mut next = Next::Choose;
-    while let Some(thread) = q.pop(k) {
-        next = next.and(k, abort(k, thread));
-    }
-    next
-}
-
-/// The same for those that send with the badge `badge`.
-pub fn cancel_badged(k: &Kernel, ep: &Endpoint, badge: u64) -> Result<Next, Preempted> {
-    if ep.state() != EndpointState::Sending {
-        return Ok(Next::Resume);
-    }
-    let mut next = Next::Choose;
-    let mut at = ep.head();
-    while let Some(thread) = at {
+    let mut next = Next::Resume;
+    while let Some(thread) = ep.head() {
         let thread = thread.get(k);
-        at = thread.ipc_queue.next.get();
-        if matches!(thread.state.get(), ThreadState::BlockedOnSend { badge: b, .. } if b == badge) {
-            remove(k, ep, thread);
-            next = next.and(k, abort(k, thread));
-        }
+        remove_head(k, ep, thread, ep.state());
+        next = next.and(k, abort(k, thread)).settle(k);
+        finalise::preemption_point(k)?;
     }
     Ok(next)
 }
 
-/// The place of a queued thread changes with its priority.
-pub fn reorder(k: &Kernel, thread: &Tcb, ep: &Endpoint) {
+/// The same for those that send with the badge `badge`.
+///
+/// # Errors
+/// `Preempted`: some threads have not been looked at. Another call with the same endpoint and badge goes on where this
+/// one stopped, unless another cancelling has been preempted since.
+pub fn cancel_badged(k: &Kernel, ep: &Endpoint, badge: u64) -> Result<Next, Preempted> {
+    let under_way = &k.core.cancelling;
+    let resumed = under_way.endpoint.take() == Some(ep.link()) && under_way.badge.get() == badge;
+    let mut at = if resumed { under_way.next.take() } else { ep.head() };
+    let mut next = Next::Resume;
+    while let Some(thread) = at {
+        let thread = thread.get(k);
+        at = thread.ipc_queue.next.get();
+        if sends_with(thread, badge) {
+            remove(k, ep, thread);
+            next = next.and(k, abort(k, thread)).settle(k);
+        }
+        finalise::preemption_point(k).inspect_err(|_| {
+            under_way.endpoint.set(Some(ep.link()));
+            under_way.badge.set(badge);
+            under_way.next.set(at);
+        })?;
+    }
+    Ok(next)
+}
+
+/// Gives a queued thread another priority, and with it another place.
+pub fn reorder(k: &Kernel, thread: &Tcb, ep: &Endpoint, priority: u8) {
     let state = ep.state();
-    let mut q = queue(ep);
-    q.remove(k, thread);
-    q.insert(k, thread);
-    ep.set_queue(state, q.head, q.tail);
+    remove(k, ep, thread);
+    thread.priority.set(priority);
+    insert(k, ep, state, thread);
 }

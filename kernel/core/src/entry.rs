@@ -1,6 +1,6 @@
 //! Where the kernel is entered: system calls, exceptions and interrupts. Each returns the thread to run next.
 
-use pecan_abi::Syscall;
+use pecan_abi::{LATENCY_REPORT, Syscall};
 use pecan_arch::{Exception, IRQ_TIMER, reg};
 use pecan_mem::{Fault, Kernel, Link, LookupFailure, Tcb};
 
@@ -9,7 +9,7 @@ use crate::{
     error::Preempted,
     fault,
     invoke::{self, How},
-    irq, lookup, notification,
+    irq, latency, lookup, notification,
     scheduler::{self, Next},
 };
 
@@ -37,6 +37,10 @@ pub fn special_syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
         Some(call)
             if is_benchmark(call) || set_tls_base(k, call) || debug::syscall(k, current.get(k), call) =>
         {
+            current
+        }
+        None if pecan_config::DEBUG && number == LATENCY_REPORT => {
+            latency::report(k, current.get(k));
             current
         }
         _ => unknown_syscall(k, number),

@@ -9,6 +9,8 @@
 //! spaces are known ([`Tcb::known_slot`], [`Tcb::known_space`]) and calls no other function. The other one also takes
 //! messages in IPC buffers and works out spaces.
 
+use core::hint::cold_path;
+
 use pecan_abi::ipc::{MESSAGE_REGISTERS, MSG_MAX_LENGTH, buffer};
 use pecan_arch::{Space, UserContext, reg};
 use pecan_config::NUM_DOMAINS;
@@ -18,7 +20,7 @@ use pecan_mem::{
 };
 
 use crate::{
-    fault, lookup,
+    endpoint, fault, lookup,
     message::{self, INFO_SHAPE},
     scheduler, vspace,
 };
@@ -105,8 +107,8 @@ fn lend(k: &Kernel, caller: &Tcb, ep: &Endpoint, callee: &Callee) {
     // The server leaves the endpoint's queue, of which it is the head.
     match server.ipc_queue.next.get() {
         Some(next) => {
-            server.ipc_queue.next.set(None);
-            next.get(k).ipc_queue.prev.set(None);
+            cold_path();
+            endpoint::promote(k, server, next);
             ep.set_queue(EndpointState::Receiving, Some(next), ep.tail());
         }
         None => ep.set_queue(EndpointState::Idle, None, None),
@@ -141,9 +143,11 @@ pub fn reply_recv<const ANY: bool>(k: &Kernel, cptr: u64, info: u64) -> Result<L
     let caller = reply_ref.tcb.get().ok_or(Miss::Slow)?.get(k);
     // Only the top of a call stack has a scheduling context to give back; its thread waits for the answer.
     let ReplyNext::SchedContext(sc) = reply_ref.next() else { return Err(Miss::Slow) };
-    if server.sched_context.get() != Some(sc) || caller.sched_context.get().is_some() || !waits(k, server, ep)
-    {
+    if server.sched_context.get() != Some(sc) || caller.sched_context.get().is_some() {
         return Err(Miss::Slow);
+    }
+    if !waits::<ANY>(k, server, ep) {
+        return Err(if ANY { Miss::Slow } else { Miss::Any });
     }
     let fault = caller.fault.get();
     if fault != Fault::None && !ANY {
@@ -163,12 +167,13 @@ pub fn reply_recv<const ANY: bool>(k: &Kernel, cptr: u64, info: u64) -> Result<L
         reply: Some(reply),
     });
     match ep.tail() {
-        Some(tail) => {
+        Some(tail) if ANY => {
+            endpoint::join_peers(k, tail.get(k), server);
             tail.get(k).ipc_queue.next.set(Some(server.link()));
             server.ipc_queue.prev.set(Some(tail));
             ep.set_queue(EndpointState::Receiving, ep.head(), Some(server.link()));
         }
-        None => ep.set_queue(EndpointState::Receiving, Some(server.link()), Some(server.link())),
+        _ => ep.set_queue(EndpointState::Receiving, Some(server.link()), Some(server.link())),
     }
 
     // The reply object leaves the call stack; the scheduling context goes back to the caller.
@@ -197,13 +202,14 @@ pub fn reply_recv<const ANY: bool>(k: &Kernel, cptr: u64, info: u64) -> Result<L
 }
 
 /// True if the server will wait at the endpoint, and at the tail of its queue: nobody sends, no signal of its
-/// bound notification is pending, and nobody of a lower priority waits already.
+/// bound notification is pending, and nobody of a lower priority (nobody at all in the form that is tried first) waits
+/// already.
 #[inline(always)]
-fn waits(k: &Kernel, server: &Tcb, ep: &Endpoint) -> bool {
+fn waits<const ANY: bool>(k: &Kernel, server: &Tcb, ep: &Endpoint) -> bool {
     let queue_ok = match ep.state() {
         EndpointState::Idle => true,
         EndpointState::Receiving => {
-            follow(ep.tail(), k).is_some_and(|tail| tail.priority.get() >= server.priority.get())
+            ANY && follow(ep.tail(), k).is_some_and(|tail| tail.priority.get() >= server.priority.get())
         }
         EndpointState::Sending => false,
     };

@@ -73,6 +73,7 @@ fn send(k: &Kernel, thread: &Tcb, fault: Fault, handler: usize, donate: bool) ->
         }
         _ => {
             crate::debug::unhandled_fault(thread, fault);
+            crate::latency::restart(k);
             thread.state.set(ThreadState::Inactive);
             Next::Resume
         }

@@ -9,18 +9,23 @@
 //! without a stack, by turning pointers around: the slot being deleted always holds the zombie of the innermost
 //! CNode, and the first slot of that CNode, which is emptied last, holds the zombie of the one around it.
 
+use pecan_abi::CapRights;
 use pecan_config::MAX_NUM_WORK_UNITS_PER_PREEMPTION;
 use pecan_mem::{Cap, Kernel, Link, Slot, ZombieKind};
 
 use crate::{
-    budget, derivation, endpoint, error::Preempted, ioport, irq, notification, reply, sched_context,
+    budget, derivation, endpoint, error::Preempted, ioport, irq, latency, notification, reply, sched_context,
     scheduler::Next, tcb, vspace,
 };
 
 /// Empty slots of a dying CNode that count as one step of work.
 const EMPTY_SLOTS_AT_ONCE: u64 = 32;
 
-/// Counts a step of a long operation and, after so many, looks whether something more urgent waits.
+/// The part of the worst-case execution time ([`pecan_arch::kernel_wcet_ticks`]) after which a long operation looks for
+/// interrupts again, as a divisor.
+const LOOKS: u64 = 5;
+
+/// Counts a step of a long operation and, after so many or after so much time, looks whether something more urgent waits.
 ///
 /// What the operation has done to threads so far must be settled ([`Next::settle`]): whoever is told `Preempted`
 /// chooses a thread anew.
@@ -29,23 +34,23 @@ const EMPTY_SLOTS_AT_ONCE: u64 = 32;
 /// `Preempted`: stop here; the system call is made again later.
 #[inline]
 pub fn preemption_point(k: &Kernel) -> Result<(), Preempted> {
-    preemption_point_after(k, 1)
-}
-
-/// [`preemption_point`] after so many steps' worth of work.
-///
-/// # Errors
-/// That of [`preemption_point`].
-#[inline]
-pub fn preemption_point_after(k: &Kernel, steps: usize) -> Result<(), Preempted> {
-    let units = k.core.work_units.get() + steps;
-    if units < MAX_NUM_WORK_UNITS_PER_PREEMPTION {
+    let units = k.core.work_units.get() + 1;
+    let elapsed = pecan_arch::now().wrapping_sub(k.core.time.get());
+    if units < MAX_NUM_WORK_UNITS_PER_PREEMPTION && elapsed * LOOKS < pecan_arch::kernel_wcet_ticks() {
         k.core.work_units.set(units);
         return Ok(());
     }
+    look(k)
+}
+
+/// Looks whether something more urgent waits than a long operation.
+#[inline(never)]
+fn look(k: &Kernel) -> Result<(), Preempted> {
     k.core.work_units.set(0);
     budget::update_time(k);
-    if pecan_arch::irq_pending() || budget::is_exhausted(k) { Err(Preempted) } else { Ok(()) }
+    let pending = pecan_arch::irq_pending();
+    latency::point(k);
+    if pending || budget::is_exhausted(k) { Err(Preempted) } else { Ok(()) }
 }
 
 /// Deletes the capability in a slot, and the object if it was the last. The slot is empty afterwards. An empty
@@ -54,17 +59,12 @@ pub fn preemption_point_after(k: &Kernel, steps: usize) -> Result<(), Preempted>
 /// # Errors
 /// `Preempted`: the slot holds what is left, and other calls may see it.
 pub fn delete(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
-    let next = finalise(k, slot);
+    let next = finalise(k, slot)?;
     if slot.get(k).is_empty() {
         return Ok(next);
     }
     let next = next.settle(k);
     empty_zombie(k, slot, next)
-}
-
-/// Deletes a capability that is known to be neither to a CNode nor to a thread: that is done in one step.
-pub fn delete_one(k: &mut Kernel, slot: Link<Slot>) -> Next {
-    finalise(k, slot)
 }
 
 /// Deletes all capabilities that descend from the one in a slot.
@@ -107,7 +107,7 @@ fn empty_zombie(k: &mut Kernel, slot: Link<Slot>, mut next: Next) -> Result<Next
             continue;
         }
 
-        let finalised = finalise(k, last);
+        let finalised = finalise(k, last)?;
         next = next.and(k, finalised).settle(k);
         match last.get(k).cap() {
             Cap::Zombie { first: inner, .. } if index == 0 => {
@@ -154,10 +154,14 @@ fn last_used(k: &Kernel, kind: ZombieKind, first: Link<Slot>, remaining: u64) ->
 
 /// Finalises the capability in a slot: if it is its object's last, the object is taken out of everything that
 /// refers to it. Then the slot is emptied, or holds a zombie if the object has slots of its own.
-fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Next {
+///
+/// # Errors
+/// `Preempted`: there are many threads queued at the object, and the slot still holds the capability, but without the
+/// rights to queue any more of them.
+fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
     let cap = slot.get(k).cap();
     let last = match cap {
-        Cap::Null | Cap::Zombie { .. } => return Next::Resume,
+        Cap::Null | Cap::Zombie { .. } => return Ok(Next::Resume),
         _ => derivation::is_final(k, slot),
     };
     if matches!(cap, Cap::CNode { .. } | Cap::PageTable { .. }) {
@@ -171,14 +175,16 @@ fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Next {
             Next::Resume
         }
         _ if !last => Next::Resume,
-        Cap::Endpoint { ep, .. } => endpoint::cancel_all(k, ep.get(k)),
+        Cap::Endpoint { ep, .. } => {
+            endpoint::cancel_all(k, ep.get(k)).inspect_err(|_| disarm(slot.get(k)))?
+        }
         Cap::Notification { ntfn, .. } => {
             let ntfn = ntfn.get(k);
             if let Some(sc) = ntfn.sched_context.take() {
                 sc.get(k).notification.set(None);
             }
             notification::unbind_notification(k, ntfn);
-            notification::cancel_all(k, ntfn)
+            notification::cancel_all(k, ntfn).inspect_err(|_| disarm(slot.get(k)))?
         }
         Cap::Reply { reply, .. } => {
             reply::finalise(k, reply.get(k));
@@ -191,13 +197,13 @@ fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Next {
         Cap::CNode { cnode, .. } => {
             let kind = ZombieKind::CNode { radix: cnode.radix() as u8 };
             become_zombie(k, slot, kind, cnode.slot(0));
-            return Next::Resume;
+            return Ok(Next::Resume);
         }
         Cap::Tcb { tcb } => {
             let next = tcb::finalise(k, tcb);
             let first = tcb.get(k).first_slot();
             become_zombie(k, slot, ZombieKind::Tcb, first);
-            return next;
+            return Ok(next);
         }
         Cap::PageTable { table, level, mapping: Some(mapping) } => {
             if level as usize == pecan_arch::PT_LEVELS - 1 {
@@ -211,7 +217,7 @@ fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Next {
             vspace::delete_asid_pool(k, base, pool);
             Next::Resume
         }
-        Cap::IrqHandler { irq } => irq::deleted(k, irq),
+        Cap::IrqHandler { irq } => irq::deleted(k, irq)?,
         Cap::IoPort { first, last } => {
             ioport::deleted(k, first, last);
             Next::Resume
@@ -219,7 +225,13 @@ fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Next {
         _ => Next::Resume,
     };
     derivation::remove(k, slot);
-    next
+    Ok(next)
+}
+
+/// Takes all rights from the capability to an endpoint or a notification that is about to go.
+#[cold]
+fn disarm(slot: &Slot) {
+    slot.set_words(slot.words().with_rights(CapRights(0)));
 }
 
 fn become_zombie(k: &Kernel, slot: Link<Slot>, kind: ZombieKind, first: Link<Slot>) {

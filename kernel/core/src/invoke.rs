@@ -13,7 +13,7 @@ use crate::{
     cnode, domain,
     endpoint::{self, Sending},
     error::{Decoded, Preempted, Stop, SyscallError},
-    fault, ioport, irq, lookup,
+    fault, ioport, irq, latency, lookup,
     message::{self, INFO_SHAPE},
     notification, reply, sched_context,
     scheduler::Next,
@@ -230,6 +230,7 @@ fn invoke_object(k: &mut Kernel, slot: Link<Slot>, how: How) -> Result<Next, Pre
     let result = if how.first_phase {
         Err(Stop::Error(SyscallError::InvalidCapability(0)))
     } else {
+        latency::note(k, inv.words.tag(), info.label());
         dispatch(k, &inv)
     };
     let thread = link.get(k);

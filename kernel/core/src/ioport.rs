@@ -1,5 +1,7 @@
 //! I/O ports.
 
+use core::cell::Cell;
+
 use pecan_abi::Label;
 use pecan_mem::{Cap, Kernel, Link, Slot, Tcb};
 
@@ -40,7 +42,7 @@ fn decode_control(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
     if last < first {
         return Err(SyscallError::InvalidArgument(1));
     }
-    if words(first, last).any(|(word, mask)| k.io_ports[word].get() & mask != 0) {
+    if !are_free(k, first, last) {
         return Err(SyscallError::RevokeFirst);
     }
     let dest = lookup::empty_target(k, inv.extra_words(k, 0), inv.arg(k, 2), inv.arg(k, 3))?;
@@ -73,7 +75,7 @@ fn decode_ports(k: &Kernel, inv: &Invocation, first: u16, last: u16) -> Decoded<
 fn commit(k: &Kernel, op: Op) -> Done {
     match op {
         Op::Issue { first, last, control, dest } => {
-            words(first, last).for_each(|(word, mask)| k.io_ports[word].set(k.io_ports[word].get() | mask));
+            mark(k, first, last, true);
             derivation::insert(k, Cap::IoPort { first, last }.pack(), control, dest);
             Done::ok()
         }
@@ -93,17 +95,42 @@ fn commit(k: &Kernel, op: Op) -> Done {
 
 /// The last capability to the ports `first..=last` goes: they can be issued again.
 pub fn deleted(k: &Kernel, first: u16, last: u16) {
-    words(first, last).for_each(|(word, mask)| k.io_ports[word].set(k.io_ports[word].get() & !mask));
+    mark(k, first, last, false);
 }
 
-/// The words of the port bitmap that hold the ports `first..=last`, each with the mask of their bits in it.
-fn words(first: u16, last: u16) -> impl Iterator<Item = (usize, u64)> {
-    let (first, last) = (first as usize, last as usize);
-    (first / 64..=last / 64).map(move |word| {
-        let low = first.max(word * 64) % 64;
-        let high = last.min(word * 64 + 63) % 64;
-        (word, u64::MAX << low & u64::MAX >> (63 - high))
-    })
+/// The words of the port bitmap that hold the ports `first..=last`, and which bits of the first and of the last of
+/// them do; of all words between, every bit does.
+#[inline(always)]
+fn words(k: &Kernel, first: u16, last: u16) -> (&[Cell<u64>], u64, u64) {
+    let words = &k.io_ports[first as usize / 64..=last as usize / 64];
+    (words, u64::MAX << (first % 64), u64::MAX >> (63 - last % 64))
+}
+
+/// True if none of the ports `first..=last` has been given out.
+fn are_free(k: &Kernel, first: u16, last: u16) -> bool {
+    match words(k, first, last) {
+        ([word], low, high) => word.get() & low & high == 0,
+        ([first, between @ .., last], low, high) => {
+            let used = between.iter().fold(0, |used, word| used | word.get());
+            first.get() & low | last.get() & high | used == 0
+        }
+        ([], ..) => true,
+    }
+}
+
+/// Notes that the ports `first..=last` are given out, or are free.
+fn mark(k: &Kernel, first: u16, last: u16, used: bool) {
+    let set =
+        |word: &Cell<u64>, mask: u64| word.set(if used { word.get() | mask } else { word.get() & !mask });
+    match words(k, first, last) {
+        ([word], low, high) => set(word, low & high),
+        ([first, between @ .., last], low, high) => {
+            set(first, low);
+            between.iter().for_each(|word| word.set(if used { u64::MAX } else { 0 }));
+            set(last, high);
+        }
+        ([], ..) => {}
+    }
 }
 
 #[cfg(test)]

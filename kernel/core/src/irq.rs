@@ -9,7 +9,7 @@ use pecan_mem::{Cap, IrqState, Kernel, Link, Slot, Words};
 
 use crate::{
     derivation,
-    error::{Decoded, Stop, SyscallError},
+    error::{Decoded, Preempted, Stop, SyscallError},
     finalise,
     invoke::{Done, Invocation},
     lookup, notification,
@@ -38,7 +38,7 @@ pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
         Cap::IrqHandler { irq } => decode_handler(k, inv, irq as usize)?,
         _ => return Err(SyscallError::InvalidCapability(0).into()),
     };
-    Ok(Done::new(commit(k, op)))
+    Ok(Done::new(commit(k, op)?))
 }
 
 /// Fails unless the argument with index `i` is at most `max`.
@@ -92,8 +92,8 @@ fn decode_handler(k: &Kernel, inv: &Invocation, irq: usize) -> Decoded<Op> {
     }
 }
 
-fn commit(k: &mut Kernel, op: Op) -> Next {
-    match op {
+fn commit(k: &mut Kernel, op: Op) -> Result<Next, Preempted> {
+    Ok(match op {
         Op::Issue { irq, route, control, dest } => {
             match route {
                 Some(route) => pecan_arch::irq_route_ioapic(irq, route),
@@ -110,24 +110,28 @@ fn commit(k: &mut Kernel, op: Op) -> Next {
         }
         Op::Bind { irq, cap, src } => {
             let slot = k.irq_slots[irq].link();
-            let next = finalise::delete_one(k, slot);
+            let next = finalise::delete(k, slot)?;
             derivation::insert(k, cap, src, slot);
             next
         }
         Op::Unbind { irq } => {
             let slot = k.irq_slots[irq].link();
-            finalise::delete_one(k, slot)
+            finalise::delete(k, slot)?
         }
-    }
+    })
 }
 
 /// The last capability to an interrupt handler goes: the interrupt is masked and unbound.
-pub fn deleted(k: &mut Kernel, irq: u16) -> Next {
+///
+/// # Errors
+/// `Preempted`: it is masked, and still has its handler.
+pub fn deleted(k: &mut Kernel, irq: u16) -> Result<Next, Preempted> {
     let irq = irq as usize;
     irq_mask(irq, true);
-    k.irq_states[irq].set(IrqState::Inactive);
     let slot = k.irq_slots[irq].link();
-    finalise::delete_one(k, slot)
+    let next = finalise::delete(k, slot)?;
+    k.irq_states[irq].set(IrqState::Inactive);
+    Ok(next)
 }
 
 /// An interrupt came (any but the timer's): masks it until it is acknowledged and signals its notification.

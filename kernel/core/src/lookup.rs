@@ -53,21 +53,24 @@ fn walk(
 ) -> Result<(Link<Slot>, u32), LookupFailure> {
     let (mut cnode, mut guard, mut guard_bits) = root.ok_or(LookupFailure::InvalidRoot)?;
     let mut left = depth_bits;
+    // What is left of the address, from the top of the word down. Shifting by 64 would need an address of no bits.
+    let mut path = cptr << (CPTR_BITS - depth_bits) % CPTR_BITS;
     loop {
-        let level_bits = guard_bits + cnode.radix();
-        // A guard has at most 63 bits; without one there is nothing to compare (and no shift by 64).
-        let guard_matches = guard_bits <= left
-            && (guard_bits == 0 || cptr >> (left - guard_bits) & low_bits(guard_bits) == guard);
-        if !guard_matches {
-            let guard_bits = guard_bits as u8;
-            return Err(LookupFailure::GuardMismatch { bits_left: left as u8, guard, guard_bits });
+        if guard_bits > 0 {
+            // A guard has at most 63 bits.
+            if guard_bits > left || path >> (CPTR_BITS - guard_bits) != guard {
+                let guard_bits = guard_bits as u8;
+                return Err(LookupFailure::GuardMismatch { bits_left: left as u8, guard, guard_bits });
+            }
+            path <<= guard_bits;
         }
+        let level_bits = guard_bits + cnode.radix();
         if level_bits > left {
             return Err(LookupFailure::DepthMismatch { bits_left: left as u8, bits_found: level_bits as u8 });
         }
         left -= level_bits;
-        // `slot` takes the low bits of the index only. Shifting by 64 would need a level of no bits.
-        let slot = cnode.slot(cptr >> (left % CPTR_BITS));
+        let slot;
+        (slot, path) = cnode.take_slot(path);
         if left == 0 {
             return Ok((slot, 0));
         }
@@ -76,10 +79,6 @@ fn walk(
             None => return Ok((slot, left)),
         }
     }
-}
-
-const fn low_bits(n: u32) -> u64 {
-    (1 << n) - 1
 }
 
 /// The slot that an invocation names by a CNode capability, an index and a depth; all of the address must

@@ -5,7 +5,8 @@ use pecan_mem::{Kernel, Notification, NotificationState, Tcb, ThreadState, follo
 
 use crate::{
     endpoint::{self, Queue},
-    sched_context,
+    error::Preempted,
+    finalise, sched_context,
     scheduler::{self, Next},
     thread,
 };
@@ -61,8 +62,7 @@ pub fn signal(k: &Kernel, ntfn: &Notification, badge: u64) -> Next {
             let Some(thread) = follow(ntfn.head.get(), k) else { return Next::Resume };
             match thread.ipc_queue.next.get() {
                 Some(next) => {
-                    thread.ipc_queue.next.set(None);
-                    next.get(k).ipc_queue.prev.set(None);
+                    endpoint::promote(k, thread, next);
                     ntfn.head.set(Some(next));
                 }
                 None => set_queue(ntfn, Queue::EMPTY),
@@ -115,23 +115,25 @@ pub fn cancel_wait(k: &Kernel, thread: &Tcb, ntfn: &Notification) {
 }
 
 /// Every thread that waits makes its system call again (and finds the capability gone).
-pub fn cancel_all(k: &Kernel, ntfn: &Notification) -> Next {
-    if ntfn.state.get() != NotificationState::Waiting {
-        return Next::Resume;
+///
+/// # Errors
+/// `Preempted`: some threads still wait.
+pub fn cancel_all(k: &Kernel, ntfn: &Notification) -> Result<Next, Preempted> {
+    let mut next = Next::Resume;
+    while let Some(thread) = ntfn.head.get() {
+        let thread = thread.get(k);
+        cancel_wait(k, thread, ntfn);
+        next = next.and(k, thread::unblock_restart(k, thread)).settle(k);
+        finalise::preemption_point(k)?;
     }
-    let mut waiting = queue(ntfn);
-    set_queue(ntfn, Queue::EMPTY);
-    let mut next = Next::Choose;
-    while let Some(thread) = waiting.pop(k) {
-        next = next.and(k, thread::unblock_restart(k, thread));
-    }
-    next
+    Ok(next)
 }
 
-/// The place of a queued thread changes with its priority.
-pub fn reorder(k: &Kernel, thread: &Tcb, ntfn: &Notification) {
+/// Gives a queued thread another priority, and with it another place.
+pub fn reorder(k: &Kernel, thread: &Tcb, ntfn: &Notification, priority: u8) {
     let mut waiting = queue(ntfn);
     waiting.remove(k, thread);
+    thread.priority.set(priority);
     waiting.insert(k, thread);
     set_queue(ntfn, waiting);
 }

@@ -12,6 +12,9 @@ use pecan_mem::{Refill, SchedContext};
 /// Refills that every scheduling context can have.
 pub const MIN_REFILLS: usize = 2;
 
+/// Refills of a scheduling context that are used at most, however many it could hold: charging one may look at all.
+pub const MAX_REFILLS: usize = 64;
+
 /// From here on a time is not postponed any further.
 const NEVER: u64 = u64::MAX / 2;
 

@@ -284,7 +284,10 @@ fn decode_configure(k: &Kernel, inv: &Invocation) -> Decoded<Configuration> {
         sc,
         budget: pecan_arch::us_to_ticks(budget),
         period: if round_robin { 0 } else { pecan_arch::us_to_ticks(period) },
-        refills: refill::MIN_REFILLS + if round_robin { 0 } else { extra_refills as usize },
+        refills: match refill::MIN_REFILLS + extra_refills as usize {
+            _ if round_robin => refill::MIN_REFILLS,
+            refills => refills.min(refill::MAX_REFILLS),
+        },
         badge,
         sporadic: flags & sched_context_flag::SPORADIC != 0,
     })

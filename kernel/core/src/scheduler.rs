@@ -476,14 +476,15 @@ pub fn set_priority(k: &Kernel, thread: &Tcb, priority: u8) -> Next {
             Next::Resume
         }
     } else {
-        thread.priority.set(priority);
         // The queues of endpoints and notifications are in order of priority.
         match thread.state.get() {
             ThreadState::BlockedOnReceive { ep, .. } | ThreadState::BlockedOnSend { ep, .. } => {
-                endpoint::reorder(k, thread, ep.get(k));
+                endpoint::reorder(k, thread, ep.get(k), priority);
             }
-            ThreadState::BlockedOnNotification { ntfn } => notification::reorder(k, thread, ntfn.get(k)),
-            _ => {}
+            ThreadState::BlockedOnNotification { ntfn } => {
+                notification::reorder(k, thread, ntfn.get(k), priority);
+            }
+            _ => thread.priority.set(priority),
         }
         Next::Resume
     }

@@ -9,18 +9,16 @@ use pecan_mem::{
     CNodeRef, Cap, Kernel, Link, LookupFailure, Slot,
     cap::tag,
     retype::{self, ObjectKind},
+    slot,
 };
 
 use crate::{
     derivation,
     error::{Decoded, Stop, SyscallError},
-    finalise::preemption_point_after,
+    finalise::preemption_point,
     invoke::{Done, Invocation},
     lookup,
 };
-
-/// What clearing a chunk of memory counts for: a step for every 256 bytes.
-const CHUNK_STEPS: usize = 1 << RESET_CHUNK_BITS.saturating_sub(8);
 
 /// A retype that will succeed.
 struct Retype {
@@ -75,8 +73,8 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Retype> {
     if count > slots - offset {
         return Err(SyscallError::RangeError(1, slots - offset));
     }
-    for i in offset..offset + count {
-        lookup::ensure_empty(k, node.slot(i))?;
+    if !node.slots(k, offset, count).iter().all(Slot::is_empty) {
+        return Err(SyscallError::DeleteFirst);
     }
 
     let reset = !derivation::has_children(k, inv.slot);
@@ -133,15 +131,11 @@ fn object_kind(object_type: u64, size_bits: u64) -> Decoded<ObjectKind> {
 fn commit(k: &mut Kernel, op: Retype) -> Result<Done, Stop> {
     if op.reset {
         while !retype::reset_step(k, op.parent, RESET_CHUNK_BITS) {
-            preemption_point_after(k, CHUNK_STEPS)?;
+            preemption_point(k)?;
         }
     }
-    if let Some(mut batch) = retype::carve(k, op.parent, op.kind, op.count) {
-        let mut index = op.first;
-        while let Some(cap) = batch.next(k) {
-            derivation::insert_new(k, op.parent, op.node.slot(index), cap);
-            index += 1;
-        }
+    if let Some(batch) = retype::carve(k, op.parent, op.kind, op.count) {
+        slot::place_batch(k, op.node.slots(k, op.first, op.count), &batch, op.parent);
     }
     Ok(Done::ok())
 }

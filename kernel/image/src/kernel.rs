@@ -11,7 +11,9 @@ use pecan_config::CHECK_INVARIANTS_EVERY;
 use pecan_core::{
     boot, entry,
     fastpath::{self, Miss},
-    fault, scheduler,
+    fault,
+    latency::{self, Entry},
+    scheduler,
 };
 use pecan_mem::{Kernel, Link, Tcb, ThreadState, boot::BootMemory};
 
@@ -120,18 +122,20 @@ fn resume(k: &mut Kernel, next: Link<Tcb>) -> ! {
     if thread.state.get() == ThreadState::Idle {
         idle(k)
     }
-    enter_user(&thread.context)
+    enter_user(k, thread)
 }
 
 #[cold]
 #[inline(never)]
 fn idle(k: &mut Kernel) -> ! {
     loop {
+        latency::leave(k);
         idle_wait();
+        latency::begin(k, Entry::Interrupt, 0);
         if let Some(irq) = take_pending_irq() {
             let thread = entry::interrupt(k, irq).get(k);
             if thread.state.get() != ThreadState::Idle {
-                enter_user(&thread.context)
+                enter_user(k, thread)
             }
         }
     }
@@ -139,7 +143,9 @@ fn idle(k: &mut Kernel) -> ! {
 
 /// Returns to user level.
 #[inline(always)]
-fn enter_user(context: &UserContext) -> ! {
+fn enter_user(k: &Kernel, thread: &Tcb) -> ! {
+    latency::leave(k);
+    let context: &UserContext = &thread.context;
     // SAFETY: 1. and 2.: it is the context of the thread that the portable kernel has just switched to, whose memory no one
     // can free without entering the kernel. 3.: references into the kernel's state end with the function that diverges here.
     unsafe { port::enter_user(context) }
@@ -151,8 +157,9 @@ fn enter_user(context: &UserContext) -> ! {
 extern "C" fn pecan_call(cptr: u64, info: u64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
+    latency::begin(k, Entry::Syscall, 1);
     match fastpath::call::<false>(k, cptr, info) {
-        Ok(next) => enter_user(&next.get(k).context),
+        Ok(next) => enter_user(k, next.get(k)),
         Err(Miss::Any) => call_any(k, cptr, info),
         Err(Miss::Slow) => slow_syscall(Syscall::Call),
     }
@@ -161,7 +168,7 @@ extern "C" fn pecan_call(cptr: u64, info: u64) -> ! {
 #[inline(never)]
 fn call_any(k: &mut Kernel, cptr: u64, info: u64) -> ! {
     match fastpath::call::<true>(k, cptr, info) {
-        Ok(next) => enter_user(&next.get(k).context),
+        Ok(next) => enter_user(k, next.get(k)),
         Err(_) => slow_syscall(Syscall::Call),
     }
 }
@@ -172,8 +179,9 @@ fn call_any(k: &mut Kernel, cptr: u64, info: u64) -> ! {
 extern "C" fn pecan_reply_recv(cptr: u64, info: u64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
+    latency::begin(k, Entry::Syscall, 2);
     match fastpath::reply_recv::<false>(k, cptr, info) {
-        Ok(next) => enter_user(&next.get(k).context),
+        Ok(next) => enter_user(k, next.get(k)),
         Err(Miss::Any) => reply_recv_any(k, cptr, info),
         Err(Miss::Slow) => slow_syscall(Syscall::ReplyRecv),
     }
@@ -182,9 +190,15 @@ extern "C" fn pecan_reply_recv(cptr: u64, info: u64) -> ! {
 #[inline(never)]
 fn reply_recv_any(k: &mut Kernel, cptr: u64, info: u64) -> ! {
     match fastpath::reply_recv::<true>(k, cptr, info) {
-        Ok(next) => enter_user(&next.get(k).context),
+        Ok(next) => enter_user(k, next.get(k)),
         Err(_) => slow_syscall(Syscall::ReplyRecv),
     }
+}
+
+/// The stretch of these began when their fast path was tried.
+#[inline(always)]
+fn is_call_or_reply_recv(number: i64) -> bool {
+    number == Syscall::Call as i64 || number == Syscall::ReplyRecv as i64
 }
 
 /// The system calls of every profile without a fast path, and those for which it does not do.
@@ -195,6 +209,9 @@ extern "C" fn pecan_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
         core::hint::assert_unchecked(entry::is_core_syscall(number));
         kernel()
     };
+    if !is_call_or_reply_recv(number) {
+        latency::begin(k, Entry::Syscall, number.unsigned_abs());
+    }
     let next = entry::syscall(k, number);
     resume(k, next)
 }
@@ -204,6 +221,7 @@ extern "C" fn pecan_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
 extern "C" fn pecan_special_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
+    latency::begin(k, Entry::Syscall, number.unsigned_abs());
     let next = entry::special_syscall(k, number);
     resume(k, next)
 }
@@ -218,6 +236,7 @@ fn slow_syscall(call: Syscall) -> ! {
 extern "C" fn pecan_exception(vector: u64, error: u64, address: u64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
+    latency::begin(k, Entry::Exception, vector);
     let fault = match decode_exception(vector, error, address) {
         Exception::Debug { software } => {
             let next = entry::debug_exception(k, software);
@@ -226,7 +245,7 @@ extern "C" fn pecan_exception(vector: u64, error: u64, address: u64) -> ! {
         exception => fault::of(exception),
     };
     match fastpath::fault(k, fault) {
-        Ok(next) => enter_user(&next.get(k).context),
+        Ok(next) => enter_user(k, next.get(k)),
         Err(_) => {
             let next = entry::fault_current(k, fault);
             resume(k, next)
@@ -242,6 +261,7 @@ extern "C" fn pecan_interrupt(vector: u64) -> ! {
     };
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
+    latency::begin(k, Entry::Interrupt, vector);
     let next = entry::interrupt(k, irq);
     resume(k, next)
 }

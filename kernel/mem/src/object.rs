@@ -423,6 +423,22 @@ pub struct QueueLinks {
     pub next: Cell<Option<Link<Tcb>>>,
 }
 
+/// A thread's place in the release queue, a heap (`pecan_core::release`).
+pub struct ReleaseLinks {
+    /// Children: threads that are released later. Ways down the left are the longer ones.
+    pub left: Cell<Option<Link<Tcb>>>,
+    /// See `left`.
+    pub right: Cell<Option<Link<Tcb>>>,
+    /// The thread that this one is a child of.
+    pub parent: Cell<Option<Link<Tcb>>>,
+    /// When the thread gets budget, in ticks.
+    pub time: Cell<u64>,
+    /// Decides between threads of the same time.
+    pub turn: Cell<u64>,
+    /// Steps down to the right until a child is missing, and one.
+    pub rank: Cell<u64>,
+}
+
 /// Bytes of a thread's name that the kernel keeps for debugging.
 pub const NAME_LEN: usize = 24;
 
@@ -458,7 +474,7 @@ pub struct Tcb {
     pub context: UserContext,
     /// The thread's own slots; see the `SLOT_*` constants.
     pub slots: [Slot; Tcb::SLOTS],
-    /// Links in a ready queue or the release queue.
+    /// Links in a ready queue.
     pub sched_queue: QueueLinks,
     /// The scheduling context that this thread has yielded to.
     pub yield_to: Cell<Option<Link<SchedContext>>>,
@@ -492,6 +508,11 @@ pub struct Tcb {
     pub fault: Cell<Fault>,
     /// For debugging; zero-terminated if shorter.
     pub name: Cell<[u8; NAME_LEN]>,
+    /// Of the first and the last of several neighbours in the queue of an endpoint or a notification that have the same
+    /// priority: the other one.
+    pub ipc_peer: Cell<Option<Link<Tcb>>>,
+    /// Place in the release queue.
+    pub release: ReleaseLinks,
     /// See [`Tcb::debug`].
     debug: [Debug; pecan_config::HARDWARE_DEBUG as usize],
 }

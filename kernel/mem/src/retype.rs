@@ -6,7 +6,7 @@
 
 use core::ptr::addr_of_mut;
 
-use pecan_arch::{FpuState, PhysAddr, UserContext, phys_to_virt};
+use pecan_arch::{PhysAddr, phys_to_virt};
 
 use crate::{
     Kernel,
@@ -108,14 +108,19 @@ pub fn reset_step(k: &mut Kernel, slot: Link<Slot>, chunk_bits: u32) -> bool {
     rest == 0
 }
 
-/// Objects that have been cut from an untyped capability and await their capabilities.
+/// New objects of one kind, side by side, that await their capabilities.
 pub struct Batch {
-    kind: ObjectKind,
-    /// The size of each.
-    size: u64,
-    next: PhysAddr,
-    left: u64,
-    device: bool,
+    /// The first capability to the first of them.
+    pub(crate) words: Words,
+    /// The size of each, by which the address in the next one's capability is higher.
+    pub(crate) size: u64,
+}
+
+impl Batch {
+    /// The first capability to the first of the objects.
+    pub fn first(&self) -> Words {
+        self.words
+    }
 }
 
 /// Where `count` objects of `kind` would lie in an untyped capability with `used` bytes in use: the offset of
@@ -128,8 +133,8 @@ fn placement(bits: u8, used: u64, kind: ObjectKind, count: u64) -> Option<(u64, 
     (end <= 1 << bits).then_some((start, end))
 }
 
-/// Cuts `count` objects of `kind` from an untyped capability, raising its watermark. `None`, and nothing
-/// changed, if they do not fit or may not lie in device memory.
+/// Makes `count` objects of `kind` out of an untyped capability, raising its watermark. `None`, and nothing changed, if
+/// they do not fit or may not lie in device memory.
 #[inline(always)]
 pub fn carve(k: &mut Kernel, slot: Link<Slot>, kind: ObjectKind, count: u64) -> Option<Batch> {
     let slot = slot.get(k);
@@ -140,20 +145,11 @@ pub fn carve(k: &mut Kernel, slot: Link<Slot>, kind: ObjectKind, count: u64) -> 
     }
     let (start, end) = placement(bits, used, kind, count)?;
     slot.set_words(words.with_used(end));
-    Some(Batch { kind, size: 1 << kind.bits(), next: PhysAddr(base.0 + start), left: count, device })
-}
-
-impl Batch {
-    /// Makes the next object and the first capability to it.
-    #[inline]
-    pub fn next(&mut self, _k: &mut Kernel) -> Option<Cap> {
-        self.left = self.left.checked_sub(1)?;
-        let at = self.next;
-        self.next = PhysAddr(at.0 + self.size);
-        // SAFETY: `carve` took this memory from an untyped capability, so it is zero, aligned to its size and
-        // nothing refers to it.
-        Some(unsafe { create(self.kind, at, self.device) })
-    }
+    let (first, size) = (PhysAddr(base.0 + start), 1 << kind.bits());
+    // SAFETY: this memory is the untyped capability's, so it is zero, aligned to the object's size, and nothing refers to it.
+    unsafe { complete(kind, first, count) };
+    // SAFETY: such an object lies there now.
+    Some(Batch { words: unsafe { first_cap(kind, first, device) }.pack(), size })
 }
 
 /// Makes an object.
@@ -161,18 +157,30 @@ impl Batch {
 /// # Safety
 /// 1. The memory at `at`, `2^kind.bits()` bytes and aligned to that, is mapped and zero unless `device`.
 /// 2. Nothing refers to it.
+#[cfg_attr(target_os = "none", inline)]
 pub(crate) unsafe fn create(kind: ObjectKind, at: PhysAddr, device: bool) -> Cap {
+    // SAFETY: the caller's obligations.
+    unsafe {
+        complete(kind, at, 1);
+        first_cap(kind, at, device)
+    }
+}
+
+/// The capability with all rights to an object.
+///
+/// # Safety
+/// The memory is that of such an object, or nobody follows the link before it is.
+unsafe fn first_cap(kind: ObjectKind, at: PhysAddr, device: bool) -> Cap {
     // Device memory has no address in the kernel's window, and needs none.
     let addr = || phys_to_virt(at);
     macro_rules! link {
         () => {
-            // SAFETY: not null and aligned by obligation 1 (objects are no larger than their size class);
-            // zeroed memory is a valid object (see `object`), completed below where it is not.
+            // SAFETY: not null and aligned (objects are no larger than their size class), by the obligation.
             unsafe { Link::from_addr(addr()) }
         };
     }
     match kind {
-        // Nothing of it is used: its memory is zero by obligation 1.
+        // Nothing of it is used: its memory is zero.
         ObjectKind::Untyped { bits } => Cap::Untyped { base: at, bits, device, used: 0 },
         ObjectKind::Frame { level } => {
             Cap::Frame { base: at, level, rights: FrameRights::ReadWrite, device, mapping: None }
@@ -187,32 +195,47 @@ pub(crate) unsafe fn create(kind: ObjectKind, at: PhysAddr, device: bool) -> Cap
         ObjectKind::CNode { radix } => {
             Cap::CNode { cnode: CNodeRef { first: link!(), radix }, guard: 0, guard_bits: 0 }
         }
-        ObjectKind::Tcb => {
-            // SAFETY: obligations 1 and 2.
-            unsafe { init_tcb(addr() as *mut Tcb) };
-            Cap::Tcb { tcb: link!() }
-        }
+        ObjectKind::Tcb => Cap::Tcb { tcb: link!() },
+        ObjectKind::SchedContext { bits } => Cap::SchedContext { sc: link!(), bits },
+        ObjectKind::PageTable { level } => Cap::PageTable { table: link!(), level, mapping: None },
+        ObjectKind::AsidPool { base } => Cap::AsidPool { pool: link!(), base },
+    }
+}
+
+/// Completes `count` objects, side by side, in zeroed memory: zero is a valid value of most (see `object`).
+///
+/// # Safety
+/// As for [`create`], of each.
+#[inline(always)]
+unsafe fn complete(kind: ObjectKind, first: PhysAddr, count: u64) {
+    #[inline(always)]
+    fn each(kind: ObjectKind, first: PhysAddr, count: u64, object: impl Fn(usize)) {
+        let start = phys_to_virt(first);
+        (0..count as usize).for_each(|i| object(start + (i << kind.bits())));
+    }
+    match kind {
+        // SAFETY: the caller's obligations.
+        ObjectKind::Tcb => each(kind, first, count, |at| unsafe { init_tcb(at as *mut Tcb) }),
         ObjectKind::SchedContext { bits } => {
             let more = ((1usize << bits) - size_of::<SchedContext>()) / size_of::<Refill>();
-            let sc = addr() as *mut SchedContext;
-            // SAFETY: obligations 1 and 2; the refills counted here fit into the object.
-            unsafe { (*sc).refill_capacity.set((2 + more).min(u16::MAX as usize) as u16) };
-            Cap::SchedContext { sc: link!(), bits }
+            let capacity = (2 + more).min(u16::MAX as usize) as u16;
+            // SAFETY: the caller's obligations; the refills counted here fit into the object.
+            each(kind, first, count, |at| unsafe {
+                (*(at as *mut SchedContext)).refill_capacity.set(capacity)
+            });
         }
-        ObjectKind::PageTable { level } => {
-            if level as usize == pecan_arch::PT_LEVELS - 1 {
-                let table = addr() as *const PageTable;
-                for index in pecan_arch::ROOT_USER_ENTRIES..1 << pecan_arch::PT_INDEX_BITS {
-                    let entry = pecan_arch::kernel_root_entry(index);
-                    if entry.is_present() {
-                        // SAFETY: obligations 1 and 2; entries are atomics.
-                        unsafe { (*table).set_entry(index, entry) };
-                    }
-                }
-            }
-            Cap::PageTable { table: link!(), level, mapping: None }
+        ObjectKind::PageTable { level } if level as usize == pecan_arch::PT_LEVELS - 1 => {
+            let [low, high] = pecan_arch::KERNEL_ROOT_ENTRIES;
+            let (low_entry, high_entry) =
+                (pecan_arch::kernel_root_entry(low), pecan_arch::kernel_root_entry(high));
+            each(kind, first, count, |at| {
+                // SAFETY: the caller's obligations; entries are atomics.
+                let table = unsafe { &*(at as *const PageTable) };
+                table.set_entry(low, low_entry);
+                table.set_entry(high, high_entry);
+            });
         }
-        ObjectKind::AsidPool { base } => Cap::AsidPool { pool: link!(), base },
+        _ => {}
     }
 }
 
@@ -223,8 +246,8 @@ pub(crate) unsafe fn create(kind: ObjectKind, at: PhysAddr, device: bool) -> Cap
 pub(crate) unsafe fn init_tcb(tcb: *mut Tcb) {
     // SAFETY: by the obligation; only the fields for which zero is not the initial value are written.
     unsafe {
-        addr_of_mut!((*tcb).context).write(UserContext::new());
-        addr_of_mut!((*tcb).fpu).write(FpuState::init());
+        (*tcb).context.start();
+        (*tcb).fpu.start();
         addr_of_mut!((*tcb).state).write(core::cell::Cell::new(ThreadState::Inactive));
         addr_of_mut!((*tcb).fault).write(core::cell::Cell::new(Fault::None));
     }

@@ -6,6 +6,7 @@ use crate::{
     Kernel,
     cap::{Cap, Mapping, Words, mapping_word},
     link::{ADDR_MASK, Link, canonical},
+    retype::Batch,
 };
 
 /// A capability slot: 32 bytes, as the ABI says.
@@ -128,6 +129,35 @@ impl Slot {
     }
 }
 
+/// Puts the capabilities to a batch of objects into slots side by side, all of them empty and at least one, as they come
+/// after `before` in its list: each with both flags, the first one's behind the others.
+#[inline]
+pub fn place_batch(k: &Kernel, slots: &[Slot], batch: &Batch, before: Link<Slot>) {
+    const FLAGS: u64 = REVOCABLE | FIRST_BADGED;
+    let Words { mut w0, w1 } = batch.words;
+    let after = before.get(k).next();
+    let mut next = after.map_or(0, |l| l.addr() as u64 & ADDR_MASK);
+    for slot in slots {
+        slot.words[0].set(w0);
+        slot.words[1].set(w1);
+        slot.next.set(next | FLAGS);
+        let this = slot as *const Slot as u64;
+        // The next one lies before it in the list.
+        slot.prev.set(this + size_of::<Slot>() as u64);
+        next = this & ADDR_MASK;
+        w0 = w0.wrapping_add(batch.size);
+    }
+    if let [first, ..] = slots
+        && let [.., last] = slots
+    {
+        last.set_prev(Some(before));
+        before.get(k).set_next(Some(last.link()));
+        if let Some(after) = after {
+            after.get(k).set_prev(Some(first.link()));
+        }
+    }
+}
+
 #[inline(always)]
 fn unpack_link(word: u64) -> Option<Link<Slot>> {
     let addr = canonical(word);
@@ -162,6 +192,30 @@ impl CNodeRef {
         // SAFETY: 1. and 2.: a CNodeRef is made by retype from memory of `2^radix` slots and lives in the
         // CNode's capabilities; the index is below `2^radix`.
         unsafe { Link::from_addr(self.first.addr() + index * size_of::<Slot>()) }
+    }
+
+    /// The `count` slots from `first` on; none if there are not so many.
+    #[inline(always)]
+    pub fn slots(self, k: &Kernel, first: u64, count: u64) -> &[Slot] {
+        let all = 1u64 << self.radix;
+        if first > all || count > all - first {
+            return &[];
+        }
+        let first: *const Slot = self.slot(first).get(k);
+        // SAFETY: the slots of a CNode lie side by side, so many there are, and their references live as long as
+        // that to the first.
+        unsafe { core::slice::from_raw_parts(first, count as usize) }
+    }
+
+    /// The slot whose index is in the top `radix` bits of `path`, and the path without them.
+    #[inline(always)]
+    pub fn take_slot(self, path: u64) -> (Link<Slot>, u64) {
+        // A CNode has less than 2^64 slots. The index is what a shift of both words moves into the upper one.
+        let shifted = u128::from(path) << (self.radix & 63);
+        let index = (shifted >> 64) as usize;
+        // SAFETY: as in `slot`.
+        let slot = unsafe { Link::from_addr(self.first.addr() + index * size_of::<Slot>()) };
+        (slot, shifted as u64)
     }
 
     /// Follows the link to the slot at `index`.

@@ -3,16 +3,18 @@
 use core::{cell::Cell, marker::PhantomData, ptr::addr_of_mut};
 
 use pecan_arch::Space;
-use pecan_config::{MAX_NUM_NODES, NUM_DOMAIN_SCHEDULES, NUM_DOMAINS};
+use pecan_config::{MAX_NUM_NODES, MEASURE_LATENCY, NUM_DOMAIN_SCHEDULES, NUM_DOMAINS};
 
 use crate::{
     link::Link,
-    object::{AsidPool, PageTable, SchedContext, Tcb, ThreadState},
+    object::{AsidPool, Endpoint, PageTable, SchedContext, Tcb, ThreadState},
     slot::Slot,
 };
 
 /// Priorities.
 pub const PRIORITIES: usize = 256;
+/// Words of [`CoreState::latency`] where there are any.
+pub const LATENCY_WORDS: usize = 6;
 /// ASID pools.
 pub const ASID_POOLS: usize = 8;
 
@@ -58,6 +60,17 @@ pub struct DomainScheduleEntry {
     pub duration: Cell<u64>,
 }
 
+/// How far a cancelling of badged sends has come: of the threads queued at `endpoint`, none before `next` sends with
+/// `badge`.
+pub struct Cancelling {
+    /// The endpoint; `None` if no cancelling is under way.
+    pub endpoint: Cell<Option<Link<Endpoint>>>,
+    /// The badge.
+    pub badge: Cell<u64>,
+    /// The first thread not looked at yet; `None` at the end of the queue.
+    pub next: Cell<Option<Link<Tcb>>>,
+}
+
 /// The ready threads of one domain.
 pub struct ReadyQueues {
     /// The first thread of each priority. Queues are rings: the head's `prev` is the tail.
@@ -96,12 +109,18 @@ pub struct CoreState {
     pub domain_end: Cell<u64>,
     /// Whose vector registers are in the processor.
     pub fpu_owner: Cell<Option<Link<Tcb>>>,
-    /// Threads without budget, by the time at which they get some.
+    /// Of the threads without budget the one that gets some first.
     pub release_head: Cell<Option<Link<Tcb>>>,
     /// Where preemption points count their work.
     pub work_units: Cell<usize>,
     /// The threads that are ready to run, by domain.
     pub ready: [ReadyQueues; NUM_DOMAINS],
+    /// Threads that have waited for budget so far.
+    pub release_turn: Cell<u64>,
+    /// Where the cancelling of badged sends goes on that was last preempted.
+    pub cancelling: Cancelling,
+    /// What a kernel that measures itself knows of its latency; nothing otherwise.
+    pub latency: [Cell<u64>; if MEASURE_LATENCY { LATENCY_WORDS } else { 0 }],
     /// Runs when nothing else does.
     pub idle_thread: Tcb,
     /// What the idle thread runs on.

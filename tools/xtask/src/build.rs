@@ -71,9 +71,10 @@ pub fn kernel_elf(ws: &Workspace, name: &str, profile: &Profile) -> PathBuf {
     ws.bare().join(format!("kernel-{name}/{TARGET}/{}/pecan-kernel", cargo_profile(profile)))
 }
 
-/// Cargo's profile for a kernel: a debug kernel is optimised too, but checks its assertions.
+/// Cargo's profile for a kernel: a debug kernel is optimised too, but checks its assertions. One that measures itself
+/// is built as for products.
 pub fn cargo_profile(profile: &Profile) -> &'static str {
-    if profile.debug { "checked" } else { "kernel" }
+    if profile.debug && !profile.measure_latency { "checked" } else { "kernel" }
 }
 
 /// Tells `pecan-abi` which form of the interface it describes (its `HARDWARE_DEBUG`).

@@ -27,6 +27,7 @@ pub struct Profile {
     pub boot_thread_time_slice_ms: u64,
     pub set_tls_base_self: bool,
     pub check_invariants_every: u64,
+    pub measure_latency: bool,
 }
 
 impl Profile {

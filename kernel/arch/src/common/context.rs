@@ -120,11 +120,9 @@ impl UserContext {
         ctx
     }
 
-    /// Makes this context that of a new thread ([`UserContext::new`]), in place.
-    pub fn reset(&self) {
-        for w in &self.words {
-            w.set(0);
-        }
+    /// Makes a context that is all zero that of a new thread ([`UserContext::new`]).
+    #[inline]
+    pub fn start(&self) {
         self.words[FLAGS.0 as usize].set(FLAGS_INITIAL);
         self.words[CS.0 as usize].set(USER_CS);
         self.words[SS.0 as usize].set(USER_SS);

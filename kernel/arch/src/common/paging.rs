@@ -53,6 +53,9 @@ pub const MAX_FRAME_LEVEL: usize = 2;
 /// ([`kernel_root_entry`](crate::kernel_root_entry)).
 pub const ROOT_USER_ENTRIES: usize = 256;
 
+/// The kernel's entries of a root table that are not empty.
+pub const KERNEL_ROOT_ENTRIES: [usize; 2] = [ROOT_USER_ENTRIES, 511];
+
 /// Bits of address below the part translated by `level`: an entry of that level covers `1 << level_shift`
 /// bytes.
 #[inline(always)]

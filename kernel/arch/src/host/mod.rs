@@ -17,8 +17,8 @@ pub use crate::common::irq::{
     Exception, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute, MAX_IRQ, decode_exception, is_trap,
 };
 pub use crate::common::paging::{
-    CacheAttr, MAX_FRAME_LEVEL, PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte, ROOT_USER_ENTRIES,
-    Space, level_shift,
+    CacheAttr, KERNEL_ROOT_ENTRIES, MAX_FRAME_LEVEL, PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte,
+    ROOT_USER_ENTRIES, Space, level_shift,
 };
 
 /// Clock ticks per microsecond of the emulated machine.
@@ -54,7 +54,7 @@ pub struct Machine {
     pub page_flushes: Cell<u64>,
     /// Calls of [`tlb_flush_asid`].
     pub asid_flushes: Cell<u64>,
-    /// The last flushes, newest last: ASID and, for a page, its address. At most 64 are kept.
+    /// The last flushes, newest last: ASID (0 for all of them) and, for a page, its address. At most 64 are kept.
     pub flush_log: RefCell<VecDeque<(u16, Option<u64>)>>,
     /// Calls of [`forget_domain`].
     pub domains_forgotten: Cell<u64>,
@@ -166,12 +166,8 @@ impl FpuState {
         Self(UnsafeCell::new([0; pecan_config::XSAVE_SIZE]))
     }
 
-    /// Makes this the state of a new thread, in place.
-    pub fn reset(&self) {
-        // SAFETY: the state is reached through this cell only, never from another thread (the type is not
-        // Sync), and no reference into it outlives a call of this module.
-        unsafe { *self.0.get() = [0; pecan_config::XSAVE_SIZE] }
-    }
+    /// Makes a state that is all zero that of a new thread: here, it is.
+    pub fn start(&self) {}
 }
 
 impl Default for FpuState {
@@ -183,7 +179,8 @@ impl Default for FpuState {
 /// Saves the vector unit's registers.
 pub fn fpu_save(state: &FpuState) {
     let registers = machine().fpu_registers.borrow();
-    // SAFETY: as in `FpuState::reset`.
+    // SAFETY: the state is reached through this cell only, never from another thread (the type is not Sync), and no
+    // reference into it outlives a call of this module.
     let bytes = unsafe { &mut *state.0.get() };
     bytes.fill(0);
     bytes[..registers.len()].copy_from_slice(&registers);
@@ -191,7 +188,7 @@ pub fn fpu_save(state: &FpuState) {
 
 /// Loads the vector unit's registers.
 pub fn fpu_load(state: &FpuState) {
-    // SAFETY: as in `FpuState::reset`.
+    // SAFETY: as in `fpu_save`.
     *machine().fpu_registers.borrow_mut() = unsafe { *state.0.get() }.to_vec();
 }
 
@@ -281,6 +278,11 @@ pub fn tlb_flush_asid(asid: u16) {
 /// Forgets what would tell one domain of another.
 pub fn forget_domain() {
     machine().domains_forgotten.update(|n| n + 1);
+}
+
+/// Forgets all translations of all address spaces but the kernel's.
+pub fn tlb_flush_asids() {
+    log_flush(0, None);
 }
 
 // Time.
@@ -390,6 +392,14 @@ impl core::fmt::Write for Console {
         s.bytes().for_each(console_putc);
         Ok(())
     }
+}
+
+/// Notes how deep the kernel's stack gets from now on: not here.
+pub fn paint_stack() {}
+
+/// Bytes of stack that the kernel has used at most since it was painted: here, unknown.
+pub fn stack_used() -> usize {
+    0
 }
 
 /// Stops the machine: here, the test.

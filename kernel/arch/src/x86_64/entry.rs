@@ -17,7 +17,7 @@
 
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use pecan_abi::Syscall;
 use pecan_config::HARDWARE_DEBUG;
@@ -487,6 +487,45 @@ pub(super) fn debug_stack_top() -> u64 {
 /// The pages below the kernel's stacks, in ascending order, which must not be mapped where they are linked.
 pub(super) fn stack_guards() -> [usize; 2] {
     [&raw const pecan_stack_guard as usize, &raw const pecan_fault_stack_guard as usize]
+}
+
+/// Fills the unused part of the kernel's stack with a pattern, the first time it is called after boot, for [`stack_used`].
+#[inline(always)]
+pub fn paint_stack() {
+    if !STACK_PAINTED.load(Relaxed) {
+        paint();
+    }
+}
+
+static STACK_PAINTED: AtomicBool = AtomicBool::new(false);
+const PAINT: u64 = 0x5ac4_5ac4_5ac4_5ac4;
+
+#[cold]
+#[inline(never)]
+fn paint() {
+    STACK_PAINTED.store(true, Relaxed);
+    let (mut at, sp): (usize, usize);
+    at = stack_guards()[0] + 4096;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags)) };
+    while at < sp - 256 {
+        // SAFETY: the kernel's stack, below all that is in use of it (this function calls none).
+        unsafe { (at as *mut u64).write_volatile(PAINT) };
+        at += 8;
+    }
+}
+
+/// Bytes of the kernel's stack that have been used at most since [`paint_stack`].
+pub fn stack_used() -> usize {
+    // The next guard page lies behind the stack's end.
+    let [guard, top] = stack_guards();
+    let mut at = guard + 4096;
+    // SAFETY: the kernel's stack; a value that changes while it is read is that of this function's own frame, which
+    // has been used.
+    while at < top && unsafe { (at as *const u64).read_volatile() } == PAINT {
+        at += 8;
+    }
+    top - at
 }
 
 /// Returns to user level with the registers in `ctx`: how every entry into the kernel ends. What is on the kernel's stack is

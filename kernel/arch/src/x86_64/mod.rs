@@ -25,22 +25,22 @@ pub use crate::common::irq::{
     Exception, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute, MAX_IRQ, decode_exception, is_trap,
 };
 pub use crate::common::paging::{
-    CacheAttr, MAX_FRAME_LEVEL, PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte, ROOT_USER_ENTRIES,
-    Space, level_shift,
+    CacheAttr, KERNEL_ROOT_ENTRIES, MAX_FRAME_LEVEL, PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte,
+    ROOT_USER_ENTRIES, Space, level_shift,
 };
 pub use apic::{
     claim, ioapic_pins, irq_ack, irq_mask, irq_route_ioapic, irq_route_msi, num_ioapics, take_pending_irq,
 };
 pub use breakpoint::{debug_load, take_debug_event};
 pub use cpu::{forget_domain, halt, io_read, io_write};
-pub use entry::{KernelFrame, enter_user, idle_wait, irq_pending};
+pub use entry::{KernelFrame, enter_user, idle_wait, irq_pending, paint_stack, stack_used};
 pub use fpu::{FpuState, fpu_disable, fpu_enable, fpu_load, fpu_save};
 pub use serial::{Console, console_putc};
 pub use tables::current_context;
 pub use time::{kernel_wcet_ticks, max_us, now, set_deadline, ticks_to_us, tsc_mhz, us_to_ticks};
 pub use vspace::{
     PHYSMAP_BASE, frame_level_supported, kernel_root_entry, phys_to_virt, switch_kernel_vspace,
-    switch_vspace, tlb_flush_asid, tlb_flush_page, virt_to_phys,
+    switch_vspace, tlb_flush_asid, tlb_flush_asids, tlb_flush_page, virt_to_phys,
 };
 
 use features::{Features, has};

@@ -229,7 +229,7 @@ pub fn frame_level_supported(level: usize) -> bool {
     level < 2 || level == 2 && has(Features::GIB_PAGES)
 }
 
-/// The kernel's entry `index` (from [`ROOT_USER_ENTRIES`] on) of every root table. Constant after boot.
+/// The kernel's entry `index` (one of [`KERNEL_ROOT_ENTRIES`]) of every root table. Constant after boot.
 pub fn kernel_root_entry(index: usize) -> Pte {
     // SAFETY: `build` has run and nothing writes to that table any more; the index is reduced to one that exists.
     Pte(unsafe { *entries(CORE.user_root.get()).add(index & 511) })
@@ -276,7 +276,7 @@ pub fn switch_kernel_vspace() {
     }
 }
 
-/// `invpcid`: kind 0 is one page of an ASID, kind 1 a whole ASID.
+/// `invpcid`: kind 0 is one page of an ASID, kind 1 a whole ASID, kind 3 all of them.
 fn invpcid(kind: u64, asid: u16, vaddr: u64) {
     let descriptor = [u64::from(asid), vaddr];
     // SAFETY: only called where the processor has it (`Features::PCID`); dropping translations is always safe.
@@ -298,6 +298,17 @@ pub fn tlb_flush_asid(asid: u16) {
     if has(Features::PCID) {
         invpcid(1, asid, 0);
     } else if asid_in_force() == asid {
+        // SAFETY: loads the same address space again.
+        unsafe { write_cr3(read_cr3()) };
+    }
+}
+
+/// Forgets all translations of all address spaces but the kernel's.
+pub fn tlb_flush_asids() {
+    if has(Features::PCID) {
+        // Kind 3: all but global ones.
+        invpcid(3, 0, 0);
+    } else {
         // SAFETY: loads the same address space again.
         unsafe { write_cr3(read_cr3()) };
     }

@@ -25,7 +25,7 @@ use pecan_mem::{
 use scratch::Set;
 pub use scratch::{Broken, Scratch};
 
-use crate::{derivation, refill, vspace};
+use crate::{derivation, refill, release, vspace};
 
 macro_rules! ensure {
     ($condition:expr, $($text:tt)+) => {
@@ -168,6 +168,16 @@ impl Found<'_, '_> {
             _ => Ok(()),
         }
     }
+}
+
+/// The threads of the release queue, first the one that is released first.
+#[cfg(not(target_os = "none"))]
+pub fn release_order(k: &Kernel) -> std::vec::Vec<Link<Tcb>> {
+    let first = k.core.release_head.get().map(|first| first.get(k));
+    let all = core::iter::successors(first, |t| release::after(k, t));
+    let mut order: std::vec::Vec<&Tcb> = all.collect();
+    order.sort_by_key(|t| (t.release.time.get(), t.release.turn.get()));
+    order.into_iter().map(Tcb::link).collect()
 }
 
 /// Everything that can be reached.
@@ -530,6 +540,22 @@ impl<'k> State<'_, 'k> {
                 prev.is_none_or(|p| p.get(self.k).priority.get() >= t.priority.get()),
                 "the queue of {who:?} is not in the order of priorities"
             );
+            let same = |other: Option<Link<Tcb>>| {
+                other.is_some_and(|o| o.get(self.k).priority.get() == t.priority.get())
+            };
+            if same(prev) && !same(t.ipc_queue.next.get()) {
+                let is_first = |first: Link<Tcb>| {
+                    let first = first.get(self.k);
+                    first.priority.get() == t.priority.get()
+                        && first.ipc_peer.get() == at
+                        && first
+                            .ipc_queue
+                            .prev
+                            .get()
+                            .is_none_or(|p| p.get(self.k).priority.get() != t.priority.get())
+                };
+                ensure!(t.ipc_peer.get().is_some_and(is_first), "{link:?} has another first peer");
+            }
             (prev, at) = (at, t.ipc_queue.next.get());
         }
         ensure!(prev == tail, "the queue of {who:?} has another tail");
@@ -539,7 +565,6 @@ impl<'k> State<'_, 'k> {
     /// Ready queues and the release queue.
     fn check_queues(&self) -> Result<(), Broken> {
         let k = self.k;
-        let mut released = 0;
         for (domain, queues) in k.core.ready.iter().enumerate() {
             for (priority, head) in queues.heads.iter().enumerate() {
                 let bit = queues.bitmap[priority / 64].get() >> (priority % 64) & 1 != 0;
@@ -578,18 +603,27 @@ impl<'k> State<'_, 'k> {
                 }
             }
         }
-        let mut at = k.core.release_head.get();
-        while let Some(link) = at {
+        let first = k.core.release_head.get().map(|first| first.get(k));
+        for t in core::iter::successors(first, |t| release::after(k, t)) {
+            let link = t.link();
             self.alive(link, tag::TCB, "release queue")?;
             ensure!(self.seen.insert(link.addr(), mark::LATER)?, "the release queue runs in a circle");
-            let time = link.get(k).sched_context.get().map(|sc| refill::head(sc.get(k)).time.get());
-            ensure!(time >= Some(released), "{link:?} is in the wrong place in the release queue");
-            released = time.unwrap_or(released);
+            ensure!(t.is_released_later.get(), "{link:?} does not know that it is in the release queue");
+            let links = &t.release;
+            let rank = |child: Option<Link<Tcb>>| child.map_or(0, |c| c.get(k).release.rank.get());
+            let (left, right) = (links.left.get(), links.right.get());
             ensure!(
-                link.get(k).is_released_later.get(),
-                "{link:?} does not know that it is in the release queue"
+                rank(left) >= rank(right) && links.rank.get() == rank(right) + 1,
+                "the release queue leans to the wrong side at {link:?}"
             );
-            at = link.get(k).sched_queue.next.get();
+            for child in [left, right].into_iter().flatten() {
+                let c = &child.get(k).release;
+                ensure!(
+                    c.parent.get() == Some(link)
+                        && (c.time.get(), c.turn.get()) > (links.time.get(), links.turn.get()),
+                    "{child:?} is in the wrong place of the release queue"
+                );
+            }
         }
         for link in self.threads() {
             let t = link.get(k);

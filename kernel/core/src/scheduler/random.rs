@@ -244,15 +244,13 @@ fn check(w: &World, all: bool) -> Result<(), String> {
             ensure(sc.refill_max.get() == 0 || refill::is_sufficient(sc, 0), "ready without budget")?;
         }
     }
-    let mut at = core.release_head.get();
     let mut last = 0;
-    while let Some(thread) = at {
+    for thread in crate::invariants::release_order(k) {
         let sc = thread.get(k).sched_context.get().ok_or("waits for budget without scheduling context")?;
         let time = refill::head(sc.get(k)).time.get();
         ensure(time >= last, "the release queue is not in order")?;
         ensure(host::machine().deadline.get() <= time, "the timer is late for a release")?;
         last = time;
-        at = thread.get(k).sched_queue.next.get();
     }
     Ok(())
 }

@@ -135,13 +135,9 @@ fn the_release_queue_is_in_order_of_time() {
         assert_eq!(start(&mut w, n), threads[n as usize]);
         assert_eq!(w.syscall(Syscall::Yield), w.thread);
     }
-    let mut order = Vec::new();
-    let mut at = w.k.core.release_head.get();
-    while let Some(thread) = at {
-        order.push(threads.iter().position(|t| *t == thread).expect("one of the four"));
-        at = thread.get(&w.k).sched_queue.next.get();
-    }
-    assert_eq!(order, [1, 3, 2, 0]);
+    let waiting = crate::invariants::release_order(&w.k);
+    let order = waiting.iter().map(|t| threads.iter().position(|u| u == t).expect("one of the four"));
+    assert_eq!(order.collect::<Vec<_>>(), [1, 3, 2, 0]);
     // Both that are due run, in this order.
     assert_eq!(timer(&mut w, 10_000), threads[1]);
     assert_eq!(w.syscall(Syscall::Yield), threads[3]);

@@ -51,8 +51,8 @@ pub(super) fn make_pool(k: &mut Kernel, op: MakePool) {
     let kind = ObjectKind::AsidPool { base: op.base };
     // The untyped is a page: zeroed at once.
     while !retype::reset_step(k, op.untyped, kind.bits()) {}
-    let pool = retype::carve(k, op.untyped, kind, 1).and_then(|mut batch| batch.next(k));
-    if let Some(cap @ Cap::AsidPool { pool, base }) = pool {
+    let cap = retype::carve(k, op.untyped, kind, 1).map(|batch| Cap::unpack(batch.first()));
+    if let Some(cap @ Cap::AsidPool { pool, base }) = cap {
         k.asid_pools[base as usize / AsidPool::LEN].set(Some(pool));
         derivation::insert_new(k, op.untyped, op.dest, cap);
     }
@@ -80,8 +80,9 @@ pub(super) fn decode_pool(k: &Kernel, inv: &Invocation) -> Decoded<Assign> {
         Some(_) => {}
     }
     // ASID 0 is the kernel's.
-    let is_free = |&asid: &u16| asid != 0 && pool.get(k).roots[asid as usize % AsidPool::LEN].get().is_none();
-    let asid = (base..base + AsidPool::LEN as u16).find(is_free).ok_or(SyscallError::DeleteFirst)?;
+    let first = usize::from(base == 0);
+    let free = pool.get(k).roots[first..].iter().position(|root| root.get().is_none());
+    let asid = base + (free.ok_or(SyscallError::DeleteFirst)? + first) as u16;
     Ok(Assign { pool, slot, table, level, asid })
 }
 

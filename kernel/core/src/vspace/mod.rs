@@ -11,7 +11,8 @@ mod tests;
 
 use pecan_abi::constants::USER_TOP;
 use pecan_arch::{
-    PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte, Space, level_shift, tlb_flush_asid, tlb_flush_page,
+    PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte, Space, level_shift, tlb_flush_asid, tlb_flush_asids,
+    tlb_flush_page,
 };
 use pecan_mem::{
     AsidPool, CNodeRef, Cap, FrameRights, Kernel, Link, LookupFailure, Mapping, PageTable, Tcb, cap::tag,
@@ -211,11 +212,7 @@ pub fn delete_asid_pool(k: &Kernel, base: u16, pool: Link<AsidPool>) {
     entry.set(None);
     k.end_epoch();
     refresh(k);
-    for (asid, root) in (base..).zip(&pool.get(k).roots) {
-        if root.take().is_some() {
-            tlb_flush_asid(asid);
-        }
-    }
+    tlb_flush_asids();
 }
 
 /// Unmaps a paging structure of `level`, if it is (still) mapped where its capability says.

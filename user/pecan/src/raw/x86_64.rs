@@ -181,6 +181,14 @@ pub fn debug_snapshot() {
     debug_call(Syscall::DebugSnapshot, 0);
 }
 
+/// How many instructions (clock ticks) the kernel kept interrupts off at most since this was last called, the cause as
+/// `kernel/core/src/latency.rs` packs it, and the bytes of stack that it has used. Debug kernels; all 0 from one that does not measure
+/// itself.
+pub fn latency_report() -> (u64, u64, u64) {
+    let reply = any_syscall(pecan_abi::LATENCY_REPORT, 0, MessageInfo(0), [0; 4], 0, 0);
+    (reply.badge, reply.regs[0], reply.regs[1])
+}
+
 /// A system call with any number and any registers, for tests of what the kernel does with them.
 #[inline]
 pub fn any_syscall(

@@ -1,0 +1,136 @@
+//! How long the kernel keeps interrupts off, measured by itself in profiles with `measure_latency`.
+//!
+//! A *stretch* begins when the kernel is entered or lets interrupts in at a preemption point, and ends at the next
+//! preemption point that does so, or at the exit. The longest is kept, with what it was part of. On a machine whose
+//! clock ticks once an instruction the figures are instructions. Elsewhere all of this compiles to nothing.
+
+use core::fmt::Write;
+
+use pecan_arch::{Console, reg};
+use pecan_config::MEASURE_LATENCY;
+use pecan_mem::{Kernel, Tcb};
+
+/// What the entry and the exit stubs take together, outside of what is measured.
+const STUBS: u64 = 52;
+
+/// Words of the record.
+const START: usize = 0;
+const CAUSE: usize = 1;
+/// The longest stretch since the last report to user level, and what it was part of.
+const LAP: usize = 2;
+const LAP_CAUSE: usize = 3;
+/// The longest of all, and what it was part of.
+const LONGEST: usize = 4;
+const LONGEST_CAUSE: usize = 5;
+
+/// Why the kernel was entered. With a number it makes a word, see [`begin`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Entry {
+    /// A system call; the number is its own, without the sign.
+    Syscall = 1,
+    /// An exception; the number is its vector.
+    Exception = 2,
+    /// An interrupt; the number is its vector.
+    Interrupt = 3,
+}
+
+/// In a cause: the stretch began, or ended, at a preemption point.
+const FROM_POINT: u64 = 1 << 40;
+const TO_POINT: u64 = 1 << 41;
+
+/// The kernel is entered. The cause of its stretches is the entry in bits 56 to 63, the number in 48 to 55, whether they
+/// begin or end at a preemption point in 40 and 41, and [`note`] adds the kind of the capability invoked in bits 32 to
+/// 39 and the label in 0 to 31.
+#[inline(always)]
+pub fn begin(k: &Kernel, entry: Entry, number: u64) {
+    if MEASURE_LATENCY {
+        pecan_arch::paint_stack();
+        set(k, CAUSE, (entry as u64) << 56 | (number & 0xff) << 48);
+        set(k, START, pecan_arch::now());
+    }
+}
+
+/// An invocation of a kernel object begins.
+#[inline(always)]
+pub fn note(k: &Kernel, tag: u64, label: u64) {
+    if MEASURE_LATENCY {
+        set(k, CAUSE, get(k, CAUSE) | tag << 32 | label & 0xffff_ffff);
+    }
+}
+
+/// A preemption point has let interrupts in.
+#[inline(always)]
+pub fn point(k: &Kernel) {
+    if MEASURE_LATENCY {
+        end(k, TO_POINT);
+        set(k, CAUSE, get(k, CAUSE) | FROM_POINT);
+        set(k, START, pecan_arch::now());
+    }
+}
+
+/// The kernel is left.
+#[inline(always)]
+pub fn leave(k: &Kernel) {
+    if MEASURE_LATENCY {
+        end(k, 0);
+        set(k, START, 0);
+    }
+}
+
+/// What went before in this stretch does not count: the kernel has printed something.
+#[inline(always)]
+pub fn restart(k: &Kernel) {
+    if MEASURE_LATENCY {
+        set(k, START, pecan_arch::now());
+    }
+}
+
+/// The system call that reports to user level: the longest stretch since it was last called, its cause, and the bytes of
+/// stack that the kernel has used at most. All 0 from a kernel that does not measure.
+pub fn report(k: &Kernel, caller: &Tcb) {
+    let stack = if MEASURE_LATENCY { pecan_arch::stack_used() as u64 } else { 0 };
+    caller.context.set(reg::CAP, get(k, LAP));
+    caller.context.set(reg::MSG[0], get(k, LAP_CAUSE));
+    caller.context.set(reg::MSG[1], stack);
+    set(k, LAP, 0);
+    // Looking through the stack takes its time.
+    restart(k);
+}
+
+/// Prints what was longest of all.
+pub fn print(k: &Kernel) {
+    if MEASURE_LATENCY {
+        let (longest, cause) = (get(k, LONGEST), get(k, LONGEST_CAUSE));
+        let _ = writeln!(Console, "latency: {longest} {cause:#x} stack: {}", pecan_arch::stack_used());
+    }
+}
+
+#[inline(never)]
+fn end(k: &Kernel, mark: u64) {
+    // Before the first entry there is nothing to end.
+    let (now, start) = (pecan_arch::now(), get(k, START));
+    if start == 0 {
+        return;
+    }
+    let (stretch, cause) = (now.wrapping_sub(start) + STUBS, get(k, CAUSE) | mark);
+    for (best, what) in [(LAP, LAP_CAUSE), (LONGEST, LONGEST_CAUSE)] {
+        if stretch > get(k, best) {
+            set(k, best, stretch);
+            set(k, what, cause);
+        }
+    }
+}
+
+// A record of no words has none to get or set.
+#[inline(always)]
+fn get(k: &Kernel, word: usize) -> u64 {
+    k.core.latency.get(word).map_or(0, |w| w.get())
+}
+
+#[inline(always)]
+fn set(k: &Kernel, word: usize, value: u64) {
+    if let Some(w) = k.core.latency.get(word) {
+        w.set(value);
+    }
+}
