@@ -79,6 +79,7 @@ fn main(boot: BootInfo) -> pecan::Result<u64> {
         clean(&mut slots, &mut memory)?;
     }
     println!("conformance: {passed} passed, {failed} failed, 0 skipped");
+    pecan::raw::debug_halt();
     Ok(failed)
 }
 

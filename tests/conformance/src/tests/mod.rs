@@ -47,7 +47,7 @@ macro_rules! modules {
 
 modules! {
     any_object, untyped, cnode, tcb, ipc, notification, ioport, irq, msi, sched, budget, domain, vspace, fault, boot, state,
-    register, preempt, debug, breakpoint if pecan_abi::HARDWARE_DEBUG,
+    register, preempt, latency, debug, breakpoint if pecan_abi::HARDWARE_DEBUG,
     step if pecan_abi::HARDWARE_DEBUG,
 }
 

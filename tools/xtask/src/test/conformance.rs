@@ -15,7 +15,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::{Tally, boot};
+use super::{
+    Tally, boot,
+    latency::{self, Figures},
+};
 use crate::{
     Outcome, build,
     paths::Workspace,
@@ -57,7 +60,7 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
         }
         for cpu in CPUS {
             println!("{name} on a processor {cpu}:");
-            tally.add(play(&kernel.image, name, &path, cpu, filter)?);
+            tally.add(play(ws, (profile, &kernel.image), name, &path, cpu, filter)?);
         }
     }
     Ok(tally)
@@ -164,7 +167,15 @@ impl Cell {
     }
 }
 
-fn play(kernel: &Path, program: &str, root_task: &Path, cpu: &str, filter: Option<&str>) -> Result<Tally> {
+fn play(
+    ws: &Workspace,
+    (profile, kernel): (&str, &Path),
+    program: &str,
+    root_task: &Path,
+    cpu: &str,
+    filter: Option<&str>,
+) -> Result<Tally> {
+    let measures = Profile::load(ws, profile)?.measure_latency;
     // With counted instructions time passes for the guest alone, so a busy host cannot fail a test of budgets.
     let machine = Machine::counting().with_cpu(cpu).with_device(DEVICE);
     let boot = Boot { machine: &machine, kernel, root_task: Some(root_task), gdb: None };
@@ -178,7 +189,7 @@ fn play(kernel: &Path, program: &str, root_task: &Path, cpu: &str, filter: Optio
             seen += 1;
             report.line(line);
         }
-        if report.finished.is_some() {
+        if report.finished.is_some() && (!measures || report.latency.is_some()) {
             break;
         }
         if !matches!(wait, Wait::Found(())) {
@@ -191,7 +202,12 @@ fn play(kernel: &Path, program: &str, root_task: &Path, cpu: &str, filter: Optio
         }
     }
     println!();
-    Ok(report.verdict(program))
+    let measured = report.latency.take();
+    let mut tally = report.verdict(program);
+    if measures {
+        latency::check(ws, program, measured, &mut tally)?;
+    }
+    Ok(tally)
 }
 
 /// What a root task has said about its tests.
@@ -203,14 +219,20 @@ struct Report<'a> {
     running: Option<String>,
     /// The counts of the last line.
     finished: Option<[usize; 3]>,
+    /// What a kernel that measures itself has said.
+    latency: Option<Figures>,
 }
 
 impl<'a> Report<'a> {
     fn new(filter: Option<&'a str>) -> Self {
-        Report { filter, tally: Tally::default(), seen: [0; 3], running: None, finished: None }
+        Report { filter, tally: Tally::default(), seen: [0; 3], running: None, finished: None, latency: None }
     }
 
     fn line(&mut self, line: &str) {
+        if let Some(figures) = Figures::parse(line) {
+            self.latency = Some(figures);
+            return;
+        }
         if let Some(counts) = line.strip_prefix("conformance: ") {
             self.finished = Some(counts_of(counts));
             return;

@@ -4,6 +4,7 @@ mod boot;
 mod conformance;
 mod fuzz;
 mod host;
+mod latency;
 mod scenarios;
 mod spec;
 
@@ -25,6 +26,10 @@ pub struct Args {
     /// Run only this suite; all there are without it.
     #[arg(long, value_enum)]
     suite: Option<Suite>,
+    /// Measure how long the kernel keeps interrupts off and how much stack it uses, and compare with
+    /// bench/latency.toml; chooses the profile `latency`.
+    #[arg(long)]
+    latency: bool,
     /// Check for hours rather than minutes, where a suite can (`spec`, `fuzz`).
     #[arg(long)]
     long: bool,
@@ -33,6 +38,12 @@ pub struct Args {
     matrix: bool,
     /// Run only the tests whose name contains this text.
     filter: Option<String>,
+}
+
+impl Args {
+    fn profile(&self) -> &str {
+        if self.latency { latency::PROFILE } else { &self.profile }
+    }
 }
 
 /// The suites, from the inside out.
@@ -102,7 +113,7 @@ impl fmt::Display for Tally {
 /// Runs the suites; the last line printed is the sum.
 pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     if args.matrix {
-        return conformance::matrix(ws, &doctor::toolchain(ws)?, &args.profile);
+        return conformance::matrix(ws, &doctor::toolchain(ws)?, args.profile());
     }
     let filter = args.filter.as_deref();
     let mut sum = Tally::default();
@@ -153,7 +164,7 @@ fn chosen(ws: &Workspace, asked: Option<Suite>) -> Result<Vec<Suite>> {
 }
 
 fn run_suite(ws: &Workspace, suite: Suite, args: &Args) -> Result<Tally> {
-    let (profile, filter) = (args.profile.as_str(), args.filter.as_deref());
+    let (profile, filter) = (args.profile(), args.filter.as_deref());
     match suite {
         Suite::Host => return host::run(ws, filter),
         Suite::Spec => return spec::run(ws, filter, args.long),

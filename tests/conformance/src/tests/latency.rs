@@ -1,0 +1,485 @@
+//! How long the kernel keeps interrupts off where it has most to do at one go: many threads in one queue, many that are
+//! due at once, long ways through CSpaces, as many objects as one call makes. Each test checks what the kernel did; a
+//! kernel that measures itself (profile `latency`) is also held to its limit, and the figure is printed.
+
+use core::arch::global_asm;
+
+use pecan::{
+    UserContext,
+    raw::{self, invocations as inv},
+};
+use pecan_abi::{
+    CPtr, CapRights, Label, ObjectType, Syscall, boot::slot, constants::sched_context_flag::SPORADIC,
+};
+
+use crate::{
+    Env,
+    env::{DEPTH, HIGH, LOW, ROOT, TEST, call, delete, info, invoke_as, is_empty, registers, revoke, sched_control},
+    print,
+    thread::Spaces,
+};
+
+tests! {
+    many_senders_are_cancelled_with_their_endpoint: CNodeDelete / NoError;
+    many_waiters_are_cancelled_with_their_notification: CNodeDelete / NoError;
+    the_sends_of_one_badge_are_cancelled_among_many: CNodeCancelBadgedSends / NoError;
+    a_queue_of_all_priorities_keeps_its_order: TcbSetPriority / NoError;
+    an_interrupt_with_many_waiters_is_given_up: IrqClearIrqHandler / NoError;
+    threads_due_at_one_instant_all_get_their_budget: SchedControlConfigureFlags / NoError;
+    as_many_objects_as_a_call_makes: UntypedRetype / NoError;
+    an_address_at_the_end_of_sixty_four_cnodes: CNodeCopy / NoError;
+    the_longest_message_with_the_longest_ways;
+    a_long_chain_of_calls_is_cut: CNodeDelete / NoError;
+    a_deep_tree_of_copies_is_revoked: CNodeRevoke / NoError;
+    a_large_empty_cnode_is_deleted: CNodeDelete / NoError;
+    a_full_asid_pool_is_deleted: X86AsidPoolAssign / NoError, CNodeDelete / NoError;
+    all_ports_are_issued_and_given_back: X86IoPortControlIssue / NoError;
+    a_budget_in_many_pieces_is_put_together: SchedControlConfigureFlags / NoError;
+    a_full_page_table_is_unmapped: X86PageTableUnmap / NoError;
+}
+
+/// Instructions that the kernel may run at one go with interrupts off.
+const LIMIT: u64 = 12_000;
+
+/// Forgets what the kernel measured so far.
+fn begin() {
+    raw::latency_report();
+}
+
+/// What the kernel did since [`begin`] took no longer at one go than it may.
+#[track_caller]
+fn end(what: &str) {
+    let (longest, cause, _) = raw::latency_report();
+    if longest > 0 {
+        print!("[{what}: {longest}] ");
+    }
+    assert!(longest <= LIMIT, "{what}: {longest} instructions with interrupts off, cause {cause:#x}");
+}
+
+/// Runs an operation whose longest stretch is looked at.
+#[track_caller]
+fn measured<T>(what: &str, operation: impl FnOnce() -> T) -> T {
+    begin();
+    let result = operation();
+    end(what);
+    result
+}
+
+// Threads without a stack, of which there can be many: they make one system call, over and over, with the number in rdx
+// and what else it takes in the other registers.
+global_asm!(".globl one_call", "one_call:", "syscall", "jmp one_call");
+
+unsafe extern "C" {
+    fn one_call();
+}
+
+/// Many threads without stacks. Their TCBs lie in a CNode of their own.
+struct Crowd {
+    cnode: CPtr,
+    radix: u8,
+    /// A slot of the root CNode, for the thread at hand.
+    hand: CPtr,
+    sc: CPtr,
+}
+
+impl Crowd {
+    /// `2^radix` threads, none of which has run.
+    fn new(env: &Env, radix: u8) -> Self {
+        let cnode = env.retype_cnode(radix.into());
+        let mut made = 0;
+        while made < 1 << radix {
+            let count = 256.min((1 << radix) - made);
+            inv::untyped_retype(env.untyped, ObjectType::Tcb.word(), 0, cnode, 0, 0, made, count).expect("retype");
+            made += count;
+        }
+        Crowd { cnode, radix, hand: env.slot(), sc: env.sched_context(10_000, 10_000) }
+    }
+
+    fn len(&self) -> u64 {
+        1 << self.radix
+    }
+
+    /// With the TCB of a thread at hand.
+    #[track_caller]
+    fn with<T>(&self, index: u64, act: impl FnOnce(CPtr) -> T) -> T {
+        inv::cnode_copy(ROOT, self.hand, DEPTH, self.cnode, index, self.radix, CapRights::ALL).expect("copy");
+        let result = act(self.hand);
+        delete(self.hand).expect("delete");
+        result
+    }
+
+    /// Lets a thread make a system call that blocks, on a scheduling context that it has only for that.
+    #[track_caller]
+    fn block(&self, index: u64, call: Syscall, cap: CPtr) {
+        self.block_with(index, &UserContext { rdi: cap, ..one_call_of(call) });
+    }
+
+    /// The same with these registers.
+    #[track_caller]
+    fn block_with(&self, index: u64, regs: &UserContext) {
+        self.with(index, |tcb| {
+            inv::tcb_set_space(tcb, 0, slot::INIT_THREAD_CNODE, 0, slot::INIT_THREAD_VSPACE, 0).expect("space");
+            inv::tcb_set_priority(tcb, slot::INIT_THREAD_TCB, HIGH).expect("priority");
+            inv::tcb_write_registers(tcb, true, 0, UserContext::WORDS as u64, regs).expect("registers");
+            inv::sched_context_bind(self.sc, tcb).expect("bind");
+            inv::sched_context_unbind_object(self.sc, tcb).expect("unbind");
+        });
+    }
+
+    /// Makes all threads block so.
+    #[track_caller]
+    fn block_all(&self, call: Syscall, cap: CPtr) {
+        (0..self.len()).for_each(|index| self.block(index, call, cap));
+    }
+}
+
+const CALL: Syscall = Syscall::Call;
+const RECV: Syscall = Syscall::Recv;
+const SEND: Syscall = Syscall::Send;
+const WAIT: Syscall = Syscall::Wait;
+
+/// The registers of a thread that makes a system call again and again.
+fn one_call_of(call: Syscall) -> UserContext {
+    UserContext {
+        rip: one_call as *const () as u64,
+        rflags: 0x202,
+        rdx: call.number() as u64,
+        ..UserContext::default()
+    }
+}
+
+fn many_senders_are_cancelled_with_their_endpoint(env: &Env) {
+    let (endpoint, crowd) = (env.endpoint(), Crowd::new(env, 10));
+    crowd.block_all(SEND, endpoint);
+    measured("delete", || delete(endpoint)).expect("delete");
+    assert!(is_empty(endpoint));
+    // All of them would make their call again.
+    for index in [0, crowd.len() / 2, crowd.len() - 1] {
+        let regs = crowd.with(index, |tcb| inv::tcb_read_registers(tcb, false, 0, 20).expect("read"));
+        assert_eq!(regs.rip, one_call as *const () as u64);
+    }
+}
+
+fn many_waiters_are_cancelled_with_their_notification(env: &Env) {
+    let (notification, crowd) = (env.notification(), Crowd::new(env, 9));
+    crowd.block_all(WAIT, notification);
+    // Inside a CNode that dies: the deletion goes on in the middle.
+    let cnode = env.retype_cnode(4);
+    inv::cnode_move(cnode, 5, 4, ROOT, notification, DEPTH).expect("move");
+    measured("delete", || delete(cnode)).expect("delete");
+    assert!(is_empty(cnode));
+    let regs = crowd.with(crowd.len() - 1, |tcb| inv::tcb_read_registers(tcb, false, 0, 20).expect("read"));
+    assert_eq!(regs.rip, one_call as *const () as u64);
+}
+
+fn the_sends_of_one_badge_are_cancelled_among_many(env: &Env) {
+    let (endpoint, reply, crowd) = (env.endpoint(), env.reply(), Crowd::new(env, 10));
+    let badges = [env.mint(endpoint, 1), env.mint(endpoint, 2)];
+    for index in 0..crowd.len() {
+        // One in 64 sends with badge 2.
+        crowd.block(index, SEND, badges[usize::from(index % 64 == 0)]);
+    }
+    let keep = env.slot();
+    inv::cnode_move(ROOT, keep, DEPTH, ROOT, badges[1], DEPTH).expect("move");
+    measured("cancel", || invoke_as(ROOT, Label::CNodeCancelBadgedSends, &[], &[keep, DEPTH.into()])).expect("cancel");
+    let mut left = 0;
+    while raw::nb_recv(endpoint, reply).badge == 1 {
+        left += 1;
+    }
+    assert_eq!(left, crowd.len() - crowd.len() / 64);
+}
+
+fn a_queue_of_all_priorities_keeps_its_order(env: &Env) {
+    // Two threads of each priority, then one above them all, which must find its place past all the others.
+    let (endpoint, reply, crowd) = (env.endpoint(), env.reply(), Crowd::new(env, 9));
+    for index in 0..crowd.len() {
+        let badged = env.slot();
+        inv::cnode_mint(ROOT, badged, DEPTH, ROOT, endpoint, DEPTH, CapRights::ALL, index + 1).expect("mint");
+        crowd.block(index, SEND, badged);
+    }
+    let priority = |index: u64| index / 2 % 255;
+    begin();
+    for index in 0..crowd.len() {
+        crowd.with(index, |tcb| inv::tcb_set_priority(tcb, slot::INIT_THREAD_TCB, priority(index)).expect("priority"));
+    }
+    // From the end to the front.
+    crowd.with(0, |tcb| inv::tcb_set_priority(tcb, slot::INIT_THREAD_TCB, 255).expect("priority"));
+    end("insert");
+    let mut last = 256;
+    for n in 0..crowd.len() {
+        let index = raw::nb_recv(endpoint, reply).badge.checked_sub(1).expect("a sender");
+        let now = if index == 0 { 255 } else { priority(index) };
+        assert!(now <= last, "priority {now} after {last}, number {n}");
+        last = now;
+    }
+}
+
+fn an_interrupt_with_many_waiters_is_given_up(env: &Env) {
+    // The kernel's own slot of the interrupt holds the last capability to the notification.
+    let (handler, notification, crowd) = (env.slot(), env.notification(), Crowd::new(env, 9));
+    inv::irq_control_get_msi(slot::IRQ_CONTROL, ROOT, handler, DEPTH, 0, 0, 0, 0, 70).expect("get MSI");
+    inv::irq_handler_set_notification(handler, notification).expect("set notification");
+    crowd.block_all(WAIT, notification);
+    delete(notification).expect("delete");
+    measured("delete", || delete(handler)).expect("delete");
+    inv::irq_control_get_msi(slot::IRQ_CONTROL, ROOT, handler, DEPTH, 0, 0, 0, 0, 70).expect("it is free again");
+}
+
+fn threads_due_at_one_instant_all_get_their_budget(env: &Env) {
+    // Sporadic scheduling contexts begin anew when their threads become ready, all of these in one system call; each
+    // thread then gives its budget up, so that they all get the next one at the same time.
+    const PERIOD_US: u64 = 5_000;
+    let (notification, crowd) = (env.notification(), Crowd::new(env, 7));
+    let scs = env.slots(crowd.len());
+    let count = crowd.len();
+    inv::untyped_retype(env.untyped, ObjectType::SchedContext.word(), 8, ROOT, 0, 0, scs, count).expect("retype");
+    crowd.block_all(WAIT, notification);
+    for index in 0..count {
+        inv::sched_control_configure_flags(sched_control(), scs + index, 100, PERIOD_US, 0, 0, SPORADIC).expect("configure");
+        crowd.with(index, |tcb| {
+            inv::sched_context_bind(scs + index, tcb).expect("bind");
+            inv::tcb_set_priority(tcb, slot::INIT_THREAD_TCB, TEST + 1).expect("priority");
+            // What it does when its wait is over.
+            let regs = one_call_of(Syscall::Yield);
+            inv::tcb_write_registers(tcb, false, 0, UserContext::WORDS as u64, &regs).expect("registers");
+        });
+    }
+    begin();
+    delete(notification).expect("delete");
+    crate::machine::spin(12 * PERIOD_US);
+    end("release");
+    let used: [u64; 3] = [0, count / 2, count - 1].map(|n| inv::sched_context_consumed(scs + n).expect("consumed"));
+    assert!(used.iter().all(|us| (2..=12 * 100).contains(us)), "the first, one in the middle and the last used {used:?} us");
+}
+
+fn as_many_objects_as_a_call_makes(env: &Env) {
+    const COUNT: u64 = 256;
+    let node = env.retype_cnode(8);
+    let kinds = [
+        (ObjectType::Endpoint, 0, 13),
+        (ObjectType::Notification, 0, 14),
+        (ObjectType::Reply, 0, 13),
+        (ObjectType::CNode, 1, 14),
+        (ObjectType::Untyped, 4, 12),
+        (ObjectType::Tcb, 0, 20),
+        (ObjectType::SchedContext, 7, 15),
+        (ObjectType::Page4K, 0, 20),
+        (ObjectType::PageTable, 0, 20),
+        (ObjectType::VSPACE, 0, 20),
+    ];
+    for (kind, size, bits) in kinds {
+        let untyped = env.child_untyped(bits);
+        let make = || inv::untyped_retype(untyped, kind.word(), size, node, 0, 0, 0, COUNT);
+        measured("retype", make).expect("retype");
+        // Again, with memory to be zeroed.
+        measured("revoke", || revoke(untyped)).expect("revoke");
+        measured("again", make).expect("retype");
+        measured("delete", || delete(untyped)).expect("delete");
+        measured("and all", || delete(node)).expect("delete");
+        inv::untyped_retype(env.untyped, ObjectType::CNode.word(), 8, ROOT, 0, 0, node, 1).expect("retype");
+    }
+}
+
+/// A CSpace of CNodes of `2^radix` slots, one in the first slot of the other, in which the address 0 uses them all; the
+/// first of as many slots as there are CNodes.
+fn deep_cspace(env: &Env, radix: u64) -> CPtr {
+    let levels = 64 / radix;
+    let cnodes = env.slots(levels);
+    inv::untyped_retype(env.untyped, ObjectType::CNode.word(), radix, ROOT, 0, 0, cnodes, levels).expect("retype");
+    for n in 0..levels - 1 {
+        inv::cnode_copy(cnodes + n, 0, radix as u8, ROOT, cnodes + n + 1, DEPTH, CapRights::ALL).expect("copy");
+    }
+    cnodes
+}
+
+/// Puts a copy of a capability into the second slot of CNode `n` (from 0) of a deep CSpace; returns its address there.
+fn put((cspace, radix): (CPtr, u64), n: u64, cap: CPtr) -> CPtr {
+    inv::cnode_copy(cspace + n, 1, radix as u8, ROOT, cap, DEPTH, CapRights::ALL).expect("copy");
+    1 << (64 - radix * (n + 1))
+}
+
+fn an_address_at_the_end_of_sixty_four_cnodes(env: &Env) {
+    let (cspace, tcb) = (deep_cspace(env, 1), env.tcb());
+    let far = put((cspace, 1), 63, tcb);
+    measured("copy", || inv::cnode_copy(cspace, 0, 64, cspace, far, 64, CapRights::ALL)).expect("copy");
+    measured("move", || inv::cnode_move(cspace, 1, 63, cspace, 0, 64)).expect("move");
+    measured("rotate", || inv::cnode_rotate(cspace, 0, 64, 0, cspace, far, 64, 0, cspace, 1, 63)).expect("rotate");
+}
+
+fn the_longest_message_with_the_longest_ways(env: &Env) {
+    const WORDS: u64 = 120;
+    let words: [u64; WORDS as usize] = core::array::from_fn(|i| i as u64);
+    // A sender, a middle and a receiver, each in a deep CSpace, all capabilities at the end of it.
+    const RADIX: u64 = 4;
+    const LAST: u64 = 64 / RADIX - 1;
+    let (from, to, reply) = (env.endpoint(), env.endpoint(), env.reply());
+    let spaces: [CPtr; 3] = core::array::from_fn(|_| deep_cspace(env, RADIX));
+    let deep = |cspace: CPtr, n: u64, cap| put((cspace, RADIX), LAST - n, cap);
+    let thread = |cspace: CPtr, priority| {
+        let spaces = Spaces { cspace, fault_ep: 0, ..Spaces::own() };
+        env.thread_with(priority, env.sched_context(10_000, 10_000), spaces)
+    };
+    // Each has itself as the root in which it receives capabilities, at the very end.
+    let root = |cspace| deep(cspace, 6, cspace);
+    let [_, m_root, r_root] = spaces.map(root);
+    let s_caps = [1, 2, 3].map(|n| deep(spaces[0], n, env.notification()));
+    let m_caps = [1, 2, 3].map(|n| deep(spaces[1], n, env.notification()));
+    let s_from = deep(spaces[0], 4, from);
+    let (m_from, m_to, m_reply) = (deep(spaces[1], 4, from), deep(spaces[1], 5, to), deep(spaces[1], 7, reply));
+    let (r_to, r_reply) = (deep(spaces[2], 5, to), deep(spaces[2], 7, env.reply()));
+
+    let receiver = thread(spaces[2], HIGH);
+    receiver.start(move || {
+        raw::set_receive_slot(r_root, 0, 64);
+        let got = raw::recv(r_to, r_reply);
+        u64::from(got.info.length() == WORDS as usize && got.info.extra_caps() == 1 && raw::message_word(119) == 119)
+    });
+    let sender = thread(spaces[0], HIGH);
+    sender.start(move || {
+        raw::send(s_from, info(0, &s_caps, &words), registers(&words));
+        1
+    });
+    let middle = thread(spaces[1], LOW);
+    begin();
+    middle.start(move || {
+        raw::set_receive_slot(m_root, 0, 64);
+        let got = raw::nb_send_recv(m_to, info(0, &m_caps, &words), registers(&words), m_from, m_reply);
+        u64::from(got.info.length() == WORDS as usize && got.info.extra_caps() == 1 && raw::message_word(119) == 119)
+    });
+    inv::tcb_set_priority(middle.tcb, slot::INIT_THREAD_TCB, HIGH).expect("priority");
+    for thread in [receiver, sender, middle] {
+        assert!(thread.has_returned());
+    }
+    end("send and receive");
+}
+
+fn a_long_chain_of_calls_is_cut(env: &Env) {
+    // Each thread, woken by a call whose badge names the next one's endpoint, calls that, all on the time of the first
+    // caller. Then the reply objects go, from the middle outwards.
+    let crowd = Crowd::new(env, 7);
+    let count = crowd.len();
+    let endpoints = env.slots(count + 1);
+    inv::untyped_retype(env.untyped, ObjectType::Endpoint.word(), 0, ROOT, 0, 0, endpoints, count + 1).expect("retype");
+    let replies = env.slots(count);
+    inv::untyped_retype(env.untyped, ObjectType::Reply.word(), 0, ROOT, 0, 0, replies, count).expect("retype");
+    let badged = env.slots(count + 1);
+    for n in 0..=count {
+        inv::cnode_mint(ROOT, badged + n, DEPTH, ROOT, endpoints + n, DEPTH, CapRights::ALL, badged + n + 1)
+            .expect("mint");
+    }
+    for n in 0..count {
+        let regs = UserContext { rdi: endpoints + n, r12: replies + n, ..one_call_of(RECV) };
+        crowd.block_with(n, &regs);
+        crowd.with(n, |tcb| {
+            let then = UserContext { r12: replies + n, ..one_call_of(CALL) };
+            inv::tcb_write_registers(tcb, false, 0, UserContext::WORDS as u64, &then).expect("registers");
+        });
+    }
+    let sc = env.sched_context(10_000, 10_000);
+    let caller = env.thread_with(HIGH, sc, Spaces::own());
+    measured("calls", || caller.start(move || call(badged, 0, &[]).badge));
+    // It has come to the end: the last one sends to an endpoint where nobody receives.
+    let at_end = raw::nb_recv(endpoints + count, env.reply());
+    assert_eq!(at_end.badge, badged + count + 1);
+    measured("replies", || {
+        for n in 0..count / 2 {
+            delete(replies + count / 2 + n).expect("delete");
+            delete(replies + count / 2 - 1 - n).expect("delete");
+        }
+    });
+    measured("context", || delete(sc)).expect("delete");
+    assert!(!caller.has_returned());
+}
+
+fn a_deep_tree_of_copies_is_revoked(env: &Env) {
+    const RADIX: u8 = 13;
+    let (original, cnode) = (env.endpoint(), env.retype_cnode(RADIX.into()));
+    inv::cnode_copy(cnode, 0, RADIX, ROOT, original, DEPTH, CapRights::ALL).expect("copy");
+    for index in 1..1 << RADIX {
+        inv::cnode_copy(cnode, index, RADIX, cnode, index - 1, RADIX, CapRights::ALL).expect("copy");
+    }
+    measured("revoke", || revoke(original)).expect("revoke");
+}
+
+fn a_large_empty_cnode_is_deleted(env: &Env) {
+    let cnode = env.retype_cnode(17);
+    measured("delete", || delete(cnode)).expect("delete");
+}
+
+fn a_full_asid_pool_is_deleted(env: &Env) {
+    let (untyped, pool) = (env.child_untyped(12), env.slot());
+    measured("make", || inv::asid_control_make_pool(slot::ASID_CONTROL, untyped, ROOT, pool, DEPTH)).expect("make");
+    let count = 512;
+    let vspaces = env.slots(count);
+    for at in [0, 256] {
+        let kind = ObjectType::VSPACE.word();
+        inv::untyped_retype(env.untyped, kind, 0, ROOT, 0, 0, vspaces + at, 256).expect("retype");
+    }
+    begin();
+    (0..count).for_each(|n| inv::asid_pool_assign(pool, vspaces + n).expect("assign"));
+    end("assign");
+    measured("delete", || delete(pool)).expect("delete");
+    // Their identifiers have gone with it.
+    let frame = env.frame();
+    assert!(inv::page_map(frame, vspaces, 0, CapRights::ALL, 0).is_err());
+}
+
+fn all_ports_are_issued_and_given_back(env: &Env) {
+    let ports = env.slot();
+    for first in [0, 1] {
+        measured("issue", || inv::io_port_control_issue(slot::IO_PORT_CONTROL, first, 0xffff, ROOT, ports, DEPTH))
+            .expect("issue");
+        measured("delete", || delete(ports)).expect("delete");
+    }
+}
+
+fn a_budget_in_many_pieces_is_put_together(env: &Env) {
+    // As many refills as the object holds; each wait of the thread leaves a piece. Then it pauses until all are due.
+    let sc = env.retype(ObjectType::SchedContext, 12, 1);
+    let (ping, pong) = (env.notification(), env.notification());
+    inv::sched_control_configure_flags(sched_control(), sc, 20_000, 40_000, 200, 0, 0).expect("configure");
+    let thread = env.thread_with(HIGH, sc, Spaces::own());
+    thread.start(move || {
+        for _ in 0..400 {
+            raw::wait(ping);
+            crate::env::signal(pong);
+        }
+        7
+    });
+    begin();
+    for n in 0..400 {
+        if n % 100 == 99 {
+            crate::machine::spin(100_000);
+        }
+        crate::machine::spin(30);
+        crate::env::signal(ping);
+        raw::wait(pong);
+    }
+    end("charge");
+    assert_eq!(thread.join(), 7);
+}
+
+fn a_full_page_table_is_unmapped(env: &Env) {
+    const AT: u64 = 0x0200_0000_0000;
+    let vspace = env.vspace();
+    let (pdpt, directory, table) = (
+        env.object(ObjectType::Pdpt),
+        env.object(ObjectType::PageDirectory),
+        env.object(ObjectType::PageTable),
+    );
+    inv::pdpt_map(pdpt, vspace, AT, 0).expect("map");
+    inv::page_directory_map(directory, vspace, AT, 0).expect("map");
+    inv::page_table_map(table, vspace, AT, 0).expect("map");
+    let frames = env.slots(512);
+    for at in [0, 256] {
+        let kind = ObjectType::Page4K.word();
+        inv::untyped_retype(env.untyped, kind, 0, ROOT, 0, 0, frames + at, 256).expect("retype");
+    }
+    for n in 0..512 {
+        inv::page_map(frames + n, vspace, AT + n * 4096, CapRights::ALL, 0).expect("map");
+    }
+    measured("unmap", || inv::page_table_unmap(table)).expect("unmap");
+    inv::page_table_map(table, vspace, AT, 0).expect("map it again");
+    inv::page_map(frames + 1, vspace, AT, CapRights::ALL, 0).expect_err("it was mapped elsewhere");
+    measured("delete", || delete(vspace)).expect("delete");
+}
