@@ -2,6 +2,7 @@
 
 pub mod figures;
 mod licences;
+mod loops;
 mod rules;
 mod source;
 
@@ -28,6 +29,7 @@ pub fn run(ws: &Workspace) -> Outcome {
     report.findings("layering", rules::layering(&house, &files));
     report.findings("SAFETY comments", rules::explained(&files));
     report.findings("length of files", rules::lengths(&house, &files));
+    report.findings("every loop of the kernel listed", loops::listed(ws, &files));
     report.findings("dependencies of the kernel", rules::directions(&house, &metadata));
     report.findings("a README in every crate", rules::readmes(ws, &metadata));
     report.findings("licences of dependencies", rules::licences(&house, &metadata));

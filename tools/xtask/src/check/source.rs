@@ -35,6 +35,21 @@ impl Source {
         without_tests(&self.code).lines().filter(|l| !l.trim().is_empty()).count()
     }
 
+    /// Lines with a loop on them, or with an iterator's method that is one; tests left out.
+    pub fn loops(&self) -> usize {
+        const METHODS: [&str; 8] =
+            [".for_each(", ".any(", ".all(", ".position(", ".find(", ".fold(", ".sum(", "successors("];
+        let is_loop = |line: &&str| {
+            let line = line.trim();
+            line.starts_with("while ")
+                || line.contains(" while ")
+                || line.ends_with("loop {")
+                || line.starts_with("for ") && line.contains(" in ")
+                || METHODS.iter().any(|m| line.contains(m))
+        };
+        without_tests(&self.code).lines().filter(is_loop).count()
+    }
+
     /// Lines, from 1, in which a phrase of code stands, its words separated by any space.
     pub fn lines_with(&self, phrase: &str) -> Vec<usize> {
         let words: Vec<&str> = phrase.split(' ').collect();
