@@ -314,6 +314,7 @@ impl Coverage {
         coverage
     }
 
+    #[expect(clippy::mutable_key_type, reason = "what a state has cached has no part in its order")]
     fn add(&mut self, family: &Family, limit: usize) {
         let mut system = (family.system)();
         let first = system.state();
