@@ -54,7 +54,7 @@ fn walk(
     let (mut cnode, mut guard, mut guard_bits) = root.ok_or(LookupFailure::InvalidRoot)?;
     let mut left = depth_bits;
     // What is left of the address, from the top of the word down. Shifting by 64 would need an address of no bits.
-    let mut path = cptr << (CPTR_BITS - depth_bits) % CPTR_BITS;
+    let mut path = cptr << ((CPTR_BITS - depth_bits) % CPTR_BITS);
     loop {
         if guard_bits > 0 {
             // A guard has at most 63 bits.
