@@ -1,6 +1,7 @@
 //! Random system calls in a larger system, with arguments that are mostly near the mark.
 
 mod devices;
+pub mod fuzz;
 
 use std::time::{Duration, Instant};
 
@@ -30,15 +31,31 @@ pub struct Report {
     pub broken: Option<String>,
 }
 
-/// A small random number generator (splitmix64).
-struct Random(u64);
+/// Where choices come from.
+enum Random<'a> {
+    /// A small random number generator (splitmix64).
+    Seed(u64),
+    /// Bytes, few for each choice; then zeros.
+    Bytes(&'a [u8]),
+}
 
-impl Random {
+impl Random<'_> {
+    /// A number less than `n`, which is not 0.
     fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ z >> 31) % n
+        match self {
+            Random::Seed(seed) => {
+                *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let z = (*seed ^ *seed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+                (z ^ z >> 31) % n
+            }
+            Random::Bytes(bytes) => {
+                let count = if n <= 1 << 8 { 1 } else { 8 };
+                let (taken, rest) = bytes.split_at(count.min(bytes.len()));
+                *bytes = rest;
+                taken.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)) % n
+            }
+        }
     }
 
     fn pick<T: Copy>(&mut self, from: &[T]) -> T {
@@ -333,7 +350,7 @@ pub fn run(seeds: impl Iterator<Item = u64>, time: Duration) -> Report {
     let begin = Instant::now();
     let mut report = Report { steps: 0, runs: 0, broken: None };
     for seed in seeds.take_while(|_| begin.elapsed() < time) {
-        let mut random = Random(seed.wrapping_mul(0xda94_2042_e4dd_58b5));
+        let mut random = Random::Seed(seed.wrapping_mul(0xda94_2042_e4dd_58b5));
         report.runs += 1;
         let mut left = RUN;
         let (events, broken) = play(|_, state| {

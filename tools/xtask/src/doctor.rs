@@ -42,6 +42,10 @@ const TOOLCHAIN: Need = Need {
 /// What everything needs, in the order in which it is looked for.
 const NEEDS: [Need; 3] = [QEMU, LINKER, TOOLCHAIN];
 
+/// What only the fuzzer for the host needs, for its library.
+const CXX: Need =
+    Need { what: "a C++ compiler, for `fuzz --host`", packages: &["g++"], found: || program("c++") };
+
 /// What only `cargo xtask check` needs: the lints of the toolchain that builds for bare metal.
 const CLIPPY: Need = Need {
     what: "clippy for bare metal, for `check`",
@@ -103,8 +107,9 @@ pub fn doctor(_ws: &Workspace) -> Outcome {
     NEEDS.iter().for_each(|n| report(n, false));
     report(&CLIPPY, true);
     report(&RUSTFMT, true);
+    report(&CXX, true);
     IMAGE_NEEDS.iter().for_each(|n| report(n, true));
-    let optional = missing([&CLIPPY, &RUSTFMT].into_iter().chain(&IMAGE_NEEDS));
+    let optional = missing([&CLIPPY, &RUSTFMT, &CXX].into_iter().chain(&IMAGE_NEEDS));
     if !optional.is_empty() {
         println!(
             "what is absent is installed when a command needs it, or now: {}",
@@ -148,6 +153,11 @@ pub fn toolchain_for_checks(ws: &Workspace) -> Result<Toolchain> {
 /// Makes sure that QEMU is there.
 pub fn qemu() -> Result<()> {
     ensure(&[QEMU])
+}
+
+/// Makes sure that there is a C++ compiler.
+pub fn cxx() -> Result<()> {
+    ensure(&[CXX])
 }
 
 /// Makes sure that the tools for images are there.

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use pecan_abi::{INVOCATIONS, MessageInfo, Syscall};
 
 use crate::{
-    Outcome, build, doctor,
+    Outcome, build, doctor, hostfuzz,
     paths::Workspace,
     profile::Profile,
     qemu::{Boot, Machine, Session, Wait},
@@ -40,6 +40,16 @@ pub struct Args {
     /// Calls between two times that everything is torn down and made anew.
     #[arg(long, default_value_t = 20_000)]
     round: u64,
+    /// Fuzz the portable kernel on the host, beside its model, led by coverage; of the options above, only the seed
+    /// is used.
+    #[arg(long)]
+    host: bool,
+    /// With --host, for how long.
+    #[arg(long, default_value_t = 120, requires = "host")]
+    seconds: u64,
+    /// With --host, only print how much of the portable kernel the corpus reaches (needs llvm-cov).
+    #[arg(long, requires = "host")]
+    coverage: bool,
     /// Let time go by as it does for the host: quicker, but what happens is not the same each time.
     #[arg(long)]
     real_time: bool,
@@ -68,6 +78,9 @@ pub struct Play<'a> {
 
 /// Runs the command.
 pub fn run(ws: &Workspace, args: &Args) -> Outcome {
+    if args.host {
+        return hostfuzz::run(ws, args.seconds, args.seed, args.coverage);
+    }
     let toolchain = doctor::toolchain(ws)?;
     doctor::qemu()?;
     let fuzzer = Fuzzer::build(ws, &toolchain, &[&args.profile])?;

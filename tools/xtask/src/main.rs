@@ -10,6 +10,7 @@ mod debugger;
 mod doctor;
 mod fuzz;
 mod generate;
+mod hostfuzz;
 mod image;
 mod kernel;
 mod multiboot;

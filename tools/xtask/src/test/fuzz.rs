@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::Tally;
 use crate::{
     fuzz::{Fuzzer, Play},
+    hostfuzz,
     paths::Workspace,
     toolchain::Toolchain,
 };
@@ -24,6 +25,31 @@ const ROUND: u64 = 20_000;
 const SHARE: u64 = 25;
 /// What cannot succeed: this machine's interrupts come through an IOAPIC.
 const NEVER: [&str; 1] = ["IrqControl.get"];
+
+/// The fuzzer on the host: its name, and how many seconds a short and a long run take.
+const HOST: (&str, [u64; 2]) = ("fuzz::host_beside_the_model", [120, 3600]);
+
+/// Runs the fuzzer on the host, if the filter has it.
+pub fn run_on_host(ws: &Workspace, filter: Option<&str>, long: bool) -> Result<Tally> {
+    let (name, seconds) = HOST;
+    let mut tally = Tally::default();
+    if filter.is_some_and(|f| !name.contains(f)) {
+        return Ok(tally);
+    }
+    let report = hostfuzz::play(ws, seconds[usize::from(long)], 1)?;
+    println!("{report}");
+    match report.found {
+        None => {
+            println!("test {name} ... ok");
+            tally.passed += 1;
+        }
+        Some(why) => {
+            println!("test {name} ... FAILED: {why}");
+            tally.fail(format!("{name}: found a difference or a crash; see above"));
+        }
+    }
+    Ok(tally)
+}
 
 /// Runs those whose name contains the filter. Another profile than the default one is used for all of them.
 pub fn run(

@@ -8,24 +8,45 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::Tally;
-use crate::{paths::Workspace, process, toolchain, ui};
+use crate::{hostfuzz, paths::Workspace, process, toolchain, ui};
 
 /// Packages that are for bare metal, so not among the default members, but have tests that need no kernel.
 const USER_PACKAGES: [&str; 1] = ["pecan"];
 
 /// Runs `cargo test` on the workspace's default members and on the user-level libraries, and counts.
 pub fn run(ws: &Workspace, filter: Option<&str>) -> Result<Tally> {
-    let mut tally = cargo_test(ws, &[], filter)?;
-    tally.add(cargo_test(ws, &USER_PACKAGES, filter)?);
+    let mut tally = cargo_test(ws, &[], filter, false)?;
+    tally.add(cargo_test(ws, &USER_PACKAGES, filter, false)?);
     Ok(tally)
 }
 
+/// The kernel's packages that have tests.
+const KERNEL_PACKAGES: [&str; 3] = ["pecan-arch", "pecan-mem", "pecan-core"];
+
+/// Runs the tests of the kernel's packages under AddressSanitizer, with overflow checks and assertions, and counts.
+pub fn run_sanitized(ws: &Workspace, filter: Option<&str>) -> Result<Tally> {
+    if !hostfuzz::has_address_sanitizer()? {
+        println!("test host::address_sanitizer ... ignored, the toolchain has no library for it");
+        return Ok(Tally { skipped: 1, ..Tally::default() });
+    }
+    cargo_test(ws, &KERNEL_PACKAGES, filter, true)
+}
+
 /// Runs `cargo test` on some packages, or on the default members, and counts.
-fn cargo_test(ws: &Workspace, packages: &[&str], filter: Option<&str>) -> Result<Tally> {
+fn cargo_test(ws: &Workspace, packages: &[&str], filter: Option<&str>, sanitized: bool) -> Result<Tally> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     toolchain::clean(&mut command);
     command.current_dir(ws.root()).args(["test", "--no-fail-fast"]);
+    if sanitized {
+        // A folder of its own, and a target named, so that build scripts and macros are left alone. Doc tests are
+        // built by a program that has not these flags.
+        let flags = format!("{} -Coverflow-checks=on -Cdebug-assertions=on", hostfuzz::ADDRESS_SANITIZER);
+        command.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", flags);
+        // Emulated machines and their memory live as long as the test program, on purpose.
+        command.env("ASAN_OPTIONS", "detect_leaks=0");
+        command.args(["--lib", "--tests", "--target-dir", "target/asan", "--target", &hostfuzz::host()?]);
+    }
     packages.iter().for_each(|p| {
         command.args(["--package", p]);
     });

@@ -33,6 +33,9 @@ pub struct Args {
     /// Check for hours rather than minutes, where a suite can (`spec`, `fuzz`).
     #[arg(long)]
     long: bool,
+    /// Run the kernel's tests of the suite `host` under AddressSanitizer, with overflow checks and assertions.
+    #[arg(long)]
+    asan: bool,
     /// Instead of running tests, print which test of the suite `conformance` covers which error of which invocation.
     #[arg(long)]
     matrix: bool,
@@ -115,6 +118,9 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     if args.matrix {
         return conformance::matrix(ws, &doctor::toolchain(ws)?, args.profile());
     }
+    if args.asan && args.suite != Some(Suite::Host) {
+        bail!("--asan is for one suite\n  to mend it: cargo xtask test --suite host --asan");
+    }
     let filter = args.filter.as_deref();
     let mut sum = Tally::default();
     for suite in chosen(ws, args.suite)? {
@@ -166,18 +172,24 @@ fn chosen(ws: &Workspace, asked: Option<Suite>) -> Result<Vec<Suite>> {
 fn run_suite(ws: &Workspace, suite: Suite, args: &Args) -> Result<Tally> {
     let (profile, filter) = (args.profile(), args.filter.as_deref());
     match suite {
+        Suite::Host if args.asan => return host::run_sanitized(ws, filter),
         Suite::Host => return host::run(ws, filter),
         Suite::Spec => return spec::run(ws, filter, args.long),
         _ => {}
     }
+    let mut tally = Tally::default();
+    if suite == Suite::Fuzz {
+        tally.add(fuzz::run_on_host(ws, filter, args.long)?);
+    }
     let toolchain = doctor::toolchain(ws)?;
     doctor::qemu()?;
-    match suite {
-        Suite::Conformance => conformance::run(ws, &toolchain, profile, filter),
-        Suite::Scenarios => scenarios::run(ws, &toolchain, profile, filter),
-        Suite::Fuzz => fuzz::run(ws, &toolchain, profile, filter, args.long),
+    tally.add(match suite {
+        Suite::Conformance => conformance::run(ws, &toolchain, profile, filter)?,
+        Suite::Scenarios => scenarios::run(ws, &toolchain, profile, filter)?,
+        Suite::Fuzz => fuzz::run(ws, &toolchain, profile, filter, args.long)?,
         Suite::Host | Suite::Spec => unreachable!("these do not need the toolchain"),
-    }
+    });
+    Ok(tally)
 }
 
 #[cfg(test)]
