@@ -2,7 +2,7 @@
 //! back.
 
 use pecan::{Error, Result, raw::invocations as inv};
-use pecan_abi::{CapRights, ObjectType, boot::slot};
+use pecan_abi::{CapRights, Label, ObjectType, boot::slot};
 
 use crate::{
     generator::{self, TABLE_OF},
@@ -327,6 +327,11 @@ impl World {
         // Half of them tell when their budget runs out; the others just wait for more.
         let timeout_ep = if index.is_multiple_of(2) { fault_ep } else { 0 };
         inv::tcb_set_timeout_endpoint(tcb, timeout_ep)?;
+        if Label::TcbUnsetBreakpoint.exists() {
+            // A thread that stops at every instruction, or at its first, never gets to its next call.
+            let _ = inv::tcb_configure_single_stepping(tcb, 0, 0);
+            (0..4).for_each(|breakpoint| _ = inv::tcb_unset_breakpoint(tcb, breakpoint));
+        }
         let table = TABLE_OF[index % TABLE_OF.len()];
         let area = AREAS + index as u64 * AREA_STRIDE;
         let frame = house.frames + SHARED_PAGES + index as u64 * AREA_PAGES;
