@@ -231,13 +231,25 @@ fn cargo(ws: &Workspace, flags: &[&str]) -> Command {
     command
 }
 
+/// A program of LLVM in rustc's version: rustup's, Debian's, or the one on the search path.
+fn llvm(name: &str) -> Result<PathBuf> {
+    let about = process::output(rustc().arg("-vV"))?;
+    let version = about.lines().find_map(|l| l.strip_prefix("LLVM version: ")?.split('.').next());
+    let version = version.with_context(|| format!("rustc does not say what its LLVM is:\n{about}"))?;
+    let libraries = process::output(rustc().args(["--print", "target-libdir"]))?;
+    let rustups = Path::new(libraries.trim()).with_file_name("bin").join(name);
+    if rustups.is_file() {
+        return Ok(rustups);
+    }
+    which(&format!("{name}-{version}")).or_else(|| which(name)).with_context(|| {
+        format!("`{name}` of LLVM {version} is missing\n  to mend it: rustup component add llvm-tools")
+    })
+}
+
 /// How much of the portable kernel the corpus reaches, as a table of its files.
 pub fn measure(ws: &Workspace) -> Result<String> {
     doctor::cxx()?;
-    let tool = |name: &str| {
-        which(name).with_context(|| format!("`{name}` is not on the search path\n  to mend it: install LLVM, of rustc's version or later (on Debian: llvm)"))
-    };
-    let (profdata, cov) = (tool("llvm-profdata")?, tool("llvm-cov")?);
+    let (profdata, cov) = (llvm("llvm-profdata")?, llvm("llvm-cov")?);
     let program = build(ws, "coverage", &["-Cinstrument-coverage", "--cfg=fuzzing"])?;
     let raw = ws.join("target/fuzz/coverage/corpus.profraw");
     let merged = raw.with_extension("profdata");
