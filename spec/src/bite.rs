@@ -35,8 +35,9 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a queue not unlinked at delete",
         file: "kernel/core/src/finalise.rs",
-        right: "Cap::Endpoint { ep, .. } => endpoint::cancel_all(k, ep.get(k)),",
-        wrong: "",
+        right: "endpoint::cancel_all(k, ep.get(k)).inspect_err(|_| disarm(slot.get(k)))?",
+        wrong: "let _ = (ep, endpoint::cancel_all);
+            Next::Resume",
         family: "deletion",
     },
     Fault {
