@@ -136,6 +136,8 @@ impl Step {
             return;
         }
         self.end_call(reply, caller);
+        // Whether or not the answer to a fault lets it go on.
+        self.refresh(caller);
         let fault = self.thread(caller).fault.take();
         let doing = match fault {
             None => {

@@ -119,7 +119,6 @@ impl Step {
 
     /// A caller got its answer. If it has no budget left that is a timeout, unless the answer was to one.
     pub(super) fn unblock_after_answer(&mut self, thread: Name, doing: Doing, fault: Option<Fault>) {
-        self.refresh(thread);
         self.thread(thread).doing = doing;
         let was_timeout = matches!(fault, Some(Fault::Timeout { .. }));
         if self.thread(thread).sc.is_some()
