@@ -19,6 +19,7 @@ use crate::{
     paths::Workspace,
     profile::Profile,
     qemu::{Boot, Machine, Session, Wait},
+    test::latency::Figures,
     toolchain::Toolchain,
 };
 
@@ -165,7 +166,8 @@ impl Fuzzer {
                 seen += 1;
                 report.line(line);
             }
-            if report.done {
+            // A kernel that measures itself says so when it halts, after the root task's last word.
+            if report.done && (!built.profile.measure_latency || report.latency.is_some()) {
                 report.seconds = start.elapsed().as_secs_f64();
                 report.seeds = 1;
                 return Ok(Ok(report));
@@ -297,6 +299,8 @@ pub struct Report {
     seconds: f64,
     done: bool,
     failed: Option<String>,
+    /// What a kernel that measures itself has found.
+    pub latency: Option<Figures>,
 }
 
 impl Report {
@@ -308,6 +312,7 @@ impl Report {
             if line.contains("panicked at") && !line.contains("KERNEL PANIC") {
                 self.failed.get_or_insert(line.to_string());
             }
+            self.latency = Figures::parse(line).or(self.latency.take());
             return;
         };
         let line = &line[at + PREFIX.len()..];
@@ -384,8 +389,9 @@ impl Report {
     /// A line about one boot.
     pub fn summary(&self, play: &Play) -> String {
         let (answered, ok) = self.answered();
+        let latency = self.latency.map(|figures| format!("; latency: {figures}")).unwrap_or_default();
         format!(
-            "profile {}, seed {}: {} calls in {} rounds, {:.0} s; of {answered} invocations answered, {:.0} % succeeded; {}",
+            "profile {}, seed {}: {} calls in {} rounds, {:.0} s; of {answered} invocations answered, {:.0} % succeeded; {}{latency}",
             play.profile,
             play.seed,
             self.calls,

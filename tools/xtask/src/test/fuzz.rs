@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::Tally;
+use super::{Tally, latency};
 use crate::{
     fuzz::{Fuzzer, Play},
     hostfuzz,
@@ -11,10 +11,11 @@ use crate::{
 };
 
 /// A boot: its name, the kernel, the seed, and the calls of a short and of a long run.
-const CASES: [(&str, &str, u64, [u64; 2]); 3] = [
+const CASES: [(&str, &str, u64, [u64; 2]); 4] = [
     ("fuzz::checked_kernel", CHECKED, 1, [60_000, 4_000_000]),
     ("fuzz::release_kernel", "release", 2, [150_000, 10_000_000]),
     ("fuzz::release_kernel_another_seed", "release", 3, [150_000, 10_000_000]),
+    ("fuzz::kernel_that_measures_itself", latency::PROFILE, 4, [150_000, 10_000_000]),
 ];
 
 /// The kernel that looks after itself.
@@ -79,7 +80,9 @@ pub fn run(
             Err(why) => Some(why),
             Ok(report) => {
                 println!("{}", report.summary(&play));
-                report.lacks(SHARE, &NEVER)
+                let over =
+                    report.latency.map_or(Ok(Vec::new()), |figures| latency::over_budget(ws, figures))?;
+                report.lacks(SHARE, &NEVER).or_else(|| over.into_iter().next())
             }
         };
         match why {

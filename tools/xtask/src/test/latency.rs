@@ -84,17 +84,22 @@ impl fmt::Display for Figures {
 
 /// Prints what the kernel said while `program` ran; figures over their budgets, or none, are a failure.
 pub fn check(ws: &Workspace, program: &str, figures: Option<Figures>, tally: &mut Tally) -> Result<()> {
-    let text = fs::read_to_string(ws.join(BUDGETS)).with_context(|| format!("cannot read {BUDGETS}"))?;
-    let budgets: Budgets = toml::from_str(&text).with_context(|| format!("cannot understand {BUDGETS}"))?;
     let Some(figures) = figures else {
         tally.fail(format!("latency {program}: the kernel did not say what it measured"));
         return Ok(());
     };
     println!("latency {program}: {figures}");
-    for why in over(&budgets, figures) {
+    for why in over_budget(ws, figures)? {
         tally.fail(format!("latency {program}: {why}"));
     }
     Ok(())
+}
+
+/// What of the figures is over its budget.
+pub fn over_budget(ws: &Workspace, figures: Figures) -> Result<Vec<String>> {
+    let text = fs::read_to_string(ws.join(BUDGETS)).with_context(|| format!("cannot read {BUDGETS}"))?;
+    let budgets: Budgets = toml::from_str(&text).with_context(|| format!("cannot understand {BUDGETS}"))?;
+    Ok(over(&budgets, figures))
 }
 
 /// The figures that are over their budgets.

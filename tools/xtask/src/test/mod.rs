@@ -4,7 +4,7 @@ mod boot;
 mod conformance;
 mod fuzz;
 mod host;
-mod latency;
+pub mod latency;
 mod scenarios;
 mod spec;
 
