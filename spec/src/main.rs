@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     let bound = if long {
         Bound { transitions: 500_000_000, ..Bound::NONE }
     } else {
-        Bound { transitions: 8_000_000, time: Duration::from_secs(150), ..Bound::NONE }
+        Bound { transitions: 5_000_000, time: Duration::from_secs(150), ..Bound::NONE }
     };
     let begin = Instant::now();
     let families: Vec<_> = FAMILIES.iter().filter(|f| filter.is_none_or(|t| f.name.contains(&**t))).collect();
