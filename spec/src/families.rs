@@ -268,12 +268,7 @@ const BASIC: &[Family] = &[
         events: |_| {
             let (free, page, all) = (at::FREE, 0x40_0000, CapRights::ALL.0);
             let mut e = vec![];
-            let tables = [
-                (Label::X86PageTableMap, Label::X86PageTableUnmap),
-                (Label::X86PageDirectoryMap, Label::X86PageDirectoryUnmap),
-                (Label::X86PdptMap, Label::X86PdptUnmap),
-            ];
-            for (i, (map, unmap)) in tables.into_iter().enumerate() {
+            for (i, (map, unmap)) in TABLE_METHODS.into_iter().enumerate() {
                 let slot = at::BADGED + i as u64;
                 e.push(invoke(slot, map, &[page, 0], &[at::EP]));
                 e.push(invoke(slot, unmap, &[], &[]));
@@ -566,6 +561,45 @@ fn endpoints(s: &mut System) {
     s.mint(at::EP, at::BADGED, CapRights::ALL, 5);
     s.make(at::NTFN, ObjectKind::Notification, "ntfn");
     s.make(at::REPLY, ObjectKind::Reply, "reply");
+}
+
+/// How each paging structure is mapped and unmapped, by its level.
+const TABLE_METHODS: [(Label, Label); 3] = [
+    (Label::X86PageTableMap, Label::X86PageTableUnmap),
+    (Label::X86PageDirectoryMap, Label::X86PageDirectoryUnmap),
+    (Label::X86PdptMap, Label::X86PdptUnmap),
+];
+
+/// What the methods of threads name besides: spaces, a scheduling context, and control of time and of domains, in
+/// `at::SC + 2` and from `at::FREE` on.
+fn for_methods(s: &mut System) {
+    endpoints(s);
+    s.own_cspace(at::CNODE);
+    s.own_vspace(at::SC + 2);
+    s.control(at::FREE, pecan_mem::Cap::SchedControl { core: 0 });
+    s.control(at::FREE + 1, pecan_mem::Cap::Domain);
+    s.make(at::FREE + 2, ObjectKind::SchedContext { bits: 8 }, "sc2");
+}
+
+/// The methods of a thread, and of its scheduling context, whose arguments are always the same, in a system made
+/// by [`for_methods`].
+fn methods(thread: u64) -> [Event; 13] {
+    let (sched, domains, sc) = (at::FREE, at::FREE + 1, at::FREE + 2);
+    [
+        invoke(thread, Label::TcbSuspend, &[], &[]),
+        invoke(thread, Label::TcbResume, &[], &[]),
+        invoke(thread, Label::TcbBindNotification, &[], &[at::NTFN]),
+        invoke(thread, Label::TcbUnbindNotification, &[], &[]),
+        invoke(thread, Label::TcbSetTlsBase, &[0], &[]),
+        invoke(thread, Label::TcbSetFlags, &[0, 1], &[]),
+        invoke(sched, Label::SchedControlConfigureFlags, &[5000, 5000, 0, 3, 0], &[sc]),
+        invoke(sc, Label::SchedContextBind, &[], &[thread]),
+        invoke(sc, Label::SchedContextUnbindObject, &[], &[thread]),
+        invoke(sc, Label::SchedContextUnbind, &[], &[]),
+        invoke(sc, Label::SchedContextYieldTo, &[], &[]),
+        invoke(sc, Label::SchedContextConsumed, &[], &[]),
+        invoke(domains, Label::DomainSetSet, &[0], &[thread]),
+    ]
 }
 
 fn call(call: Syscall, cap: u64) -> Call {

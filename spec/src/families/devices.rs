@@ -174,12 +174,7 @@ pub(super) const FAMILIES: &[Family] = &[
                 invoke(at::CNODE, Label::CNodeCopy, &[9, 64, 14, 64, 2], &[at::CNODE]),
                 invoke(at::CNODE, Label::CNodeRevoke, &[device, 64], &[]),
             ];
-            let tables = [
-                (Label::X86PageTableMap, Label::X86PageTableUnmap),
-                (Label::X86PageDirectoryMap, Label::X86PageDirectoryUnmap),
-                (Label::X86PdptMap, Label::X86PdptUnmap),
-            ];
-            for (i, (map, unmap)) in tables.into_iter().enumerate() {
+            for (i, (map, unmap)) in TABLE_METHODS.into_iter().enumerate() {
                 let slot = at::BADGED + i as u64;
                 e.push(invoke(slot, map, &[giga, 0], &[at::EP]));
                 e.push(invoke(slot, unmap, &[], &[]));

@@ -108,19 +108,14 @@ pub(super) const FAMILIES: &[Family] = &[
         about: "everything that can be done to a thread, and to its scheduling context, their ends among them",
         system: || {
             threads(&[101, 100], |s| {
-                endpoints(s);
-                s.own_cspace(at::CNODE);
-                s.own_vspace(at::SC + 2);
-                s.control(at::FREE, pecan_mem::Cap::SchedControl { core: 0 });
-                s.control(at::FREE + 1, pecan_mem::Cap::Domain);
-                s.make(at::FREE + 2, ObjectKind::SchedContext { bits: 8 }, "sc2");
+                for_methods(s);
                 s.make(at::C, ObjectKind::Tcb, "T");
             })
         },
         events: |_| {
-            let (vspace, sched, domains, sc) = (at::SC + 2, at::FREE, at::FREE + 1, at::FREE + 2);
+            let (vspace, domains, sc) = (at::SC + 2, at::FREE + 1, at::FREE + 2);
             let (t, guard) = (at::C, CNodeCapData::new(0, 60).0);
-            vec![
+            let mut e = vec![
                 yields(),
                 Event::Tick { ticks: 5_000_000 },
                 invoke(t, Label::TcbReadRegisters, &[0, 1], &[]),
@@ -134,26 +129,15 @@ pub(super) const FAMILIES: &[Family] = &[
                 invoke(t, Label::TcbSetMcPriority, &[100], &[at::A]),
                 invoke(t, Label::TcbSetSchedParams, &[100, 99], &[at::A, sc, 0]),
                 invoke(t, Label::TcbSetTimeoutEndpoint, &[], &[0]),
-                invoke(t, Label::TcbSuspend, &[], &[]),
-                invoke(t, Label::TcbResume, &[], &[]),
-                invoke(t, Label::TcbBindNotification, &[], &[at::NTFN]),
-                invoke(t, Label::TcbUnbindNotification, &[], &[]),
-                invoke(t, Label::TcbSetTlsBase, &[0], &[]),
-                invoke(t, Label::TcbSetFlags, &[0, 1], &[]),
-                invoke(sched, Label::SchedControlConfigureFlags, &[5000, 5000, 0, 3, 0], &[sc]),
-                invoke(sc, Label::SchedContextBind, &[], &[t]),
-                invoke(sc, Label::SchedContextUnbindObject, &[], &[t]),
-                invoke(sc, Label::SchedContextUnbind, &[], &[]),
-                invoke(sc, Label::SchedContextYieldTo, &[], &[]),
-                invoke(sc, Label::SchedContextConsumed, &[], &[]),
-                invoke(domains, Label::DomainSetSet, &[0], &[t]),
                 invoke(domains, Label::DomainScheduleConfigure, &[1, 0, 0], &[]),
                 invoke(domains, Label::DomainScheduleSetStart, &[0], &[]),
                 invoke(at::CNODE, Label::CNodeRevoke, &[t, 64], &[]),
                 invoke(at::CNODE, Label::CNodeDelete, &[t, 64], &[]),
                 invoke(at::CNODE, Label::CNodeRevoke, &[sc, 64], &[]),
                 invoke(at::CNODE, Label::CNodeDelete, &[sc, 64], &[]),
-            ]
+            ];
+            e.extend(methods(t));
+            e
         },
     },
     Family {

@@ -94,20 +94,11 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "methods",
         about: "every method of a thread on one other, in every order, while it waits and runs",
-        system: || {
-            threads(&[101, 100], |s| {
-                endpoints(s);
-                s.own_cspace(at::CNODE);
-                s.own_vspace(at::SC + 2);
-                s.control(at::FREE, pecan_mem::Cap::SchedControl { core: 0 });
-                s.control(at::FREE + 1, pecan_mem::Cap::Domain);
-                s.make(at::FREE + 2, ObjectKind::SchedContext { bits: 8 }, "sc2");
-            })
-        },
+        system: || threads(&[101, 100], for_methods),
         events: |_| {
-            let (vspace, sched, domains, sc2) = (at::SC + 2, at::FREE, at::FREE + 1, at::FREE + 2);
+            let (vspace, sc2) = (at::SC + 2, at::FREE + 2);
             let guard = CNodeCapData::new(0, 60).0;
-            vec![
+            let mut e = vec![
                 yields(),
                 syscall(Syscall::Call, at::EP),
                 with_reply(Syscall::Recv, at::EP, at::REPLY),
@@ -126,20 +117,9 @@ pub(super) const FAMILIES: &[Family] = &[
                 invoke(at::B, Label::TcbSetMcPriority, &[100], &[at::A]),
                 invoke(at::B, Label::TcbSetSchedParams, &[100, 101], &[at::A, sc2, at::EP]),
                 invoke(at::B, Label::TcbSetTimeoutEndpoint, &[], &[at::EP]),
-                invoke(at::B, Label::TcbSuspend, &[], &[]),
-                invoke(at::B, Label::TcbResume, &[], &[]),
-                invoke(at::B, Label::TcbBindNotification, &[], &[at::NTFN]),
-                invoke(at::B, Label::TcbUnbindNotification, &[], &[]),
-                invoke(at::B, Label::TcbSetTlsBase, &[0], &[]),
-                invoke(at::B, Label::TcbSetFlags, &[0, 1], &[]),
-                invoke(sched, Label::SchedControlConfigureFlags, &[5000, 5000, 0, 3, 0], &[sc2]),
-                invoke(sc2, Label::SchedContextBind, &[], &[at::B]),
-                invoke(sc2, Label::SchedContextUnbindObject, &[], &[at::B]),
-                invoke(sc2, Label::SchedContextUnbind, &[], &[]),
-                invoke(sc2, Label::SchedContextYieldTo, &[], &[]),
-                invoke(sc2, Label::SchedContextConsumed, &[], &[]),
-                invoke(domains, Label::DomainSetSet, &[0], &[at::B]),
-            ]
+            ];
+            e.extend(methods(at::B));
+            e
         },
     },
     Family {
