@@ -232,9 +232,9 @@ impl Env {
         vspace
     }
 
-    /// Puts the paging structures for the 2 MiB around an address into an address space.
+    /// Puts the paging structures for the 2 MiB around an address into an address space. Returns the page table.
     #[track_caller]
-    pub fn map_tables(&self, vspace: CPtr, address: u64) {
+    pub fn map_tables(&self, vspace: CPtr, address: u64) -> CPtr {
         let (pdpt, directory, table) = (
             self.object(ObjectType::Pdpt),
             self.object(ObjectType::PageDirectory),
@@ -243,6 +243,7 @@ impl Env {
         inv::pdpt_map(pdpt, vspace, address, 0).expect("map a PDPT");
         inv::page_directory_map(directory, vspace, address, 0).expect("map a page directory");
         inv::page_table_map(table, vspace, address, 0).expect("map a page table");
+        table
     }
 
     /// Maps a frame of 4 KiB into the test's own address space, to be read and written.

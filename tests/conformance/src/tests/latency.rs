@@ -462,14 +462,7 @@ fn a_budget_in_many_pieces_is_put_together(env: &Env) {
 fn a_full_page_table_is_unmapped(env: &Env) {
     const AT: u64 = 0x0200_0000_0000;
     let vspace = env.vspace();
-    let (pdpt, directory, table) = (
-        env.object(ObjectType::Pdpt),
-        env.object(ObjectType::PageDirectory),
-        env.object(ObjectType::PageTable),
-    );
-    inv::pdpt_map(pdpt, vspace, AT, 0).expect("map");
-    inv::page_directory_map(directory, vspace, AT, 0).expect("map");
-    inv::page_table_map(table, vspace, AT, 0).expect("map");
+    let table = env.map_tables(vspace, AT);
     let frames = env.slots(512);
     for at in [0, 256] {
         let kind = ObjectType::Page4K.word();
