@@ -160,12 +160,8 @@ impl Fuzzer {
         let mut session = boot.session_with_monitor(SILENCE)?;
         let (mut seen, mut report) = (0, Report::default());
         loop {
-            session.allow(SILENCE);
-            let wait = session.wait(|c| (c.lines().len() > seen).then_some(()))?;
-            for line in &session.console.lines()[seen..] {
-                seen += 1;
-                report.line(line);
-            }
+            let (wait, lines) = session.more_lines(&mut seen, SILENCE)?;
+            lines.iter().for_each(|line| report.line(line));
             // A kernel that measures itself says so when it halts, after the root task's last word.
             if report.done && (!built.profile.measure_latency || report.latency.is_some()) {
                 report.seconds = start.elapsed().as_secs_f64();

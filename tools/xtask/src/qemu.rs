@@ -310,6 +310,16 @@ impl Session {
         Ok(())
     }
 
+    /// Waits for more than the first `seen` lines of the console and returns what has come, and counts it in. The
+    /// machine may be silent for `silence` at most.
+    pub fn more_lines(&mut self, seen: &mut usize, silence: Duration) -> Result<(Wait<()>, Vec<String>)> {
+        self.allow(silence);
+        let wait = self.wait(|c| (c.lines().len() > *seen).then_some(()))?;
+        let lines = self.console.lines()[*seen..].to_vec();
+        *seen += lines.len();
+        Ok((wait, lines))
+    }
+
     /// Waits until `found` sees in the console what it looks for.
     pub fn wait<T>(&mut self, mut found: impl FnMut(&Console) -> Option<T>) -> Result<Wait<T>> {
         let mut grace = None;

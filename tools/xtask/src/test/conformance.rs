@@ -183,12 +183,8 @@ fn play(
     let mut report = Report::new(filter);
     let mut seen = 0;
     loop {
-        session.allow(SILENCE);
-        let wait = session.wait(|c| (c.lines().len() > seen).then_some(()))?;
-        for line in &session.console.lines()[seen..] {
-            seen += 1;
-            report.line(line);
-        }
+        let (wait, lines) = session.more_lines(&mut seen, SILENCE)?;
+        lines.iter().for_each(|line| report.line(line));
         if report.finished.is_some() && (!measures || report.latency.is_some()) {
             break;
         }
