@@ -5,6 +5,7 @@
 //! instructions each may take, is in `bench/budgets.toml`.
 
 mod lines;
+mod pages;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, time::Duration};
 
@@ -32,6 +33,9 @@ pub struct Args {
     /// Write the figures to this file, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the figures into the tables of docs/, too.
+    #[arg(long)]
+    docs: bool,
 }
 
 /// A row of `bench/budgets.toml`.
@@ -90,8 +94,14 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     let path = ws.join("bench/budgets.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let budgets = budgets(&text).with_context(|| format!("cannot understand {}", path.display()))?;
-    let rows = table(budgets, measure(ws, args)?);
+    let bench = Bench::build(ws, args)?;
+    let rows = table(budgets, bench.measure()?);
     print(&rows);
+    if args.docs {
+        pages::write(ws, &rows, &run_once(&bench.boot(&Machine::counting().with_cpu(WINDOW_CPU)))?)?;
+    } else if !pages::agree(ws, &rows)? {
+        println!("the tables in docs/ have other figures; `cargo xtask bench --docs` writes them");
+    }
     if let Some(path) = &args.json {
         let path = absolute(path)?;
         let arch = match args.arch {
@@ -107,24 +117,44 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     Ok(u8::from(!wrong.is_empty()))
 }
 
-/// Measures everything twice; fails unless both runs agree.
-fn measure(ws: &Workspace, args: &Args) -> Result<BTreeMap<String, u64>> {
-    let toolchain = doctor::toolchain(ws)?;
-    doctor::qemu()?;
-    let root_task = build::program(ws, &toolchain, "bench")?;
-    let kernel = build::kernel(ws, &toolchain, &args.profile)?;
-    let machine = Machine::counting();
-    let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: None };
-    let (mut first, second) = (run_once(&boot)?, run_once(&boot)?);
-    if let Some(what) = difference(&first, &second) {
-        bail!("two runs differ, so the figures mean nothing: {what}");
+/// A processor on which user level sees only a window of the kernel: it may be subject to Meltdown.
+const WINDOW_CPU: &str = "max,vendor=GenuineIntel";
+
+/// What is measured.
+struct Bench {
+    root_task: PathBuf,
+    kernel: build::Kernel,
+    /// What products ship, without the system calls that only measurements need.
+    release: build::Kernel,
+}
+
+impl Bench {
+    fn build(ws: &Workspace, args: &Args) -> Result<Bench> {
+        let toolchain = doctor::toolchain(ws)?;
+        doctor::qemu()?;
+        let root_task = build::program(ws, &toolchain, "bench")?;
+        let kernel = build::kernel(ws, &toolchain, &args.profile)?;
+        Ok(Bench { root_task, kernel, release: build::kernel(ws, &toolchain, "release")? })
     }
-    // Bytes count in what products ship, without the system calls that only measurements need.
-    let release = build::kernel(ws, &toolchain, "release")?;
-    let sizes = Sizes::of(&release.elf).with_context(|| format!("cannot read {}", release.elf.display()))?;
-    first.insert("text".into(), sizes.text);
-    first.insert("static-data".into(), sizes.data + sizes.zeroed);
-    Ok(first)
+
+    fn boot<'a>(&'a self, machine: &'a Machine) -> Boot<'a> {
+        Boot { machine, kernel: &self.kernel.image, root_task: Some(&self.root_task), gdb: None }
+    }
+
+    /// Measures everything twice; fails unless both runs agree.
+    fn measure(&self) -> Result<BTreeMap<String, u64>> {
+        let machine = Machine::counting();
+        let boot = self.boot(&machine);
+        let (mut first, second) = (run_once(&boot)?, run_once(&boot)?);
+        if let Some(what) = difference(&first, &second) {
+            bail!("two runs differ, so the figures mean nothing: {what}");
+        }
+        let elf = &self.release.elf;
+        let sizes = Sizes::of(elf).with_context(|| format!("cannot read {}", elf.display()))?;
+        first.insert("text".into(), sizes.text);
+        first.insert("static-data".into(), sizes.data + sizes.zeroed);
+        Ok(first)
+    }
 }
 
 /// The first figure that is not the same in both runs.
@@ -174,8 +204,11 @@ fn table(budgets: Vec<(String, Budget)>, mut figures: BTreeMap<String, u64>) -> 
     rows
 }
 
+fn number(n: Option<u64>) -> String {
+    n.map_or("-".to_string(), |n| n.to_string())
+}
+
 fn print(rows: &[Row]) {
-    let number = |n: Option<u64>| n.map_or("-".to_string(), |n| n.to_string());
     let ratio = |row: &Row| match (row.instructions, row.sel4) {
         (Some(n), Some(sel4)) if sel4 > 0 => format!("{:.2}", n as f64 / sel4 as f64),
         _ => "-".into(),
