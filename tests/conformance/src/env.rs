@@ -304,12 +304,35 @@ impl Env {
     /// A thread to be, with the spaces given. It is not started.
     #[track_caller]
     pub fn thread_with(&self, priority: u64, sc: CPtr, spaces: Spaces) -> Thread {
+        self.thread_of(self.tcb(), priority, sc, spaces)
+    }
+
+    /// A thread to be, of a new TCB. It is not started.
+    #[track_caller]
+    pub fn thread_of(&self, tcb: CPtr, priority: u64, sc: CPtr, spaces: Spaces) -> Thread {
         let index = self.next_thread.get();
         assert!(index < THREADS, "the test has no threads left");
         self.next_thread.set(index + 1);
-        let thread = Thread { tcb: self.tcb(), sc, done: self.notification(), index };
+        let thread = Thread { tcb, sc, done: self.notification(), index };
         thread.configure(spaces, priority);
         thread
+    }
+
+    /// Runs parts of a test one after the other, each in an environment of its own: what it leaves is deleted after it, and
+    /// its memory, slots and threads serve the next. All of its memory must have come back.
+    pub fn rounds<T>(&self, parts: impl IntoIterator<Item = T>, run: impl Fn(&Env, T)) {
+        const BITS: u64 = 23;
+        let memory = self.retype(ObjectType::Untyped, BITS, 1);
+        let (slot, thread) = (self.next_slot.get(), self.next_thread.get());
+        for part in parts {
+            let inner = Env::new(memory, BITS, slot, self.end_slot, thread);
+            run(&inner, part);
+            for slot in slot..inner.next_slot.get() {
+                delete(slot).expect("delete what a part of the test has left");
+            }
+            revoke(memory).expect("revoke");
+            assert_eq!(memory_left(memory, slot), Some(1 << BITS), "memory leaked");
+        }
     }
 
     /// Lets the memory of the thread made last be used for the next one. It must not run any more.

@@ -1,8 +1,11 @@
-//! What is covered: the table of invocations and the errors they document.
+//! What is covered: the table of invocations and the errors they document, and that of objects' states at deletion.
 
 use pecan_abi::{Error, INVOCATIONS, Label};
 
-use crate::{print, println, tests::Module};
+use crate::{
+    print, println,
+    tests::{Module, State},
+};
 
 /// Documented errors that cannot occur, and why.
 const REASONS: &[(Label, Error, &str)] = &[
@@ -43,7 +46,8 @@ const REASONS: &[(Label, Error, &str)] = &[
     ),
 ];
 
-/// Prints a line for each invocation and error: the tests that cover it, or why none can.
+/// Prints a line for each invocation and error, with the tests that cover it, or why none can; and one for each state of
+/// an object, with the ways in which capabilities to it go in the test.
 pub fn print(modules: &[Module]) {
     for invocation in INVOCATIONS.iter().filter(|i| i.label.exists()) {
         let errors = core::iter::once(&Error::NoError).chain(invocation.errors);
@@ -64,6 +68,16 @@ pub fn print(modules: &[Module]) {
                 print!(" -- {why}");
             }
             println!();
+        }
+    }
+    for module in modules {
+        for test in module.tests {
+            let Some(State { object, state, ways }) = &test.state else { continue };
+            print!("state {object} | {state} |");
+            for way in *ways {
+                print!(" {}", way.name());
+            }
+            println!(" | {}::{}", module.name, test.name);
         }
     }
 }

@@ -3,7 +3,7 @@
 use core::{
     fmt::Write,
     panic::PanicInfo,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed},
 };
 
 use pecan::{
@@ -66,6 +66,14 @@ struct Message(core::cell::UnsafeCell<Why>);
 // SAFETY: written by a thread that panics, which then waits for the runner, which reads it; a second thread that
 // panics meanwhile can only garble the text.
 unsafe impl Sync for Message {}
+
+/// Which part of the running test has begun last: for the text of a failure.
+static PART: AtomicPtr<&'static str> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Says which part of the running test begins.
+pub fn note(part: &'static &'static str) {
+    PART.store(core::ptr::from_ref(part).cast_mut(), Relaxed);
+}
 
 /// Where threads of tests report to, and where their faults go.
 pub fn fault_endpoint() -> CPtr {
@@ -204,6 +212,7 @@ impl Runner {
         let thread = env.thread(TEST);
         let before = memory_left(self.untyped, self.end_slot);
         let report_ep = self.report_ep;
+        PART.store(core::ptr::null_mut(), Relaxed);
         DEADLINE.store(machine::tsc() + machine::ticks(DEADLINE_US), Relaxed);
         thread.start(move || {
             (test.body)(&env);
@@ -220,6 +229,10 @@ impl Runner {
     fn verdict(&self, test_tcb: CPtr) -> Result<(), Why> {
         let received = raw::recv(self.report_ep, self.reply);
         let mut why = Why::new();
+        // SAFETY: null, or from a reference that lives for ever.
+        if let Some(part) = unsafe { PART.load(Relaxed).as_ref() } {
+            let _ = write!(why, "[{part}] ");
+        }
         if received.badge & BADGE_WATCHDOG != 0 {
             let _ = write!(why, "it did not end within {} s", DEADLINE_US / 1_000_000);
             if let Ok(regs) = inv::tcb_read_registers(test_tcb, true, 0, 20) {

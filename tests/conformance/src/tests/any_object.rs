@@ -40,10 +40,10 @@ macro_rules! other_labels {
         /// The tests of this module.
         pub const TESTS: &[Test] = &[
             $(
-                Test { name: stringify!($name), body: $name, covers: &ILLEGAL },
-                Test { name: stringify!($truncated), body: $truncated, covers: &TRUNCATED },
+                Test { name: stringify!($name), body: $name, covers: &ILLEGAL, state: None },
+                Test { name: stringify!($truncated), body: $truncated, covers: &TRUNCATED, state: None },
             )+
-            Test { name: "an_empty_slot_refuses_everything", body: an_empty_slot_refuses_everything, covers: &INVALID },
+            Test { name: "an_empty_slot_refuses_everything", body: an_empty_slot_refuses_everything, covers: &INVALID, state: None },
         ];
     };
 }

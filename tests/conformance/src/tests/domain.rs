@@ -49,7 +49,7 @@ pub fn reset() {
 
 /// Our domain and another take turns of so many microseconds.
 #[track_caller]
-fn turns(own: u64, other: u64) {
+pub fn turns(own: u64, other: u64) {
     configure(0, 0, machine::ticks(own)).expect("configure");
     configure(1, 1, machine::ticks(other)).expect("configure");
     configure(2, 0, 0).expect("configure");

@@ -2,6 +2,7 @@
 
 use pecan_abi::{Error, Label};
 
+pub use self::deletion::Way;
 use crate::Env;
 
 /// A test.
@@ -12,6 +13,18 @@ pub struct Test {
     pub body: fn(&Env),
     /// The cells of the matrix (invocation, error) that it covers.
     pub covers: &'static [(Label, Error)],
+    /// The state of an object that it deletes in all ways, if it is one of those tests.
+    pub state: Option<State>,
+}
+
+/// An object's state at deletion, and the ways in which capabilities to the object go in the test of it.
+pub struct State {
+    /// What kind of object it is.
+    pub object: &'static str,
+    /// Its state.
+    pub state: &'static str,
+    /// The ways.
+    pub ways: &'static [Way],
 }
 
 /// The tests of one kind of object.
@@ -30,9 +43,26 @@ macro_rules! tests {
             name: stringify!($body),
             body: $body,
             covers: &[$($((pecan_abi::Label::$label, pecan_abi::Error::$error)),+)?],
+            state: None,
         }),+];
     };
 }
+
+/// The table of tests of objects' states at deletion: the function, the kind of object and its state, and the ways in
+/// which its capabilities go.
+macro_rules! states {
+    ($($body:ident: $object:literal $state:literal, $ways:expr;)+) => {
+        /// The tests of this module.
+        pub const TESTS: &[$crate::tests::Test] = &[$($crate::tests::Test {
+            name: stringify!($body),
+            body: |env| $crate::tests::deletion::in_all_ways(env, $ways, $body),
+            covers: &[],
+            state: Some($crate::tests::State { object: $object, state: $state, ways: $ways }),
+        }),+];
+    };
+}
+
+mod deletion;
 
 macro_rules! modules {
     ($($module:ident $(if $exists:expr)?),+ $(,)?) => {
@@ -47,7 +77,7 @@ macro_rules! modules {
 
 modules! {
     any_object, untyped, cnode, tcb, ipc, notification, ioport, irq, msi, sched, budget, domain, vspace, fault, boot, state,
-    register, preempt, latency, debug, breakpoint if pecan_abi::HARDWARE_DEBUG,
+    delete_thread, delete_message, delete_time, delete_memory, delete_device, register, preempt, latency, debug, breakpoint if pecan_abi::HARDWARE_DEBUG,
     step if pecan_abi::HARDWARE_DEBUG,
 }
 

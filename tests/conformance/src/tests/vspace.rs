@@ -452,8 +452,14 @@ fn two_address_spaces_are_two(env: &Env) {
 }
 
 /// An address space with this program's image in it, so that its threads can run there.
-fn image_space(env: &Env) -> CPtr {
+pub fn image_space(env: &Env) -> CPtr {
     let vspace = env.vspace();
+    map_image(env, vspace);
+    vspace
+}
+
+/// Maps this program's image into an address space.
+pub fn map_image(env: &Env, vspace: CPtr) {
     let (start, end) = image();
     let step = 1 << 21;
     let mut at = start & !(step - 1);
@@ -467,7 +473,6 @@ fn image_space(env: &Env) -> CPtr {
     for page in (start..end).step_by(4096) {
         map(env.copy(image_frame(page)), vspace, page).expect("map a page of the image");
     }
-    vspace
 }
 
 fn a_thread_in_its_own_address_space(env: &Env) {

@@ -132,6 +132,20 @@ pub fn matrix(ws: &Workspace, toolchain: &Toolchain, profile: &str) -> Outcome {
     let empty = cells.iter().filter(|c| c.tests.is_empty() && c.reason.is_none()).count();
     let excused = cells.iter().filter(|c| c.tests.is_empty() && c.reason.is_some()).count();
     println!("{} cells, {excused} that cannot occur, {empty} empty", cells.len());
+    let deletions: Vec<Deletion> =
+        session.console.lines().iter().filter_map(|l| Deletion::parse(l)).collect();
+    println!(
+        "\nstates of objects when capabilities to them go: a copy is deleted, the original is, the original is revoked,"
+    );
+    println!("the last is deleted, the parent is revoked");
+    for (index, deletion) in deletions.iter().enumerate() {
+        if index == 0 || deletions[index - 1].object != deletion.object {
+            println!("{}", deletion.object);
+        }
+        println!("  {:<58} {:<33} {}", deletion.state, deletion.ways.join(" "), deletion.test);
+    }
+    let ways: usize = deletions.iter().map(|d| d.ways.len()).sum();
+    println!("{} states, {ways} cells", deletions.len());
     Ok(u8::from(empty * 20 > cells.len()))
 }
 
@@ -164,6 +178,24 @@ impl Cell {
             ([first], _) => first.clone(),
             ([first, rest @ ..], _) => format!("{first} and {} more", rest.len()),
         }
+    }
+}
+
+/// A state of an object, and the ways in which capabilities to it go in the test of that state.
+struct Deletion {
+    object: String,
+    state: String,
+    ways: Vec<String>,
+    test: String,
+}
+
+impl Deletion {
+    /// Reads `state OBJECT | STATE | WAYS | TEST`.
+    fn parse(line: &str) -> Option<Self> {
+        let fields: Vec<&str> = line.trim().strip_prefix("state ")?.split(" | ").collect();
+        let [object, state, ways, test] = fields[..] else { return None };
+        let ways = ways.split_whitespace().map(str::to_string).collect();
+        Some(Deletion { object: object.into(), state: state.into(), ways, test: test.into() })
     }
 }
 
@@ -343,6 +375,18 @@ mod tests {
         assert_eq!(cell.covered_by(), "cannot occur: nothing is above it");
         assert_eq!(Cell::parse("cell A.b RangeError:").unwrap().covered_by(), "EMPTY");
         assert!(Cell::parse("test a ... ok").is_none());
+    }
+
+    #[test]
+    fn states_at_deletion_are_read() {
+        let line = "state TCB | running: it does it itself | last parent | delete_thread::running";
+        let Some(Deletion { object, state, ways, test }) = Deletion::parse(line) else { panic!("not read") };
+        assert_eq!((object.as_str(), state.as_str()), ("TCB", "running: it does it itself"));
+        assert_eq!(
+            (ways.as_slice(), test.as_str()),
+            (&["last".into(), "parent".into()][..], "delete_thread::running")
+        );
+        assert!(Deletion::parse("state TCB | ready | last").is_none());
     }
 
     #[test]
