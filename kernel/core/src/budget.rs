@@ -43,11 +43,15 @@ pub fn is_quiet(k: &Kernel) -> bool {
 }
 
 /// True if the scheduling context that runs, or the current domain, has no time left for more work. Looks at the
-/// time of the last [`update_time`] and changes nothing.
+/// time of the last [`update_time`] and changes nothing. A thread that has stopped itself would not come back to go on, so
+/// only interrupts keep it from the end of what it does.
 #[inline(always)]
 pub fn is_exhausted(k: &Kernel) -> bool {
-    let sc = k.core.current_sc.get();
-    k.core.current.get().get(k).sched_context.get() != Some(sc)
+    let (current, sc) = (k.core.current.get().get(k), k.core.current_sc.get());
+    if !current.state.get().is_runnable() {
+        return false;
+    }
+    current.sched_context.get() != Some(sc)
         || !refill::is_sufficient(sc.get(k), uncharged(k))
         || NUM_DOMAINS > 1 && domain::is_over(k)
 }

@@ -1,4 +1,5 @@
-use pecan_abi::{CapRights, Label, ObjectType};
+use pecan_abi::{CapRights, Label, ObjectType, Syscall};
+use pecan_arch::reg;
 use pecan_mem::{Cap, EndpointState, Link, Tcb, ThreadState, ZombieKind};
 
 use crate::{endpoint, finalise, testing::*};
@@ -264,6 +265,18 @@ fn a_thread_that_deletes_itself_takes_its_cspace_along() {
     let Ok(next) = finalise::delete(&mut w.k, node.slot(5)) else { panic!("nothing preempts") };
     let _ = next.and(&w.k, crate::scheduler::Next::Choose);
     assert_eq!(w.descendants(UNTYPED_2M), 0);
+    w.check();
+}
+
+#[test]
+fn a_thread_that_deletes_itself_on_a_slow_processor_is_gone() {
+    let mut w = World::new();
+    w.set_message(w.thread, Label::CNodeDelete as u64, &[TCB, DEPTH], &[]);
+    w.thread.get(&w.k).context.set(reg::CAP, CNODE);
+    // The first preemption point looks whether something more urgent waits.
+    w.k.core.work_units.set(pecan_config::MAX_NUM_WORK_UNITS_PER_PREEMPTION);
+    assert_eq!(w.syscall(Syscall::Call), w.k.core.idle_thread.link());
+    assert_eq!(w.cap(TCB), Cap::Null, "nobody comes back to delete the rest");
     w.check();
 }
 
