@@ -79,10 +79,11 @@ pub fn detect(mitigations: Mitigations) {
         add(Features::IBRS, l7.edx & 1 << 26 != 0 && says & 1 << 1 != 0);
         add(Features::AUTO_IBRS, x21 & 1 << 8 != 0);
         add(Features::SSBD, all && (l7.edx & 1 << 31 != 0 || x8 & 1 << 24 != 0));
-        // Between domains.
-        add(Features::IBPB, l7.edx & 1 << 26 != 0 || x8 & 1 << 12 != 0);
-        add(Features::RSB_FILL, true);
-        add(Features::VERW, l7.edx & 1 << 10 != 0 || says & 1 << 28 != 0 || x21 & 1 << 5 != 0);
+        // Between domains, if there is more than one.
+        let domains = pecan_config::NUM_DOMAINS > 1;
+        add(Features::IBPB, domains && (l7.edx & 1 << 26 != 0 || x8 & 1 << 12 != 0));
+        add(Features::RSB_FILL, domains);
+        add(Features::VERW, domains && (l7.edx & 1 << 10 != 0 || says & 1 << 28 != 0 || x21 & 1 << 5 != 0));
     }
     CORE.features.set(Features(set));
 }
