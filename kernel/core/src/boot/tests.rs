@@ -222,7 +222,15 @@ fn all_memory_is_given_out_once() {
         let objects = (32 << pecan_config::ROOT_CNODE_SIZE_BITS) + (4 + 1 + 9 + 3) * 4096 + tcb_and_sc;
         assert!((0..4096).contains(&(SIZE - 2 * MIB - objects - ram)), "{ram} bytes of untyped memory");
         let said = take_console();
-        let line = format!(" {} KiB untyped, {} KiB in the root task's objects,", ram / 1024, objects / 1024);
+        let (all, hundredths) = (SIZE - MIB, (ram + objects) * 10_000 / (SIZE - MIB));
+        let line = format!(
+            "{} KiB of memory: {} KiB untyped, {} KiB in the root task's objects, {}.{:02} % user level's\n",
+            all / 1024,
+            ram / 1024,
+            objects / 1024,
+            hundredths / 100,
+            hundredths % 100
+        );
         assert!(!pecan_config::DEBUG || said.contains(&line), "{said}");
         assert!(!said.contains("not used"), "{said}");
         for &(base, size, device) in &list {
@@ -278,17 +286,73 @@ fn what_cannot_boot_is_refused_by_name() {
     assert_eq!(error(8 * MIB, &[]), BootError::NoModule);
     assert_eq!(error(8 * MIB, b"#!/bin/sh"), BootError::Elf(elf::ElfError::NotElf));
     let large = executable(0x40_0000, &[(0x40_0000, &[1], 16 * MIB)]);
-    assert!(matches!(error(8 * MIB, &large), BootError::NoMemory { .. }));
+    let BootError::NoMemory { needed, found } = error(8 * MIB, &large) else { panic!("there is no memory") };
+    // The image, three pages above it, and the initial CNode; and what is usable without what is reserved, what the
+    // kernel boots in and the module's page.
+    assert_eq!(needed, 16 * MIB + 3 * 4096 + (32 << pecan_config::ROOT_CNODE_SIZE_BITS));
+    assert_eq!(found, (8 - 1 - 1) * MIB - 0x1_8000 - 4096);
     let huge = executable(0x40_0000, &[(0x40_0000, &[1], 1 << 30)]);
     assert!(matches!(error(8 * MIB, &huge), BootError::NoSlots { pages: 0x4_0000 }));
     let top = executable(0x7fff_ffff_d000, &[(0x7fff_ffff_d000, &[1], 1)]);
     assert!(matches!(error(8 * MIB, &top), BootError::NoAddressSpace { .. }));
-    for error in [BootError::NoModule, error(8 * MIB, &huge), error(8 * MIB, &large), error(8 * MIB, &top)] {
+    let not_elf = error(8 * MIB, b"#!/bin/sh");
+    let mut cut_off = executable(0x40_0000, &[(0x40_0000, &[1], 1)]);
+    cut_off.pop();
+    for (error, words) in [
+        (BootError::NoModule, "no root task: pass its ELF file"),
+        (not_elf, "the boot module is not an ELF file: pass"),
+        (
+            error(8 * MIB, &cut_off),
+            "cannot load the root task: its file is cut off: 120 bytes, at least 121 needed",
+        ),
+        (
+            error(8 * MIB, &huge),
+            "has 262144 pages, too many for an initial CNode of 8192 slots: make it smaller",
+        ),
+        (error(8 * MIB, &large), "takes 16652 KiB, 6044 KiB are free; give the machine more"),
+        (
+            error(8 * MIB, &top),
+            "ends at 0x7fffffffd001, which leaves no room for its IPC buffer: link it to lower",
+        ),
+    ] {
         take_console();
         error.say();
         let text = take_console();
-        assert!(!text.contains('\n') && text.len() > 20, "{text:?} is one line");
+        assert!(text.contains(words) && !text.contains('\n'), "{text:?} says {words:?} in one line");
     }
+}
+
+/// An executable that takes so many pages, none of which is in the file.
+fn pages(n: u64) -> Vec<u8> {
+    executable(0x40_0000, &[(0x40_0000, &[], n * 4096)])
+}
+
+#[test]
+fn a_root_task_may_fill_its_cspace() {
+    let slots = 1u64 << pecan_config::ROOT_CNODE_SIZE_BITS;
+    // Capabilities besides those to the image: the fixed slots, the tables for up to 1 GiB, the page of extra boot
+    // information, the one to the scheduler.
+    let others = |pages: u64| slot::NUM_INITIAL_CAPS + 2 + (pages + 3).div_ceil(512) + 1 + 1;
+    // The largest that leaves `left` slots.
+    let fitting = |left: u64| (0..slots).rev().find(|&n| n + others(n) + left <= slots).unwrap();
+    for left in [0, 1, 40] {
+        let n = fitting(left);
+        boot_on(64 * MIB, &pages(n), |k, result| {
+            let tcb = result.unwrap_or_else(|e| panic!("{n} pages, {left} slots left: {e:?}")).get(k);
+            // More pieces of memory than there are slots: as many as fit are given out.
+            let list = untypeds(k, tcb);
+            let room = slots - n - others(n);
+            assert!(
+                list.len() as u64 <= room && (list.len() as u64 == room || room > 20),
+                "{n}: {}",
+                list.len()
+            );
+            assert_eq!(slot_cap(k, tcb, slots - 1) == Cap::Null, (list.len() as u64) < room);
+        });
+    }
+    let n = fitting(0) + 1;
+    let error = boot_on(64 * MIB, &pages(n), |_, result| result.expect_err("too large"));
+    assert_eq!(error, BootError::NoSlots { pages: n });
 }
 
 #[test]
@@ -322,6 +386,32 @@ fn elf_headers_are_checked() {
     assert!(matches!(parse(&good[..good.len() - 1]), Err(ElfError::Truncated { .. })));
     let many: Vec<_> = (0..33).map(|i| (0x1000 * (i + 1), &[1u8][..], 1)).collect();
     assert_eq!(parse(&executable(0x1000, &many)), Err(ElfError::TooManySegments));
+    assert!(parse(&executable(0x1000, &many[..32])).is_ok(), "as many as there can be");
+}
+
+#[test]
+fn every_error_in_an_elf_file_has_a_message() {
+    use elf::ElfError as E;
+    for (error, words, numbers) in [
+        (E::NotElf, "not an ELF file", 0),
+        (E::NotElf64, "64-bit little-endian", 0),
+        (E::Machine { found: 183 }, "for ELF machine #, this kernel runs #", 2),
+        (E::PositionIndependent, "-no-pie", 0),
+        (E::Dynamic, "-static", 0),
+        (E::NotExecutable { found: 1 }, "type #", 1),
+        (E::Truncated { needed: 2, found: 1 }, "# bytes, at least # needed", 2),
+        (E::BadHeaders, "program headers", 0),
+        (E::NoSegments, "no segment to load", 0),
+        (E::TooManySegments, "more than # segments", 1),
+        (E::OutsideUserSpace { vaddr: 1 << 63 }, "segment at $ is not below $", 2),
+        (E::Overlap { vaddr: 0x1000 }, "segment at $ overlaps", 1),
+        (E::BadEntry { entry: 0x1000 }, "entry point $", 1),
+    ] {
+        let (text, values) = error.message();
+        assert!(text.contains(words), "{error:?}: {text}");
+        assert_eq!(text.matches(['#', '$']).count(), numbers, "{text}");
+        assert!(values[..numbers].iter().all(|&v| v != 0) && values[numbers..].iter().all(|&v| v == 0));
+    }
 }
 
 /// A small generator of pseudo-random words (xorshift).
