@@ -1,6 +1,6 @@
 use pecan_abi::{CapRights, Label, ObjectType, Syscall};
 use pecan_arch::reg;
-use pecan_mem::{Cap, EndpointState, Link, Tcb, ThreadState, ZombieKind};
+use pecan_mem::{Cap, Endpoint, EndpointState, Link, Tcb, ThreadState, ZombieKind};
 
 use crate::{endpoint, finalise, testing::*};
 
@@ -245,6 +245,97 @@ fn badged_sends_are_cancelled_by_badge() {
         assert_eq!(t.get(&w.k).state.get() == ThreadState::Restart, i % 2 == 0, "thread {i}");
     }
     assert_eq!(ep.get(&w.k).state(), EndpointState::Sending);
+    w.check();
+}
+
+/// Makes a thread at `at` that waits to send to an endpoint.
+fn sender(w: &mut World, ep: Link<Endpoint>, at: u64, badge: u64, priority: u8) -> Link<Tcb> {
+    let thread = thread(w, at);
+    thread.get(&w.k).priority.set(priority);
+    let how = endpoint::Sending {
+        blocking: true,
+        call: false,
+        donate: false,
+        badge,
+        grant: false,
+        grant_reply: false,
+    };
+    let _ = endpoint::send(&w.k, thread.get(&w.k), ep.get(&w.k), how);
+    thread
+}
+
+/// Lets the cancelling of badged sends look at one thread. True if it was stopped then.
+fn cancel_a_step(w: &mut World, cap: u64) -> bool {
+    w.preempt_soon();
+    let result = w.try_call(CNODE, Label::CNodeCancelBadgedSends, &[cap, DEPTH], &[]);
+    while pecan_arch::take_pending_irq().is_some() {}
+    result.is_err()
+}
+
+#[test]
+fn a_stopped_cancelling_ends_with_its_endpoint() {
+    let mut w = World::new();
+    let endpoints = [FREE, FREE + 1].map(|at| {
+        let Cap::Endpoint { ep, .. } = w.make(ObjectType::Endpoint, 0, at) else { panic!() };
+        ep
+    });
+    assert_eq!(w.mint(FREE + 2, FREE, ALL, 7), OK);
+    for at in [3, 4] {
+        sender(&mut w, endpoints[0], FREE + at, 7, 1);
+    }
+    assert!(cancel_a_step(&mut w, FREE + 2));
+    let under_way = |w: &World| w.k.core.cancelling.endpoint.get();
+    assert_eq!(under_way(&w), Some(endpoints[0]));
+    assert_eq!(w.delete(FREE + 1), OK);
+    assert_eq!(under_way(&w), Some(endpoints[0]), "another endpoint is no matter");
+    assert_eq!(w.delete(FREE + 2), OK);
+    assert_eq!(under_way(&w), Some(endpoints[0]), "nor is a capability of several");
+    assert_eq!(w.delete(FREE), OK);
+    assert_eq!(under_way(&w), None);
+    w.check();
+}
+
+#[test]
+fn who_comes_while_badged_sends_are_being_cancelled_is_not_missed() {
+    let mut w = World::new();
+    let Cap::Endpoint { ep, .. } = w.make(ObjectType::Endpoint, 0, FREE) else { panic!() };
+    assert_eq!(w.mint(FREE + 1, FREE, ALL, 7), OK);
+    let send = |w: &mut World, at: u64, badge: u64, priority: u8| sender(w, ep, at, badge, priority);
+    let step = |w: &mut World| cancel_a_step(w, FREE + 1);
+    let is_cancelled = |w: &World, t: Link<Tcb>| t.get(&w.k).state.get() == ThreadState::Restart;
+
+    let first: Vec<_> = [(2, 7, 90), (3, 7, 80), (4, 8, 80), (5, 7, 70), (6, 7, 60)]
+        .map(|(at, badge, priority)| send(&mut w, FREE + at, badge, priority))
+        .into();
+    assert!(step(&mut w), "stopped after the first");
+    assert!(is_cancelled(&w, first[0]) && !is_cancelled(&w, first[1]));
+    // Before the one to go on with, behind it, and with another badge before it.
+    let before = send(&mut w, FREE + 7, 7, 85);
+    let behind = send(&mut w, FREE + 8, 7, 80);
+    let other = send(&mut w, FREE + 9, 8, 88);
+    assert!(step(&mut w), "stopped after the one that came before");
+    assert!(is_cancelled(&w, before) && !is_cancelled(&w, first[1]));
+    // The one to go on with goes away, and one of the same priority comes in its stead.
+    assert_eq!(w.delete(FREE + 3), OK);
+    let again = send(&mut w, FREE + 3, 7, 80);
+    w.check();
+    for left in [behind, again, first[3], first[4]] {
+        assert!(!is_cancelled(&w, left));
+    }
+    while step(&mut w) {
+        w.check();
+    }
+    for cancelled in [behind, again, first[3], first[4]] {
+        assert!(is_cancelled(&w, cancelled));
+    }
+    assert!(!is_cancelled(&w, first[2]) && !is_cancelled(&w, other), "of another badge");
+    assert_eq!((ep.get(&w.k).head(), ep.get(&w.k).tail()), (Some(other), Some(first[2])));
+    // At the end of the queue, too.
+    let last = send(&mut w, FREE + 10, 7, 10);
+    assert!(step(&mut w) && step(&mut w), "stopped behind the first two, of another badge");
+    assert!(step(&mut w) && is_cancelled(&w, last), "stopped at the end");
+    let later = send(&mut w, FREE + 11, 7, 10);
+    assert!(step(&mut w) && is_cancelled(&w, later));
     w.check();
 }
 
