@@ -203,3 +203,135 @@ pub fn apply_reply(k: &Kernel, fault: Fault, handler: &Tcb, faulty: &Tcb) -> boo
     faulty.context.force_full_restore();
     info.label() == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use pecan_abi::ObjectType;
+    use pecan_mem::{Cap, Link};
+
+    use super::*;
+    use crate::testing::{FREE, World};
+
+    /// A handler, which has an IPC buffer, and a thread whose registers are all different.
+    fn world() -> (World, Link<Tcb>) {
+        let mut w = World::new();
+        let Cap::Tcb { tcb } = w.make(ObjectType::Tcb, 0, FREE) else { unreachable!() };
+        fill(&w, tcb);
+        (w, tcb)
+    }
+
+    fn fill(w: &World, thread: Link<Tcb>) {
+        for (i, &r) in TIMEOUT_MESSAGE.iter().enumerate() {
+            thread.get(&w.k).context.set_user(r, 0x1000 + i as u64);
+        }
+    }
+
+    fn registers(w: &World, thread: Link<Tcb>, of: &[Reg]) -> Vec<u64> {
+        of.iter().map(|&r| thread.get(&w.k).context.get(r)).collect()
+    }
+
+    fn debug(reason: BreakpointType) -> Fault {
+        Fault::Debug { reason, address: 0x77, number: 3 }
+    }
+
+    const FAULTS: [(Fault, FaultTag); 6] = [
+        (Fault::UnknownSyscall { number: 99 }, FaultTag::UnknownSyscall),
+        (Fault::UserException { number: 6, code: 0 }, FaultTag::UserException),
+        (Fault::Timeout { badge: 5 }, FaultTag::Timeout),
+        (Fault::Vm { address: 0x123, instruction: true, status: 6 }, FaultTag::VMFault),
+        (
+            Fault::Cap {
+                address: 0x55,
+                receive_phase: true,
+                failure: LookupFailure::MissingCapability { bits_left: 7 },
+            },
+            FaultTag::CapFault,
+        ),
+        (
+            Fault::Debug { reason: BreakpointType::Instruction, address: 0x77, number: 3 },
+            FaultTag::DebugException,
+        ),
+    ];
+
+    #[test]
+    fn the_handler_is_told_what_the_abi_says() {
+        let (w, faulty) = world();
+        let ip = faulty.get(&w.k).context.get(reg::FAULT_IP);
+        let exception = registers(&w, faulty, &EXCEPTION_MESSAGE);
+        let told = |fault| {
+            deliver(&w.k, faulty.get(&w.k), fault, 42, w.thread.get(&w.k));
+            assert_eq!(w.thread.get(&w.k).context.get(reg::CAP), 42, "the badge");
+            w.message(w.thread)
+        };
+        for (fault, tag) in FAULTS {
+            let words = match fault {
+                Fault::UnknownSyscall { number } => {
+                    registers(&w, faulty, &SYSCALL_MESSAGE).into_iter().chain([number]).collect()
+                }
+                Fault::UserException { number, code } => {
+                    exception.iter().copied().chain([number, code]).collect()
+                }
+                // It has no scheduling context that could have been used.
+                Fault::Timeout { badge } => vec![badge, 0],
+                Fault::Vm { address, status, .. } => vec![ip, address, 1, status],
+                Fault::Cap { address, .. } => vec![ip, address, 1, 2, 7],
+                Fault::Debug { address, .. } => vec![ip, 1, address, 3],
+                Fault::None => vec![],
+            };
+            assert_eq!(told(fault), (tag as u64, words), "{fault:?}");
+        }
+        let tag = FaultTag::DebugException as u64;
+        assert_eq!(told(debug(BreakpointType::SingleStep)), (tag, vec![ip, 2]));
+        assert_eq!(told(debug(BreakpointType::SoftwareBreakRequest)), (tag, vec![ip, 3, 0x77, 3]));
+        for (failure, words) in [
+            (LookupFailure::InvalidRoot, vec![1]),
+            (LookupFailure::DepthMismatch { bits_left: 3, bits_found: 4 }, vec![3, 3, 4]),
+            (LookupFailure::GuardMismatch { bits_left: 3, guard: 9, guard_bits: 5 }, vec![4, 3, 9, 5]),
+        ] {
+            let (_, found) = told(Fault::Cap { address: 0x55, receive_phase: false, failure });
+            assert_eq!(found, [vec![ip, 0x55, 0], words].concat());
+        }
+    }
+
+    #[test]
+    fn an_answer_sets_as_many_registers_as_it_has_words() {
+        let (mut w, faulty) = world();
+        for (fault, _) in FAULTS {
+            let set: &[Reg] = match fault {
+                Fault::UnknownSyscall { .. } => &SYSCALL_MESSAGE,
+                Fault::UserException { .. } => &EXCEPTION_MESSAGE,
+                Fault::Timeout { .. } => &TIMEOUT_MESSAGE,
+                _ => &[],
+            };
+            for length in 0..=TIMEOUT_MESSAGE.len() + 1 {
+                fill(&w, faulty);
+                let (thread, before) = (w.thread, registers(&w, faulty, &TIMEOUT_MESSAGE));
+                // Values that every register takes, the flags, too.
+                let words: Vec<u64> = (0..length as u64).map(|i| 0x247 + (i << 16)).collect();
+                w.set_message(thread, 0, &words, &[]);
+                assert!(apply_reply(&w.k, fault, thread.get(&w.k), faulty.get(&w.k)), "it goes on");
+                for (r, old) in TIMEOUT_MESSAGE.iter().zip(before) {
+                    let new = set.iter().position(|s| s == r).filter(|&i| i < length);
+                    let found = faulty.get(&w.k).context.get(*r);
+                    match new {
+                        Some(i) if *r == reg::FLAGS => assert_eq!(found & 0xfff, words[i] & 0xfff),
+                        Some(i) => assert_eq!(found, words[i], "{fault:?}, {length} words"),
+                        None => assert_eq!(found, old, "{fault:?}, {length} words"),
+                    }
+                }
+                // Another label leaves the thread stopped, but where there is nothing to answer.
+                w.set_message(thread, 1, &words, &[]);
+                let goes_on = apply_reply(&w.k, fault, thread.get(&w.k), faulty.get(&w.k));
+                assert_eq!(goes_on, matches!(fault, Fault::Cap { .. } | Fault::Vm { .. }), "{fault:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_thread_does_not_come_to_again_is_a_trap() {
+        for (fault, _) in FAULTS {
+            assert_eq!(is_trap(fault), matches!(fault, Fault::Debug { .. }), "{fault:?}");
+        }
+        assert!(is_trap(Fault::UserException { number: 4, code: 0 }), "an overflow");
+    }
+}
