@@ -134,3 +134,61 @@ fn set(k: &Kernel, word: usize, value: u64) {
         w.set(value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pecan_arch::host::{advance_time, take_console};
+
+    use super::*;
+    use crate::testing::World;
+
+    /// What user level is told: the longest stretch and its cause.
+    fn told(w: &World) -> (u64, u64) {
+        let thread = w.thread.get(&w.k);
+        report(&w.k, thread);
+        let stack = thread.context.get(reg::MSG[1]);
+        assert_eq!(stack, if MEASURE_LATENCY { pecan_arch::stack_used() as u64 } else { 0 });
+        (thread.context.get(reg::CAP), thread.context.get(reg::MSG[0]))
+    }
+
+    #[test]
+    fn the_longest_stretch_is_told_with_its_cause() {
+        let w = World::new();
+        let k = &*w.k;
+        // At 0 the clock has not begun.
+        advance_time(1);
+        // Nothing at all where it is not measured.
+        let measured = |ticks: u64, cause: u64| if MEASURE_LATENCY { (ticks + STUBS, cause) } else { (0, 0) };
+        assert_eq!(told(&w), (0, 0));
+        for (ticks, number) in [(100, 5), (70, 6)] {
+            begin(k, Entry::Syscall, number);
+            note(k, 0x12, 0x9_0000_0034);
+            advance_time(ticks);
+            leave(k);
+            // Time at user level.
+            advance_time(1_000);
+        }
+        let first = 1 << 56 | 5 << 48 | 0x12 << 32 | 0x34;
+        assert_eq!(told(&w), measured(100, first));
+        assert_eq!(told(&w).0, 0, "since it was last asked");
+        // Of three stretches the one in the middle; what is printed does not count.
+        begin(k, Entry::Interrupt, 0x121);
+        advance_time(500);
+        restart(k);
+        for (ticks, end) in [(10, point as fn(&Kernel)), (90, point), (20, leave)] {
+            advance_time(ticks);
+            end(k);
+        }
+        assert_eq!(told(&w), measured(90, 3 << 56 | 0x21 << 48 | FROM_POINT | TO_POINT));
+        begin(k, Entry::Exception, 14);
+        point(k);
+        advance_time(95);
+        leave(k);
+        assert_eq!(told(&w), measured(95, 2 << 56 | 14 << 48 | FROM_POINT));
+        take_console();
+        print(k);
+        let longest = format!("latency: {} {first:#x} stack: ", 100 + STUBS);
+        let text = take_console();
+        assert!(if MEASURE_LATENCY { text.starts_with(&longest) } else { text.is_empty() }, "{text}");
+    }
+}
