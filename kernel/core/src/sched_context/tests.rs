@@ -377,6 +377,7 @@ fn domain_errors() {
     fails(&mut w, DOMAIN, begin, &[], &[], Error::TruncatedMessage, &[]);
     fails(&mut w, DOMAIN, begin, &[last + 1], &[], Error::RangeError, &[0, last]);
     fails(&mut w, DOMAIN, begin, &[1], &[], Error::InvalidArgument, &[0]);
+    fails(&mut w, DOMAIN, begin, &[last], &[], Error::InvalidArgument, &[0]);
     fails(&mut w, DOMAIN, Label::TcbSuspend, &[], &[], Error::IllegalOperation, &[]);
     assert_eq!((w.k.core.domain.get(), w.k.domain_start.get()), (0, 0));
 }

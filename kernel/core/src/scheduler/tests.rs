@@ -4,8 +4,9 @@ use pecan_abi::{Label, ObjectType, Syscall};
 use pecan_arch::{IRQ_TIMER, host, reg, us_to_ticks};
 use pecan_mem::{Link, Tcb, ThreadState};
 
+use super::Next;
 use crate::{
-    entry, refill,
+    budget, entry, refill,
     testing::{DOMAIN, FREE, PRIORITY, SC, SCHED_CONTROL, TCB, World},
 };
 
@@ -142,6 +143,53 @@ fn the_release_queue_is_in_order_of_time() {
     assert_eq!(timer(&mut w, 10_000), threads[1]);
     assert_eq!(w.syscall(Syscall::Yield), threads[3]);
     assert_eq!(w.syscall(Syscall::Yield), w.thread);
+}
+
+#[test]
+fn nothing_is_due_early_once_who_was_first_has_left_the_release_queue() {
+    let mut w = World::new();
+    // A slice that ends after both are due: it begins with the system call.
+    configure(&mut w, SC, 500_000, 500_000, 0, 0);
+    w.syscall(Syscall::Yield);
+    let threads: Vec<_> = [(0, 20_000), (1, 50_000)]
+        .map(|(n, period)| {
+            let thread = thread(&mut w, n, PRIORITY as u64 + 1);
+            configure(&mut w, BASE + 2 * n + 1, 1_000, period, 0, 0);
+            assert_eq!(start(&mut w, n), thread);
+            assert_eq!(w.syscall(Syscall::Yield), w.thread);
+            thread
+        })
+        .into();
+    let due = |w: &World| w.k.core.quiet_until.get() - pecan_arch::now();
+    assert_eq!(w.k.core.release_head.get(), Some(threads[0]));
+    assert!(due(&w) < us_to_ticks(20_000));
+    invoke(&mut w, BASE, Label::TcbSuspend, &[], &[]);
+    assert_eq!(w.k.core.release_head.get(), Some(threads[1]));
+    assert!((us_to_ticks(40_000)..us_to_ticks(50_000)).contains(&due(&w)));
+}
+
+#[test]
+fn a_preempted_operation_that_stopped_its_caller_is_charged_and_makes_way() {
+    let w = World::new();
+    let (thread, sc) = (w.thread.get(&w.k), w.k.core.current_sc.get().get(&w.k));
+    let used = us_to_ticks(100);
+    assert_eq!(budget::check_preempted(&w.k), Next::Resume);
+    // It could go on: what it used is charged when somebody else runs.
+    host::advance_time(used);
+    assert_eq!(budget::check_preempted(&w.k), Next::Resume);
+    let consumed = sc.consumed.get();
+    // It has stopped itself.
+    thread.state.set(ThreadState::Inactive);
+    assert_eq!(budget::check_preempted(&w.k), Next::Choose);
+    assert_eq!(sc.consumed.get() - consumed, used);
+    // It has given its scheduling context away.
+    thread.state.set(ThreadState::Running);
+    host::advance_time(used);
+    let other = w.k.core.idle_sc.link();
+    thread.sched_context.set(Some(other));
+    other.get(&w.k).refill_max.set(2);
+    assert_eq!(budget::check_preempted(&w.k), Next::Choose);
+    assert_eq!(sc.consumed.get() - consumed, 2 * used);
 }
 
 #[test]
