@@ -117,3 +117,29 @@ fn an_empty_source_is_a_missing_capability() {
     assert_eq!(words[0], 1);
     assert_eq!(words[1..], failure.0[..failure.1]);
 }
+
+#[test]
+fn the_short_way_to_a_slot_leads_where_the_long_one_does() {
+    let mut w = World::new();
+    let data = |bits: u32| CNodeCapData::new(0b101 & ((1 << bits) - 1), bits as u64).0;
+    w.make(ObjectType::CNode, 4, FREE);
+    let mut roots = vec![(w.cap(CNODE), 64), (w.cap(FREE), 4)];
+    for (i, guard_bits) in [1, 3, 60].into_iter().enumerate() {
+        let at = FREE + 1 + i as u64;
+        assert_eq!(w.mint(at, FREE, CapRights::ALL, data(guard_bits)), Ok(vec![]));
+        roots.push((w.cap(at), guard_bits + 4));
+    }
+    for (root, whole) in roots {
+        let (words, root) = (root.pack(), root.pack().cnode());
+        let mut found = 0;
+        for depth in 0..70 {
+            for index in [0, 1, 7, 0b101_0011, 0b1_0011, 0b10_0000, 1 << 54, 1 << 60, 1 << 63 | 2, !0] {
+                let long = lookup::target_slot(&w.k, true, words, index, depth);
+                assert_eq!(lookup::target(&w.k, true, root, index, depth), long, "{index:#x}, {depth} bits");
+                assert!(depth == whole as u64 || long.is_err(), "only the whole address will do");
+                found += long.is_ok() as usize;
+            }
+        }
+        assert!(found > 0, "some resolve");
+    }
+}
