@@ -4,21 +4,71 @@ use std::{ops::Range, rc::Rc};
 
 use pecan_arch::{PT_LEVELS, host};
 use pecan_core::{derivation, invariants, scheduler};
-use pecan_mem::{self as mem, CNodeRef, IrqState, Kernel, Link, NotificationState, Tcb, testing::Machine};
+use pecan_mem::{
+    self as mem, CNodeRef, IrqState, Kernel, Link, NotificationState, Tcb,
+    testing::{LINE, Machine},
+};
 
 use crate::digest::ByDigest;
 use crate::map::Map;
-use crate::model::{self, Held, INTERRUPTS, Name, Notification, Schedule, Slot, State};
-use crate::translate::{cap, context, link_name, name, thread, zombie_name};
+use crate::model::{self, Held, INTERRUPTS, Name, Notification, SchedContext, Slot, State};
+use crate::translate::{calls, cap, context, link_name, name, thread, zombie_name};
 
 /// What the slots of a kernel hold, which depends on nothing but their memory.
-struct Slots {
+pub(crate) struct Slots {
+    /// Where they lie.
+    layout: Rc<[Range<u64>]>,
     /// Every capability and its place in the derivation tree.
     held: Map<Slot, Held>,
-    /// A capability to every object.
-    objects: Vec<mem::Cap>,
-    /// The threads among them.
-    live: Vec<Link<Tcb>>,
+    /// The objects that they name, by kind.
+    objects: Objects,
+}
+
+impl Slots {
+    /// The threads that live.
+    pub(crate) fn live(&self) -> &[Link<Tcb>] {
+        &self.objects.threads
+    }
+}
+
+/// Objects, each once.
+#[derive(Default)]
+struct Objects {
+    threads: Vec<Link<Tcb>>,
+    endpoints: Vec<Link<mem::Endpoint>>,
+    notifications: Vec<Link<mem::Notification>>,
+    replies: Vec<Link<mem::Reply>>,
+    /// With their bytes.
+    contexts: Vec<(Link<mem::SchedContext>, u64)>,
+    /// With their levels.
+    tables: Vec<(Link<mem::PageTable>, usize)>,
+    /// Small frames of memory: their addresses.
+    frames: Vec<u64>,
+}
+
+impl Objects {
+    fn of(caps: impl Iterator<Item = mem::Cap>) -> Objects {
+        let mut o = Objects::default();
+        for cap in caps {
+            match cap {
+                mem::Cap::Tcb { tcb } => add(&mut o.threads, tcb),
+                mem::Cap::Endpoint { ep, .. } => add(&mut o.endpoints, ep),
+                mem::Cap::Notification { ntfn, .. } => add(&mut o.notifications, ntfn),
+                mem::Cap::Reply { reply, .. } => add(&mut o.replies, reply),
+                mem::Cap::SchedContext { sc, bits } => add(&mut o.contexts, (sc, 1 << bits)),
+                mem::Cap::PageTable { table, level, .. } => add(&mut o.tables, (table, level as usize)),
+                mem::Cap::Frame { base, level: 0, device: false, .. } => add(&mut o.frames, base.0),
+                _ => {}
+            }
+        }
+        o
+    }
+}
+
+fn add<T: PartialEq>(list: &mut Vec<T>, what: T) {
+    if !list.contains(&what) {
+        list.push(what);
+    }
 }
 
 /// Remembers what was found in slots, by a digest of their memory. Most steps leave all slots as they were, or as
@@ -43,25 +93,16 @@ impl Memo {
                 return slots.clone();
             }
         }
-        let mut a = Abstraction { k, s: State::default(), places: vec![], caps: vec![] };
+        let mut a = Finder { k, held: Map::default(), places: vec![], caps: vec![] };
         a.collect(keeper, irqs);
         a.tree();
-        let mut objects: Vec<mem::Cap> = vec![];
-        for (_, cap) in &a.caps {
-            if !objects.iter().any(|other| same_object(*cap, *other)) {
-                objects.push(*cap);
-            }
-        }
-        let threads = objects.iter().filter_map(|cap| match cap {
-            mem::Cap::Tcb { tcb } => Some(*tcb),
-            _ => None,
-        });
-        let slots = Rc::new(Slots { held: a.s.caps, live: threads.collect(), objects });
         let slot = |at: usize| name(at).0;
         let places = a.places.iter().filter(|p| p.2 != INTERRUPTS).map(|p| slot(p.0)..slot(p.1));
         let bound = irqs.iter().map(|&irq| k.irq_slots[irq].link().addr());
         let bound = bound.map(|at| slot(at)..slot(at) + size_of::<mem::Slot>() as u64);
         let layout: Rc<[Range<u64>]> = places.chain(bound).collect();
+        let objects = Objects::of(a.caps.iter().map(|&(_, cap)| cap));
+        let slots = Rc::new(Slots { layout: layout.clone(), held: a.held, objects });
         if self.found.len() >= Memo::FINDS {
             self.found.clear();
         }
@@ -73,25 +114,11 @@ impl Memo {
     }
 }
 
-/// True if looking at the object of one capability shows all that looking at that of the other shows.
-fn same_object(a: mem::Cap, b: mem::Cap) -> bool {
-    match (a, b) {
-        (mem::Cap::Tcb { tcb: a }, mem::Cap::Tcb { tcb: b }) => a == b,
-        (mem::Cap::Endpoint { ep: a, .. }, mem::Cap::Endpoint { ep: b, .. }) => a == b,
-        (mem::Cap::Notification { ntfn: a, .. }, mem::Cap::Notification { ntfn: b, .. }) => a == b,
-        (mem::Cap::Reply { reply: a, .. }, mem::Cap::Reply { reply: b, .. }) => a == b,
-        (mem::Cap::SchedContext { sc: a, .. }, mem::Cap::SchedContext { sc: b, .. }) => a == b,
-        (mem::Cap::PageTable { table: a, .. }, mem::Cap::PageTable { table: b, .. }) => a == b,
-        (mem::Cap::CNode { .. }, mem::Cap::CNode { .. }) => true,
-        (a, b) => a == b,
-    }
-}
-
-/// A look at a kernel.
-pub(crate) struct Abstraction<'k> {
+/// Looks for slots.
+struct Finder<'k> {
     k: &'k Machine,
-    /// What was found.
-    s: State,
+    /// The capabilities in the derivation tree.
+    held: Map<Slot, Held>,
     /// Where slots lie: first address, behind the last, the object they belong to.
     places: Vec<(usize, usize, Name)>,
     /// Every slot that was looked at, and the capability in it.
@@ -125,25 +152,7 @@ impl Holder {
     }
 }
 
-impl<'k> Abstraction<'k> {
-    /// Translates all of a kernel whose capabilities are found from `keeper` on and in the slots of some interrupts.
-    /// Gives the state, and the threads that live.
-    pub(crate) fn of(
-        k: &'k Machine,
-        keeper: CNodeRef,
-        irqs: &[usize],
-        memo: &mut Memo,
-    ) -> (State, Vec<Link<Tcb>>) {
-        let slots = memo.slots(k, keeper, irqs);
-        let mut a = Abstraction { k, s: State::default(), places: vec![], caps: vec![] };
-        a.s.caps = slots.held.clone();
-        a.objects(&slots.objects);
-        a.spaces();
-        a.interrupts(irqs);
-        a.schedule();
-        (a.s, slots.live.clone())
-    }
-
+impl Finder<'_> {
     /// Finds every slot: from the keeper through CNodes and threads, and along the derivation lists to CNodes that
     /// hold the last capabilities to themselves.
     fn collect(&mut self, keeper: CNodeRef, irqs: &[usize]) {
@@ -222,72 +231,236 @@ impl<'k> Abstraction<'k> {
                 }
                 let parent = ancestors.last().map(|&a| self.place(a));
                 let held = Held { cap: cap(self.k, slot.cap()), original: slot.is_revocable(), parent };
-                self.s.caps.insert(self.place(link), held);
+                self.held.insert(self.place(link), held);
                 ancestors.push(link);
                 at = slot.next();
             }
         }
     }
+}
 
-    fn objects(&mut self, objects: &[mem::Cap]) {
-        let k = self.k;
-        for &cap in objects {
-            match cap {
-                mem::Cap::Tcb { tcb } => {
-                    self.s.threads.entry(link_name(tcb)).or_insert_with(|| thread(k, tcb.get(k)));
-                }
-                mem::Cap::Endpoint { ep, .. } => {
-                    self.s.endpoints.entry(link_name(ep)).or_insert_with(|| queue(k, ep.get(k).head()));
-                }
-                mem::Cap::Notification { ntfn, .. } => {
-                    let n = ntfn.get(k);
-                    let signals = (n.state.get() == NotificationState::Active).then(|| n.badge.get());
-                    self.s.notifications.entry(link_name(ntfn)).or_insert_with(|| Notification {
-                        signals,
-                        queue: queue(k, n.head.get()),
-                        bound: n.bound_tcb.get().map(link_name),
-                        sc: n.sched_context.get().map(link_name),
-                    });
-                }
-                mem::Cap::Reply { reply, .. } => {
-                    self.s.replies.insert(link_name(reply), reply.get(k).tcb.get().map(link_name));
-                }
-                mem::Cap::SchedContext { sc, .. } => {
-                    self.s.contexts.entry(link_name(sc)).or_insert_with(|| context(k, sc.get(k)));
-                }
-                mem::Cap::PageTable { table, level, .. } => {
-                    self.s
-                        .tables
-                        .entry(link_name(table))
-                        .or_insert_with(|| entries(k, table, level as usize));
-                }
-                mem::Cap::Frame { base, level: 0, device: false, .. } => {
-                    let memory = &mut self.s.memory;
-                    let mut found = |i, word| {
-                        memory.insert(base.0 + 8 * i as u64, word);
-                    };
-                    k.nonzero(base.0..base.0 + 4096, &mut found);
-                }
-                _ => {}
+/// A state of a kernel that steps are made from: what it is in the model's terms, and the memory.
+pub(crate) struct Origin {
+    /// The state, but for what makes no difference and was left out.
+    state: State,
+    /// The scheduling contexts before that.
+    contexts: Map<Name, SchedContext>,
+    slots: Rc<Slots>,
+    /// On the clock, in ticks.
+    time: u64,
+}
+
+/// A look at a kernel. What it was made from is looked at again only where its memory has changed.
+struct Look<'a> {
+    k: &'a Machine,
+    before: Option<&'a Origin>,
+    /// The lines of memory that are not what they were then, in order.
+    changed: &'a [u32],
+    slots: &'a Slots,
+    s: State,
+}
+
+/// Translates all of a kernel whose capabilities are found from `keeper` on and in the slots of some interrupts.
+/// `before` is what was found in an earlier state, and the lines of memory that have changed since.
+pub(crate) fn look(
+    k: &Machine,
+    keeper: CNodeRef,
+    irqs: &[usize],
+    memo: &mut Memo,
+    before: Option<(&Origin, &[u32])>,
+) -> Origin {
+    let (before, changed) = before.unzip();
+    let changed = changed.unwrap_or_default();
+    let known = before.filter(|b| b.slots.layout.iter().all(|slots| !is_touched(changed, slots)));
+    let slots = known.map_or_else(|| memo.slots(k, keeper, irqs), |b| b.slots.clone());
+    let s = before.map(|b| b.state.clone()).unwrap_or_default();
+    let mut look = Look { k, before, changed, slots: &slots, s };
+    look.s.caps = slots.held.clone();
+    look.threads();
+    look.queues();
+    look.s.contexts = look.contexts();
+    look.spaces();
+    look.memory();
+    look.interrupts(irqs);
+    look.schedule();
+    let mut state = look.s;
+    let contexts = state.contexts.clone();
+    crate::lockstep::normalise(&mut state);
+    if let Some(b) = before {
+        state.contexts.share(&b.state.contexts);
+    }
+    Origin { state, contexts, slots, time: k.core.time.get() }
+}
+
+/// True if one of these lines lies in a range of addresses, or partly.
+fn is_touched(changed: &[u32], range: &Range<u64>) -> bool {
+    let first = changed.partition_point(|&line| (line as u64 + 1) * LINE <= range.start);
+    changed.get(first).is_some_and(|&line| (line as u64) * LINE < range.end)
+}
+
+/// Where something in the kernel's memory lies.
+fn range_of<T: ?Sized>(what: &T) -> Range<u64> {
+    let first = name(std::ptr::from_ref(what).addr()).0;
+    first..first + size_of_val(what) as u64
+}
+
+impl Origin {
+    /// The state in the model's terms.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The same, without the rest.
+    pub(crate) fn into_state(self) -> State {
+        self.state
+    }
+
+    /// What the slots hold.
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.slots
+    }
+}
+
+impl Look<'_> {
+    /// True if something may not be what it was.
+    fn touched(&self, range: &Range<u64>) -> bool {
+        self.before.is_none() || is_touched(self.changed, range)
+    }
+
+    /// True if there are other slots, or other capabilities in them, than there were.
+    fn other_slots(&self) -> bool {
+        self.before.is_none_or(|b| !std::ptr::eq(&*b.slots, self.slots))
+    }
+
+    fn threads(&mut self) {
+        let (k, live) = (self.k, &self.slots.objects.threads);
+        if self.other_slots() {
+            self.s.threads.retain(|name, _| live.iter().any(|t| link_name(*t) == *name));
+        }
+        let (was, is) = (self.s.current, k.core.current.get());
+        for &tcb in live {
+            let name = link_name(tcb);
+            // Some registers of the thread that runs are in the processor.
+            let ran = tcb == is || was == Some(name);
+            if ran || self.touched(&range_of(tcb.get(k))) || !self.s.threads.contains_key(&name) {
+                self.s.threads.set(name, thread(k, tcb.get(k)));
             }
         }
     }
 
+    /// Everything that threads queue at.
+    fn queues(&mut self) {
+        let (k, s, objects) = (self.k, &mut self.s, &self.slots.objects);
+        if self.before.is_none_or(|b| !std::ptr::eq(&*b.slots, self.slots)) {
+            s.endpoints.retain(|name, _| objects.endpoints.iter().any(|o| link_name(*o) == *name));
+            s.notifications.retain(|name, _| objects.notifications.iter().any(|o| link_name(*o) == *name));
+            s.replies.retain(|name, _| objects.replies.iter().any(|o| link_name(*o) == *name));
+        }
+        for &ep in &objects.endpoints {
+            let queue = queue(k, ep.get(k).head());
+            if s.endpoints.get(&link_name(ep)).is_none_or(|old| !queue.clone().eq(old.iter().copied())) {
+                s.endpoints.insert(link_name(ep), queue.collect());
+            }
+        }
+        for &ntfn in &objects.notifications {
+            let n = ntfn.get(k);
+            let signals = (n.state.get() == NotificationState::Active).then(|| n.badge.get());
+            let (bound, sc) = (n.bound_tcb.get().map(link_name), n.sched_context.get().map(link_name));
+            let queue = queue(k, n.head.get());
+            let is = |old: &Notification| {
+                (old.signals, old.bound, old.sc) == (signals, bound, sc)
+                    && queue.clone().eq(old.queue.iter().copied())
+            };
+            if !s.notifications.get(&link_name(ntfn)).is_some_and(is) {
+                let queue = queue.collect();
+                s.notifications.insert(link_name(ntfn), Notification { signals, queue, bound, sc });
+            }
+        }
+        for &reply in &objects.replies {
+            s.replies.set(link_name(reply), reply.get(k).tcb.get().map(link_name));
+        }
+    }
+
+    /// Scheduling contexts, with all that may make no difference.
+    fn contexts(&self) -> Map<Name, SchedContext> {
+        let (k, objects) = (self.k, &self.slots.objects);
+        let mut contexts = self.before.map(|b| b.contexts.clone()).unwrap_or_default();
+        if self.other_slots() {
+            contexts.retain(|name, _| objects.contexts.iter().any(|o| link_name(o.0) == *name));
+        }
+        // What has been used, and when there is more, is relative to now.
+        let later = self.before.is_none_or(|b| b.time != k.core.time.get());
+        for &(sc, bytes) in &objects.contexts {
+            let name = link_name(sc);
+            let same = |old: &SchedContext| calls(k, sc.get(k)).eq(old.calls.iter().rev().copied());
+            let touched = later || self.touched(&(name.0..name.0 + bytes));
+            if touched || !contexts.get(&name).is_some_and(same) {
+                contexts.set(name, context(k, sc.get(k)));
+            }
+        }
+        contexts
+    }
+
     fn spaces(&mut self) {
-        for (n, pool) in self.k.asid_pools.iter().enumerate() {
-            let Some(pool) = pool.get() else { continue };
-            let base = (n * mem::AsidPool::LEN) as u64;
-            self.s.pools.insert(base, link_name(pool));
-            let roots = &pool.get(self.k).roots;
-            let first = name(roots.as_ptr() as usize).0;
-            self.k.nonzero(first..first + size_of_val(roots) as u64, |i, _| {
-                let root = roots[i].get().map(link_name);
-                self.s.spaces.extend(root.map(|root| (base + i as u64, root)));
-            });
+        let (k, s) = (self.k, &mut self.s);
+        let pools = || k.asid_pools.iter().enumerate().filter_map(|(n, pool)| Some((n, pool.get()?)));
+        let is_touched = |range| self.before.is_none() || is_touched(self.changed, &range);
+        if is_touched(range_of(&k.asid_pools)) || pools().any(|(_, pool)| is_touched(range_of(pool.get(k)))) {
+            let (mut spaces, mut names) = (Map::default(), Map::default());
+            for (n, pool) in pools() {
+                let base = (n * mem::AsidPool::LEN) as u64;
+                names.insert(base, link_name(pool));
+                let roots = &pool.get(k).roots;
+                k.nonzero(range_of(roots), |i, _| {
+                    let root = roots[i].get().map(link_name);
+                    spaces.extend(root.map(|root| (base + i as u64, root)));
+                });
+            }
+            names.share(&s.pools);
+            spaces.share(&s.spaces);
+            (s.pools, s.spaces) = (names, spaces);
+        }
+        let tables = &self.slots.objects.tables;
+        if self.before.is_none_or(|b| b.slots.objects.tables != *tables) {
+            // One may have become a table of another level.
+            s.tables.clear();
+        }
+        for &(table, level) in tables {
+            let name = link_name(table);
+            if is_touched(range_of(table.get(k))) || !s.tables.contains_key(&name) {
+                s.tables.set(name, entries(k, table, level));
+            }
+        }
+        if let Some(b) = self.before {
+            s.tables.share(&b.state.tables);
+        }
+    }
+
+    /// The memory of frames.
+    fn memory(&mut self) {
+        let (k, frames) = (self.k, &self.slots.objects.frames);
+        if self.before.is_some_and(|b| b.slots.objects.frames == *frames) {
+            let lines = self.changed.iter().map(|&line| line as u64 * LINE);
+            for line in lines.filter(|line| frames.iter().any(|base| (*base..base + 4096).contains(line))) {
+                for at in (line..line + LINE).step_by(8) {
+                    match k.word(at) {
+                        0 => drop(self.s.memory.remove(&at)),
+                        word => self.s.memory.set(at, word),
+                    }
+                }
+            }
+        } else {
+            let mut memory = Map::default();
+            for &base in frames {
+                k.nonzero(base..base + 4096, |i, word| memory.extend([(base + 8 * i as u64, word)]));
+            }
+            memory.share(&self.s.memory);
+            self.s.memory = memory;
         }
     }
 
     fn interrupts(&mut self, irqs: &[usize]) {
+        let mut interrupts = Map::default();
         for &irq in irqs.iter().filter(|&&irq| self.k.irq_states[irq].get() != IrqState::Inactive) {
             let line = host::irq_line(irq);
             let pin = line.route.map(|r| model::Pin {
@@ -296,50 +469,71 @@ impl<'k> Abstraction<'k> {
                 level: r.level,
                 low: r.active_low,
             });
-            self.s.interrupts.insert(irq as u64, model::Interrupt { masked: line.masked, pin });
+            interrupts.insert(irq as u64, model::Interrupt { masked: line.masked, pin });
         }
+        interrupts.share(&self.s.interrupts);
+        self.s.interrupts = interrupts;
     }
 
     fn domains(&mut self) {
         let (k, core) = (self.k, &self.k.core);
-        let entries = k.domain_schedule.iter().enumerate().filter(|(_, e)| e.duration.get() != 0);
-        let left = core.domain_end.get();
-        self.s.schedule = Schedule {
-            entries: entries.map(|(i, e)| (i as u64, (e.domain.get(), e.duration.get()))).collect(),
-            start: k.domain_start.get() as u64,
-            at: core.domain_index.get() as u64,
-            domain: core.domain.get(),
-            left: (left != u64::MAX).then(|| left as i64 - core.time.get() as i64),
-        };
+        if self.touched(&range_of(&k.domain_schedule)) {
+            let entries = k.domain_schedule.iter().enumerate().filter(|(_, e)| e.duration.get() != 0);
+            self.s.schedule.entries =
+                entries.map(|(i, e)| (i as u64, (e.domain.get(), e.duration.get()))).collect();
+        }
+        let (schedule, left) = (&mut self.s.schedule, core.domain_end.get());
+        schedule.start = k.domain_start.get() as u64;
+        schedule.at = core.domain_index.get() as u64;
+        schedule.domain = core.domain.get();
+        schedule.left = (left != u64::MAX).then(|| left as i64 - core.time.get() as i64);
     }
 
     fn schedule(&mut self) {
         self.domains();
         let k = self.k;
-        for (domain, word) in (0..k.core.ready.len()).flat_map(|d| (0..4).map(move |word| (d, word))) {
-            let mut bits = k.core.ready[domain].bitmap[word].get();
+        let current = k.core.current.get();
+        self.s.current = (current != k.core.idle_thread.link()).then(|| link_name(current));
+        let running = self.s.current.map(|_| current.get(k)).filter(|t| scheduler::is_schedulable(k, t));
+        let mut old = self.s.ready.iter().flat_map(|(at, queue)| queue.iter().map(|t| (*at, *t)));
+        let mut same = true;
+        each_ready(k, running, |at, thread| same &= old.next() == Some((at, thread)));
+        if !same || old.next().is_some() {
+            let mut ready: Map<_, Vec<Name>> = Map::default();
+            each_ready(k, running, |at, thread| ready.entry(at).or_default().push(thread));
+            self.s.ready = ready;
+        }
+        self.s.waiting_for_budget.clear();
+        self.s.waiting_for_budget.extend(invariants::release_order(k).into_iter().map(link_name));
+    }
+}
+
+/// Every thread that is ready, with its domain and priority, in order. The one that runs is in no queue.
+fn each_ready(k: &Kernel, running: Option<&Tcb>, mut found: impl FnMut((u8, u8), Name)) {
+    let running = running.map(|t| ((t.domain.get(), t.priority.get()), t.link()));
+    for (domain, queues) in k.core.ready.iter().enumerate() {
+        for (word, bits) in queues.bitmap.iter().enumerate() {
+            let mut bits = bits.get();
+            if let Some(((d, priority), _)) = running
+                && (d as usize, priority as usize / 64) == (domain, word)
+            {
+                bits |= 1 << (priority % 64);
+            }
             while bits != 0 {
                 let priority = word * 64 + bits.trailing_zeros() as usize;
                 bits &= bits - 1;
-                let head = k.core.ready[domain].heads[priority].get();
-                let mut threads = vec![];
-                let mut at = head;
-                while let Some(t) = at {
-                    threads.push(link_name(t));
-                    at = t.get(k).sched_queue.next.get().filter(|&t| Some(t) != head);
+                let at = (domain as u8, priority as u8);
+                if let Some((_, thread)) = running.filter(|r| r.0 == at) {
+                    found(at, link_name(thread));
                 }
-                self.s.ready.insert((domain as u8, priority as u8), threads);
+                let head = queues.heads[priority].get();
+                let mut next = head;
+                while let Some(t) = next {
+                    found(at, link_name(t));
+                    next = t.get(k).sched_queue.next.get().filter(|&t| Some(t) != head);
+                }
             }
         }
-        let current = k.core.current.get();
-        if current != k.core.idle_thread.link() {
-            self.s.current = Some(link_name(current));
-            if scheduler::is_schedulable(k, current.get(k)) {
-                let Tcb { domain, priority, .. } = current.get(k);
-                self.s.ready.entry((domain.get(), priority.get())).or_default().insert(0, link_name(current));
-            }
-        }
-        self.s.waiting_for_budget.extend(invariants::release_order(k).into_iter().map(link_name));
     }
 }
 
@@ -365,6 +559,6 @@ fn entries(k: &Machine, table: Link<mem::PageTable>, level: usize) -> Map<u64, m
     entries
 }
 
-fn queue(k: &Kernel, head: Option<Link<Tcb>>) -> Vec<Name> {
-    std::iter::successors(head, |t| t.get(k).ipc_queue.next.get()).map(link_name).collect()
+fn queue(k: &Kernel, head: Option<Link<Tcb>>) -> impl Iterator<Item = Name> + Clone {
+    std::iter::successors(head, |t| t.get(k).ipc_queue.next.get()).map(link_name)
 }

@@ -5,6 +5,7 @@
 //! keeps it. Names and slots are hashed as words of 128 bits, which nothing else is: so a hasher can rename them.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     hash::{BuildHasherDefault, Hash, Hasher},
 };
@@ -61,6 +62,11 @@ impl Renaming {
             Some(&(_, to)) => to,
             None => Slot { object: renamed(&self.names, slot.object), ..slot },
         }
+    }
+
+    /// True if nothing is exchanged.
+    fn is_plain(&self) -> bool {
+        self.names.is_empty() && self.slots.is_empty()
     }
 
     fn address(&self, address: u64) -> u64 {
@@ -162,12 +168,28 @@ fn object(cap: Cap) -> Name {
 }
 
 /// All ways to exchange objects of a system that nothing distinguishes; the first exchanges nothing.
-pub struct Symmetry(Vec<Renaming>);
+pub struct Symmetry {
+    ways: Vec<Renaming>,
+    /// The digests of parts of states under each renaming, by those under the first.
+    known: RefCell<Known>,
+}
+
+/// Digests of what was seen before, so many together.
+#[derive(Default)]
+struct Known {
+    places: ByDigest<usize>,
+    digests: Vec<Digest>,
+}
+
+impl Known {
+    /// Digests that are kept: 64 MiB.
+    const ROOM: usize = 4 << 20;
+}
 
 impl Symmetry {
     /// No object is like another.
     pub fn none() -> Symmetry {
-        Symmetry(vec![Renaming::default()])
+        Symmetry { ways: vec![Renaming::default()], known: RefCell::default() }
     }
 
     /// The ways to exchange the members of each class of `alike` with one another. A member is a few slots of the
@@ -209,16 +231,17 @@ impl Symmetry {
                 assert!(events.contains(&other), "objects are not alike: {event} without {other}");
             }
         }
-        Symmetry(all)
+        Symmetry { ways: all, known: RefCell::default() }
     }
 
     /// How many ways there are.
     pub fn ways(&self) -> usize {
-        self.0.len()
+        self.ways.len()
     }
 
     /// The digest of a state, which all states that differ from it only by exchanges share, and how many they are.
-    pub fn digest(&self, state: &State) -> (Digest, usize) {
+    /// It is found the sooner the more a state has in common with `before`, whose digest was asked for earlier.
+    pub fn digest(&self, before: &State, state: &State) -> (Digest, usize) {
         let State {
             caps,
             threads,
@@ -237,33 +260,73 @@ impl Symmetry {
             schedule,
         } = state;
         let mut sums = vec![0; self.ways()];
-        for (sum, renaming) in sums.iter_mut().zip(&self.0) {
-            let rest = (waiting_for_budget, current, schedule);
-            *sum = hash(renaming, 1, &rest);
-        }
-        self.add(&mut sums, caps, |r, entry| hash(r, 2, &entry));
-        self.add(&mut sums, threads, |r, (name, thread)| hash(r, 3, &(name, r.thread(thread))));
-        self.add(&mut sums, endpoints, |r, entry| hash(r, 4, &entry));
-        self.add(&mut sums, notifications, |r, entry| hash(r, 5, &entry));
-        self.add(&mut sums, replies, |r, entry| hash(r, 6, &entry));
-        self.add(&mut sums, contexts, |r, entry| hash(r, 7, &entry));
-        self.add(&mut sums, memory, |r, (&at, &word)| hash(r, 8, &r.word(at, word)));
-        self.add(&mut sums, tables, |r, entry| hash(r, 9, &entry));
-        self.add(&mut sums, spaces, |r, entry| hash(r, 10, &entry));
-        self.add(&mut sums, pools, |r, entry| hash(r, 11, &entry));
-        self.add(&mut sums, interrupts, |r, entry| hash(r, 12, &entry));
-        self.add(&mut sums, ready, |r, entry| hash(r, 13, &entry));
+        let rest = (waiting_for_budget, current, schedule);
+        self.part(&mut sums, false, |r| hash(r, 1, &rest));
+        let b = before;
+        self.add(&mut sums, &b.caps, caps, |r, entry| hash(r, 2, &entry));
+        self.add(&mut sums, &b.threads, threads, |r, (name, thread)| match r.is_plain() {
+            true => hash(r, 3, &(name, thread)),
+            false => hash(r, 3, &(name, r.thread(thread))),
+        });
+        self.add(&mut sums, &b.endpoints, endpoints, |r, entry| hash(r, 4, &entry));
+        self.add(&mut sums, &b.notifications, notifications, |r, entry| hash(r, 5, &entry));
+        self.add(&mut sums, &b.replies, replies, |r, entry| hash(r, 6, &entry));
+        self.add(&mut sums, &b.contexts, contexts, |r, entry| hash(r, 7, &entry));
+        self.add(&mut sums, &b.memory, memory, |r, (&at, &word)| hash(r, 8, &r.word(at, word)));
+        self.add(&mut sums, &b.tables, tables, |r, entry| hash(r, 9, &entry));
+        self.add(&mut sums, &b.spaces, spaces, |r, entry| hash(r, 10, &entry));
+        self.add(&mut sums, &b.pools, pools, |r, entry| hash(r, 11, &entry));
+        self.add(&mut sums, &b.interrupts, interrupts, |r, entry| hash(r, 12, &entry));
+        self.add(&mut sums, &b.ready, ready, |r, entry| hash(r, 13, &entry));
         let least = sums.iter().copied().min().unwrap_or_default();
         (least, self.ways() / sums.iter().filter(|&&sum| sum == least).count().max(1))
     }
 
-    /// Adds the digests of a map under each renaming, which it keeps.
-    fn add<K, V>(&self, sums: &mut [Digest], map: &Map<K, V>, entry: impl Fn(&Renaming, (&K, &V)) -> Digest) {
-        let digests = map.digests(|list| {
-            let under = |r| list.iter().map(|(k, v)| entry(r, (k, v))).fold(0, Digest::wrapping_add);
-            self.0.iter().map(under).collect()
+    /// Adds the digests of a map under each renaming, which it keeps. Only what `before` does not have is hashed.
+    fn add<K: Ord, V: PartialEq>(
+        &self,
+        sums: &mut [Digest],
+        before: &Map<K, V>,
+        map: &Map<K, V>,
+        entry: impl Fn(&Renaming, (&K, &V)) -> Digest,
+    ) {
+        let digests = map.digests(|| match before.known_digests() {
+            Some(known) => {
+                let sums = RefCell::new(known.clone());
+                let change = |minus| {
+                    let (sums, entry) = (&sums, &entry);
+                    move |of: (&K, &V)| self.part(&mut sums.borrow_mut(), minus, |r| entry(r, of))
+                };
+                before.differences(map, change(true), change(false));
+                sums.into_inner()
+            }
+            None => {
+                let mut sums = vec![0; self.ways()];
+                map.iter().for_each(|of| self.part(&mut sums, false, |r| entry(r, of)));
+                sums
+            }
         });
         sums.iter_mut().zip(&*digests).for_each(|(sum, more)| *sum = sum.wrapping_add(*more));
+    }
+
+    /// Adds the digests of a part of a state under each renaming, or takes them away.
+    fn part(&self, sums: &mut [Digest], minus: bool, digest: impl Fn(&Renaming) -> Digest) {
+        let add = |(sum, more): (&mut Digest, &Digest)| {
+            *sum = if minus { sum.wrapping_sub(*more) } else { sum.wrapping_add(*more) };
+        };
+        let plain = digest(&self.ways[0]);
+        if let [sum] = sums {
+            return add((sum, &plain));
+        }
+        let known = &mut *self.known.borrow_mut();
+        if known.digests.len() >= Known::ROOM {
+            *known = Known::default();
+        }
+        let at = *known.places.entry(plain).or_insert_with(|| {
+            known.digests.extend(self.ways.iter().map(&digest));
+            known.digests.len() - self.ways.len()
+        });
+        sums.iter_mut().zip(&known.digests[at..]).for_each(add);
     }
 }
 

@@ -75,7 +75,7 @@ pub fn explore_with(family: &Family, bound: Bound, symmetric: bool) -> Report {
     let symmetry = if symmetric { system.symmetry(&initial, &events) } else { Symmetry::none() };
     let keeper = system.keeper();
     let mut parts = Parts::of(&initial, keeper);
-    let (digest, alike) = symmetry.digest(&initial);
+    let (digest, alike) = symmetry.digest(&State::default(), &initial);
     let mut report = Report {
         states: 1,
         stands_for: alike,
@@ -91,37 +91,36 @@ pub fn explore_with(family: &Family, bound: Bound, symmetric: bool) -> Report {
     let mut came: Vec<(u32, u16)> = vec![(0, 0)];
     let mut level = Frontier::default();
     level.push(&first, &first);
-    let (mut memory, mut now) = (first.clone(), vec![]);
+    let (mut memory, mut now, mut here) = (first.clone(), vec![], system.here());
     'search: while !level.is_empty() {
         let mut id = came.len() - level.len();
         let mut drain = level.drain();
         level = Frontier::default();
         while drain.next(&first, &mut memory) {
             load(&mut system, &memory);
-            let state = system.state();
-            if !seen.contains_key(&symmetry.digest(&state).0) {
+            system.leave(&mut here);
+            let state = here.state();
+            if !seen.contains_key(&symmetry.digest(&initial, state).0) {
                 let why = "the kernel and the model forget different things\n".to_string();
                 report.broken = Some(story(family, &came, came[id].0, came[id].1 as usize, &why));
                 report.closed = false;
                 break 'search;
             }
             if let Some(parts) = &mut parts {
-                parts.leave(&state);
+                parts.leave(state);
             }
-            for (n, event) in (family.events)(&state).iter().enumerate() {
+            for (n, event) in (family.events)(state).iter().enumerate() {
                 if state.current.is_none() && !happens_alone(event) {
                     // Nobody runs who could do it.
                     continue;
                 }
                 report.transitions += 1;
-                let kernel = &memory[..first.len() - system.lines().count()];
-                let stepped = lockstep::step(&mut system, &state, event, |s| s.load(kernel));
-                let result = stepped.and_then(|next| {
+                let result = lockstep::step(&mut system, &here, event).and_then(|next| {
                     if let Some(parts) = &mut parts {
-                        parts.check(&state, event, &next.state, keeper)?;
+                        parts.check(state, event, &next.state, keeper)?;
                     }
-                    properties::check_step(&state, event, &next.state)?;
-                    let (digest, alike) = symmetry.digest(&next.state);
+                    properties::check_step(state, event, &next.state)?;
+                    let (digest, alike) = symmetry.digest(state, &next.state);
                     if seen.insert(digest, ()).is_some() {
                         return Ok(0);
                     }
@@ -190,9 +189,8 @@ fn story(family: &Family, came: &[(u32, u16)], last: u32, event: usize, why: &Br
         let event = &(family.events)(&state)[n];
         let who = state.current.map_or("nobody".into(), |t| format!("{t:?}"));
         text += &format!("  {}. {} runs: {event}\n", i + 1, named(&who, &system));
-        let mut memory = vec![];
-        system.k.save(&mut memory);
-        match lockstep::step(&mut system, &state, event, |s| s.load(&memory)) {
+        let here = system.here();
+        match lockstep::step(&mut system, &here, event) {
             Ok(next) => state = next.settle(&mut system),
             Err(_) => break,
         }

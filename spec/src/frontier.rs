@@ -9,6 +9,9 @@ use std::{
 /// Bytes of it that are kept in memory, before they go to a file.
 const IN_MEMORY: usize = 64 << 20;
 
+/// Words that are compared together.
+const CHUNK: usize = 32;
+
 /// A list of states, each the words in which its memory differs from that of the first state.
 #[derive(Default)]
 pub struct Frontier {
@@ -44,10 +47,14 @@ impl Frontier {
         }
         self.len += 1;
         let mut at = 0;
-        for (i, (a, b)) in first.iter().zip(now).enumerate().filter(|(_, (a, b))| a != b) {
-            put(&mut self.bytes, (i + 1 - at) as u64);
-            put(&mut self.bytes, a ^ b);
-            at = i + 1;
+        let chunks = first.chunks(CHUNK).zip(now.chunks(CHUNK)).enumerate();
+        for (chunk, (first, now)) in chunks.filter(|(_, (first, now))| first != now) {
+            for (i, (a, b)) in first.iter().zip(now).enumerate().filter(|(_, (a, b))| a != b) {
+                let place = chunk * CHUNK + i + 1;
+                put(&mut self.bytes, (place - at) as u64);
+                put(&mut self.bytes, a ^ b);
+                at = place;
+            }
         }
         self.bytes.push(0);
     }

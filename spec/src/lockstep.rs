@@ -10,8 +10,8 @@ use pecan_abi::{Label, Syscall};
 
 use crate::{
     map::Map,
-    model::{self, Call, Event, State},
-    system::{System, Way, forget},
+    model::{self, Call, Event, Name, SchedContext, State},
+    system::{Here, System, Way, forget},
 };
 
 /// What a check found to be wrong, in words.
@@ -33,60 +33,45 @@ impl Next {
     }
 }
 
-/// Runs one event on the kernel and on the model, which are in the same state. Gives the next state, or what
-/// differs. `begin` brings the kernel's memory to the state before, for the second run of events that have a fast
-/// path.
-pub fn step(
-    system: &mut System,
-    before: &State,
-    event: &Event,
-    mut begin: impl FnMut(&mut System),
-) -> Result<Next, Broken> {
-    catch_unwind(AssertUnwindSafe(|| step_both(system, before, event, &mut begin))).unwrap_or_else(|panic| {
+/// Runs one event from `here` on the kernel and on the model. Gives the next state, or what differs.
+pub fn step(system: &mut System, here: &Here, event: &Event) -> Result<Next, Broken> {
+    catch_unwind(AssertUnwindSafe(|| step_both(system, here, event))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
         Err(format!("the kernel or the model panicked: {}\n", text.unwrap_or_default()))
     })
 }
 
-fn step_both(
-    system: &mut System,
-    before: &State,
-    event: &Event,
-    begin: &mut impl FnMut(&mut System),
-) -> Result<Next, Broken> {
+fn step_both(system: &mut System, here: &Here, event: &Event) -> Result<Next, Broken> {
+    let before = here.state();
     let (mut expected, outcome) = model::step(before, event);
-    let mut begin = |system: &mut System| {
-        begin(system);
-        system.restore(before);
-    };
     normalise(&mut expected);
-    begin(system);
+    system.back(here);
     if has_fast_path(event) {
         for (way, who) in [(Way::Fast, "the fast path"), (Way::FastAny, "the longer fast path")] {
             // One that declines has done nothing, or the slow path after it will show it.
             if system.enter(event, way) {
-                compare(&expected, &system.state(), who, system)?;
-                begin(system);
+                compare(&expected, &system.state_since(here), who, system)?;
+                system.back(here);
             }
         }
     }
     if is_long(event) {
-        stop_everywhere(system, event, &expected)?;
-        begin(system);
+        stop_everywhere(system, here, event, &expected)?;
+        system.back(here);
     }
     system.enter(event, Way::Slow);
-    let found = system.state();
+    let found = system.state_since(here);
     compare(&expected, &found, "the kernel", system)?;
     system.check_processor(&expected, &outcome)?;
     check_flushes(before, &expected)?;
-    // They are equal; what the abstraction remembers is shared with other states.
-    expected.caps = found.caps;
-    let mut state = expected.clone();
+    // They are equal; what the abstraction found shares more with the state before.
+    let all = found;
+    let mut state = all.clone();
     if !system.remembers() {
         forget(&mut state);
     }
-    Ok(Next { state, all: expected })
+    Ok(Next { state, all })
 }
 
 /// Invocations that an interrupt can stop.
@@ -113,7 +98,7 @@ pub fn stopped() -> u64 {
 /// time. The kernel's invariants hold at every one of them, and in the end it has come to what the model does in
 /// one step, but for the order in which threads of a priority are ready. Where another thread gets to run in between,
 /// it stops there.
-fn stop_everywhere(system: &mut System, event: &Event, expected: &State) -> Result<(), Broken> {
+fn stop_everywhere(system: &mut System, here: &Here, event: &Event, expected: &State) -> Result<(), Broken> {
     let caller = system.k.core.current.get();
     for stops in 0.. {
         pecan_arch::host::raise_irq(NOBODYS);
@@ -131,7 +116,7 @@ fn stop_everywhere(system: &mut System, event: &Event, expected: &State) -> Resu
             return Ok(());
         }
     }
-    let (mut model, mut kernel) = (expected.clone(), system.state());
+    let (mut model, mut kernel) = (expected.clone(), system.state_since(here));
     for state in [&mut model, &mut kernel] {
         state.ready.values_mut().for_each(|queue| queue.sort());
     }
@@ -168,15 +153,25 @@ fn has_fast_path(event: &Event) -> bool {
 /// sporadic one is in use while its thread is ready.
 pub fn normalise(s: &mut State) {
     let used = s.current.and_then(|current| s.threads.get(&current)?.sc);
-    let ready: Vec<_> = s.ready.values().flatten().filter_map(|t| s.threads[t].sc).collect();
-    for (name, context) in &mut s.contexts {
-        let in_use = used == Some(*name) || context.sporadic && ready.contains(name);
-        for (i, refill) in context.refills.iter_mut().enumerate() {
-            if context.period == 0 {
-                refill.time = if i == 0 { refill.time.max(0) } else { 0 };
-            } else if !in_use {
-                refill.time = refill.time.max(0);
+    let (threads, ready) = (&s.threads, &s.ready);
+    let rested = |name: Name, context: &SchedContext, i: usize, time: i64| {
+        let is_ready = || ready.values().flatten().any(|t| threads[t].sc == Some(name));
+        match context.period {
+            0 if i == 0 => time.max(0),
+            0 => 0,
+            _ if used == Some(name) || context.sporadic && is_ready() => time,
+            _ => time.max(0),
+        }
+    };
+    for at in 0..s.contexts.len() {
+        let (name, context) = s.contexts.entry_at(at);
+        let (name, refills) = (*name, &context.refills);
+        if (0..).zip(refills).any(|(i, refill)| rested(name, context, i, refill.time) != refill.time) {
+            let mut context = context.clone();
+            for i in 0..context.refills.len() {
+                context.refills[i].time = rested(name, &context, i, context.refills[i].time);
             }
+            *s.contexts.at_mut(at) = context;
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::{
     cell::{Ref, RefCell},
+    cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
     ops::{Bound, Index, RangeBounds},
@@ -32,12 +33,63 @@ impl<K, V> Map<K, V> {
         &self.0.list
     }
 
+    /// The entries in order.
+    pub fn iter(&self) -> Iter<'_, K, V> {
+        self.list().iter().map(|(key, value)| (key, value))
+    }
+
     /// Digests of the map, which `make` is asked for if there are none since the last change.
-    pub fn digests(&self, make: impl FnOnce(&[(K, V)]) -> Vec<u128>) -> Ref<'_, Vec<u128>> {
+    pub fn digests(&self, make: impl FnOnce() -> Vec<u128>) -> Ref<'_, Vec<u128>> {
         if self.0.digests.borrow().is_empty() {
-            *self.0.digests.borrow_mut() = make(self.list());
+            *self.0.digests.borrow_mut() = make();
         }
         self.0.digests.borrow()
+    }
+
+    /// Digests of the map, if there are any since the last change.
+    pub fn known_digests(&self) -> Option<Ref<'_, Vec<u128>>> {
+        let digests = self.0.digests.borrow();
+        (!digests.is_empty()).then_some(digests)
+    }
+}
+
+impl<K: Ord, V: PartialEq> Map<K, V> {
+    /// The entries of two maps that the other does not have: `ours` gets those of this one, `theirs` those of
+    /// `other`.
+    pub fn differences(
+        &self,
+        other: &Map<K, V>,
+        mut ours: impl FnMut((&K, &V)),
+        mut theirs: impl FnMut((&K, &V)),
+    ) {
+        let (mut a, mut b) = (self.iter().peekable(), other.iter().peekable());
+        loop {
+            match (a.peek(), b.peek()) {
+                (Some(x), Some(y)) => match x.0.cmp(y.0) {
+                    Ordering::Less => ours(*x),
+                    Ordering::Greater => {
+                        theirs(*y);
+                        b.next();
+                        continue;
+                    }
+                    Ordering::Equal => {
+                        if x.1 != y.1 {
+                            ours(*x);
+                            theirs(*y);
+                        }
+                        b.next();
+                    }
+                },
+                (Some(x), None) => ours(*x),
+                (None, Some(y)) => {
+                    theirs(*y);
+                    b.next();
+                    continue;
+                }
+                (None, None) => break,
+            }
+            a.next();
+        }
     }
 }
 
@@ -55,6 +107,16 @@ impl<K: Ord + Clone, V: Clone> Map<K, V> {
     /// True if both are copies of one map that has not changed since: then they are equal.
     pub fn is_shared_with(&self, other: &Map<K, V>) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Shares what `other` holds, if it holds the same.
+    pub fn share(&mut self, other: &Map<K, V>)
+    where
+        V: PartialEq,
+    {
+        if self == other {
+            self.0 = other.0.clone();
+        }
     }
 
     /// How many entries there are.
@@ -78,6 +140,17 @@ impl<K: Ord + Clone, V: Clone> Map<K, V> {
         Some(&mut self.own()[at].1)
     }
 
+    /// The entry that `at` others go before.
+    pub fn entry_at(&self, at: usize) -> (&K, &V) {
+        let (key, value) = &self.list()[at];
+        (key, value)
+    }
+
+    /// The value of that entry, to change it.
+    pub fn at_mut(&mut self, at: usize) -> &mut V {
+        &mut self.own()[at].1
+    }
+
     /// True if there is such a key.
     pub fn contains_key(&self, key: &K) -> bool {
         self.place(key).is_ok()
@@ -94,6 +167,16 @@ impl<K: Ord + Clone, V: Clone> Map<K, V> {
         }
     }
 
+    /// Sets the value of a key, unless it has that value: then the map goes on sharing what it holds.
+    pub fn set(&mut self, key: K, value: V)
+    where
+        V: PartialEq,
+    {
+        if self.get(&key) != Some(&value) {
+            self.insert(key, value);
+        }
+    }
+
     /// Takes a key out; gives its value.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let at = self.place(key).ok()?;
@@ -106,18 +189,15 @@ impl<K: Ord + Clone, V: Clone> Map<K, V> {
     }
 
     /// Keeps the entries that `keep` says yes to.
-    pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
-        self.own().retain_mut(|(key, value)| keep(key, value));
+    pub fn retain(&mut self, keep: impl Fn(&K, &V) -> bool) {
+        if !self.iter().all(|(key, value)| keep(key, value)) {
+            self.own().retain(|(key, value)| keep(key, value));
+        }
     }
 
     /// The place of a key, which may be empty.
     pub fn entry(&mut self, key: K) -> Entry<'_, K, V> {
         Entry { place: self.place(&key), map: self, key }
-    }
-
-    /// The entries in order.
-    pub fn iter(&self) -> Iter<'_, K, V> {
-        self.list().iter().map(|(key, value)| (key, value))
     }
 
     /// The keys in order.

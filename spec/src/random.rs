@@ -304,13 +304,13 @@ fn invocation(r: &mut Random) -> Event {
 fn play(mut next: impl FnMut(&System, &State) -> Option<Event>) -> (Vec<Event>, Option<String>) {
     let mut system = system();
     let mut state = system.state();
-    let (mut memory, mut done) = (vec![], vec![]);
+    let mut done = vec![];
     while let Some(event) = next(&system, &state) {
         if state.current.is_none() && !happens_alone(&event) {
             continue;
         }
-        system.k.save(&mut memory);
-        let result = lockstep::step(&mut system, &state, &event, |s| s.load(&memory))
+        let here = system.here();
+        let result = lockstep::step(&mut system, &here, &event)
             .map(|next| next.settle(&mut system))
             .and_then(|next| properties::check(&state, &event, &next).map(|()| next));
         done.push(event);

@@ -6,12 +6,14 @@ use pecan_abi::{CapRights, MessageInfo, Syscall, constants::tcb_flag, ipc::buffe
 use pecan_arch::{IrqRoute, PT_LEVELS, PhysAddr, host, reg};
 use pecan_core::{budget, derivation, entry, fastpath, invariants, refill, scheduler};
 use pecan_mem::{
-    self as mem, CNodeRef, Link, Mapping, Tcb, ThreadState, retype::ObjectKind, testing::Machine,
+    self as mem, CNodeRef, Link, Mapping, Tcb, ThreadState,
+    retype::ObjectKind,
+    testing::{Machine, Saved},
 };
 
-use crate::abstraction::{Abstraction, Memo};
+use crate::abstraction::{self, Memo, Origin};
 use crate::digest::Symmetry;
-use crate::model::{self, CODE, Cap, Doing, Event, Name, Outcome, State, register};
+use crate::model::{self, CODE, Cap, Doing, Event, Name, Outcome, State, Thread, register};
 use crate::translate::{link_name, name, object_name};
 
 /// Memory of the machine in bytes, log2.
@@ -35,6 +37,19 @@ pub enum Way {
     Fast,
     /// By the fast path for messages of any length.
     FastAny,
+}
+
+/// A state of a system that steps are made from, and to which it can be brought back.
+pub struct Here {
+    origin: Origin,
+    saved: Saved,
+}
+
+impl Here {
+    /// The state in the model's terms.
+    pub fn state(&self) -> &State {
+        self.origin.state()
+    }
 }
 
 /// A kernel with a system of a few threads and objects in it.
@@ -65,6 +80,10 @@ pub struct System {
     names: BTreeMap<Name, String>,
     /// What was found in slots.
     memo: Memo,
+    /// Lines of memory that a step has changed.
+    changed: Vec<u32>,
+    /// They still are the only ones.
+    looked: bool,
     /// Classes of things that nothing distinguishes.
     alike: Vec<Vec<Vec<u64>>>,
 }
@@ -110,6 +129,8 @@ impl System {
             ports: vec![],
             names: BTreeMap::new(),
             memo: Memo::default(),
+            changed: vec![],
+            looked: false,
             alike: vec![],
         };
         // Everything descends from one capability, as it does from what a kernel finds when it boots.
@@ -337,6 +358,7 @@ impl System {
     /// Puts the arguments of an event into the registers and the buffer of the running thread, then enters the
     /// kernel. False if there is no such way for the event, or if a fast path declines it.
     pub fn enter(&mut self, event: &Event, way: Way) -> bool {
+        self.looked = false;
         let current = self.k.core.current.get();
         self.enter_at(event);
         match event {
@@ -489,6 +511,7 @@ impl System {
     /// that wait for nothing, the time used that nobody has asked for. [`forget`] does the same in the model,
     /// whose state is `s`.
     pub fn forget(&mut self, s: &State) {
+        self.looked = false;
         let k = &*self.k;
         let current = k.core.current.get();
         if current != k.core.idle_thread.link() {
@@ -525,16 +548,54 @@ impl System {
 
     /// The state of the kernel in the model's terms.
     pub fn state(&mut self) -> State {
+        self.look(None).into_state()
+    }
+
+    /// The state of the kernel, as one that steps are made from.
+    pub fn here(&mut self) -> Here {
+        let mut here = Here { origin: self.look(None), saved: Saved::default() };
+        here.saved.save(&self.k);
+        here
+    }
+
+    /// Makes `here` the state of the kernel.
+    pub fn leave(&mut self, here: &mut Here) {
+        here.origin = self.look(None);
+        here.saved.save(&self.k);
+    }
+
+    /// The state of the kernel in the model's terms, after a step from `here`.
+    pub fn state_since(&mut self, here: &Here) -> State {
+        self.look(Some(here)).into_state()
+    }
+
+    fn look(&mut self, here: Option<&Here>) -> Origin {
         // The kernel charges time when it must; the model at once.
         budget::commit_time(&self.k);
-        let (mut state, live) = Abstraction::of(&self.k, self.keeper, &self.irqs, &mut self.memo);
-        crate::lockstep::normalise(&mut state);
-        self.live = live;
-        state
+        if let Some(here) = here {
+            self.k.changed(&here.saved, &mut self.changed);
+        }
+        self.looked = here.is_some();
+        let before = here.map(|here| (&here.origin, &*self.changed));
+        let origin = abstraction::look(&self.k, self.keeper, &self.irqs, &mut self.memo, before);
+        self.live.clear();
+        self.live.extend(origin.slots().live());
+        origin
+    }
+
+    /// Brings everything back to what it was `here`, where the steps of late have been made from.
+    pub fn back(&mut self, here: &Here) {
+        if !std::mem::take(&mut self.looked) {
+            self.k.changed(&here.saved, &mut self.changed);
+        }
+        self.k.load_lines(&here.saved, &self.changed);
+        host::set_time(self.k.core.time.get());
+        self.restore(here.state());
     }
 
     /// Brings back memory that was saved, and the time that it was then.
     pub fn load(&mut self, memory: &[u64]) {
+        self.looked = false;
         self.k.load(memory);
         host::set_time(self.k.core.time.get());
     }
@@ -589,12 +650,19 @@ impl System {
 
 /// Forgets in the model what [`System::forget`] forgets in the kernel.
 pub fn forget(s: &mut State) {
-    s.contexts.values_mut().for_each(|context| context.consumed = 0);
-    for thread in s.threads.values_mut() {
-        thread.goes_on_at = thread.registers[register::IP];
-        if !matches!(thread.doing, Doing::Sending { .. }) {
+    if s.contexts.values().any(|context| context.consumed != 0) {
+        s.contexts.values_mut().for_each(|context| context.consumed = 0);
+    }
+    for at in 0..s.threads.len() {
+        let (_, thread) = s.threads.entry_at(at);
+        let mut less = thread.clone();
+        less.goes_on_at = less.registers[register::IP];
+        if !matches!(less.doing, Doing::Sending { .. }) {
             let others = [register::CAP, register::INFO, register::REPLY, register::DEST];
-            register::WORDS.into_iter().chain(others).for_each(|r| thread.registers[r] = 0);
+            register::WORDS.into_iter().chain(others).for_each(|r| less.registers[r] = 0);
+        }
+        if less != *thread {
+            *s.threads.at_mut(at) = less;
         }
     }
     if !s.memory.is_empty() {
@@ -605,14 +673,12 @@ pub fn forget(s: &mut State) {
 
 /// The IPC buffers of the threads that wait for something: what is in them matters.
 fn kept_buffers(s: &State) -> Vec<u64> {
-    let waits = |t: &Name| {
-        matches!(s.threads.get(t).map(|t| t.doing), Some(Doing::Sending { .. } | Doing::Receiving { .. }))
-    };
-    let held =
-        s.caps.iter().filter(|(slot, _)| slot.index == model::thread_slot::BUFFER && waits(&slot.object));
-    held.filter_map(|(slot, held)| match held.cap {
-        Cap::Frame { frame, .. } => Some(frame.0 + (s.threads[&slot.object].buffer & 0xc00)),
-        _ => None,
-    })
-    .collect()
+    let waits = |t: &Thread| matches!(t.doing, Doing::Sending { .. } | Doing::Receiving { .. });
+    let buffers = s.threads.iter().filter(|(_, t)| waits(t)).filter_map(|(&object, t)| {
+        match s.caps.get(&model::Slot { object, index: model::thread_slot::BUFFER })?.cap {
+            Cap::Frame { frame, .. } => Some(frame.0 + (t.buffer & 0xc00)),
+            _ => None,
+        }
+    });
+    buffers.collect()
 }

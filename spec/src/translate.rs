@@ -162,9 +162,13 @@ pub(crate) fn thread(k: &Kernel, t: &Tcb) -> Thread {
     }
 }
 
+/// The reply objects of the calls along which a scheduling context was lent, the last call first.
+pub(crate) fn calls(k: &Kernel, sc: &mem::SchedContext) -> impl Iterator<Item = Name> {
+    std::iter::successors(sc.reply.get(), |r| r.get(k).prev.get()).map(link_name)
+}
+
 pub(crate) fn context(k: &Kernel, sc: &mem::SchedContext) -> SchedContext {
-    let mut calls: Vec<Name> =
-        std::iter::successors(sc.reply.get(), |r| r.get(k).prev.get()).map(link_name).collect();
+    let mut calls: Vec<Name> = calls(k, sc).collect();
     calls.reverse();
     let (head, max) = (sc.refill_head(), sc.refill_max.get() as usize);
     let refills = (0..sc.refill_count.get() as usize).map(|i| {

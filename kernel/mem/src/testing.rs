@@ -17,6 +17,48 @@ pub const MEMORY_BITS: u32 = 24;
 /// Physical memory below this address is the machine's own; the rest is free.
 pub const FREE_START: u64 = 1 << 20;
 
+/// Bytes of a line of memory.
+pub const LINE: u64 = 64;
+/// Words of a line.
+const WORDS: usize = LINE as usize / 8;
+
+/// True if all words are zero.
+fn is_zero(words: &[u64]) -> bool {
+    // In large steps that the compiler makes wide.
+    let mut blocks = words.chunks_exact(4 * WORDS);
+    let any = |words: &[u64]| words.iter().fold(0, |all, word| all | word) != 0;
+    !blocks.by_ref().any(any) && !any(blocks.remainder())
+}
+
+/// Memory that was saved, and which of it is zero: most of it is, and comparing with that is quicker.
+#[derive(Default)]
+pub struct Saved {
+    words: std::vec::Vec<u64>,
+    runs: std::vec::Vec<Run>,
+}
+
+/// Lines next to one another.
+struct Run {
+    lines: Range<u32>,
+    /// They are all zero.
+    zero: bool,
+}
+
+impl Saved {
+    /// Saves the memory in use of a machine.
+    pub fn save(&mut self, machine: &Machine) {
+        machine.save(&mut self.words);
+        self.runs.clear();
+        for (line, words) in (0..).zip(self.words.chunks(WORDS)) {
+            let zero = is_zero(words);
+            match self.runs.last_mut() {
+                Some(run) if run.zero == zero => run.lines.end = line + 1,
+                _ => self.runs.push(Run { lines: line..line + 1, zero }),
+            }
+        }
+    }
+}
+
 /// An emulated machine of this host thread, with a fresh kernel in its memory: only the idle thread exists.
 pub struct Machine {
     base: *mut u8,
@@ -67,9 +109,9 @@ impl Machine {
         unsafe { create(kind, PhysAddr(at), false) }
     }
 
-    /// Bytes of memory in use: the kernel and its boot objects.
+    /// Bytes of memory in use: the kernel and its boot objects, in whole lines of [`LINE`] bytes.
     pub fn used(&self) -> u64 {
-        self.next.next_multiple_of(8)
+        self.next.next_multiple_of(LINE)
     }
 
     /// Copies the memory in use, word by word, to `words`. What the host port knows besides is not in it.
@@ -91,6 +133,41 @@ impl Machine {
         // SAFETY: so much memory is there; it held a kernel and its objects when it was copied, in the same
         // place, and `&mut self` says that no reference to them is alive.
         unsafe { core::ptr::copy_nonoverlapping(words.as_ptr(), self.base.cast::<u64>(), words.len()) }
+    }
+
+    /// The words of the memory in use.
+    fn words(&self) -> &[u64] {
+        // SAFETY: so much memory is there, aligned and initialised: it was zeroed at first. Nothing writes to it while
+        // this module, the only one that gets this slice, looks at it.
+        unsafe { core::slice::from_raw_parts(self.base.cast::<u64>(), (self.used() / 8) as usize) }
+    }
+
+    /// Sets `lines` to the numbers of the lines of [`LINE`] bytes in which the memory in use differs from `saved`,
+    /// in order.
+    pub fn changed(&self, saved: &Saved, lines: &mut std::vec::Vec<u32>) {
+        let now = self.words();
+        assert_eq!(saved.words.len(), now.len(), "saved with more or fewer boot objects");
+        lines.clear();
+        for run in &saved.runs {
+            let words = run.lines.start as usize * WORDS..run.lines.end as usize * WORDS;
+            let (now, then) = (&now[words.clone()], &saved.words[words]);
+            let same = if run.zero { is_zero(now) } else { now == then };
+            if !same {
+                let pairs = run.lines.clone().zip(now.chunks(WORDS).zip(then.chunks(WORDS)));
+                lines.extend(pairs.filter(|(_, (now, then))| now != then).map(|(line, _)| line));
+            }
+        }
+    }
+
+    /// Brings back memory that was saved, where `lines` have been changed since and nothing else has.
+    pub fn load_lines(&mut self, saved: &Saved, lines: &[u32]) {
+        assert_eq!(saved.words.len() as u64, self.used() / 8, "saved with more or fewer boot objects");
+        for &line in lines {
+            let at = line as usize * WORDS;
+            let words: &[u64; WORDS] = saved.words[at..at + WORDS].try_into().expect("a line of words");
+            // SAFETY: as in `load`; the slice has been taken from as many words as there are in use.
+            unsafe { self.base.cast::<[u64; WORDS]>().add(line as usize).write(*words) }
+        }
     }
 
     /// A digest of the memory in some ranges of physical addresses, in bytes, and of where they are: to tell

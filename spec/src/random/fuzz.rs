@@ -52,15 +52,15 @@ impl Fresh {
         let (system, mut state) = (&mut self.system, self.state.clone());
         system.load(&self.memory);
         system.restore(&state);
-        let (mut memory, mut events, mut story) = (vec![], 0, String::new());
+        let (mut events, mut story) = (0, String::new());
         for record in bytes.chunks(RECORD) {
             let event = decode(record, &state);
             if state.current.is_none() && !happens_alone(&event) {
                 continue;
             }
             events += 1;
-            system.k.save(&mut memory);
-            let result = lockstep::step(system, &state, &event, |s| s.load(&memory))
+            let here = system.here();
+            let result = lockstep::step(system, &here, &event)
                 .map(|next| next.settle(system))
                 .and_then(|next| properties::check(&state, &event, &next).map(|()| next))
                 .and_then(|next| system.check().map(|()| next));
