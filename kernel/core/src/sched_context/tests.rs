@@ -369,6 +369,9 @@ fn domain_errors() {
     fails(&mut w, DOMAIN, entry, &[0, domains, 5], &[], Error::RangeError, &[0, domains - 1]);
     fails(&mut w, DOMAIN, entry, &[0, 0, 0], &[], Error::InvalidArgument, &[2]);
     fails(&mut w, DOMAIN, entry, &[1, 0, 1 << 56], &[], Error::InvalidArgument, &[2]);
+    let longest = (1 << 56) - 1;
+    w.call(DOMAIN, entry, &[last - 1, 0, longest], &[]).expect("it is the longest there is");
+    assert_eq!(w.k.domain_schedule[last as usize - 1].duration.get(), longest);
     if domains > 1 {
         fails(&mut w, DOMAIN, entry, &[1, 1, 0], &[], Error::InvalidArgument, &[2]);
         w.call(DOMAIN, set, &[1], &[THREAD]).expect("sets");

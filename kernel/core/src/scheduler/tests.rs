@@ -6,7 +6,7 @@ use pecan_mem::{Link, Tcb, ThreadState};
 
 use super::Next;
 use crate::{
-    budget, entry, refill,
+    budget, entry, refill, scheduler,
     testing::{DOMAIN, FREE, PRIORITY, SC, SCHED_CONTROL, TCB, World},
 };
 
@@ -342,6 +342,33 @@ fn vector_registers_follow_their_thread() {
     assert_eq!(w.syscall(Syscall::Yield), w.thread);
     w.delete(BASE).expect("deletes");
     assert_ne!(w.k.core.fpu_owner.get(), Some(high));
+}
+
+#[test]
+fn nobody_gets_the_registers_of_a_thread_when_nobody_runs() {
+    let mut w = World::new();
+    let first = w.thread;
+    scheduler::load_units(&w.k, first.get(&w.k));
+    first.get(&w.k).context.set(reg::TLS_BASE, 7);
+    pecan_arch::load_context(&first.get(&w.k).context);
+    host::machine().bases.set((8, 9));
+    let idle = invoke_suspend_self(&mut w);
+    assert_eq!(idle, w.k.core.idle_thread.link());
+    // Its bases are saved, and its vector registers stay in the processor until somebody else wants the unit.
+    let context = &first.get(&w.k).context;
+    assert_eq!((context.get(reg::TLS_BASE), context.get(reg::GS_BASE)), (8, 9));
+    assert_eq!(w.k.core.fpu_owner.get(), Some(first));
+    host::machine().bases.set((1, 2));
+    let next = crate::thread::restart(&w.k, first.get(&w.k));
+    assert_eq!(scheduler::schedule(&w.k, next).link(), first);
+    assert_eq!(w.k.core.fpu_owner.get(), Some(first));
+    assert_eq!(host::machine().bases.get(), (8, 9));
+    let idle = &idle.get(&w.k).context;
+    assert_eq!(
+        (idle.get(reg::TLS_BASE), idle.get(reg::GS_BASE)),
+        (0, 0),
+        "nor is anything saved in the idle thread"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use pecan_abi::{CNodeCapData, CapRights, Label, ObjectType};
-use pecan_mem::{Cap, LookupFailure};
+use pecan_mem::{Cap, LookupFailure, Tcb};
 
-use crate::{error::SyscallError, lookup, testing::*};
+use crate::{error::SyscallError, lookup, testing::*, vspace};
 
 const MISSING: fn(u8) -> LookupFailure = |bits_left| LookupFailure::MissingCapability { bits_left };
 
@@ -12,6 +12,21 @@ fn the_common_cspace_resolves_in_one_step() {
     let failure = lookup::cap(&w.k, w.thread.get(&w.k), 1 << ROOT_RADIX).unwrap_err();
     let guard_bits = (64 - ROOT_RADIX) as u8;
     assert_eq!(failure, LookupFailure::GuardMismatch { bits_left: 64, guard: 0, guard_bits });
+}
+
+#[test]
+fn only_a_cnode_that_takes_addresses_as_they_are_is_kept_for_a_thread() {
+    let mut w = World::new();
+    w.make(ObjectType::CNode, 4, FREE);
+    let Cap::CNode { cnode, .. } = w.cap(FREE) else { panic!("not a CNode") };
+    let thread = w.thread.get(&w.k);
+    for (guard, guard_bits, kept) in [(0, 60, true), (1, 60, false), (0, 59, false), (0, 0, false)] {
+        thread.slots[Tcb::SLOT_CSPACE].set_cap(Cap::CNode { cnode, guard, guard_bits });
+        vspace::learn_spaces(&w.k, thread);
+        let known = |cptr| thread.known_slot(&w.k, cptr);
+        assert_eq!(known(15), kept.then(|| cnode.slot(15)), "guard {guard} of {guard_bits} bits");
+        assert_eq!(known(16), None);
+    }
 }
 
 #[test]
