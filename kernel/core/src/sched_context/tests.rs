@@ -335,6 +335,35 @@ fn a_timeout_is_told_to_the_handler_if_there_is_one() {
 }
 
 #[test]
+fn who_is_answered_without_budget_waits_or_faults_once() {
+    let timeout = Fault::Timeout { badge: 0 };
+    for (fault, handled, again) in [
+        (Fault::None, false, false),
+        (Fault::None, true, true),
+        (timeout, true, false),
+        (timeout, false, false),
+    ] {
+        let (mut w, o) = world();
+        configure(&mut w, TARGET, 1_000, 10_000, 0);
+        bind(&mut w, TARGET, THREAD);
+        let handler = if handled { EP } else { FREE + 8 };
+        w.call(THREAD, Label::TcbSetTimeoutEndpoint, &[], &[handler]).expect("sets");
+        let first = w.thread;
+        w.set_message(first, 0, &[], &[]);
+        let (t, Cap::Reply { reply, .. }) = (o.thread.get(&w.k), w.cap(REPLY)) else { unreachable!() };
+        crate::reply::push(&w.k, t, w.thread.get(&w.k), reply.get(&w.k), false);
+        t.fault.set(fault);
+        refill::head(o.sc.get(&w.k)).time.set(pecan_arch::now() + us_to_ticks(5_000));
+        let next = crate::reply::send(&w.k, w.thread.get(&w.k), reply.get(&w.k), false);
+        assert_eq!(next, crate::scheduler::Next::Resume);
+        // Either way it is told or waits, and is not lost.
+        let faults = matches!(t.state.get(), ThreadState::BlockedOnSend { .. });
+        assert_eq!((faults, t.is_released_later.get()), (again, !again), "{fault:?}, handled: {handled}");
+        assert!(faults || t.state.get().is_runnable());
+    }
+}
+
+#[test]
 fn a_notification_lends_its_scheduling_context() {
     let (mut w, o) = world();
     configure(&mut w, TARGET, 1_000, 10_000, 0);

@@ -65,6 +65,58 @@ fn a_higher_priority_preempts_and_a_lower_one_waits() {
 }
 
 #[test]
+fn what_two_operations_ask_for_comes_to_one_answer() {
+    let mut w = World::new();
+    let threads = [0, 1].map(|n| thread(&mut w, n, PRIORITY as u64));
+    threads.iter().for_each(|t| t.get(&w.k).state.set(ThreadState::Running));
+    let [a, b] = threads.map(Next::Switch);
+    let queued = |t: Link<Tcb>| {
+        let was = t.get(&w.k).is_queued.get();
+        scheduler::dequeue(&w.k, t.get(&w.k));
+        was
+    };
+    for (first, second, both) in [
+        (Next::Resume, Next::Resume, Next::Resume),
+        (Next::Resume, a, a),
+        (a, Next::Resume, a),
+        (a, a, a),
+        (Next::Choose, Next::Resume, Next::Choose),
+        (Next::Resume, Next::Choose, Next::Choose),
+    ] {
+        assert_eq!(first.and(&w.k, second), both, "{first:?} and {second:?}");
+        assert!(!queued(threads[0]) && !queued(threads[1]));
+    }
+    assert_eq!(a.and(&w.k, b), Next::Choose);
+    assert!(queued(threads[0]) && queued(threads[1]), "nobody gets lost");
+    assert_eq!(b.and(&w.k, Next::Choose), Next::Choose);
+    assert!(!queued(threads[0]) && queued(threads[1]));
+    for (next, settled) in [(Next::Resume, Next::Resume), (a, Next::Choose), (Next::Choose, Next::Choose)] {
+        assert_eq!(next.settle(&w.k), settled);
+        assert_eq!(queued(threads[0]), next == a);
+    }
+    threads[0].get(&w.k).state.set(ThreadState::Inactive);
+    assert_eq!(a.settle(&w.k), Next::Choose);
+    assert!(!queued(threads[0]), "it has been stopped since");
+}
+
+#[test]
+fn configuring_ones_own_scheduling_context_costs_no_turn() {
+    let mut w = World::new();
+    let first = w.thread;
+    let equal = thread(&mut w, 0, PRIORITY as u64);
+    assert_eq!(start(&mut w, 0), first);
+    configure(&mut w, SC, 2_000, 2_000, 0, 0);
+    assert_eq!(w.k.core.current.get(), first);
+    assert!(equal.get(&w.k).is_queued.get() && !first.get(&w.k).is_queued.get());
+    // That of a thread that is ready puts it behind its equals.
+    let other = thread(&mut w, 1, PRIORITY as u64);
+    assert_eq!(start(&mut w, 1), first);
+    configure(&mut w, BASE + 1, 1_000, 10_000, 0, 0);
+    assert_eq!(w.syscall(Syscall::Yield), other);
+    assert_eq!(w.syscall(Syscall::Yield), equal);
+}
+
+#[test]
 fn equals_take_turns_at_the_end_of_their_slices() {
     let mut w = World::new();
     let first = w.thread;
