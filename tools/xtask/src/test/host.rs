@@ -13,10 +13,32 @@ use crate::{hostfuzz, paths::Workspace, process, toolchain, ui};
 /// Packages that are for bare metal, so not among the default members, but have tests that need no kernel.
 const USER_PACKAGES: [&str; 1] = ["pecan"];
 
+/// What only profiles other than `default` compile in: the profile, the package, and the module of its tests.
+const OTHER_PROFILES: [(&str, &str, &str); 1] = [("latency", "pecan-core", "latency::")];
+
+/// How tests are built.
+#[derive(Clone, Copy)]
+enum Build {
+    /// As `cargo test` builds them.
+    Plain,
+    /// With AddressSanitizer, overflow checks and assertions.
+    Sanitized,
+    /// For this profile of the kernel.
+    Profile(&'static str),
+}
+
 /// Runs `cargo test` on the workspace's default members and on the user-level libraries, and counts.
 pub fn run(ws: &Workspace, filter: Option<&str>) -> Result<Tally> {
-    let mut tally = cargo_test(ws, &[], filter, false)?;
-    tally.add(cargo_test(ws, &USER_PACKAGES, filter, false)?);
+    let mut tally = cargo_test(ws, &[], filter, Build::Plain)?;
+    tally.add(cargo_test(ws, &USER_PACKAGES, filter, Build::Plain)?);
+    for (profile, package, tests) in OTHER_PROFILES {
+        let filter = match filter {
+            Some(filter) if filter.starts_with(tests) => filter,
+            Some(filter) if !tests.starts_with(filter) => continue,
+            _ => tests,
+        };
+        tally.add(cargo_test(ws, &[package], Some(filter), Build::Profile(profile))?);
+    }
     Ok(tally)
 }
 
@@ -29,23 +51,31 @@ pub fn run_sanitized(ws: &Workspace, filter: Option<&str>) -> Result<Tally> {
         println!("test host::address_sanitizer ... ignored, the toolchain has no library for it");
         return Ok(Tally { skipped: 1, ..Tally::default() });
     }
-    cargo_test(ws, &KERNEL_PACKAGES, filter, true)
+    cargo_test(ws, &KERNEL_PACKAGES, filter, Build::Sanitized)
 }
 
 /// Runs `cargo test` on some packages, or on the default members, and counts.
-fn cargo_test(ws: &Workspace, packages: &[&str], filter: Option<&str>, sanitized: bool) -> Result<Tally> {
+fn cargo_test(ws: &Workspace, packages: &[&str], filter: Option<&str>, build: Build) -> Result<Tally> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     toolchain::clean(&mut command);
     command.current_dir(ws.root()).args(["test", "--no-fail-fast"]);
-    if sanitized {
-        // A folder of its own, and a target named, so that build scripts and macros are left alone. Doc tests are
-        // built by a program that has not these flags.
-        let flags = format!("{} -Coverflow-checks=on -Cdebug-assertions=on", hostfuzz::ADDRESS_SANITIZER);
-        command.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", flags);
-        // Emulated machines and their memory live as long as the test program, on purpose.
-        command.env("ASAN_OPTIONS", "detect_leaks=0");
-        command.args(["--lib", "--tests", "--target-dir", "target/asan", "--target", &hostfuzz::host()?]);
+    match build {
+        Build::Plain => {}
+        Build::Sanitized => {
+            // A folder of its own, and a target named, so that build scripts and macros are left alone. Doc tests are
+            // built by a program that has not these flags.
+            let flags = format!("{} -Coverflow-checks=on -Cdebug-assertions=on", hostfuzz::ADDRESS_SANITIZER);
+            command.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", flags);
+            // Emulated machines and their memory live as long as the test program, on purpose.
+            command.env("ASAN_OPTIONS", "detect_leaks=0");
+            command.args(["--lib", "--tests", "--target-dir", "target/asan", "--target", &hostfuzz::host()?]);
+        }
+        Build::Profile(profile) => {
+            // A folder of its own: the same programs of several profiles would be built anew by turns.
+            command.env("PECAN_PROFILE", profile).args(["--lib", "--target-dir"]);
+            command.arg(format!("target/host-{profile}"));
+        }
     }
     packages.iter().for_each(|p| {
         command.args(["--package", p]);
