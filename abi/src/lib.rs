@@ -15,6 +15,7 @@
 #[macro_use]
 mod word_enum;
 
+pub mod benchmark;
 pub mod boot;
 pub mod breakpoint;
 pub mod constants;

@@ -38,8 +38,25 @@ pub enum Syscall {
     DebugSnapshot = -16,
     /// Give a thread a name for the kernel's messages. Debug kernels only.
     DebugNameThread = -17,
-    /// Does nothing, for measurements. Benchmark kernels only.
+    /// Empty the processor's caches. This and the following: kernels with benchmark calls only.
+    BenchmarkFlushCaches = -21,
+    /// Begin to track: utilisation, or the entries into the kernel.
+    BenchmarkResetLog = -22,
+    /// Stop tracking; how many entries the log has.
+    BenchmarkFinalizeLog = -23,
+    /// Give the kernel a large frame for its log.
+    BenchmarkSetLogBuffer = -24,
+    /// Does nothing, for measurements.
     BenchmarkNullSyscall = -25,
+    /// How much of the processor a thread, the idle thread and all have used. This and the following: kernels that track
+    /// utilisation only.
+    BenchmarkGetThreadUtilisation = -26,
+    /// Count a thread's utilisation from nothing again.
+    BenchmarkResetThreadUtilisation = -27,
+    /// Print the utilisation of all threads on the kernel's console. Debug kernels only.
+    BenchmarkDumpAllThreadsUtilisation = -28,
+    /// Count every thread's utilisation from nothing again. Debug kernels only.
+    BenchmarkResetAllThreadsUtilisation = -29,
     /// Set the calling thread's own TLS base.
     SetTLSBase = -33,
 }
@@ -68,7 +85,15 @@ impl Syscall {
         Self::DebugCapIdentify,
         Self::DebugSnapshot,
         Self::DebugNameThread,
+        Self::BenchmarkFlushCaches,
+        Self::BenchmarkResetLog,
+        Self::BenchmarkFinalizeLog,
+        Self::BenchmarkSetLogBuffer,
         Self::BenchmarkNullSyscall,
+        Self::BenchmarkGetThreadUtilisation,
+        Self::BenchmarkResetThreadUtilisation,
+        Self::BenchmarkDumpAllThreadsUtilisation,
+        Self::BenchmarkResetAllThreadsUtilisation,
         Self::SetTLSBase,
     ];
 
@@ -93,7 +118,15 @@ impl Syscall {
             -15 => Self::DebugCapIdentify,
             -16 => Self::DebugSnapshot,
             -17 => Self::DebugNameThread,
+            -21 => Self::BenchmarkFlushCaches,
+            -22 => Self::BenchmarkResetLog,
+            -23 => Self::BenchmarkFinalizeLog,
+            -24 => Self::BenchmarkSetLogBuffer,
             -25 => Self::BenchmarkNullSyscall,
+            -26 => Self::BenchmarkGetThreadUtilisation,
+            -27 => Self::BenchmarkResetThreadUtilisation,
+            -28 => Self::BenchmarkDumpAllThreadsUtilisation,
+            -29 => Self::BenchmarkResetAllThreadsUtilisation,
             -33 => Self::SetTLSBase,
             _ => return None,
         })

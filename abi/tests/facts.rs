@@ -22,7 +22,15 @@ fn syscall_numbers() {
         (Syscall::DebugCapIdentify, -15),
         (Syscall::DebugSnapshot, -16),
         (Syscall::DebugNameThread, -17),
+        (Syscall::BenchmarkFlushCaches, -21),
+        (Syscall::BenchmarkResetLog, -22),
+        (Syscall::BenchmarkFinalizeLog, -23),
+        (Syscall::BenchmarkSetLogBuffer, -24),
         (Syscall::BenchmarkNullSyscall, -25),
+        (Syscall::BenchmarkGetThreadUtilisation, -26),
+        (Syscall::BenchmarkResetThreadUtilisation, -27),
+        (Syscall::BenchmarkDumpAllThreadsUtilisation, -28),
+        (Syscall::BenchmarkResetAllThreadsUtilisation, -29),
         (Syscall::SetTLSBase, -33),
     ];
     assert_eq!(Syscall::ALL.len(), facts.len());
@@ -31,7 +39,7 @@ fn syscall_numbers() {
         assert_eq!(Syscall::from_number(number), Some(call));
         assert!(Syscall::ALL.contains(&call));
     }
-    for number in [0, 1, -18, -32, -34, i64::MIN, i64::MAX] {
+    for number in [0, 1, -18, -20, -30, -32, -34, i64::MIN, i64::MAX] {
         assert_eq!(Syscall::from_number(number), None);
     }
 }
@@ -541,4 +549,68 @@ fn parameter_packing() {
     assert_eq!(find(Label::UntypedRetype).extra_caps(), 1);
     assert_eq!(find(Label::CNodeRotate).words(Direction::In), 8);
     assert_eq!(find(Label::TcbSuspend).words(Direction::In), 0);
+}
+
+#[test]
+fn the_log_of_kernel_entries() {
+    use benchmark::{EntryPath, KernelEntry, LOG_ENTRY_WORDS};
+    let paths = [
+        (EntryPath::Unknown, 0),
+        (EntryPath::Interrupt, 1),
+        (EntryPath::UnknownSyscall, 2),
+        (EntryPath::UserLevelFault, 3),
+        (EntryPath::DebugFault, 4),
+        (EntryPath::VMFault, 5),
+        (EntryPath::Syscall, 6),
+    ];
+    assert_eq!(EntryPath::ALL.len(), paths.len());
+    paths.iter().for_each(|&(path, number)| assert_eq!(path.word(), number));
+    // As a C compiler lays out `benchmark_track_kernel_entry_t`: a packed structure begins at byte 12, whose union
+    // begins at byte 13.
+    let bytes = |entry: KernelEntry| {
+        let mut bytes = [0; 8 * LOG_ENTRY_WORDS];
+        for (i, word) in entry.to_log(0x1122_3344_5566_7788, 0x99aa_bbcc).into_iter().enumerate() {
+            bytes[8 * i..][..8].copy_from_slice(&word.to_le_bytes());
+        }
+        assert_eq!(bytes[..12], [0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0xcc, 0xbb, 0xaa, 0x99]);
+        assert_eq!(bytes[21..], [0; 3]);
+        <[u8; 9]>::try_from(&bytes[12..21]).unwrap()
+    };
+    let other = |detail| bytes(KernelEntry::other(EntryPath::VMFault, detail));
+    assert_eq!(other(u64::MAX), [5, 0xf8, 0xff, 0xff, 0x1f, 0, 0, 0, 0]);
+    assert_eq!(other(1), [5, 8, 0, 0, 0, 0, 0, 0, 0]);
+    let call = |number, cap_type, label| bytes(KernelEntry::syscall(number, cap_type, label));
+    assert_eq!(call(u64::MAX, 0, 0), [6, 0x0f, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(call(0, u64::MAX, 0), [6, 0xf0, 0x01, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(call(0, 0, u64::MAX), [6, 0, 0xfc, 0xff, 0x1f, 0, 0, 0, 0]);
+    assert_eq!(bytes(KernelEntry::syscall(0, 0, 0).fast()), [6, 0, 0x02, 0, 0, 0, 0, 0, 0]);
+    // And back.
+    let entry = KernelEntry::syscall(2, 4, 0x5a5a5);
+    assert_eq!(KernelEntry::from_log(entry.fast().to_log(7, 8)), (entry.fast(), 7, 8));
+    assert_eq!((entry.path(), entry.number(), entry.cap_type()), (Some(EntryPath::Syscall), 2, 4));
+    assert_eq!((entry.label(), entry.is_fast(), entry.fast().is_fast()), (0x5a5a5, false, true));
+    let entry = KernelEntry::other(EntryPath::UnknownSyscall, -25_i64 as u64);
+    assert_eq!((entry.path(), entry.detail()), (Some(EntryPath::UnknownSyscall), (1 << 26) - 25));
+    assert_eq!(KernelEntry::from_log(entry.to_log(0, 0)).0, entry);
+}
+
+#[test]
+fn the_words_of_a_utilisation() {
+    use benchmark::utilisation::*;
+    let words = [
+        TCB,
+        TCB_SCHEDULES,
+        TCB_KERNEL,
+        TCB_KERNEL_ENTRIES,
+        IDLE_LOCAL,
+        IDLE_TCB,
+        IDLE_SCHEDULES,
+        IDLE_KERNEL,
+        IDLE_KERNEL_ENTRIES,
+        TOTAL,
+        TOTAL_SCHEDULES,
+        TOTAL_KERNEL,
+        TOTAL_KERNEL_ENTRIES,
+    ];
+    assert!(words.into_iter().eq(0..WORDS));
 }

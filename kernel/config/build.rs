@@ -9,7 +9,6 @@ use std::{env, fs, path::PathBuf};
 const OPTIONS: &[(&str, &str, &str)] = &[
     ("debug", "bool", "Debug system calls and kernel assertions are compiled in."),
     ("hardware_debug", "bool", "Hardware breakpoints and single-stepping exist."),
-    ("benchmark", "bool", "The benchmark system calls exist."),
     ("root_cnode_size_bits", "usize", "Slots of the initial CNode, log2."),
     ("num_domains", "usize", "Scheduling domains."),
     ("num_domain_schedules", "usize", "Entries of the domain schedule."),
@@ -65,6 +64,21 @@ fn main() {
          /// State components (XCR0) that are saved.\npub const XSAVE_FEATURE_SET: u64 = {};\n",
         if xsave { 832 } else { 512 },
         if xsave { 7 } else { 0 },
+    );
+    let benchmark = value("benchmark");
+    let benchmark = benchmark.trim_matches('"');
+    if !["none", "generic", "track_utilisation", "track_kernel_entries"].contains(&benchmark) {
+        panic!(
+            "profile `{name}`: benchmark is {benchmark}, which is none of those in kernel/config/README.md"
+        );
+    }
+    out += &format!(
+        "/// The benchmark system calls exist.\npub const BENCHMARK: bool = {};\n\
+         /// The kernel tracks how much of the processor threads use.\npub const TRACK_UTILISATION: bool = {};\n\
+         /// The kernel keeps a log of its entries.\npub const TRACK_KERNEL_ENTRIES: bool = {};\n",
+        benchmark != "none",
+        benchmark == "track_utilisation",
+        benchmark == "track_kernel_entries",
     );
     fs::write(PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR")).join("profile.rs"), out)
         .expect("OUT_DIR is writable");

@@ -160,6 +160,14 @@ fn dump_scheduler(k: &Kernel) {
     core::iter::successors(first, |t| release::after(k, t)).take(MAX_THREADS).for_each(dump_thread);
 }
 
+/// Prints how much time a thread has used, in ticks, in the form that the ABI's users expect.
+pub(crate) fn print_usage(thread: &Tcb, ticks: u64) {
+    match thread.state.get() {
+        ThreadState::Idle => print(format_args!("idle,{ticks}\n")),
+        _ => print(format_args!("{},{ticks}\n", Name(thread))),
+    }
+}
+
 /// Prints the capabilities in the first CNode of the caller's CSpace.
 fn snapshot(k: &Kernel, caller: &Tcb) {
     print(format_args!("capabilities of {}:\n", Name(caller)));

@@ -5,13 +5,29 @@ use pecan_arch::{Exception, IRQ_TIMER, reg};
 use pecan_mem::{Fault, Kernel, Link, LookupFailure, Tcb};
 
 use crate::{
-    breakpoint, budget, debug, endpoint,
+    benchmark, breakpoint, budget, debug, endpoint,
     error::Preempted,
     fault,
     invoke::{self, How},
-    irq, latency, lookup, notification,
+    irq,
+    latency::{self, Entry},
+    lookup, notification,
     scheduler::{self, Next},
 };
+
+/// The kernel is entered; `number` is that of the system call (with its sign), or the vector.
+#[inline(always)]
+pub fn begin(k: &Kernel, why: Entry, number: u64) {
+    latency::begin(k, why, number);
+    benchmark::begin(k, why, number);
+}
+
+/// The kernel is left.
+#[inline(always)]
+pub fn leave(k: &Kernel) {
+    benchmark::leave(k);
+    latency::leave(k);
+}
 
 /// A system call of the current thread, by its number. The arguments are in the thread's registers.
 pub fn syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
@@ -35,7 +51,9 @@ pub fn special_syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
     let current = k.core.current.get();
     match Syscall::from_number(number) {
         Some(call)
-            if is_benchmark(call) || set_tls_base(k, call) || debug::syscall(k, current.get(k), call) =>
+            if benchmark::syscall(k, call)
+                || set_tls_base(k, call)
+                || debug::syscall(k, current.get(k), call) =>
         {
             current
         }
@@ -68,6 +86,7 @@ pub fn debug_exception(k: &mut Kernel, software: bool) -> Link<Tcb> {
 
 /// An interrupt while a thread (or nothing) was running.
 pub fn interrupt(k: &mut Kernel, irq: usize) -> Link<Tcb> {
+    benchmark::note_interrupt(k, irq);
     budget::update_time(k);
     let next = match budget::check_budget(k) {
         Ok(()) => Next::Resume,
@@ -108,11 +127,6 @@ pub fn fault_current(k: &mut Kernel, fault: Fault) -> Link<Tcb> {
         Err(next) => next,
     };
     schedule(k, next)
-}
-
-/// True for the benchmark system call, which is only there to be entered and left.
-fn is_benchmark(call: Syscall) -> bool {
-    pecan_config::BENCHMARK && call == Syscall::BenchmarkNullSyscall
 }
 
 fn set_tls_base(k: &Kernel, call: Syscall) -> bool {

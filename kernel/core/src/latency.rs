@@ -46,6 +46,7 @@ const TO_POINT: u64 = 1 << 41;
 pub fn begin(k: &Kernel, entry: Entry, number: u64) {
     if MEASURE_LATENCY {
         pecan_arch::paint_stack();
+        let number = (number as i64).unsigned_abs();
         set(k, CAUSE, (entry as u64) << 56 | (number & 0xff) << 48);
         set(k, START, pecan_arch::now());
     }

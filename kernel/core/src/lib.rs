@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod benchmark;
 pub mod boot;
 pub mod breakpoint;
 pub mod budget;

@@ -9,10 +9,10 @@ use pecan_arch::x86_64 as port;
 use pecan_arch::{Console, Exception, UserContext, decode_exception, halt, idle_wait, say, take_pending_irq};
 use pecan_config::CHECK_INVARIANTS_EVERY;
 use pecan_core::{
-    boot, entry,
+    benchmark, boot, entry,
     fastpath::{self, Miss},
     fault,
-    latency::{self, Entry},
+    latency::Entry,
     scheduler,
 };
 use pecan_mem::{Kernel, Link, Tcb, ThreadState, boot::BootMemory};
@@ -129,9 +129,9 @@ fn resume(k: &mut Kernel, next: Link<Tcb>) -> ! {
 #[inline(never)]
 fn idle(k: &mut Kernel) -> ! {
     loop {
-        latency::leave(k);
+        entry::leave(k);
         idle_wait();
-        latency::begin(k, Entry::Interrupt, 0);
+        entry::begin(k, Entry::Interrupt, 0);
         if let Some(irq) = take_pending_irq() {
             let thread = entry::interrupt(k, irq).get(k);
             if thread.state.get() != ThreadState::Idle {
@@ -144,11 +144,18 @@ fn idle(k: &mut Kernel) -> ! {
 /// Returns to user level.
 #[inline(always)]
 fn enter_user(k: &Kernel, thread: &Tcb) -> ! {
-    latency::leave(k);
+    entry::leave(k);
     let context: &UserContext = &thread.context;
     // SAFETY: 1. and 2.: it is the context of the thread that the portable kernel has just switched to, whose memory no one
     // can free without entering the kernel. 3.: references into the kernel's state end with the function that diverges here.
     unsafe { port::enter_user(context) }
+}
+
+/// Returns to user level from the fast path of a system call.
+#[inline(always)]
+fn leave_fast(k: &Kernel, next: Link<Tcb>) -> ! {
+    benchmark::note_fast(k);
+    enter_user(k, next.get(k))
 }
 
 /// `Call`: first the fast path.
@@ -157,9 +164,9 @@ fn enter_user(k: &Kernel, thread: &Tcb) -> ! {
 extern "C" fn pecan_call(cptr: u64, info: u64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
-    latency::begin(k, Entry::Syscall, 1);
+    entry::begin(k, Entry::Syscall, Syscall::Call as u64);
     match fastpath::call::<false>(k, cptr, info) {
-        Ok(next) => enter_user(k, next.get(k)),
+        Ok(next) => leave_fast(k, next),
         Err(Miss::Any) => call_any(k, cptr, info),
         Err(Miss::Slow) => slow_syscall(Syscall::Call),
     }
@@ -168,7 +175,7 @@ extern "C" fn pecan_call(cptr: u64, info: u64) -> ! {
 #[inline(never)]
 fn call_any(k: &mut Kernel, cptr: u64, info: u64) -> ! {
     match fastpath::call::<true>(k, cptr, info) {
-        Ok(next) => enter_user(k, next.get(k)),
+        Ok(next) => leave_fast(k, next),
         Err(_) => slow_syscall(Syscall::Call),
     }
 }
@@ -179,9 +186,9 @@ fn call_any(k: &mut Kernel, cptr: u64, info: u64) -> ! {
 extern "C" fn pecan_reply_recv(cptr: u64, info: u64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
-    latency::begin(k, Entry::Syscall, 2);
+    entry::begin(k, Entry::Syscall, Syscall::ReplyRecv as u64);
     match fastpath::reply_recv::<false>(k, cptr, info) {
-        Ok(next) => enter_user(k, next.get(k)),
+        Ok(next) => leave_fast(k, next),
         Err(Miss::Any) => reply_recv_any(k, cptr, info),
         Err(Miss::Slow) => slow_syscall(Syscall::ReplyRecv),
     }
@@ -190,7 +197,7 @@ extern "C" fn pecan_reply_recv(cptr: u64, info: u64) -> ! {
 #[inline(never)]
 fn reply_recv_any(k: &mut Kernel, cptr: u64, info: u64) -> ! {
     match fastpath::reply_recv::<true>(k, cptr, info) {
-        Ok(next) => enter_user(k, next.get(k)),
+        Ok(next) => leave_fast(k, next),
         Err(_) => slow_syscall(Syscall::ReplyRecv),
     }
 }
@@ -210,7 +217,7 @@ extern "C" fn pecan_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
         kernel()
     };
     if !is_call_or_reply_recv(number) {
-        latency::begin(k, Entry::Syscall, number.unsigned_abs());
+        entry::begin(k, Entry::Syscall, number as u64);
     }
     let next = entry::syscall(k, number);
     resume(k, next)
@@ -221,7 +228,7 @@ extern "C" fn pecan_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
 extern "C" fn pecan_special_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
-    latency::begin(k, Entry::Syscall, number.unsigned_abs());
+    entry::begin(k, Entry::Syscall, number as u64);
     let next = entry::special_syscall(k, number);
     resume(k, next)
 }
@@ -236,8 +243,10 @@ fn slow_syscall(call: Syscall) -> ! {
 extern "C" fn pecan_exception(vector: u64, error: u64, address: u64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
-    latency::begin(k, Entry::Exception, vector);
-    let fault = match decode_exception(vector, error, address) {
+    entry::begin(k, Entry::Exception, vector);
+    let exception = decode_exception(vector, error, address);
+    benchmark::note_exception(k, exception);
+    let fault = match exception {
         Exception::Debug { software } => {
             let next = entry::debug_exception(k, software);
             resume(k, next)
@@ -261,7 +270,7 @@ extern "C" fn pecan_interrupt(vector: u64) -> ! {
     };
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };
-    latency::begin(k, Entry::Interrupt, vector);
+    entry::begin(k, Entry::Interrupt, vector);
     let next = entry::interrupt(k, irq);
     resume(k, next)
 }

@@ -465,6 +465,27 @@ pub struct Debug {
     pub step_left: Cell<u64>,
 }
 
+/// How much of the processor a thread has used, or all of them, while the kernel tracked that; times in ticks.
+pub struct Usage {
+    /// When what is under way began: since then the thread runs, if it is the one that does; what went before is part
+    /// of `time` or does not count.
+    pub start: Cell<u64>,
+    /// For how long it ran.
+    pub time: Cell<u64>,
+    /// How often it was switched to.
+    pub schedules: Cell<u64>,
+    /// Time in the kernel.
+    pub kernel: Cell<u64>,
+    /// Entries into the kernel.
+    pub entries: Cell<u64>,
+    /// Neighbours in the list of all threads that have run since the kernel tracks: the one that came to it later,
+    pub newer: Cell<Option<Link<Tcb>>>,
+    /// and the one that came to it before.
+    pub older: Cell<Option<Link<Tcb>>>,
+    /// The thread is in that list.
+    pub is_listed: Cell<bool>,
+}
+
 /// A thread.
 #[repr(C)]
 pub struct Tcb {
@@ -515,6 +536,8 @@ pub struct Tcb {
     pub release: ReleaseLinks,
     /// See [`Tcb::debug`].
     debug: [Debug; pecan_config::HARDWARE_DEBUG as usize],
+    /// See [`Tcb::usage`].
+    usage: [Usage; pecan_config::TRACK_UTILISATION as usize],
 }
 
 impl Tcb {
@@ -535,6 +558,12 @@ impl Tcb {
     #[inline(always)]
     pub fn debug(&self) -> Option<&Debug> {
         self.debug.first()
+    }
+
+    /// What the thread has used, in kernels that track it.
+    #[inline(always)]
+    pub fn usage(&self) -> Option<&Usage> {
+        self.usage.first()
     }
 
     /// The thread's address space, as far as it has been worked out in this epoch.

@@ -3,11 +3,14 @@
 use core::{cell::Cell, marker::PhantomData, ptr::addr_of_mut};
 
 use pecan_arch::Space;
-use pecan_config::{MAX_NUM_NODES, MEASURE_LATENCY, NUM_DOMAIN_SCHEDULES, NUM_DOMAINS};
+use pecan_config::{
+    MAX_NUM_NODES, MEASURE_LATENCY, NUM_DOMAIN_SCHEDULES, NUM_DOMAINS, TRACK_KERNEL_ENTRIES,
+    TRACK_UTILISATION,
+};
 
 use crate::{
     link::Link,
-    object::{AsidPool, Endpoint, PageTable, SchedContext, Tcb, ThreadState},
+    object::{AsidPool, Endpoint, PageTable, SchedContext, Tcb, ThreadState, Usage},
     slot::Slot,
 };
 
@@ -71,6 +74,26 @@ pub struct Cancelling {
     pub next: Cell<Option<Link<Tcb>>>,
 }
 
+/// What a kernel that tracks utilisation or its entries knows (`pecan_core::benchmark`).
+pub struct Tracking {
+    /// It tracks now.
+    pub on: Cell<bool>,
+    /// The thread that the kernel was last entered from; `None` if it has been deleted since.
+    pub from: Cell<Option<Link<Tcb>>>,
+    /// When that was, in ticks.
+    pub entered: Cell<u64>,
+    /// What for (`pecan_abi::benchmark::KernelEntry`).
+    pub entry: Cell<u64>,
+    /// What all threads together have used.
+    pub total: Usage,
+    /// The thread that was the last to run for the first time since the kernel tracks.
+    pub newest: Cell<Option<Link<Tcb>>>,
+    /// A capability of the kernel's own to the frame that the log of entries lies in, if there is one.
+    pub log: Slot,
+    /// Entries in the log.
+    pub logged: Cell<u64>,
+}
+
 /// The ready threads of one domain.
 pub struct ReadyQueues {
     /// The first thread of each priority. Queues are rings: the head's `prev` is the tail.
@@ -121,6 +144,8 @@ pub struct CoreState {
     pub cancelling: Cancelling,
     /// What a kernel that measures itself knows of its latency; nothing otherwise.
     pub latency: [Cell<u64>; if MEASURE_LATENCY { LATENCY_WORDS } else { 0 }],
+    /// See [`Tracking`]; nothing in a kernel that does not track.
+    pub tracking: [Tracking; (TRACK_UTILISATION || TRACK_KERNEL_ENTRIES) as usize],
     /// Runs when nothing else does.
     pub idle_thread: Tcb,
     /// What the idle thread runs on.

@@ -14,7 +14,7 @@ use crate::paths::Workspace;
 pub struct Profile {
     pub debug: bool,
     pub hardware_debug: bool,
-    pub benchmark: bool,
+    pub benchmark: Benchmark,
     pub root_cnode_size_bits: u32,
     pub num_domains: u32,
     pub num_domain_schedules: u32,
@@ -28,6 +28,29 @@ pub struct Profile {
     pub set_tls_base_self: bool,
     pub check_invariants_every: u64,
     pub measure_latency: bool,
+}
+
+/// Which benchmark system calls a kernel has; see kernel/config/README.md.
+#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the options are explained there")]
+pub enum Benchmark {
+    None,
+    Generic,
+    TrackUtilisation,
+    TrackKernelEntries,
+}
+
+impl Benchmark {
+    /// The name, as profiles and configurations have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Benchmark::None => "none",
+            Benchmark::Generic => "generic",
+            Benchmark::TrackUtilisation => "track_utilisation",
+            Benchmark::TrackKernelEntries => "track_kernel_entries",
+        }
+    }
 }
 
 impl Profile {
@@ -89,13 +112,15 @@ impl Profile {
         if self.hardware_debug {
             set("HARDWARE_DEBUG_API", "1".into());
         }
-        if self.benchmark {
-            set("KERNEL_BENCHMARK", "generic".into());
-            set("BENCHMARK_GENERIC", "1".into());
-            set("ENABLE_BENCHMARKS", "1".into());
-        } else {
-            set("KERNEL_BENCHMARK", "none".into());
+        set("KERNEL_BENCHMARK", self.benchmark.name().into());
+        if self.benchmark == Benchmark::None {
             set("NO_BENCHMARKS", "1".into());
+        } else {
+            set("ENABLE_BENCHMARKS", "1".into());
+            set(&format!("BENCHMARK_{}", self.benchmark.name().to_uppercase()), "1".into());
+        }
+        if self.benchmark == Benchmark::TrackKernelEntries {
+            set("KERNEL_LOG_BUFFER", "1".into());
         }
         if self.debug {
             set("DEBUG_BUILD", "1".into());
@@ -178,5 +203,16 @@ mod tests {
         assert_eq!(suite["CONFIG_DEBUG_BUILD"], "1");
         let release = Profile::load(&ws, "release").unwrap().config();
         assert!(!release.contains_key("CONFIG_DEBUG_BUILD") && !release.contains_key("CONFIG_PRINTING"));
+        assert!(release["CONFIG_KERNEL_BENCHMARK"] == "none" && release["CONFIG_NO_BENCHMARKS"] == "1");
+        for (profile, kind) in
+            [("bench", "GENERIC"), ("utilisation", "TRACK_UTILISATION"), ("entries", "TRACK_KERNEL_ENTRIES")]
+        {
+            let config = Profile::load(&ws, profile).unwrap().config();
+            assert_eq!(config["CONFIG_KERNEL_BENCHMARK"], kind.to_lowercase());
+            assert_eq!(config[&format!("CONFIG_BENCHMARK_{kind}")], "1");
+            assert_eq!(config["CONFIG_ENABLE_BENCHMARKS"], "1");
+            assert!(!config.contains_key("CONFIG_NO_BENCHMARKS"));
+            assert_eq!(config.contains_key("CONFIG_KERNEL_LOG_BUFFER"), profile == "entries");
+        }
     }
 }

@@ -47,6 +47,13 @@ pub unsafe fn wrmsr(msr: u32, value: u64) {
     };
 }
 
+/// Writes the caches back to memory and empties them. On real hardware that takes very long.
+#[inline]
+pub fn flush_caches() {
+    // SAFETY: changes where data is, not what it is.
+    unsafe { asm!("wbinvd", options(nostack, preserves_flags)) };
+}
+
 macro_rules! control_register {
     ($read:ident, $write:ident, $name:literal) => {
         #[doc = concat!("Reads ", $name, ".")]

@@ -32,7 +32,7 @@ pub use apic::{
     claim, ioapic_pins, irq_ack, irq_mask, irq_route_ioapic, irq_route_msi, num_ioapics, take_pending_irq,
 };
 pub use breakpoint::{debug_load, take_debug_event};
-pub use cpu::{forget_domain, halt, io_read, io_write};
+pub use cpu::{flush_caches, forget_domain, halt, io_read, io_write};
 pub use entry::{KernelFrame, enter_user, idle_wait, irq_pending, paint_stack, stack_used};
 pub use fpu::{FpuState, fpu_disable, fpu_enable, fpu_load, fpu_save};
 pub use serial::{Console, console_putc};

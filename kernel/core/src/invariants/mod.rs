@@ -116,7 +116,8 @@ impl Found<'_, '_> {
         thread(idle)?;
         self.seen.insert(idle.addr(), tag::TCB)?;
         self.seen.insert(k.core.idle_sc.link().addr(), tag::SCHED_CONTEXT)?;
-        k.irq_slots.iter().try_for_each(|slot| self.slot(slot.link()))?;
+        let logs = k.core.tracking.iter().map(|t| &t.log);
+        k.irq_slots.iter().chain(logs).try_for_each(|slot| self.slot(slot.link()))?;
         roots.iter().try_for_each(|&cap| self.contents(cap))?;
         let mut next = 0;
         while let Some(link) = self.slots[..self.count].get(next).copied().flatten() {

@@ -8,7 +8,7 @@ use pecan_config::HARDWARE_DEBUG;
 use pecan_mem::{Cap, Kernel, Link, Notification, SchedContext, Tcb, follow};
 
 use crate::{
-    breakpoint,
+    benchmark, breakpoint,
     error::{Decoded, Preempted, Stop, SyscallError},
     invoke::{Done, Invocation},
     message, notification, sched_context,
@@ -241,6 +241,7 @@ pub fn finalise(k: &mut Kernel, tcb: Link<Tcb>) -> Next {
     }
     thread::suspend(k, thread);
     scheduler::release_fpu(k, thread, false);
+    benchmark::forget(k, thread);
     Next::Resume
 }
 

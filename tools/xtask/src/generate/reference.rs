@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use pecan_abi::{
     Direction, Error, INVOCATIONS, Invocation, Label, LookupFailureKind, Object, ObjectType, Syscall,
-    UserContext, boot, boot::BootInfoId, constants, fault, fault::FaultTag, ipc,
+    UserContext, benchmark, boot, boot::BootInfoId, constants, fault, fault::FaultTag, ipc,
 };
 
 use super::stubs::rust_type;
@@ -25,7 +25,93 @@ pub fn text() -> String {
     invocations(&mut out);
     faults(&mut out);
     boot_information(&mut out);
+    benchmark(&mut out);
     out
+}
+
+fn benchmark(out: &mut String) {
+    use benchmark::{EntryPath, LOG_BITS, LOG_ENTRY_WORDS, utilisation as u};
+    table(out, 2, "Benchmark system calls", &["call", "rdi", "rdi afterwards"]);
+    const REFUSED: &str = "0, or `IllegalOperation`";
+    for (call, parameter, answer) in [
+        (Syscall::BenchmarkFlushCaches, "", "as before"),
+        (
+            Syscall::BenchmarkResetLog,
+            "",
+            "0, or `IllegalOperation` if there is to be a log and it has no buffer",
+        ),
+        (Syscall::BenchmarkFinalizeLog, "", "number of entries in the log"),
+        (Syscall::BenchmarkSetLogBuffer, "large frame, of memory and writable", REFUSED),
+        (Syscall::BenchmarkNullSyscall, "", "as before"),
+        (Syscall::BenchmarkGetThreadUtilisation, "TCB", REFUSED),
+        (Syscall::BenchmarkResetThreadUtilisation, "TCB", REFUSED),
+        (Syscall::BenchmarkDumpAllThreadsUtilisation, "", "0"),
+        (Syscall::BenchmarkResetAllThreadsUtilisation, "", "0"),
+    ] {
+        writeln!(out, "| `{call:?}` | {parameter} | {answer} |").unwrap();
+    }
+    out.push_str(
+        "\nProfiles with `benchmark = \"generic\"` have the first five, those with `\"track_kernel_entries\"`, too; those with \
+         `\"track_utilisation\"` have all, the last two of them if they are debug kernels. What others do not have is an \
+         unknown system call. Tracking begins with `BenchmarkResetLog` and ends with `BenchmarkFinalizeLog`; neither counts \
+         itself. Times are in ticks of the time-stamp counter.\n",
+    );
+    table(out, 3, "Words of a utilisation", &["message word in the IPC buffer", "holds"]);
+    for (word, holds) in [
+        (u::TCB.to_string(), "time for which the thread was the one that runs"),
+        (u::TCB_SCHEDULES.to_string(), "how often it was switched to"),
+        (u::TCB_KERNEL.to_string(), "time in the kernel, of entries from the thread"),
+        (u::TCB_KERNEL_ENTRIES.to_string(), "entries into the kernel from the thread"),
+        (
+            format!("{} and {}", u::IDLE_LOCAL, u::IDLE_TCB),
+            "time of the idle thread, on this core and the thread's",
+        ),
+        (
+            format!("{} to {}", u::IDLE_SCHEDULES, u::IDLE_KERNEL_ENTRIES),
+            "the same of the idle thread as 1 to 3",
+        ),
+        (u::TOTAL.to_string(), "time since tracking began"),
+        (
+            format!("{} to {}", u::TOTAL_SCHEDULES, u::TOTAL_KERNEL_ENTRIES),
+            "the same of all threads as 1 to 3",
+        ),
+    ] {
+        writeln!(out, "| {word} | {holds} |").unwrap();
+    }
+    table(out, 3, "An entry of the log", &["bytes", "bits", "hold"]);
+    for (bytes, bits, hold) in [
+        ("0 to 7", "", "time of the entry"),
+        ("8 to 11", "", "for how long the kernel ran, in ticks; at most all ones"),
+        ("12", "0 to 2", "why it was entered"),
+        ("13 to 16", "0 to 3", "of a system call: its number, without the sign"),
+        ("", "4 to 8", "the type of the capability that it names, as `DebugCapIdentify` says it"),
+        ("", "9", "the fast path has done it"),
+        ("", "10 to 28", "the label of its message"),
+        ("13 to 16", "0 to 2", "of anything else: the core"),
+        ("", "3 to 28", "the detail"),
+        ("17 to 23", "", "0"),
+    ] {
+        writeln!(out, "| {bytes} | {bits} | {hold} |").unwrap();
+    }
+    table(out, 3, "Why the kernel was entered", &["number", "path", "detail"]);
+    for path in EntryPath::ALL {
+        let detail = match path {
+            EntryPath::Interrupt => "the interrupt",
+            EntryPath::UnknownSyscall => "low 26 bits of the number",
+            EntryPath::UserLevelFault => "number of the exception",
+            EntryPath::DebugFault => "1 for a breakpoint instruction",
+            EntryPath::VMFault => "1 for an instruction fetch",
+            EntryPath::Unknown | EntryPath::Syscall => "",
+        };
+        writeln!(out, "| {} | `{}` | {detail} |", path.word(), path.name()).unwrap();
+    }
+    writeln!(
+        out,
+        "\nThe buffer has 2^{LOG_BITS} bytes, so that {} entries fit; what comes after them is lost. The kernel keeps a copy of \
+         its capability: the frame is in use until it is revoked, and then there is no log.",
+        (1usize << LOG_BITS) / (8 * LOG_ENTRY_WORDS),
+    )
+    .unwrap();
 }
 
 /// A heading, and the head of a table below it.

@@ -5,12 +5,14 @@
 
 #[rustfmt::skip] // Generated.
 pub mod invocations;
+mod benchmark;
 mod thread_block;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 use pecan_abi::{CPtr, Direction, Label, MessageInfo, ipc::IpcBuffer, ipc::MESSAGE_REGISTERS};
 
+pub use benchmark::*;
 pub use thread_block::ThreadBlock;
 #[cfg(target_arch = "x86_64")]
 pub use x86_64::*;

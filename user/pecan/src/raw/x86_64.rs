@@ -33,7 +33,7 @@ macro_rules! syscall {
 }
 
 #[inline]
-fn send_only(syscall: Syscall, dest: CPtr, info: MessageInfo, regs: Registers) {
+pub(super) fn send_only(syscall: Syscall, dest: CPtr, info: MessageInfo, regs: Registers) {
     syscall!(
         in("rdx") syscall.number(),
         in("rdi") dest,
