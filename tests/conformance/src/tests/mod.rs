@@ -33,6 +33,9 @@ pub struct Module {
     pub name: &'static str,
     /// The tests.
     pub tests: &'static [Test],
+    /// The benchmark system calls that the kernel must have for them, see [`crate::runner::benchmark`]; `None` if that does
+    /// not matter.
+    pub benchmark: Option<&'static str>,
 }
 
 /// The table of a module's tests: the function, and the cells `Label / Error` that it covers.
@@ -65,19 +68,21 @@ macro_rules! states {
 mod deletion;
 
 macro_rules! modules {
-    ($($module:ident $(if $exists:expr)?),+ $(,)?) => {
+    ($($module:ident $(for $benchmark:literal)? $(if $exists:expr)?),+ $(,)?) => {
         $(mod $module;)+
         /// All modules, in the order in which they run. One that tests what the configuration lacks is empty.
         pub const MODULES: &[Module] = &[$(Module {
             name: stringify!($module),
             tests: if true $(&& $exists)? { $module::TESTS } else { &[] },
+            benchmark: [$(Some($benchmark),)? None][0],
         }),+];
     };
 }
 
 modules! {
     any_object, untyped, cnode, tcb, ipc, notification, ioport, irq, msi, sched, budget, domain, vspace, fault, boot, state,
-    delete_thread, delete_message, delete_time, delete_memory, delete_device, register, preempt, latency, debug, breakpoint if pecan_abi::HARDWARE_DEBUG,
+    delete_thread, delete_message, delete_time, delete_memory, delete_device, register, preempt, latency, debug, benchmark,
+    utilisation for "track_utilisation", entries for "track_kernel_entries", breakpoint if pecan_abi::HARDWARE_DEBUG,
     step if pecan_abi::HARDWARE_DEBUG,
 }
 

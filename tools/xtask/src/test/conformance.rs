@@ -3,7 +3,8 @@
 //! Every program of these packages is a root task. It prints `test NAME ... ` before it starts a test
 //! and `ok`, `FAILED: why` or `skipped: why` after it, and at its end `conformance: N passed, N failed, N skipped`.
 //! A FILTER is written into the program's symbol `PECAN_TEST_FILTER` (bytes, padded with zeros) if it has one;
-//! in any case only tests whose name contains it are counted.
+//! in any case only tests whose name contains it are counted. The benchmark system calls that the kernel has are
+//! written into the symbol `PECAN_BENCHMARK`, as profiles name them.
 
 use std::{
     collections::BTreeMap,
@@ -38,6 +39,7 @@ const PACKAGES: [&str; 2] = ["conformance", "library"];
 const CPUS: [&str; 2] = ["max", "Nehalem"];
 
 const FILTER_SYMBOL: &str = "PECAN_TEST_FILTER";
+const BENCHMARK_SYMBOL: &str = "PECAN_BENCHMARK";
 
 /// Boots every conformance root task and counts.
 pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<&str>) -> Result<Tally> {
@@ -46,15 +48,14 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
         bail!("the packages {} have no programs", PACKAGES.join(", "));
     }
     let kernel = build::kernel(ws, toolchain, profile)?;
-    let hardware_debug = Profile::load(ws, profile)?.hardware_debug;
+    let Profile { hardware_debug, benchmark, .. } = Profile::load(ws, profile)?;
     let mut tally = boot::run(ws, toolchain, &kernel, hardware_debug, filter)?;
     for (name, path) in &programs {
-        let path = match filter {
-            Some(filter) => {
-                build::with_text(path, FILTER_SYMBOL, filter, &ws.bare().join(format!("{name}-filtered")))?
-            }
-            None => path.clone(),
-        };
+        let copy = |kind| ws.bare().join(format!("{name}-{kind}"));
+        let mut path = build::with_text(path, BENCHMARK_SYMBOL, benchmark.name(), &copy("told"))?;
+        if let Some(filter) = filter {
+            path = build::with_text(&path, FILTER_SYMBOL, filter, &copy("filtered"))?;
+        }
         if filter.is_some_and(|f| f.starts_with(boot::PREFIX)) {
             continue;
         }
