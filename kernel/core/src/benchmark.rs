@@ -15,7 +15,7 @@ use pecan_abi::{
     ipc::buffer,
 };
 use pecan_arch::{Exception, now, reg};
-use pecan_config::{BENCHMARK, DEBUG, TRACK_KERNEL_ENTRIES, TRACK_UTILISATION};
+use pecan_config::{DEBUG, TRACK_KERNEL_ENTRIES, TRACK_UTILISATION};
 use pecan_mem::{Kernel, Tcb, follow, object::Usage, retype, state::Tracking};
 
 use crate::{debug, derivation, entry, latency::Entry, lookup, message};
@@ -175,14 +175,8 @@ fn log(k: &Kernel, t: &Tracking, duration: u64) {
 }
 
 /// Does the benchmark system call `call`, other than the null one, for the current thread, which has its argument in the
-/// first register and finds the answer there. False if it is none, or the profile does not have it: then it is unknown.
-#[inline(always)]
+/// first register and finds the answer there. False if the profile does not have it, or it is none: then it is unknown.
 pub fn syscall(k: &Kernel, call: Syscall) -> bool {
-    BENCHMARK && perform(k, call)
-}
-
-#[inline(never)]
-fn perform(k: &Kernel, call: Syscall) -> bool {
     let caller = k.core.current.get().get(k);
     let arg = caller.context.get(reg::CAP);
     let answer = match call {

@@ -2,6 +2,7 @@
 
 use pecan_abi::{LATENCY_REPORT, Syscall};
 use pecan_arch::{Exception, IRQ_TIMER, reg};
+use pecan_config::BENCHMARK;
 use pecan_mem::{Fault, Kernel, Link, LookupFailure, Tcb};
 
 use crate::{
@@ -48,16 +49,28 @@ pub fn syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
 
 /// The system calls that are not in every profile, do not touch the scheduler, or do not exist.
 pub fn special_syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
-    let current = k.core.current.get();
-    if pecan_config::BENCHMARK && number == Syscall::BenchmarkNullSyscall.number() {
-        // It is only there to be entered and left.
-        return current;
+    #[inline(never)]
+    fn others(k: &mut Kernel, number: i64) -> Link<Tcb> {
+        rare_syscall(k, number)
     }
+    match number {
+        // It is only there to be entered and left: nothing that others need comes before it.
+        NULL if BENCHMARK => k.core.current.get(),
+        _ if BENCHMARK => others(k, number),
+        _ => rare_syscall(k, number),
+    }
+}
+
+const NULL: i64 = Syscall::BenchmarkNullSyscall as i64;
+
+#[inline(always)]
+fn rare_syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
+    let current = k.core.current.get();
     match Syscall::from_number(number) {
         Some(call)
-            if benchmark::syscall(k, call)
-                || set_tls_base(k, call)
-                || debug::syscall(k, current.get(k), call) =>
+            if set_tls_base(k, call)
+                || debug::syscall(k, current.get(k), call)
+                || BENCHMARK && benchmark::syscall(k, call) =>
         {
             current
         }
