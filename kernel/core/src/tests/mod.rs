@@ -1,6 +1,7 @@
 //! Tests of capabilities: each makes invocations in the [`World`](crate::testing::World) and has every
 //! invariant checked afterwards.
 
+mod benchmark;
 mod cnode;
 mod deletion;
 mod lookup;

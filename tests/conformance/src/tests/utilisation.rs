@@ -91,7 +91,7 @@ fn a_spinning_thread_uses_the_time_and_a_waiting_one_none(env: &Env) {
         (mine, spins.thread, waits.thread)
     };
     // There and back again.
-    let (mine, spins, waits) = undisturbed(measure, |(mine, ..)| mine.total.schedules == 2);
+    let (mine, spins, waits) = undisturbed(measure, |(mine, ..)| mine.total.kernel_entries == 2);
     let time = machine::ticks(US);
     assert!((time..time + ENTRY).contains(&spins.time), "{} ticks of {time}", spins.time);
     assert_eq!((spins.schedules, spins.kernel_entries), (1, 1), "one turn, which ends when it waits");
@@ -171,10 +171,10 @@ fn every_entry_into_the_kernel_is_counted_once(env: &Env) {
         inv::tcb_set_priority(me(), notification, 100).expect_err("that is no thread");
         raw::debug_cap_identify(notification);
     };
-    let used = undisturbed(|| tracked(calls), |used| used.total.schedules == 0);
-    assert_eq!((used.thread.kernel_entries, used.total.kernel_entries), (7, 7), "neither the first nor the last call counts");
+    let used = undisturbed(|| tracked(calls), |used| used.total.kernel_entries == 7);
+    assert_eq!(used.thread.kernel_entries, 7, "neither the first nor the last call counts");
     assert_eq!(used.thread.kernel_time, used.total.kernel_time);
-    let seven = undisturbed(|| tracked(|| (0..7).for_each(|_| null())), |used| used.total.schedules == 0);
+    let seven = undisturbed(|| tracked(|| (0..7).for_each(|_| null())), |used| used.total.kernel_entries == 7);
     assert!(seven.thread.kernel_time < used.thread.kernel_time, "{seven:?} {used:?}");
 }
 
@@ -200,7 +200,7 @@ fn a_round_trip_counts_for_both_sides(env: &Env) {
             let mine = tracked(|| (0..TRIPS).for_each(|_| _ = call()));
             (mine, get(server.tcb).expect("get").thread)
         };
-        let (mine, its) = undisturbed(measure, |(mine, _)| mine.total.schedules == 2 * TRIPS);
+        let (mine, its) = undisturbed(measure, |(mine, _)| mine.total.kernel_entries == 2 * TRIPS);
         assert_eq!((mine.thread.schedules, mine.thread.kernel_entries), (TRIPS, TRIPS));
         assert_eq!((its.schedules, its.kernel_entries), (TRIPS, TRIPS));
         assert_eq!(mine.thread.time + its.time, mine.total.time);
@@ -222,7 +222,7 @@ fn faults_count_for_the_faulting_thread(env: &Env) {
         env.reuse(thread);
         (mine, get(thread.tcb).expect("get").thread)
     };
-    let (mine, its) = undisturbed(measure, |(mine, _)| mine.total.schedules == 2);
+    let (mine, its) = undisturbed(measure, |(mine, _)| mine.total.kernel_entries == 2);
     assert_eq!((its.schedules, its.kernel_entries), (1, 1));
     assert_eq!(mine.thread.kernel_entries, 1, "the one that started it");
 }
@@ -283,8 +283,8 @@ fn resetting_the_log_keeps_what_other_threads_have(env: &Env) {
     let first = tracked(|| signal(go));
     assert_ne!(first.total.schedules, 0);
     let its = get(thread.tcb).expect("get").thread;
-    let used = undisturbed(|| tracked(|| ()), |used| used.total.schedules == 0);
-    assert_eq!(used.total.kernel_entries, 0);
+    let used = undisturbed(|| tracked(|| ()), |used| used.total.kernel_entries == 0);
+    assert_eq!((used.total.schedules, used.thread.schedules), (0, 0));
     assert_eq!(get(thread.tcb).expect("get").thread, its);
     // And it is added to.
     tracked(|| signal(go));
