@@ -14,7 +14,11 @@ use crate::{hostfuzz, paths::Workspace, process, toolchain, ui};
 const USER_PACKAGES: [&str; 1] = ["pecan"];
 
 /// What only profiles other than `default` compile in: the profile, the package, and the module of its tests.
-const OTHER_PROFILES: [(&str, &str, &str); 1] = [("latency", "pecan-core", "latency::")];
+const OTHER_PROFILES: [(&str, &str, &str); 3] = [
+    ("latency", "pecan-core", "latency::"),
+    ("utilisation", "pecan-core", "tests::benchmark::"),
+    ("entries", "pecan-core", "tests::benchmark::"),
+];
 
 /// How tests are built.
 #[derive(Clone, Copy)]
