@@ -84,7 +84,7 @@ impl Memo {
     /// Layouts that are tried.
     const LAYOUTS: usize = 4;
     /// Finds that are kept.
-    const FINDS: usize = 20_000;
+    const FINDS: usize = 60_000;
 
     fn slots(&mut self, k: &Machine, keeper: CNodeRef, irqs: &[usize]) -> Rc<Slots> {
         for i in 0..self.layouts.len() {
@@ -93,16 +93,16 @@ impl Memo {
                 return slots.clone();
             }
         }
-        let mut a = Finder { k, held: Map::default(), places: vec![], caps: vec![] };
+        let mut a = Finder { k, places: vec![], caps: vec![] };
         a.collect(keeper, irqs);
-        a.tree();
+        let held = a.tree();
         let slot = |at: usize| name(at).0;
         let places = a.places.iter().filter(|p| p.2 != INTERRUPTS).map(|p| slot(p.0)..slot(p.1));
         let bound = irqs.iter().map(|&irq| k.irq_slots[irq].link().addr());
         let bound = bound.map(|at| slot(at)..slot(at) + size_of::<mem::Slot>() as u64);
         let layout: Rc<[Range<u64>]> = places.chain(bound).collect();
         let objects = Objects::of(a.caps.iter().map(|&(_, cap)| cap));
-        let slots = Rc::new(Slots { layout: layout.clone(), held: a.held, objects });
+        let slots = Rc::new(Slots { layout: layout.clone(), held, objects });
         if self.found.len() >= Memo::FINDS {
             self.found.clear();
         }
@@ -117,8 +117,6 @@ impl Memo {
 /// Looks for slots.
 struct Finder<'k> {
     k: &'k Machine,
-    /// The capabilities in the derivation tree.
-    held: Map<Slot, Held>,
     /// Where slots lie: first address, behind the last, the object they belong to.
     places: Vec<(usize, usize, Name)>,
     /// Every slot that was looked at, and the capability in it.
@@ -160,53 +158,56 @@ impl Finder<'_> {
         self.places.push((all[0].link().addr(), all[all.len() - 1].link().addr() + 1, INTERRUPTS));
         let bound = irqs.iter().map(|&irq| all[irq].link()).filter(|s| !s.get(self.k).is_empty());
         self.caps.extend(bound.map(|slot| (slot, slot.get(self.k).cap())));
-        let mut nodes = vec![Holder::CNode(keeper)];
-        let mut done = 0;
-        while done < nodes.len() {
-            while done < nodes.len() {
-                self.look_into(nodes[done]);
-                done += 1;
-                let from = self.caps.iter().filter_map(|c| Holder::of(c.1));
-                let new: Vec<Holder> = from.filter(|n| !nodes.iter().any(|m| m.addr() == n.addr())).collect();
-                for node in new {
-                    if !nodes.iter().any(|m| m.addr() == node.addr()) {
-                        nodes.push(node);
-                    }
-                }
+        let mut nodes = vec![keeper.addr()];
+        self.look_into(Holder::CNode(keeper));
+        let (mut held, mut neighbours) = (0, 0);
+        while neighbours < self.caps.len() {
+            if held < self.caps.len() {
+                let cap = self.caps[held].1;
+                held += 1;
+                self.visit(cap, &mut nodes);
+                continue;
             }
-            let mut known: Vec<usize> = self.caps.iter().map(|c| c.0.addr()).collect();
-            known.sort_unstable();
-            let unknown = |s: Option<Link<mem::Slot>>| s.filter(|s| known.binary_search(&s.addr()).is_err());
-            for &(slot, _) in &self.caps {
-                let slot = slot.get(self.k);
-                let mut at = unknown(slot.next()).or_else(|| unknown(slot.prev()));
-                while let Some(s) = at {
-                    let (s, cap) = (s.get(self.k), s.get(self.k).cap());
-                    if let Some(node) = Holder::of(cap)
-                        && !nodes.iter().any(|m| m.addr() == node.addr())
-                    {
-                        nodes.push(node);
-                    }
-                    at = unknown(s.next());
-                }
+            let slot = self.caps[neighbours].0.get(self.k);
+            neighbours += 1;
+            let is_known =
+                |s: &Link<mem::Slot>| self.places.iter().any(|place| (place.0..place.1).contains(&s.addr()));
+            let unknown = |s: Option<Link<mem::Slot>>| s.filter(|s| !is_known(s));
+            let mut at = unknown(slot.next()).or_else(|| unknown(slot.prev()));
+            while let Some(s) = at {
+                let (s, cap) = (s.get(self.k), s.get(self.k).cap());
+                self.visit(cap, &mut nodes);
+                at = s.next().filter(|s| !self.places.iter().any(|p| (p.0..p.1).contains(&s.addr())));
             }
         }
         self.places.sort_unstable_by_key(|p| p.0);
     }
 
+    /// Looks into what a capability names, if that has slots and is not among `nodes`.
+    fn visit(&mut self, cap: mem::Cap, nodes: &mut Vec<usize>) {
+        if let Some(node) = Holder::of(cap).filter(|node| !nodes.contains(&node.addr())) {
+            nodes.push(node.addr());
+            self.look_into(node);
+        }
+    }
+
     fn look_into(&mut self, node: Holder) {
-        let slots: Vec<Link<mem::Slot>> = match node {
-            Holder::CNode(cnode) => (0..1 << cnode.radix()).map(|i| cnode.slot(i)).collect(),
-            Holder::Thread(t) => t.get(self.k).slots.iter().map(|s| s.link()).collect(),
-            Holder::Dying(kind, first) => (0..kind.slots()).map(|i| kind.slot(self.k, first, i)).collect(),
+        let slot = |i| match node {
+            Holder::CNode(cnode) => cnode.slot(i),
+            Holder::Thread(t) => t.get(self.k).slots[i as usize].link(),
+            Holder::Dying(kind, first) => kind.slot(self.k, first, i),
+        };
+        let count = match node {
+            Holder::CNode(cnode) => 1 << cnode.radix(),
+            Holder::Thread(_) => Tcb::SLOTS as u64,
+            Holder::Dying(kind, _) => kind.slots(),
         };
         let object = match node {
             Holder::Dying(kind, first) => zombie_name(self.k, kind, first),
             _ => name(node.addr()),
         };
-        let (first, last) = (slots[0].addr(), slots[slots.len() - 1].addr());
-        self.places.push((first, last + size_of::<mem::Slot>(), object));
-        let full = slots.into_iter().filter(|s| !s.get(self.k).is_empty());
+        self.places.push((slot(0).addr(), slot(count - 1).addr() + size_of::<mem::Slot>(), object));
+        let full = (0..count).map(slot).filter(|s| !s.get(self.k).is_empty());
         self.caps.extend(full.map(|slot| (slot, slot.get(self.k).cap())));
     }
 
@@ -218,11 +219,11 @@ impl Finder<'_> {
     }
 
     /// The derivation tree, from the lists.
-    fn tree(&mut self) {
-        let heads: Vec<_> =
-            self.caps.iter().map(|c| c.0).filter(|s| s.get(self.k).prev().is_none()).collect();
-        for head in heads {
-            let mut ancestors: Vec<Link<mem::Slot>> = vec![];
+    fn tree(&self) -> Map<Slot, Held> {
+        let mut tree = Vec::with_capacity(self.caps.len());
+        let mut ancestors: Vec<Link<mem::Slot>> = vec![];
+        for head in self.caps.iter().map(|c| c.0).filter(|s| s.get(self.k).prev().is_none()) {
+            ancestors.clear();
             let mut at = Some(head);
             while let Some(link) = at {
                 let slot = link.get(self.k);
@@ -231,11 +232,13 @@ impl Finder<'_> {
                 }
                 let parent = ancestors.last().map(|&a| self.place(a));
                 let held = Held { cap: cap(self.k, slot.cap()), original: slot.is_revocable(), parent };
-                self.held.insert(self.place(link), held);
+                tree.push((self.place(link), held));
                 ancestors.push(link);
                 at = slot.next();
             }
         }
+        tree.sort_unstable_by_key(|entry| entry.0);
+        tree.into_iter().collect()
     }
 }
 

@@ -120,6 +120,8 @@ impl Copy {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(&self.dir).args(["run", "--offline", "--quiet", "--package", "pecan-spec"]);
         cargo.args(["--profile", "spec", "--target-dir", "target", "--", "--families", family]);
+        // What is built five times is to be built quickly.
+        cargo.env("CARGO_PROFILE_SPEC_LTO", "off").env("CARGO_PROFILE_SPEC_CODEGEN_UNITS", "8");
         cargo.env("CARGO_PROFILE_SPEC_OPT_LEVEL", "1").stdin(Stdio::null());
         let out = cargo.output().map_err(|e| format!("cargo cannot be started: {e}"))?;
         let text = String::from_utf8_lossy(&out.stdout).into_owned();

@@ -1,6 +1,9 @@
 //! All reachable states of a small system.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
 
 use crate::{
     digest::{ByDigest, Symmetry},
@@ -49,13 +52,23 @@ pub struct Bound {
     pub states: usize,
     /// Transitions.
     pub transitions: u64,
+    /// Transitions of all explorations of the process together, see [`compared`].
+    pub of_all: u64,
     /// How long it takes.
     pub time: Duration,
 }
 
 impl Bound {
     /// Goes on until nothing new appears.
-    pub const NONE: Bound = Bound { states: u32::MAX as usize, transitions: u64::MAX, time: Duration::MAX };
+    pub const NONE: Bound =
+        Bound { states: u32::MAX as usize, transitions: u64::MAX, of_all: u64::MAX, time: Duration::MAX };
+}
+
+static COMPARED: AtomicU64 = AtomicU64::new(0);
+
+/// How many transitions have been compared so far, in all explorations together.
+pub fn compared() -> u64 {
+    COMPARED.load(Relaxed)
 }
 
 /// Visits every state that events can lead to, breadth first, so that the first story of a difference is one of
@@ -92,6 +105,7 @@ pub fn explore_with(family: &Family, bound: Bound, symmetric: bool) -> Report {
     let mut level = Frontier::default();
     level.push(&first, &first);
     let (mut memory, mut now, mut here) = (first.clone(), vec![], system.here());
+    let mut counted = 0;
     'search: while !level.is_empty() {
         let mut id = came.len() - level.len();
         let mut drain = level.drain();
@@ -144,7 +158,10 @@ pub fn explore_with(family: &Family, bound: Bound, symmetric: bool) -> Report {
                 }
             }
             id += 1;
-            let far = came.len() >= bound.states || report.transitions >= bound.transitions;
+            let more = report.transitions - counted;
+            counted = report.transitions;
+            let all = COMPARED.fetch_add(more, Relaxed) + more;
+            let far = came.len() >= bound.states || counted >= bound.transitions || all >= bound.of_all;
             if far || begin.elapsed() > bound.time {
                 report.closed = false;
                 break 'search;

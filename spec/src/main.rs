@@ -1,21 +1,29 @@
-//! Checks the kernel against the model: `pecan-spec [--long] [--families] [FILTER]`.
+//! Checks the kernel against the model: `pecan-spec [--long] [--minutes N] [--families] [FILTER]`.
 //!
-//! `--families`: only the families, and not whether the checks see faults.
+//! `--long`: a billion transitions, and random calls for some minutes. `--minutes`: the families come to an end after
+//! so long, wherever they are. `--families`: only the families, and not whether the checks see faults.
 #![forbid(unsafe_code)]
 
 use std::{
     process::ExitCode,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 use pecan_spec::{
     bite::{Copy, FAULTS},
     coverage::{Coverage, Operation},
-    explore::{Bound, Report, explore},
+    explore::{Bound, Report, compared, explore},
     families::FAMILIES,
     lockstep, random,
 };
+
+/// States are many small things that come and go; this allocator makes a tenth of the time of that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Host threads, each with a machine of its own.
 const WORKERS: u64 = 2;
@@ -30,36 +38,113 @@ struct Sum {
     failed: usize,
 }
 
+/// What was asked for.
+struct Options {
+    long: bool,
+    /// When the families come to an end.
+    end: Option<Duration>,
+    only_families: bool,
+    filter: Option<String>,
+}
+
+impl Options {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
+        let mut options = Options { long: false, end: None, only_families: false, filter: None };
+        while let Some(arg) = args.next() {
+            match &*arg {
+                "--long" => options.long = true,
+                "--families" => options.only_families = true,
+                "--minutes" => {
+                    let minutes = args.next().and_then(|n| n.parse().ok()).filter(|&n| n > 0);
+                    let minutes: u64 = minutes.ok_or("`--minutes` wants a number of minutes")?;
+                    options.end = Some(Duration::from_secs(60 * minutes));
+                }
+                _ if arg.starts_with('-') => return Err(format!("there is no option `{arg}`")),
+                _ => options.filter = Some(arg),
+            }
+        }
+        Ok(options)
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.filter.as_ref().is_none_or(|filter| name.contains(&**filter))
+    }
+
+    /// How long random calls are made.
+    fn random_time(&self) -> Duration {
+        Duration::from_secs(if self.long { 300 } else { 45 })
+    }
+
+    /// How far family `n` of `count` goes, which begins now. In a long run each may use its share of what all are to
+    /// come to, and what those before it have left.
+    fn bound(&self, n: usize, count: usize, begin: Instant) -> Bound {
+        // Of the time, too, each may use its share.
+        let rounds = (count - n).div_ceil(WORKERS as usize) as u32;
+        let left = self.end.map_or(Duration::MAX, |end| end.saturating_sub(begin.elapsed()) / rounds);
+        if self.long {
+            let of_all = GOAL / count as u64 * (n as u64 + 1);
+            Bound { states: LONG_STATES, of_all, time: left, ..Bound::NONE }
+        } else {
+            let time = left.min(Duration::from_secs(150));
+            Bound { transitions: 5_000_000, time, ..Bound::NONE }
+        }
+    }
+}
+
+/// Transitions of a long run.
+const GOAL: u64 = 1_001_000_000;
+/// States of a family in a long run: they take some 50 bytes of memory each.
+const LONG_STATES: usize = 80_000_000;
+/// Families that go on for longer than a run has time, or nearly so. They come last in a long run, in this order, so
+/// that what the others leave of their shares is known.
+const ENDLESS: [&str; 8] = [
+    "memory",
+    "one thread",
+    "methods",
+    "one CNode",
+    "one endpoint",
+    "identifiers",
+    "many slots",
+    "equal slots",
+];
+
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let long = args.iter().any(|a| a == "--long");
-    let filter = args.iter().find(|a| !a.starts_with("--"));
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(why) => {
+            eprintln!("pecan-spec: {why}");
+            return ExitCode::from(2);
+        }
+    };
     // A panic of the kernel is told with the story that led to it.
     std::panic::set_hook(Box::new(|_| {}));
 
-    let random_time = Duration::from_secs(if long { 3600 } else { 45 });
-    let bound = if long {
-        Bound { transitions: 500_000_000, ..Bound::NONE }
-    } else {
-        Bound { transitions: 5_000_000, time: Duration::from_secs(150), ..Bound::NONE }
-    };
     let begin = Instant::now();
-    let families: Vec<_> = FAMILIES.iter().filter(|f| filter.is_none_or(|t| f.name.contains(&**t))).collect();
-    let (next, sum) = (Mutex::new(families.iter()), Mutex::new(Sum::default()));
+    let mut families: Vec<_> = FAMILIES.iter().filter(|f| options.wants(f.name)).collect();
+    if options.long {
+        families.sort_by_key(|f| ENDLESS.iter().position(|name| *name == f.name).map_or(0, |at| at + 1));
+    }
+    let next = Mutex::new(families.iter().enumerate());
+    let (sum, busy) = (Mutex::new(Sum::default()), AtomicUsize::new(WORKERS as usize));
     std::thread::scope(|scope| {
         for worker in 0..WORKERS {
-            let (next, sum) = (&next, &sum);
+            let (next, sum, busy, options, count) = (&next, &sum, &busy, &options, families.len());
             scope.spawn(move || {
                 loop {
-                    let Some(family) = next.lock().expect("no worker panics").next() else { break };
-                    let report = explore(family, bound);
-                    count(&mut sum.lock().expect("no worker panics"), family.name, &report);
+                    let Some((n, family)) = next.lock().expect("no worker panics").next() else { break };
+                    let report = explore(family, options.bound(n, count, begin));
+                    tell(&mut sum.lock().expect("no worker panics"), family.name, &report);
                 }
-                if filter.is_none_or(|t| "random".contains(&**t)) {
-                    let report = random::run((worker + 1..).step_by(WORKERS as usize), random_time);
-                    count_random(&mut sum.lock().expect("no worker panics"), worker, &report);
+                if options.wants("random") {
+                    let seeds = (worker + 1..).step_by(WORKERS as usize);
+                    let report = random::run(seeds, options.random_time());
+                    tell_random(&mut sum.lock().expect("no worker panics"), worker, &report);
                 }
+                busy.fetch_sub(1, Relaxed);
             });
+        }
+        if options.long {
+            tell_progress(&busy, begin);
         }
     });
     let mut sum = sum.into_inner().expect("no worker panics");
@@ -72,15 +157,27 @@ fn main() -> ExitCode {
         begin.elapsed().as_secs_f64()
     );
     println!("operations were stopped at preemption points {} times", lockstep::stopped());
-    if filter.is_none_or(|t| "coverage".contains(&**t)) {
+    if options.wants("coverage") {
         print_coverage();
     }
-    if !args.iter().any(|a| a == "--families") {
-        bite(&mut sum, filter.map(String::as_str));
+    if !options.only_families {
+        bite(&mut sum, &options);
     }
     println!("{counts}");
     println!("{} passed, {} failed, 0 skipped", sum.passed, sum.failed);
     ExitCode::from(u8::from(sum.failed > 0))
+}
+
+/// Tells every minute how far a long run is.
+fn tell_progress(busy: &AtomicUsize, begin: Instant) {
+    let mut next = Duration::from_secs(60);
+    while busy.load(Relaxed) > 0 {
+        std::thread::sleep(Duration::from_millis(500));
+        if begin.elapsed() >= next {
+            println!("after {} min: {} million transitions", next.as_secs() / 60, compared() / 1_000_000);
+            next += Duration::from_secs(60);
+        }
+    }
 }
 
 /// Tells what the families exercise.
@@ -97,9 +194,8 @@ fn print_coverage() {
 }
 
 /// Tries whether faults are seen.
-fn bite(sum: &mut Sum, filter: Option<&str>) {
-    let faults = FAULTS.iter().filter(|f| filter.is_none_or(|t| format!("fault: {}", f.name).contains(t)));
-    let faults: Vec<_> = faults.collect();
+fn bite(sum: &mut Sum, options: &Options) {
+    let faults: Vec<_> = FAULTS.iter().filter(|f| options.wants(&format!("fault: {}", f.name))).collect();
     if faults.is_empty() {
         return;
     }
@@ -118,7 +214,7 @@ fn bite(sum: &mut Sum, filter: Option<&str>) {
     }
 }
 
-fn count_random(sum: &mut Sum, worker: u64, report: &random::Report) {
+fn tell_random(sum: &mut Sum, worker: u64, report: &random::Report) {
     let (first, last) = (worker + 1, worker + 1 + (report.runs - 1) * WORKERS);
     println!(
         "random: {} steps, {} runs, seeds {first}, {}, ... {last}",
@@ -136,7 +232,7 @@ fn count_random(sum: &mut Sum, worker: u64, report: &random::Report) {
     }
 }
 
-fn count(sum: &mut Sum, name: &str, report: &Report) {
+fn tell(sum: &mut Sum, name: &str, report: &Report) {
     let end = match report.closed {
         true => "closed".to_string(),
         false => format!("not closed: stopped at its bound, all of {} events in a row", report.depth),

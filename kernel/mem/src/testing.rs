@@ -153,8 +153,11 @@ impl Machine {
             let (now, then) = (&now[words.clone()], &saved.words[words]);
             let same = if run.zero { is_zero(now) } else { now == then };
             if !same {
-                let pairs = run.lines.clone().zip(now.chunks(WORDS).zip(then.chunks(WORDS)));
-                lines.extend(pairs.filter(|(_, (now, then))| now != then).map(|(line, _)| line));
+                let (now, then) = (now.as_chunks::<WORDS>().0, then.as_chunks::<WORDS>().0);
+                for (line, (now, then)) in run.lines.clone().zip(now.iter().zip(then)) {
+                    let differ = (0..WORDS).fold(0, |all, i| all | now[i] ^ then[i]) != 0;
+                    lines.extend(differ.then_some(line));
+                }
             }
         }
     }
