@@ -32,7 +32,7 @@ pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
         return Err(SyscallError::IllegalOperation.into());
     };
     inv.need(2, 0)?;
-    let target = lookup::target(k, false, inv.words.cnode(), inv.arg(k, 0), inv.arg(k, 1))?;
+    let target = lookup::target(k, false, inv.slot, inv.arg(k, 0), inv.arg(k, 1))?;
     let next = match label {
         CNodeRevoke => finalise::revoke(k, target)?,
         CNodeDelete => finalise::delete(k, target)?,
@@ -92,7 +92,7 @@ fn decode_transfer(k: &Kernel, inv: &Invocation, label: Label, dest: Link<Slot>)
     inv.need(4, 1)?;
     lookup::ensure_empty(k, dest)?;
     let src_depth = inv.arg(k, 3);
-    let src = lookup::target(k, true, inv.extra_words(k, 0).cnode(), inv.arg(k, 2), src_depth)?;
+    let src = lookup::target(k, true, inv.extra_slot(0), inv.arg(k, 2), src_depth)?;
     let mut cap = src.get(k).words();
     if cap.is_null() {
         return Err(missing(true, src_depth));
@@ -145,7 +145,7 @@ fn decode_rotate(k: &Kernel, inv: &Invocation, dest: Link<Slot>) -> Decoded<Rota
     inv.need(8, 2)?;
     let (pivot_data, pivot_index, pivot_depth) = (inv.arg(k, 2), inv.arg(k, 3), inv.arg(k, 4));
     let (src_data, src_index, src_depth) = (inv.arg(k, 5), inv.arg(k, 6), inv.arg(k, 7));
-    let (pivot_root, src_root) = (inv.extra_words(k, 0), inv.extra_words(k, 1));
+    let (pivot_root, src_root) = (inv.extra_slot(0), inv.extra_slot(1));
     let src = lookup::target_slot(k, true, src_root, src_index, src_depth)?;
     let pivot = lookup::target_slot(k, true, pivot_root, pivot_index, pivot_depth)?;
     if pivot == src || pivot == dest {

@@ -8,7 +8,11 @@ use pecan_mem::{
 };
 
 use crate::{
-    error::Preempted, finalise, notification, reply, sched_context, scheduler::Next, thread, transfer,
+    error::Preempted,
+    finalise, notification, reply, sched_context,
+    scheduler::Next,
+    thread,
+    transfer::{self, Parcel},
 };
 
 /// A queue of blocked threads, by priority and then by arrival.
@@ -166,7 +170,7 @@ fn sends_with(thread: &Tcb, badge: u64) -> bool {
 
 /// How a message is sent.
 #[derive(Clone, Copy)]
-pub struct Sending {
+pub struct Sending<'a> {
     /// Wait for a receiver if there is none.
     pub blocking: bool,
     /// An answer is expected.
@@ -179,6 +183,8 @@ pub struct Sending {
     pub grant: bool,
     /// The capability lets the receiver get a reply capability.
     pub grant_reply: bool,
+    /// What goes along, if it has been looked up.
+    pub parcel: Option<&'a Parcel>,
 }
 
 /// Sends the message of `sender` (or its fault) to an endpoint.
@@ -194,7 +200,7 @@ pub fn send(k: &Kernel, sender: &Tcb, ep: &Endpoint, how: Sending) -> Next {
     let Some(receiver) = ep.head() else { return Next::Resume };
     let receiver = receiver.get(k);
     remove_head(k, ep, receiver, EndpointState::Receiving);
-    transfer::message(k, sender, Some(ep), how.badge, how.grant, receiver);
+    transfer::message(k, sender, Some(ep), how.badge, how.grant, receiver, how.parcel);
     let reply = match receiver.state.get() {
         ThreadState::BlockedOnReceive { reply, .. } => reply,
         _ => None,
@@ -264,7 +270,7 @@ pub fn receive(
     };
     pass(k, sender);
     remove_head(k, ep, sender, EndpointState::Sending);
-    transfer::message(k, sender, Some(ep), badge, grant, receiver);
+    transfer::message(k, sender, Some(ep), badge, grant, receiver, None);
     thread::refresh_budget(k, sender);
     let fault = sender.fault.get();
     if call || fault != Fault::None {

@@ -68,7 +68,8 @@ fn send(k: &Kernel, thread: &Tcb, fault: Fault, handler: usize, donate: bool) ->
         Some(ep) if is_handler(cap) => {
             thread.fault.set(fault);
             let (badge, grant, grant_reply) = (cap.badge(), cap.endpoint_grant(), cap.endpoint_grant_reply());
-            let how = Sending { blocking: true, call: false, donate, badge, grant, grant_reply };
+            let how =
+                Sending { blocking: true, call: false, donate, badge, grant, grant_reply, parcel: None };
             endpoint::send(k, thread, ep.get(k), how)
         }
         _ => {

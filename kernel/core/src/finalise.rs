@@ -25,6 +25,9 @@ const EMPTY_SLOTS_AT_ONCE: u64 = 32;
 /// interrupts again, as a divisor.
 const LOOKS: u64 = 5;
 
+/// The same for [`early_preemption_point`].
+const EARLY_LOOKS: u64 = 20;
+
 /// Counts a step of a long operation and, after so many or after so much time, looks whether something more urgent waits.
 ///
 /// What the operation has done to threads so far must be settled ([`Next::settle`]): whoever is told `Preempted`
@@ -41,6 +44,16 @@ pub fn preemption_point(k: &Kernel) -> Result<(), Preempted> {
         return Ok(());
     }
     look(k)
+}
+
+/// The same between the lookups of a system call that has not changed anything yet, where the time since its entry is what
+/// counts, and less of it: see `docs/latency.md`.
+///
+/// # Errors
+/// `Preempted`: stop here; the system call is made again later, from its beginning.
+pub fn early_preemption_point(k: &Kernel) -> Result<(), Preempted> {
+    let elapsed = pecan_arch::now().wrapping_sub(k.core.time.get());
+    if elapsed * EARLY_LOOKS < pecan_arch::kernel_wcet_ticks() { Ok(()) } else { look(k) }
 }
 
 /// Looks whether something more urgent waits than a long operation.

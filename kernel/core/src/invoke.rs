@@ -13,12 +13,12 @@ use crate::{
     cnode, domain,
     endpoint::{self, Sending},
     error::{Decoded, Preempted, Stop, SyscallError},
-    fault, ioport, irq, latency, lookup,
+    fault, finalise, ioport, irq, latency, lookup,
     message::{self, INFO_SHAPE},
     notification, reply, sched_context,
     scheduler::Next,
     tcb,
-    transfer::{self, ExtraCaps},
+    transfer::{self, ExtraCaps, Parcel},
     untyped, vspace,
 };
 
@@ -136,14 +136,33 @@ pub struct How {
 #[inline(always)]
 pub fn invoke(k: &mut Kernel, cptr: u64, how: How) -> Result<Next, Preempted> {
     let thread = k.core.current.get().get(k);
-    let slot = match lookup::cap(k, thread, cptr) {
-        Ok(slot) => slot,
-        Err(failure) => return Ok(cap_fault(k, how, (cptr, failure))),
+    let slot = match thread.known_slot(k, cptr) {
+        Some(slot) => slot,
+        None => match find(k, cptr, how) {
+            Ok(slot) => slot,
+            Err(stop) => return stop,
+        },
     };
     match slot.get(k).words().tag() {
-        tag::ENDPOINT | tag::NOTIFICATION | tag::REPLY => Ok(invoke_message(k, slot, how)),
+        tag::ENDPOINT | tag::NOTIFICATION | tag::REPLY => invoke_message(k, slot, how),
         _ => invoke_object(k, slot, how),
     }
+}
+
+/// The slot at `cptr` in a CSpace of several CNodes; or what the system call has come to.
+#[cold]
+#[inline(never)]
+fn find(k: &Kernel, cptr: u64, how: How) -> Result<Link<Slot>, Result<Next, Preempted>> {
+    let slot = lookup::cap(k, k.core.current.get().get(k), cptr)
+        .map_err(|failure| Ok(cap_fault(k, how, (cptr, failure))))?;
+    point_between_lookups(k).map_err(Err)?;
+    Ok(slot)
+}
+
+/// See [`finalise::early_preemption_point`].
+fn point_between_lookups(k: &Kernel) -> Result<(), Preempted> {
+    finalise::early_preemption_point(k)
+        .inspect_err(|_| k.core.current.get().get(k).state.set(ThreadState::Restart))
 }
 
 /// The capability at an address that the current thread sends to, or sends along, does not exist.
@@ -160,26 +179,50 @@ fn cap_fault(k: &Kernel, how: How, (address, failure): (u64, LookupFailure)) -> 
 
 /// Sends the current thread's message through the capability in a slot.
 #[inline(never)]
-fn invoke_message(k: &Kernel, slot: Link<Slot>, how: How) -> Next {
+fn invoke_message(k: &Kernel, slot: Link<Slot>, how: How) -> Result<Next, Preempted> {
     let thread = k.core.current.get().get(k);
     let info = MessageInfo(thread.context.get(reg::INFO));
-    if info.extra_caps() > 0
-        && let Err(failed) = transfer::extra_caps(k, thread, info)
-    {
-        return cap_fault(k, how, failed);
-    }
+    let cap = slot.get(k).words();
+    let found;
+    let parcel = if info.extra_caps() > 0 {
+        match Parcel::new(k, thread, info) {
+            Ok(parcel) => found = look_ahead(k, thread, cap, parcel)?,
+            Err(failed) => return Ok(cap_fault(k, how, failed)),
+        }
+        Some(&found)
+    } else {
+        None
+    };
     // Until it is known to have finished, the system call would be made again.
     thread.state.set(ThreadState::Restart);
-    match message_to(k, thread, slot.get(k).words(), how) {
+    match message_to(k, thread, cap, how, parcel) {
         Some(next) => {
             finish(thread, how, 0);
-            next
+            Ok(next)
         }
         None => {
             fail(k, thread, how, SyscallError::InvalidCapability(0));
-            Next::Resume
+            Ok(Next::Resume)
         }
     }
+}
+
+/// Where the extra capabilities were a long way to find: looks up what else sending them takes, as long as the system call
+/// can still be stopped.
+fn look_ahead(k: &Kernel, thread: &Tcb, cap: Words, mut parcel: Parcel) -> Result<Parcel, Preempted> {
+    if thread.known_slot(k, 0).is_some() {
+        // The common CSpace.
+        return Ok(parcel);
+    }
+    let receiver = match cap.endpoint_for_send() {
+        Some(ep) => ep.get(k).receiver(),
+        None => cap.reply().and_then(|reply| reply.get(k).tcb.get()),
+    };
+    if let Some(receiver) = receiver {
+        parcel.find_place(k, receiver.get(k));
+    }
+    point_between_lookups(k)?;
+    Ok(parcel)
 }
 
 /// The system call of the current thread has done what it was to do, with so many words of an answer.
@@ -249,7 +292,7 @@ fn invoke_object(k: &mut Kernel, slot: Link<Slot>, how: How) -> Result<Next, Pre
 
 /// Sends a message to an endpoint, a notification or a reply object. `None` if the capability does not allow it.
 #[inline(always)]
-fn message_to(k: &Kernel, thread: &Tcb, cap: Words, how: How) -> Option<Next> {
+fn message_to(k: &Kernel, thread: &Tcb, cap: Words, how: How, parcel: Option<&Parcel>) -> Option<Next> {
     if let Some(ep) = cap.endpoint_for_send() {
         let How { call, blocking, donate, .. } = how;
         let how = Sending {
@@ -260,12 +303,13 @@ fn message_to(k: &Kernel, thread: &Tcb, cap: Words, how: How) -> Option<Next> {
             badge: cap.badge(),
             grant: cap.endpoint_grant(),
             grant_reply: cap.endpoint_grant_reply(),
+            parcel,
         };
         Some(endpoint::send(k, thread, ep.get(k), how))
     } else if let Some(ntfn) = cap.notification_for_signal() {
         Some(notification::signal(k, ntfn.get(k), cap.badge()))
     } else {
-        cap.reply().map(|reply| reply::send(k, thread, reply.get(k), cap.reply_grant()))
+        cap.reply().map(|reply| reply::send(k, thread, reply.get(k), cap.reply_grant(), parcel))
     }
 }
 

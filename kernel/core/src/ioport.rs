@@ -45,7 +45,7 @@ fn decode_control(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
     if !are_free(k, first, last) {
         return Err(SyscallError::RevokeFirst);
     }
-    let dest = lookup::empty_target(k, inv.extra_words(k, 0), inv.arg(k, 2), inv.arg(k, 3))?;
+    let dest = lookup::empty_target(k, inv.extra_slot(0), inv.arg(k, 2), inv.arg(k, 3))?;
     Ok(Op::Issue { first, last, control: inv.slot, dest })
 }
 

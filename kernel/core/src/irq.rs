@@ -58,7 +58,7 @@ fn decode_control(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
     if k.irq_states[irq].get() != IrqState::Inactive {
         return Err(SyscallError::RevokeFirst);
     }
-    let dest = lookup::empty_target(k, inv.extra_words(k, 0), inv.arg(k, 0), inv.arg(k, 1))?;
+    let dest = lookup::empty_target(k, inv.extra_slot(0), inv.arg(k, 0), inv.arg(k, 1))?;
     let route = if ioapic {
         let last = num_ioapics().checked_sub(1).ok_or(SyscallError::IllegalOperation)?;
         let ioapic = bounded(k, inv, 2, last as u64)? as usize;

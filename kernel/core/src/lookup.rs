@@ -3,7 +3,7 @@
 //! A CNode takes its guard and then its index from the top of what is left of an address. Every level takes at
 //! least one bit, so a walk ends even where CNodes refer to one another in a circle.
 
-use pecan_mem::{CNodeRef, Kernel, Link, LookupFailure, Slot, Tcb, Words};
+use pecan_mem::{Kernel, Link, LookupFailure, Slot, Tcb, Words, cap::tag};
 
 use crate::{
     error::{Decoded, SyscallError},
@@ -30,83 +30,93 @@ fn walk_from(k: &Kernel, thread: &Tcb, cptr: u64) -> Result<Link<Slot>, LookupFa
     if !thread.knows_spaces(k) {
         vspace::learn_spaces(k, thread);
     }
-    walk(k, thread.slots[Tcb::SLOT_CSPACE].words().cnode(), cptr, CPTR_BITS).map(|(slot, _)| slot)
+    walk(k, thread.slots[Tcb::SLOT_CSPACE].link(), cptr, CPTR_BITS).map(|(slot, _)| slot)
 }
 
-/// Resolves the low `depth_bits` (at most 64) of `cptr` from `root`, as far as CNodes go. Returns the slot and
-/// how many bits are left.
+/// Resolves the low `depth_bits` (1 to 64) of `cptr` from the CNode whose capability is in `root`, as far as CNodes go.
+/// Returns the slot and how many bits are left.
 ///
 /// # Errors
 /// The root is not a CNode, a guard differs, or the address ends within a CNode.
-pub fn slot(k: &Kernel, root: Words, cptr: u64, depth_bits: u32) -> Result<(Link<Slot>, u32), LookupFailure> {
-    walk(k, root.cnode(), cptr, depth_bits)
-}
-
-/// A CNode, its guard and the guard's bits.
-pub type Root = (CNodeRef, u64, u32);
-
-fn walk(
+pub fn walk(
     k: &Kernel,
-    root: Option<Root>,
+    root: Link<Slot>,
     cptr: u64,
     depth_bits: u32,
 ) -> Result<(Link<Slot>, u32), LookupFailure> {
-    let (mut cnode, mut guard, mut guard_bits) = root.ok_or(LookupFailure::InvalidRoot)?;
-    let mut left = depth_bits;
+    let (mut slot, mut left) = (root, depth_bits);
     // What is left of the address, from the top of the word down. Shifting by 64 would need an address of no bits.
     let mut path = cptr << ((CPTR_BITS - depth_bits) % CPTR_BITS);
     loop {
-        if guard_bits > 0 {
-            // A guard has at most 63 bits.
-            if guard_bits > left || path >> (CPTR_BITS - guard_bits) != guard {
-                let guard_bits = guard_bits as u8;
-                return Err(LookupFailure::GuardMismatch { bits_left: left as u8, guard, guard_bits });
+        // The longest ways are along CNodes of two slots: here instructions count (see `docs/latency.md`).
+        while let Some(cnode) = slot.get(k).words().cnode_of_two() {
+            (slot, path) = cnode.take_slot(path);
+            left -= 1;
+            if left == 0 {
+                return Ok((slot, 0));
             }
-            path <<= guard_bits;
         }
-        let level_bits = guard_bits + cnode.radix();
-        if level_bits > left {
-            return Err(LookupFailure::DepthMismatch { bits_left: left as u8, bits_found: level_bits as u8 });
-        }
+        let words = slot.get(k).words();
+        let Some((cnode, guard, level_bits)) = words.cnode() else {
+            return if left == depth_bits { Err(LookupFailure::InvalidRoot) } else { Ok((slot, left)) };
+        };
+        // Guard and index in one, without the guard: what differs from that makes too much of the index.
+        let index = path.wrapping_shr(level_bits.wrapping_neg()) ^ guard << cnode.radix();
+        slot = match cnode.slot_if(index) {
+            Some(next) if level_bits <= left => next,
+            _ => return Err(mismatch(words, path, left)),
+        };
+        // Below what is left of the address, anything may be.
+        path = path.rotate_left(level_bits);
         left -= level_bits;
-        let slot;
-        (slot, path) = cnode.take_slot(path);
         if left == 0 {
             return Ok((slot, 0));
-        }
-        match slot.get(k).words().cnode() {
-            Some(next) => (cnode, guard, guard_bits) = next,
-            None => return Ok((slot, left)),
         }
     }
 }
 
-/// The slot that an invocation names by a CNode capability, an index and a depth; all of the address must
-/// resolve. `source` tells the caller in the error which of its slots it was.
-///
-/// # Errors
-/// `FailedLookup`; `RangeError` for a depth that is not 1 to 64.
-pub fn target_slot(k: &Kernel, source: bool, root: Words, index: u64, depth: u64) -> Decoded<Link<Slot>> {
-    target_slow(k, source, root.cnode(), index, depth)
+/// Why a path with so many bits left does not go through a CNode.
+#[cold]
+#[inline(never)]
+fn mismatch(cnode: Words, path: u64, left: u32) -> LookupFailure {
+    let Some((cnode, guard, level_bits)) = cnode.cnode() else { return LookupFailure::InvalidRoot };
+    let (bits_left, guard_bits) = (left as u8, level_bits - cnode.radix());
+    // A guard has at most 63 bits.
+    if guard_bits > left || guard_bits > 0 && path >> (CPTR_BITS - guard_bits) != guard {
+        LookupFailure::GuardMismatch { bits_left, guard, guard_bits: guard_bits as u8 }
+    } else {
+        LookupFailure::DepthMismatch { bits_left, bits_found: level_bits as u8 }
+    }
 }
 
-/// [`target_slot`] where every instruction counts, with the root unpacked; `None` if it is not a CNode.
+/// [`target_slot`] where every instruction counts.
 #[inline]
-pub fn target(k: &Kernel, source: bool, root: Option<Root>, index: u64, depth: u64) -> Decoded<Link<Slot>> {
-    if let Some((cnode, guard, guard_bits)) = root
-        && depth == (guard_bits + cnode.radix()) as u64
-        && (guard_bits == 0 || depth == CPTR_BITS as u64 && index >> cnode.radix() == guard)
+pub fn target(k: &Kernel, source: bool, root: Link<Slot>, index: u64, depth: u64) -> Decoded<Link<Slot>> {
+    if let Some((cnode, guard, level_bits)) = root.get(k).words().cnode()
+        && depth == level_bits as u64
+        && (level_bits == cnode.radix() || depth == CPTR_BITS as u64 && index >> cnode.radix() == guard)
     {
         // One CNode takes the whole address.
         return Ok(cnode.slot(index));
     }
-    target_slow(k, source, root, index, depth)
+    target_slot(k, source, root, index, depth)
 }
 
+/// The slot that an invocation names by (the slot of) a CNode capability, an index and a depth; all of the address must
+/// resolve. `source` tells the caller in the error which of its slots it was.
+///
+/// # Errors
+/// `FailedLookup`; `RangeError` for a depth that is not 1 to 64.
 #[inline(never)]
-fn target_slow(k: &Kernel, source: bool, root: Option<Root>, index: u64, depth: u64) -> Decoded<Link<Slot>> {
+pub fn target_slot(
+    k: &Kernel,
+    source: bool,
+    root: Link<Slot>,
+    index: u64,
+    depth: u64,
+) -> Decoded<Link<Slot>> {
     let failed = |failure| SyscallError::FailedLookup { source, failure };
-    if root.is_none() {
+    if root.get(k).words().tag() != tag::CNODE {
         return Err(failed(LookupFailure::InvalidRoot));
     }
     if !(1..=CPTR_BITS as u64).contains(&depth) {
@@ -123,7 +133,7 @@ fn target_slow(k: &Kernel, source: bool, root: Option<Root>, index: u64, depth: 
 ///
 /// # Errors
 /// Those of [`target_slot`]; `DeleteFirst` if the slot holds a capability.
-pub fn empty_target(k: &Kernel, root: Words, index: u64, depth: u64) -> Decoded<Link<Slot>> {
+pub fn empty_target(k: &Kernel, root: Link<Slot>, index: u64, depth: u64) -> Decoded<Link<Slot>> {
     let slot = target_slot(k, false, root, index, depth)?;
     ensure_empty(k, slot)?;
     Ok(slot)

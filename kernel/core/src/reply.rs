@@ -9,7 +9,8 @@ use pecan_mem::{Kernel, Reply, ReplyNext, Tcb, ThreadState};
 use crate::{
     budget, endpoint, fault, sched_context,
     scheduler::{self, Next},
-    thread, transfer,
+    thread,
+    transfer::{self, Parcel},
 };
 
 /// Ends the bond of a reply object and its thread; the thread waits for nothing then.
@@ -90,8 +91,9 @@ pub fn finalise(k: &Kernel, reply: &Reply) {
     }
 }
 
-/// Answers the caller that waits on a reply object with the message of `sender`. Does nothing if nobody waits.
-pub fn send(k: &Kernel, sender: &Tcb, reply: &Reply, grant: bool) -> Next {
+/// Answers the caller that waits on a reply object with the message of `sender`, and the parcel, if it has been made. Does
+/// nothing if nobody waits.
+pub fn send(k: &Kernel, sender: &Tcb, reply: &Reply, grant: bool, parcel: Option<&Parcel>) -> Next {
     let Some(receiver) = reply.tcb.get() else { return Next::Resume };
     let receiver = receiver.get(k);
     if !matches!(receiver.state.get(), ThreadState::BlockedOnReply { .. }) {
@@ -102,7 +104,7 @@ pub fn send(k: &Kernel, sender: &Tcb, reply: &Reply, grant: bool) -> Next {
 
     let fault = receiver.fault.replace(pecan_mem::Fault::None);
     let state = if fault == pecan_mem::Fault::None {
-        transfer::message(k, sender, None, 0, grant, receiver);
+        transfer::message(k, sender, None, 0, grant, receiver, parcel);
         ThreadState::Running
     } else if fault::apply_reply(k, fault, sender, receiver) {
         ThreadState::Restart

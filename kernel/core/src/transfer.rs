@@ -25,15 +25,32 @@ impl ExtraCaps {
     }
 }
 
-/// Looks up the extra capabilities that a thread sends. Fails with the address that did not resolve.
-#[inline(never)]
-pub fn extra_caps(k: &Kernel, sender: &Tcb, info: MessageInfo) -> Result<ExtraCaps, (u64, LookupFailure)> {
-    let mut caps = ExtraCaps::none(sender.first_slot());
-    find_extra_caps(k, sender, message::buffer_for_reading(k, sender), info, &mut caps)?;
-    Ok(caps)
+/// The capabilities that a message takes along, and where they go, looked up before anything changes.
+pub struct Parcel {
+    caps: ExtraCaps,
+    /// The slot in which the receiver wants a capability: `Some(None)` if there is none, `None` if nobody has looked.
+    place: Option<Option<Link<Slot>>>,
 }
 
-/// The same, where every instruction counts: the sender's IPC buffer is known, and `caps` holds none.
+impl Parcel {
+    /// Looks up the extra capabilities that a thread sends. Fails with the address that did not resolve.
+    #[inline(never)]
+    pub fn new(k: &Kernel, sender: &Tcb, info: MessageInfo) -> Result<Self, (u64, LookupFailure)> {
+        let mut caps = ExtraCaps::none(sender.first_slot());
+        find_extra_caps(k, sender, message::buffer_for_reading(k, sender), info, &mut caps)?;
+        Ok(Parcel { caps, place: None })
+    }
+
+    /// Looks up where the receiver wants a capability.
+    pub fn find_place(&mut self, k: &Kernel, receiver: &Tcb) {
+        if let Some(buf) = message::buffer_for_writing(k, receiver) {
+            self.place = Some(receive_slot(k, receiver, buf));
+        }
+    }
+}
+
+/// Looks up the extra capabilities that a thread sends, where every instruction counts: the sender's IPC buffer is known,
+/// and `caps` holds none. Fails with the address that did not resolve.
 #[inline(always)]
 pub fn find_extra_caps(
     k: &Kernel,
@@ -66,9 +83,18 @@ fn more_extra_caps(
 }
 
 /// Moves the message of `sender` (its fault, if it has one) to `receiver`, with the badge, and with the extra
-/// capabilities if `grant`. `ep` is the endpoint it goes through, if it is not an answer.
+/// capabilities if `grant`: those of the parcel, if that has been made. `ep` is the endpoint it goes through, if it is not
+/// an answer.
 #[inline(always)]
-pub fn message(k: &Kernel, sender: &Tcb, ep: Option<&Endpoint>, badge: u64, grant: bool, receiver: &Tcb) {
+pub fn message(
+    k: &Kernel,
+    sender: &Tcb,
+    ep: Option<&Endpoint>,
+    badge: u64,
+    grant: bool,
+    receiver: &Tcb,
+    parcel: Option<&Parcel>,
+) {
     let info = MessageInfo(sender.context.get(reg::INFO));
     // What most messages are: a few words in registers.
     if sender.fault.get() == Fault::None
@@ -80,12 +106,20 @@ pub fn message(k: &Kernel, sender: &Tcb, ep: Option<&Endpoint>, badge: u64, gran
         receiver.context.set(reg::INFO, MessageInfo::new(info.label(), 0, 0, length as u64).0);
         receiver.context.set(reg::CAP, badge);
     } else {
-        any_message(k, sender, ep, badge, grant, receiver);
+        any_message(k, sender, ep, badge, grant, receiver, parcel);
     }
 }
 
 #[inline(never)]
-fn any_message(k: &Kernel, sender: &Tcb, ep: Option<&Endpoint>, badge: u64, grant: bool, receiver: &Tcb) {
+fn any_message(
+    k: &Kernel,
+    sender: &Tcb,
+    ep: Option<&Endpoint>,
+    badge: u64,
+    grant: bool,
+    receiver: &Tcb,
+    parcel: Option<&Parcel>,
+) {
     let fault = sender.fault.get();
     if fault != Fault::None {
         return fault::deliver(k, sender, fault, badge, receiver);
@@ -93,8 +127,9 @@ fn any_message(k: &Kernel, sender: &Tcb, ep: Option<&Endpoint>, badge: u64, gran
     let info = MessageInfo(sender.context.get(reg::INFO));
     let length = message::copy(k, sender, receiver, info.length_capped());
     // A message whose capabilities cannot be found goes without them.
-    let (caps, unwrapped) = match extra_caps(k, sender, info) {
-        Ok(caps) if grant && caps.count > 0 => transfer_caps(k, &caps, ep, receiver),
+    let found = if parcel.is_none() { Parcel::new(k, sender, info).ok() } else { None };
+    let (caps, unwrapped) = match parcel.or(found.as_ref()) {
+        Some(parcel) if grant && parcel.caps.count > 0 => transfer_caps(k, parcel, ep, receiver),
         _ => (0, 0),
     };
     let info = MessageInfo::new(info.label(), unwrapped, caps, length as u64);
@@ -104,9 +139,9 @@ fn any_message(k: &Kernel, sender: &Tcb, ep: Option<&Endpoint>, badge: u64, gran
 
 /// Hands the extra capabilities over: a capability to the endpoint itself becomes its badge, one other goes to
 /// the receive slot. Returns how many were handed over and which of them (a bit each) as badges.
-fn transfer_caps(k: &Kernel, caps: &ExtraCaps, ep: Option<&Endpoint>, receiver: &Tcb) -> (u64, u64) {
+fn transfer_caps(k: &Kernel, parcel: &Parcel, ep: Option<&Endpoint>, receiver: &Tcb) -> (u64, u64) {
     let Some(buf) = message::buffer_for_writing(k, receiver) else { return (0, 0) };
-    let mut free_slot = None;
+    let caps = &parcel.caps;
     let (mut done, mut unwrapped, mut used_slot) = (0, 0, false);
     for &slot in caps.slots.iter().take(caps.count) {
         let cap = slot.get(k).words();
@@ -119,10 +154,9 @@ fn transfer_caps(k: &Kernel, caps: &ExtraCaps, ep: Option<&Endpoint>, receiver: 
                 if used_slot {
                     break;
                 }
-                if free_slot.is_none() {
-                    free_slot = receive_slot(k, receiver, buf);
-                }
-                let Some(dest) = free_slot else { break };
+                let Some(dest) = parcel.place.unwrap_or_else(|| receive_slot(k, receiver, buf)) else {
+                    break;
+                };
                 match derivation::derive(k, slot, cap) {
                     Ok(derived) if !derived.is_null() => derivation::insert(k, derived, slot, dest),
                     _ => break,
@@ -139,7 +173,7 @@ fn transfer_caps(k: &Kernel, caps: &ExtraCaps, ep: Option<&Endpoint>, receiver: 
 fn receive_slot(k: &Kernel, receiver: &Tcb, buf: &IpcBuffer) -> Option<Link<Slot>> {
     let root = lookup::cap(k, receiver, buf.get(buffer::RECEIVE_CNODE)).ok()?;
     let (index, depth) = (buf.get(buffer::RECEIVE_INDEX), buf.get(buffer::RECEIVE_DEPTH));
-    let slot = lookup::target_slot(k, false, root.get(k).words(), index, depth).ok()?;
+    let slot = lookup::target_slot(k, false, root, index, depth).ok()?;
     slot.get(k).is_empty().then_some(slot)
 }
 

@@ -53,13 +53,13 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Retype> {
     let (index, depth, offset, count) = (inv.arg(k, 2), inv.arg(k, 3), inv.arg(k, 4), inv.arg(k, 5));
 
     let kind = object_kind(inv.arg(k, 0), inv.arg(k, 1))?;
-    let root = inv.extra_words(k, 0).cnode();
+    let root = inv.extra_slot(0);
     let node = match depth {
         // The capability itself.
         0 => root,
-        _ => lookup::target(k, false, root, index, depth)?.get(k).words().cnode(),
+        _ => lookup::target(k, false, root, index, depth)?,
     };
-    let Some((node, ..)) = node else {
+    let Some((node, ..)) = node.get(k).words().cnode() else {
         let failure = LookupFailure::MissingCapability { bits_left: depth as u8 };
         return Err(SyscallError::FailedLookup { source: false, failure });
     };

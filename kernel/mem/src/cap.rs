@@ -221,7 +221,11 @@ pub mod tag {
 
 const TAG_SHIFT: u32 = 59;
 const OWN_SHIFT: u32 = 48;
-const GUARD_SIZE_BITS: u32 = 6;
+/// Word 1 of a CNode's: the guard's value above the bits that guard and index take, less one.
+const LEVEL_SIZE_BITS: u32 = 6;
+const LEVEL_MASK: u64 = (1 << LEVEL_SIZE_BITS) - 1;
+/// In the bits of a CNode's own, above the radix: it has a guard.
+const GUARDED: u64 = 1 << 6;
 /// Where a frame capability has its rights in word 0.
 const RIGHTS_SHIFT: u32 = OWN_SHIFT + 2;
 /// `ZombieKind::Tcb` in the bits that hold the radix of a CNode.
@@ -371,14 +375,25 @@ impl Words {
         (self.tag() == tag::REPLY).then(|| unsafe { self.link() })
     }
 
-    /// The CNode with its guard (value, bits), if this is a CNode capability.
+    /// The CNode, its guard's value, and the bits of an address that guard and index take, if this is a CNode capability.
     #[inline(always)]
     pub fn cnode(self) -> Option<(CNodeRef, u64, u32)> {
-        (self.tag() == tag::CNODE).then(|| {
+        // Another tag makes more of it than a radix and the bit for the guard.
+        let own = (self.w0 >> OWN_SHIFT).wrapping_sub(tag::CNODE << (TAG_SHIFT - OWN_SHIFT));
+        (own < 2 * GUARDED).then(|| {
+            // SAFETY: the tag is a CNode's.
+            let cnode = CNodeRef { first: unsafe { self.link() }, radix: own as u8 & 63 };
+            (cnode, self.w1 >> LEVEL_SIZE_BITS, (self.w1 & LEVEL_MASK) as u32 + 1)
+        })
+    }
+
+    /// The CNode, if this is the capability to one of two slots, without a guard.
+    #[inline(always)]
+    pub fn cnode_of_two(self) -> Option<CNodeRef> {
+        (self.w0 & !ADDR_MASK == word0(tag::CNODE, 1, 0)).then(|| {
             // SAFETY: the tag is a CNode's.
             let first = unsafe { self.link() };
-            let guard_bits = (self.w1 & ((1 << GUARD_SIZE_BITS) - 1)) as u32;
-            (CNodeRef { first, radix: self.own() as u8 & 63 }, self.w1 >> GUARD_SIZE_BITS, guard_bits)
+            CNodeRef { first, radix: 1 }
         })
     }
 
@@ -591,8 +606,12 @@ impl Cap {
             }
             Cap::Reply { reply, grant } => (word0(tag::REPLY, grant as u64, reply.addr() as u64), 0),
             Cap::CNode { cnode, guard, guard_bits } => (
-                word0(tag::CNODE, cnode.radix as u64, cnode.addr() as u64),
-                guard << GUARD_SIZE_BITS | guard_bits as u64,
+                word0(
+                    tag::CNODE,
+                    cnode.radix as u64 | if guard_bits == 0 { 0 } else { GUARDED },
+                    cnode.addr() as u64,
+                ),
+                guard << LEVEL_SIZE_BITS | (guard_bits + cnode.radix - 1) as u64,
             ),
             Cap::Tcb { tcb } => (word0(tag::TCB, 0, tcb.addr() as u64), 0),
             Cap::SchedContext { sc, bits } => (word0(tag::SCHED_CONTEXT, bits as u64, sc.addr() as u64), 0),
@@ -652,11 +671,11 @@ impl Cap {
                 Cap::Notification { ntfn: link!(), badge: w1, send: bit(0), receive: bit(1) }
             }
             tag::REPLY => Cap::Reply { reply: link!(), grant: bit(0) },
-            tag::CNODE => Cap::CNode {
-                cnode: CNodeRef { first: link!(), radix: own as u8 & 63 },
-                guard: w1 >> GUARD_SIZE_BITS,
-                guard_bits: (w1 & ((1 << GUARD_SIZE_BITS) - 1)) as u8,
-            },
+            tag::CNODE => {
+                let cnode = CNodeRef { first: link!(), radix: own as u8 & 63 };
+                let guard_bits = ((w1 & LEVEL_MASK) as u8 + 1).wrapping_sub(cnode.radix);
+                Cap::CNode { cnode, guard: w1 >> LEVEL_SIZE_BITS, guard_bits }
+            }
             tag::TCB => Cap::Tcb { tcb: link!() },
             tag::SCHED_CONTEXT => Cap::SchedContext { sc: link!(), bits: own as u8 & 63 },
             tag::SCHED_CONTROL => Cap::SchedControl { core: w1 as u8 },

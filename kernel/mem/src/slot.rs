@@ -194,6 +194,16 @@ impl CNodeRef {
         unsafe { Link::from_addr(self.first.addr() + index * size_of::<Slot>()) }
     }
 
+    /// The slot at `index`, if there are so many.
+    #[inline(always)]
+    pub fn slot_if(self, index: u64) -> Option<Link<Slot>> {
+        (index >> self.radix == 0).then(|| {
+            let at = self.first.addr() + index as usize * size_of::<Slot>();
+            // SAFETY: as in `slot`.
+            unsafe { Link::from_addr(at) }
+        })
+    }
+
     /// The `count` slots from `first` on; none if there are not so many.
     #[inline(always)]
     pub fn slots(self, k: &Kernel, first: u64, count: u64) -> &[Slot] {
@@ -210,12 +220,12 @@ impl CNodeRef {
     /// The slot whose index is in the top `radix` bits of `path`, and the path without them.
     #[inline(always)]
     pub fn take_slot(self, path: u64) -> (Link<Slot>, u64) {
-        // A CNode has less than 2^64 slots. The index is what a shift of both words moves into the upper one.
-        let shifted = u128::from(path) << (self.radix & 63);
-        let index = (shifted >> 64) as usize;
+        // A CNode has two slots at least, and fewer than 2^64.
+        let radix = self.radix as u32;
+        let index = path.wrapping_shr(radix.wrapping_neg()) as usize;
         // SAFETY: as in `slot`.
         let slot = unsafe { Link::from_addr(self.first.addr() + index * size_of::<Slot>()) };
-        (slot, shifted as u64)
+        (slot, path.wrapping_shl(radix))
     }
 
     /// Follows the link to the slot at `index`.

@@ -354,7 +354,7 @@ fn who_is_answered_without_budget_waits_or_faults_once() {
         crate::reply::push(&w.k, t, w.thread.get(&w.k), reply.get(&w.k), false);
         t.fault.set(fault);
         refill::head(o.sc.get(&w.k)).time.set(pecan_arch::now() + us_to_ticks(5_000));
-        let next = crate::reply::send(&w.k, w.thread.get(&w.k), reply.get(&w.k), false);
+        let next = crate::reply::send(&w.k, w.thread.get(&w.k), reply.get(&w.k), false, None);
         assert_eq!(next, crate::scheduler::Next::Resume);
         // Either way it is told or waits, and is not lost.
         let faults = matches!(t.state.get(), ThreadState::BlockedOnSend { .. });

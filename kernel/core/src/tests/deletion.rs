@@ -202,6 +202,7 @@ fn a_blocked_thread_is_taken_out_of_its_queue() {
             badge: 0,
             grant: false,
             grant_reply: false,
+            parcel: None,
         };
         let _ = endpoint::send(&w.k, t.get(&w.k), ep.get(&w.k), how);
     }
@@ -235,6 +236,7 @@ fn badged_sends_are_cancelled_by_badge() {
             badge,
             grant: false,
             grant_reply: false,
+            parcel: None,
         };
         let _ = endpoint::send(&w.k, t.get(&w.k), ep.get(&w.k), how);
     }
@@ -259,6 +261,7 @@ fn sender(w: &mut World, ep: Link<Endpoint>, at: u64, badge: u64, priority: u8) 
         badge,
         grant: false,
         grant_reply: false,
+        parcel: None,
     };
     let _ = endpoint::send(&w.k, thread.get(&w.k), ep.get(&w.k), how);
     thread

@@ -1,7 +1,15 @@
 use pecan_abi::{CNodeCapData, CapRights, Label, ObjectType};
-use pecan_mem::{Cap, LookupFailure, Tcb};
+use pecan_mem::{Cap, LookupFailure, NotificationState, Tcb, ThreadState};
 
-use crate::{error::SyscallError, lookup, testing::*, vspace};
+use crate::{
+    derivation,
+    error::{Preempted, SyscallError},
+    finalise,
+    invoke::{self, How},
+    lookup,
+    testing::*,
+    vspace,
+};
 
 const MISSING: fn(u8) -> LookupFailure = |bits_left| LookupFailure::MissingCapability { bits_left };
 
@@ -45,12 +53,12 @@ fn sixty_four_levels_of_one_bit_resolve_every_bit() {
         assert_eq!(answer, Ok(vec![]));
         address = address << 1 | bit;
     }
-    let root = w.cap(first);
-    let (slot, left) = lookup::slot(&w.k, root.pack(), address, 64).unwrap();
+    let root = w.slot(first);
+    let (slot, left) = lookup::walk(&w.k, root, address, 64).unwrap();
     assert_eq!((slot.get(&w.k).cap(), left), (w.cap(FREE + 64), 0));
     for bit in 0..64 {
         // Any other path ends early, in an empty slot.
-        let (slot, left) = lookup::slot(&w.k, root.pack(), address ^ 1 << bit, 64).unwrap();
+        let (slot, left) = lookup::walk(&w.k, root, address ^ 1 << bit, 64).unwrap();
         assert_eq!((slot.get(&w.k).cap(), left), (Cap::Null, bit), "bit {bit}");
     }
 }
@@ -61,19 +69,19 @@ fn guards_are_compared_and_consumed() {
     w.make(ObjectType::CNode, 4, FREE);
     let data = CNodeCapData::new(0b101, 3).0;
     assert_eq!(w.mint(FREE + 1, FREE, CapRights::ALL, data), Ok(vec![]));
-    let (root, Cap::CNode { cnode, .. }) = (w.cap(FREE + 1), w.cap(FREE)) else { panic!("not a CNode") };
-    assert_eq!(lookup::slot(&w.k, root.pack(), 0b101_0111, 7), Ok((cnode.slot(7), 0)));
-    assert_eq!(lookup::slot(&w.k, root.pack(), 0b1_0101_1111, 9), Ok((cnode.slot(7), 2)));
+    let (root, Cap::CNode { cnode, .. }) = (w.slot(FREE + 1), w.cap(FREE)) else { panic!("not a CNode") };
+    assert_eq!(lookup::walk(&w.k, root, 0b101_0111, 7), Ok((cnode.slot(7), 0)));
+    assert_eq!(lookup::walk(&w.k, root, 0b1_0101_1111, 9), Ok((cnode.slot(7), 2)));
     assert_eq!(
-        lookup::slot(&w.k, root.pack(), 0b100_0111, 7),
+        lookup::walk(&w.k, root, 0b100_0111, 7),
         Err(LookupFailure::GuardMismatch { bits_left: 7, guard: 0b101, guard_bits: 3 })
     );
     assert_eq!(
-        lookup::slot(&w.k, root.pack(), 0b10, 2),
+        lookup::walk(&w.k, root, 0b10, 2),
         Err(LookupFailure::GuardMismatch { bits_left: 2, guard: 0b101, guard_bits: 3 })
     );
     assert_eq!(
-        lookup::slot(&w.k, root.pack(), 0b101_011, 6),
+        lookup::walk(&w.k, root, 0b101_011, 6),
         Err(LookupFailure::DepthMismatch { bits_left: 6, bits_found: 7 })
     );
 }
@@ -83,21 +91,20 @@ fn a_guard_of_63_bits_works() {
     let mut w = World::new();
     w.make(ObjectType::CNode, 1, FREE);
     assert_eq!(w.mint_cnode(FREE + 1, FREE, 1), Ok(vec![]));
-    let (root, Cap::CNode { cnode, .. }) = (w.cap(FREE + 1), w.cap(FREE)) else { panic!("not a CNode") };
-    assert_eq!(lookup::slot(&w.k, root.pack(), 1, 64), Ok((cnode.slot(1), 0)));
-    assert!(matches!(lookup::slot(&w.k, root.pack(), 2, 64), Err(LookupFailure::GuardMismatch { .. })));
+    let (root, Cap::CNode { cnode, .. }) = (w.slot(FREE + 1), w.cap(FREE)) else { panic!("not a CNode") };
+    assert_eq!(lookup::walk(&w.k, root, 1, 64), Ok((cnode.slot(1), 0)));
+    assert!(matches!(lookup::walk(&w.k, root, 2, 64), Err(LookupFailure::GuardMismatch { .. })));
 }
 
 #[test]
 fn a_target_must_resolve_completely() {
     let w = World::new();
-    let root = w.cap(CNODE);
+    let root = w.slot(CNODE);
     let failed = |source, failure| Err(SyscallError::FailedLookup { source, failure });
-    let target =
-        |source, root, index, depth| lookup::target_slot(&w.k, source, Cap::pack(root), index, depth);
+    let target = |source, root, index, depth| lookup::target_slot(&w.k, source, root, index, depth);
     assert_eq!(target(false, root, UNTYPED, 64), Ok(w.slot(UNTYPED)));
-    assert_eq!(target(false, w.cap(UNTYPED), 0, 64), failed(false, LookupFailure::InvalidRoot));
-    assert_eq!(target(true, w.cap(UNTYPED), 0, 0), failed(true, LookupFailure::InvalidRoot));
+    assert_eq!(target(false, w.slot(UNTYPED), 0, 64), failed(false, LookupFailure::InvalidRoot));
+    assert_eq!(target(true, w.slot(UNTYPED), 0, 0), failed(true, LookupFailure::InvalidRoot));
     for depth in [0, 65, u64::MAX, 1 << 32 | 64] {
         assert_eq!(target(false, root, UNTYPED, depth), Err(SyscallError::RangeError(1, 64)));
     }
@@ -118,7 +125,7 @@ fn bits_left_over_at_a_target_are_an_error() {
     assert_eq!(w.call(FREE, Label::CNodeCopy, &[2, 4, FREE + 1, DEPTH, 15], &[CNODE]), Ok(vec![]));
     let failure = LookupFailure::DepthMismatch { bits_left: 3, bits_found: 0 };
     assert_eq!(
-        lookup::target_slot(&w.k, true, w.cap(FREE).pack(), 2 << 3, 7),
+        lookup::target_slot(&w.k, true, w.slot(FREE), 2 << 3, 7),
         Err(SyscallError::FailedLookup { source: true, failure })
     );
 }
@@ -138,18 +145,17 @@ fn the_short_way_to_a_slot_leads_where_the_long_one_does() {
     let mut w = World::new();
     let data = |bits: u32| CNodeCapData::new(0b101 & ((1 << bits) - 1), bits as u64).0;
     w.make(ObjectType::CNode, 4, FREE);
-    let mut roots = vec![(w.cap(CNODE), 64), (w.cap(FREE), 4)];
+    let mut roots = vec![(w.slot(CNODE), 64), (w.slot(FREE), 4)];
     for (i, guard_bits) in [1, 3, 60].into_iter().enumerate() {
         let at = FREE + 1 + i as u64;
         assert_eq!(w.mint(at, FREE, CapRights::ALL, data(guard_bits)), Ok(vec![]));
-        roots.push((w.cap(at), guard_bits + 4));
+        roots.push((w.slot(at), guard_bits + 4));
     }
     for (root, whole) in roots {
-        let (words, root) = (root.pack(), root.pack().cnode());
         let mut found = 0;
         for depth in 0..70 {
             for index in [0, 1, 7, 0b101_0011, 0b1_0011, 0b10_0000, 1 << 54, 1 << 60, 1 << 63 | 2, !0] {
-                let long = lookup::target_slot(&w.k, true, words, index, depth);
+                let long = lookup::target_slot(&w.k, true, root, index, depth);
                 assert_eq!(lookup::target(&w.k, true, root, index, depth), long, "{index:#x}, {depth} bits");
                 assert!(depth == whole as u64 || long.is_err(), "only the whole address will do");
                 found += long.is_ok() as usize;
@@ -157,4 +163,37 @@ fn the_short_way_to_a_slot_leads_where_the_long_one_does() {
         }
         assert!(found > 0, "some resolve");
     }
+}
+
+#[test]
+fn a_call_in_a_cspace_of_several_cnodes_can_be_stopped_before_it_does_anything() {
+    let mut w = World::new();
+    // The root CNode below one of two slots: addresses stay as they are.
+    w.make(ObjectType::CNode, 1, FREE);
+    let guard = CNodeCapData::new(0, 63 - ROOT_RADIX as u64).0;
+    let minted = w.call(FREE, Label::CNodeMint, &[0, 1, CNODE, DEPTH, CapRights::ALL.0, guard], &[CNODE]);
+    assert_eq!(minted, Ok(vec![]));
+    let cspace = w.thread.get(&w.k).slots[Tcb::SLOT_CSPACE].link();
+    assert!(finalise::delete(&mut w.k, cspace).is_ok());
+    derivation::insert(&w.k, w.slot(FREE).get(&w.k).words(), w.slot(FREE), cspace);
+
+    let how = How { call: false, blocking: true, donate: false, first_phase: false };
+    let ntfn = w.make(ObjectType::Notification, 0, FREE + 1);
+    let Cap::Notification { ntfn, .. } = ntfn else { panic!("not a notification") };
+    let mut signal = |late| {
+        w.set_message(w.thread, 0, &[], &[UNTYPED, CNODE]);
+        w.k.core.time.set(pecan_arch::now() - late);
+        let result = invoke::invoke(&mut w.k, FREE + 1, how).map(|_| ());
+        while pecan_arch::take_pending_irq().is_some() {}
+        let (k, thread) = (&w.k, w.thread);
+        (result, thread.get(k).state.get(), ntfn.get(k).state.get())
+    };
+    let wcet = pecan_arch::kernel_wcet_ticks();
+    pecan_arch::host::advance_time(wcet);
+    let (done, idle, active) = (Ok(()), NotificationState::Idle, NotificationState::Active);
+    pecan_arch::host::raise_irq(pecan_arch::IRQ_USER_MIN);
+    assert_eq!(signal(wcet), (Err(Preempted), ThreadState::Restart, idle), "an interrupt came");
+    assert_eq!(signal(wcet), (done, ThreadState::Running, active), "none came");
+    pecan_arch::host::raise_irq(pecan_arch::IRQ_USER_MIN);
+    assert_eq!(signal(0), (done, ThreadState::Running, active), "it has not been long");
 }

@@ -35,7 +35,7 @@ pub(super) fn decode_control(k: &Kernel, inv: &Invocation) -> Decoded<MakePool> 
         return Err(SyscallError::IllegalOperation);
     }
     inv.need(2, 2)?;
-    let (untyped, root) = (inv.extra_slot(0), inv.extra_words(k, 1));
+    let (untyped, root) = (inv.extra_slot(0), inv.extra_slot(1));
     let free = k.asid_pools.iter().position(|pool| pool.get().is_none()).ok_or(SyscallError::DeleteFirst)?;
     let kind = ObjectKind::AsidPool { base: (free * AsidPool::LEN) as u16 };
     match untyped.get(k).cap() {

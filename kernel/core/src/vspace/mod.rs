@@ -82,8 +82,8 @@ pub fn learn_spaces(k: &Kernel, tcb: &Tcb) {
 
 /// The CNode that is all of a thread's CSpace and takes capability addresses as they are.
 pub(crate) fn direct_cspace(tcb: &Tcb) -> Option<CNodeRef> {
-    let (cnode, guard, guard_bits) = tcb.slots[Tcb::SLOT_CSPACE].words().cnode()?;
-    (guard == 0 && guard_bits + cnode.radix() == u64::BITS).then_some(cnode)
+    let (cnode, guard, level_bits) = tcb.slots[Tcb::SLOT_CSPACE].words().cnode()?;
+    (guard == 0 && level_bits == u64::BITS).then_some(cnode)
 }
 
 /// The root table of the address space with this ASID.

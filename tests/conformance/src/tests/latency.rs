@@ -9,14 +9,14 @@ use pecan::{
     raw::{self, invocations as inv},
 };
 use pecan_abi::{
-    CPtr, CapRights, Label, ObjectType, Syscall, boot::slot, constants::sched_context_flag::SPORADIC,
+    CNodeCapData, CPtr, CapRights, Label, ObjectType, Syscall, boot::slot, constants::sched_context_flag::SPORADIC,
 };
 
 use crate::{
     Env,
     env::{DEPTH, HIGH, LOW, ROOT, TEST, call, delete, info, invoke_as, is_empty, registers, revoke, sched_control},
     print,
-    thread::Spaces,
+    thread::{Spaces, Thread},
 };
 
 tests! {
@@ -29,6 +29,7 @@ tests! {
     as_many_objects_as_a_call_makes: UntypedRetype / NoError;
     an_address_at_the_end_of_sixty_four_cnodes: CNodeCopy / NoError;
     the_longest_message_with_the_longest_ways;
+    a_server_and_its_clients_at_the_longest_ways;
     a_long_chain_of_calls_is_cut: CNodeDelete / NoError;
     a_deep_tree_of_copies_is_revoked: CNodeRevoke / NoError;
     a_large_empty_cnode_is_deleted: CNodeDelete / NoError;
@@ -280,77 +281,162 @@ fn as_many_objects_as_a_call_makes(env: &Env) {
     }
 }
 
-/// A CSpace of CNodes of `2^radix` slots, one in the first slot of the other, in which the address 0 uses them all; the
-/// first of as many slots as there are CNodes.
-fn deep_cspace(env: &Env, radix: u64) -> CPtr {
-    let levels = 64 / radix;
-    let cnodes = env.slots(levels);
-    inv::untyped_retype(env.untyped, ObjectType::CNode.word(), radix, ROOT, 0, 0, cnodes, levels).expect("retype");
-    for n in 0..levels - 1 {
-        inv::cnode_copy(cnodes + n, 0, radix as u8, ROOT, cnodes + n + 1, DEPTH, CapRights::ALL).expect("copy");
-    }
-    cnodes
+/// A CSpace as deep as can be, for the bits that each level takes: CNodes one in the first slot of the other, and the first
+/// again in the last one. The address 0 leads from the first through all of them, back to the first.
+#[derive(Clone, Copy)]
+struct Deep {
+    /// The first of as many slots as there are CNodes, with capabilities to them that have no guards.
+    cnodes: CPtr,
+    /// The capability to the first one, with its guard.
+    root: CPtr,
+    radix: u8,
+    /// Bits that a level takes, guard and index.
+    bits: u64,
 }
 
-/// Puts a copy of a capability into the second slot of CNode `n` (from 0) of a deep CSpace; returns its address there.
-fn put((cspace, radix): (CPtr, u64), n: u64, cap: CPtr) -> CPtr {
-    inv::cnode_copy(cspace + n, 1, radix as u8, ROOT, cap, DEPTH, CapRights::ALL).expect("copy");
-    1 << (64 - radix * (n + 1))
+impl Deep {
+    #[track_caller]
+    fn new(env: &Env, radix: u8, guard: u64) -> Self {
+        let bits = u64::from(radix) + guard;
+        let levels = 64 / bits;
+        let (cnodes, root) = (env.slots(levels), env.slot());
+        inv::untyped_retype(env.untyped, ObjectType::CNode.word(), radix.into(), ROOT, 0, 0, cnodes, levels).expect("retype");
+        let data = CNodeCapData::new(0, guard).0;
+        let mint = |node, slot, depth, source| inv::cnode_mint(node, slot, depth, ROOT, source, DEPTH, CapRights::ALL, data);
+        for n in 0..levels {
+            mint(cnodes + n, 0, radix, cnodes + (n + 1) % levels).expect("mint");
+        }
+        mint(ROOT, root, DEPTH, cnodes).expect("mint");
+        Deep { cnodes, root, radix, bits }
+    }
+
+    /// Where the second slot of the CNode is that so many others follow: the index, and the bits that lead there.
+    fn from_end(self, n: u64) -> (CPtr, u8) {
+        (1, (64 - self.bits * n) as u8)
+    }
+
+    /// Puts a copy of a capability there; returns its address.
+    #[track_caller]
+    fn put(self, n: u64, cap: CPtr) -> CPtr {
+        let node = self.cnodes + 64 / self.bits - 1 - n;
+        inv::cnode_copy(node, 1, self.radix, ROOT, cap, DEPTH, CapRights::ALL).expect("copy");
+        1 << (self.bits * n)
+    }
+
+    /// A thread that has this for its CSpace.
+    #[track_caller]
+    fn thread(self, env: &Env, priority: u64) -> Thread {
+        let spaces = Spaces { cspace: self.root, fault_ep: 0, ..Spaces::own() };
+        env.thread_with(priority, env.sched_context(10_000, 10_000), spaces)
+    }
 }
+
+/// The bits of index and guard of CSpaces with which walks take longest.
+const DEEPEST: [(u8, u64); 3] = [(1, 0), (1, 1), (2, 0)];
 
 fn an_address_at_the_end_of_sixty_four_cnodes(env: &Env) {
-    let (cspace, tcb) = (deep_cspace(env, 1), env.tcb());
-    let far = put((cspace, 1), 63, tcb);
-    measured("copy", || inv::cnode_copy(cspace, 0, 64, cspace, far, 64, CapRights::ALL)).expect("copy");
-    measured("move", || inv::cnode_move(cspace, 1, 63, cspace, 0, 64)).expect("move");
-    measured("rotate", || inv::cnode_rotate(cspace, 0, 64, 0, cspace, far, 64, 0, cspace, 1, 63)).expect("rotate");
+    for (radix, guard) in DEEPEST {
+        let space = Deep::new(env, radix, guard);
+        // The address 0 is one of the CSpace itself.
+        let (at, far) = (space.from_end(1), space.from_end(2));
+        let caller = space.thread(env, HIGH);
+        space.put(2, env.tcb());
+        begin();
+        caller.start(move || {
+            let copied = inv::cnode_copy(0, at.0, at.1, 0, far.0, far.1, CapRights::ALL);
+            let moved = inv::cnode_move(0, space.from_end(3).0, space.from_end(3).1, 0, far.0, far.1);
+            let ((d, d_bits), (p, p_bits), (s, s_bits)) = (far, space.from_end(3), at);
+            let rotated = inv::cnode_rotate(0, d, d_bits, 0, 0, p, p_bits, 0, 0, s, s_bits);
+            u64::from(copied.and(moved).and(rotated).is_ok())
+        });
+        end("copy, move, rotate");
+        assert!(caller.has_returned() && caller.join() == 1);
+    }
+}
+
+/// As many words as a message has at most.
+fn all_words() -> [u64; 120] {
+    core::array::from_fn(|i| i as u64)
+}
+
+/// A message of [`all_words`] has come, and so many capabilities.
+fn is_all(got: &raw::Reply, caps: u64) -> bool {
+    let (info, last) = (got.info, raw::message_word(119));
+    info.length() == all_words().len() && info.extra_caps() == caps as usize && last == 119
 }
 
 fn the_longest_message_with_the_longest_ways(env: &Env) {
-    const WORDS: u64 = 120;
-    let words: [u64; WORDS as usize] = core::array::from_fn(|i| i as u64);
-    // A sender, a middle and a receiver, each in a deep CSpace, all capabilities at the end of it.
-    const RADIX: u64 = 4;
-    const LAST: u64 = 64 / RADIX - 1;
-    let (from, to, reply) = (env.endpoint(), env.endpoint(), env.reply());
-    let spaces: [CPtr; 3] = core::array::from_fn(|_| deep_cspace(env, RADIX));
-    let deep = |cspace: CPtr, n: u64, cap| put((cspace, RADIX), LAST - n, cap);
-    let thread = |cspace: CPtr, priority| {
-        let spaces = Spaces { cspace, fault_ep: 0, ..Spaces::own() };
-        env.thread_with(priority, env.sched_context(10_000, 10_000), spaces)
-    };
-    // Each has itself as the root in which it receives capabilities, at the very end.
-    let root = |cspace| deep(cspace, 6, cspace);
-    let [_, m_root, r_root] = spaces.map(root);
-    let s_caps = [1, 2, 3].map(|n| deep(spaces[0], n, env.notification()));
-    let m_caps = [1, 2, 3].map(|n| deep(spaces[1], n, env.notification()));
-    let s_from = deep(spaces[0], 4, from);
-    let (m_from, m_to, m_reply) = (deep(spaces[1], 4, from), deep(spaces[1], 5, to), deep(spaces[1], 7, reply));
-    let (r_to, r_reply) = (deep(spaces[2], 5, to), deep(spaces[2], 7, env.reply()));
+    // A sender, a middle and a receiver, all capabilities at the end of deep CSpaces. Each has itself as the root in which it
+    // receives a capability, in the last slot of all.
+    for (radix, guard) in DEEPEST {
+        let (from, to, reply) = (env.endpoint(), env.endpoint(), env.reply());
+        let [s, m, r]: [Deep; 3] = core::array::from_fn(|_| Deep::new(env, radix, guard));
+        let caps = |space: Deep| [1, 2, 3].map(|n| space.put(n, env.notification()));
+        let (s_caps, m_caps) = (caps(s), caps(m));
+        let s_from = s.put(4, from);
+        let (m_from, m_to, m_reply) = (m.put(4, from), m.put(5, to), m.put(6, reply));
+        let (r_to, r_reply) = (r.put(5, to), r.put(6, env.reply()));
 
-    let receiver = thread(spaces[2], HIGH);
-    receiver.start(move || {
-        raw::set_receive_slot(r_root, 0, 64);
-        let got = raw::recv(r_to, r_reply);
-        u64::from(got.info.length() == WORDS as usize && got.info.extra_caps() == 1 && raw::message_word(119) == 119)
-    });
-    let sender = thread(spaces[0], HIGH);
-    sender.start(move || {
-        raw::send(s_from, info(0, &s_caps, &words), registers(&words));
-        1
-    });
-    let middle = thread(spaces[1], LOW);
-    begin();
-    middle.start(move || {
-        raw::set_receive_slot(m_root, 0, 64);
-        let got = raw::nb_send_recv(m_to, info(0, &m_caps, &words), registers(&words), m_from, m_reply);
-        u64::from(got.info.length() == WORDS as usize && got.info.extra_caps() == 1 && raw::message_word(119) == 119)
-    });
-    inv::tcb_set_priority(middle.tcb, slot::INIT_THREAD_TCB, HIGH).expect("priority");
-    for thread in [receiver, sender, middle] {
-        assert!(thread.has_returned());
+        let receiver = r.thread(env, HIGH);
+        receiver.start(move || {
+            raw::set_receive_slot(0, 1, 64);
+            u64::from(is_all(&raw::recv(r_to, r_reply), 1))
+        });
+        let sender = s.thread(env, HIGH);
+        sender.start(move || {
+            raw::send(s_from, info(0, &s_caps, &all_words()), registers(&all_words()));
+            1
+        });
+        let middle = m.thread(env, LOW);
+        begin();
+        middle.start(move || {
+            raw::set_receive_slot(0, 1, 64);
+            let message = info(0, &m_caps, &all_words());
+            u64::from(is_all(&raw::nb_send_recv(m_to, message, registers(&all_words()), m_from, m_reply), 1))
+        });
+        inv::tcb_set_priority(middle.tcb, slot::INIT_THREAD_TCB, HIGH).expect("priority");
+        end("send and receive");
+        for thread in [receiver, sender, middle] {
+            assert!(thread.has_returned() && thread.join() == 1, "{radix} {guard}");
+        }
     }
-    end("send and receive");
+}
+
+fn a_server_and_its_clients_at_the_longest_ways(env: &Env) {
+    for (radix, guard) in DEEPEST {
+        let endpoint = env.endpoint();
+        let spaces: [Deep; 3] = core::array::from_fn(|_| Deep::new(env, radix, guard));
+        let service = spaces.map(|space| space.put(4, endpoint));
+        let caps = spaces.map(|space| [1, 2, 3].map(|n| space.put(n, env.notification())));
+        let reply = spaces[0].put(5, env.reply());
+        let server = spaces[0].thread(env, LOW);
+        begin();
+        let clients = [1, 2].map(|n| {
+            let client = spaces[n].thread(env, HIGH);
+            client.start(move || {
+                raw::set_receive_slot(0, 1, 64);
+                let message = info(0, &caps[n], &all_words());
+                let got = raw::call(service[n], message, registers(&all_words()));
+                u64::from(is_all(&got, n as u64 - 1))
+            });
+            client
+        });
+        server.start(move || {
+            raw::set_receive_slot(0, 1, 64);
+            let mut served = u64::from(is_all(&raw::recv(service[0], reply), 1));
+            // The first answer without capabilities: the fast path tries. In the last slot is one by now.
+            let message = info(0, &[], &all_words());
+            served += u64::from(is_all(&raw::reply_recv(service[0], message, registers(&all_words()), reply), 0));
+            let message = info(0, &caps[0], &all_words());
+            raw::reply_recv(service[0], message, registers(&all_words()), reply);
+            served
+        });
+        inv::tcb_set_priority(server.tcb, slot::INIT_THREAD_TCB, HIGH).expect("priority");
+        end("calls and answers");
+        for client in clients {
+            assert!(client.has_returned() && client.join() == 1, "{radix} {guard}");
+        }
+    }
 }
 
 fn a_long_chain_of_calls_is_cut(env: &Env) {
