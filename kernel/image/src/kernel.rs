@@ -5,7 +5,7 @@ use core::fmt::Write;
 use core::mem::MaybeUninit;
 
 use pecan_abi::Syscall;
-use pecan_arch::x86_64 as port;
+use pecan_arch::x86_64::{self as port, Unclaimed};
 use pecan_arch::{Console, Exception, UserContext, decode_exception, halt, idle_wait, say, take_pending_irq};
 use pecan_config::CHECK_INVARIANTS_EVERY;
 use pecan_core::{
@@ -264,9 +264,11 @@ extern "C" fn pecan_exception(vector: u64, error: u64, address: u64) -> ! {
 
 #[unsafe(no_mangle)]
 extern "C" fn pecan_interrupt(vector: u64) -> ! {
-    let Some(irq) = port::claim(vector as usize) else {
+    let irq = match port::claim(vector as usize) {
+        Ok(irq) => irq,
         // SAFETY: back to where the interrupt came from; nothing has changed.
-        unsafe { port::enter_user(port::current_context()) }
+        Err(Unclaimed::Nothing) => unsafe { port::enter_user(port::current_context()) },
+        Err(Unclaimed::Exception) => pecan_exception(vector, 0, 0),
     };
     // SAFETY: the entry stub calls this once an entry, after boot.
     let k = unsafe { kernel() };

@@ -16,6 +16,8 @@ const ID: u32 = 0x2;
 const TASK_PRIORITY: u32 = 0x8;
 const EOI: u32 = 0xb;
 const SPURIOUS: u32 = 0xf;
+/// Vectors 0 to 31 that the processor has taken from the local APIC and not acknowledged.
+const IN_SERVICE: u32 = 0x10;
 const COMMAND: u32 = 0x30;
 const COMMAND_HIGH: u32 = 0x31;
 const LVT_TIMER: u32 = 0x32;
@@ -264,24 +266,48 @@ pub fn irq_ack(_irq: usize) {
     write(EOI, 0);
 }
 
-/// The interrupt that arrived as `vector`, for the kernel to handle and [`irq_ack`]; `None` if there is nothing to do: it
-/// is masked, and remembered where that matters, or nobody's.
+/// Why there is no interrupt to handle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unclaimed {
+    /// It is masked, and remembered where that matters, or nobody's.
+    Nothing,
+    /// It is no interrupt but an exception of user level's.
+    Exception,
+}
+
+/// The interrupt that arrived as `vector`, for the kernel to handle and [`irq_ack`].
+///
+/// # Errors
+/// There is nothing to do, or the vector is not an interrupt's.
 #[inline]
-pub fn claim(vector: usize) -> Option<usize> {
+pub fn claim(vector: usize) -> Result<usize, Unclaimed> {
     let irq = vector.wrapping_sub(VECTOR_OFFSET);
     if irq == IRQ_TIMER {
-        return Some(irq);
+        return Ok(irq);
     }
-    let state = CHIPS.irqs.get(irq)?;
+    let Some(state) = CHIPS.irqs.get(irq) else { return Err(claim_stray(vector)) };
     if irq >= IRQ_USER_MIN && !state.masked.get() {
-        return Some(irq);
+        return Ok(irq);
     }
     state.late.set(!state.route.get().is_some_and(|r| r.level));
     write(EOI, 0);
-    None
+    Err(Unclaimed::Nothing)
+}
+
+/// A vector that the kernel does not use: a device can raise those from 16 on by message (SDM volume 3, "Valid Interrupt
+/// Vectors"). Two of them are also exceptions that user level causes: of the x87 unit and of SIMD arithmetic.
+#[cold]
+#[inline(never)]
+fn claim_stray(vector: usize) -> Unclaimed {
+    if matches!(vector, 16 | 19) && read(IN_SERVICE) >> vector & 1 == 0 {
+        return Unclaimed::Exception;
+    }
+    // Where this is a spurious interrupt, nothing is in service, and nothing happens.
+    write(EOI, 0);
+    Unclaimed::Nothing
 }
 
 /// Takes the interrupt that [`irq_pending`](entry::irq_pending) or [`idle_wait`](entry::idle_wait) noted.
 pub fn take_pending_irq() -> Option<usize> {
-    claim(entry::take_noted()?)
+    claim(entry::take_noted()?).ok()
 }

@@ -28,10 +28,10 @@ use super::tables::Tss;
 use crate::common::irq::{IRQ_TIMER, VECTOR_OFFSET};
 use crate::{UserContext, say};
 
-/// Last vector with a stub of its own: the timer's.
+/// Last vector that the kernel uses: the timer's.
 pub const LAST_VECTOR: usize = IRQ_TIMER + VECTOR_OFFSET;
 /// Vector of interrupts that went away before the processor took them: the next one, which ends in the four ones that
-/// old processors want.
+/// old processors want. Those behind it are nobody's, but a device can raise them; they share a stub.
 pub const SPURIOUS_VECTOR: usize = LAST_VECTOR + 1;
 const _: () = assert!(SPURIOUS_VECTOR & 15 == 15);
 const STUB_SIZE: usize = 16;
@@ -291,10 +291,6 @@ pecan_kernel_fault:
     call pecan_kernel_exception
     ud2
 
-    .global pecan_spurious_stub
-pecan_spurious_stub:
-    iretq
-
     // With the window. On entry rsp is the one register to spare, as what it held is saved; on exit it is loaded last.
     .global pecan_window_syscall
 pecan_window_syscall:
@@ -317,7 +313,7 @@ pecan_window_save:
     xor r13d, r13d
     mov [rip + FRAME_END - 48], r13
     mov [rip + FRAME_END - 56], r13
-    cmp edi, 32
+    cmp edi, 16
     jb pecan_saving_exception
     jmp pecan_saving_interrupt
 
@@ -352,7 +348,8 @@ pecan_window_iret:
     lea rsp, [rip + FRAME_END - 40]
     iretq
 
-    // One stub a vector, {stub_size} bytes each: the frame below the error code starts with rdi.
+    // One stub a vector, {stub_size} bytes each: the frame below the error code starts with rdi. A device can raise vectors
+    // from 16 on: below 32 they may be exceptions, two of them of user level's, none with an error code (`apic::claim`).
     .macro STUB vector, target
     push rdi
     mov edi, \vector
@@ -363,20 +360,17 @@ pecan_window_iret:
     .global pecan_stubs
 pecan_stubs:
     .set v, 0
-    .rept {last_vector} + 1
-    .if v < 32
-    .if !((1 << v) & 0x60227d00)    // exceptions without an error code
+    .rept {spurious_vector} + 1
+    .if v >= 16 || !((1 << v) & 0x7d00) // exceptions without an error code
     push 0
     .endif
-    .if (1 << v) & 0x00040104       // NMI, double fault, machine check
+    .if v == 2 || v == 8 || v == 18     // NMI, double fault, machine check
     STUB v, pecan_kernel_fault
     .elseif v == 1 && {hardware_debug}
     STUB v, pecan_debug_entry
-    .else
+    .elseif v < 16
     STUB v, pecan_exception_entry
-    .endif
     .else
-    push 0
     STUB v, pecan_interrupt_entry
     .endif
     .set v, v + 1
@@ -397,7 +391,7 @@ pecan_window_text_end:
     call = const Syscall::Call as i64,
     reply_recv = const Syscall::ReplyRecv as i64,
     last_core = const Syscall::Yield as i64,
-    last_vector = const LAST_VECTOR,
+    spurious_vector = const SPURIOUS_VECTOR,
     context = const offset_of!(CoreBlock, tss) + offset_of!(Tss, rsp0),
     user_rsp = const offset_of!(CoreBlock, user_rsp),
     kernel_cr3 = const offset_of!(CoreBlock, kernel_cr3),
@@ -422,20 +416,15 @@ unsafe extern "C" {
     static pecan_debug_stack_top: u8;
     fn pecan_syscall_entry();
     fn pecan_window_syscall();
-    fn pecan_spurious_stub();
 }
 
 pub(super) fn stub(vector: usize) -> u64 {
-    &raw const pecan_stubs as u64 + (vector * STUB_SIZE) as u64
+    &raw const pecan_stubs as u64 + (vector.min(SPURIOUS_VECTOR) * STUB_SIZE) as u64
 }
 
 pub(super) fn syscall_stub() -> u64 {
     let stub = if has(Features::WINDOW) { pecan_window_syscall } else { pecan_syscall_entry };
     stub as *const () as u64
-}
-
-pub(super) fn spurious_stub() -> u64 {
-    pecan_spurious_stub as *const () as u64
 }
 
 /// Top of the stack for NMI, double fault and machine check. One does for all, as none of them returns.

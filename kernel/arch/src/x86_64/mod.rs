@@ -29,7 +29,8 @@ pub use crate::common::paging::{
     ROOT_USER_ENTRIES, Space, level_shift,
 };
 pub use apic::{
-    claim, ioapic_pins, irq_ack, irq_mask, irq_route_ioapic, irq_route_msi, num_ioapics, take_pending_irq,
+    Unclaimed, claim, ioapic_pins, irq_ack, irq_mask, irq_route_ioapic, irq_route_msi, num_ioapics,
+    take_pending_irq,
 };
 pub use breakpoint::{debug_load, take_debug_event};
 pub use cpu::{flush_caches, forget_domain, halt, io_read, io_write};

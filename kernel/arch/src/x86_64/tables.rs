@@ -51,7 +51,8 @@ static GDT: OneCore<UnsafeCell<[u64; 7]>> = OneCore::new(UnsafeCell::new([
     0,
 ]));
 
-type Idt = [[u64; 2]; entry::SPURIOUS_VECTOR + 1];
+/// A gate for every vector, as a device can raise any.
+type Idt = [[u64; 2]; 256];
 
 #[unsafe(link_section = ".data.window")]
 static IDT: OneCore<UnsafeCell<Idt>> = OneCore::new(UnsafeCell::new([[0; 2]; _]));
@@ -100,7 +101,7 @@ pub fn init() {
         gdt[5] = 103 | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56;
         gdt[6] = base >> 32;
         let idt = &mut *IDT.get();
-        for (vector, slot) in idt.iter_mut().enumerate().take(entry::LAST_VECTOR + 1) {
+        for (vector, slot) in idt.iter_mut().enumerate() {
             let (level, stack) = match vector {
                 1 if pecan_config::HARDWARE_DEBUG => (0, 2),
                 2 | 8 | 18 => (0, 1), // NMI, double fault, machine check
@@ -109,7 +110,6 @@ pub fn init() {
             };
             *slot = gate(entry::stub(vector), level, stack);
         }
-        idt[entry::SPURIOUS_VECTOR] = gate(entry::spurious_stub(), 0, 0);
         asm!("lgdt [{}]", in(reg) &TablePointer::to(GDT.get()), options(readonly, nostack, preserves_flags));
         asm!("lidt [{}]", in(reg) &TablePointer::to(IDT.get()), options(readonly, nostack, preserves_flags));
         asm!(
