@@ -327,6 +327,10 @@ impl Env {
         for part in parts {
             let inner = Env::new(memory, BITS, slot, self.end_slot, thread);
             run(&inner, part);
+            // A thread that still waits must not find its endpoint gone.
+            for tcb in inner.threads.borrow().iter().filter(|tcb| **tcb != 0 && !is_empty(**tcb)) {
+                inv::tcb_suspend(*tcb).expect("suspend");
+            }
             for slot in slot..inner.next_slot.get() {
                 delete(slot).expect("delete what a part of the test has left");
             }
@@ -339,6 +343,21 @@ impl Env {
     pub fn reuse(&self, last: Thread) {
         debug_assert_eq!(last.index + 1, self.next_thread.get());
         self.next_thread.set(last.index);
+    }
+
+    /// Deletes the thread made last, and lets its memory and its slots be used again.
+    #[track_caller]
+    pub fn forget(&self, last: Thread) {
+        self.reuse(last);
+        for slot in [last.tcb, last.sc, last.done] {
+            delete(slot).expect("delete a part of the thread");
+        }
+        if let Some(place) = self.threads.borrow_mut().iter_mut().find(|t| **t == last.tcb) {
+            *place = 0;
+        }
+        if last.done + 1 == self.next_slot.get() {
+            self.next_slot.set(last.sc);
+        }
     }
 
     /// Starts a function in a thread of its own, with a scheduling context.
