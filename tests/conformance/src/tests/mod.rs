@@ -82,7 +82,7 @@ macro_rules! modules {
 modules! {
     any_object, untyped, cnode, tcb, ipc, notification, ioport, irq, msi, sched, budget, domain, vspace, fault, boot, state,
     delete_thread, delete_message, delete_time, delete_memory, delete_device,
-    message, transfer, resolve, stale, ceiling,
+    message, transfer, resolve, stale, ceiling, exhaustion,
     register, preempt, latency, debug, benchmark,
     utilisation for "track_utilisation", entries for "track_kernel_entries", breakpoint if pecan_abi::HARDWARE_DEBUG,
     step if pecan_abi::HARDWARE_DEBUG,
