@@ -6,4 +6,5 @@ mod cnode;
 mod deletion;
 mod lookup;
 mod random;
+mod transfer;
 mod untyped;
