@@ -157,3 +157,69 @@ pub fn unbind_notification(k: &Kernel, ntfn: &Notification) {
         thread.get(k).bound_notification.set(None);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pecan_abi::{ObjectType, Syscall};
+    use pecan_mem::Cap;
+
+    use super::*;
+    use crate::testing::{FREE, World};
+
+    #[test]
+    fn signals_add_up_until_they_are_taken() {
+        let mut w = World::new();
+        let Cap::Notification { ntfn, .. } = w.make(ObjectType::Notification, 0, FREE) else {
+            unreachable!()
+        };
+        let (ntfn, thread) = (ntfn.get(&w.k), w.thread.get(&w.k));
+        let taken = || {
+            wait(&w.k, thread, ntfn, false);
+            thread.context.get(reg::CAP)
+        };
+        assert_eq!(taken(), 0, "none");
+        for (badges, sum) in [(&[5][..], 5), (&[5, 6], 7), (&[7, 7], 7), (&[0], 0), (&[1, 0, 8], 9)] {
+            for &badge in badges {
+                assert_eq!(signal(&w.k, ntfn, badge), Next::Resume);
+                assert_eq!(ntfn.state.get(), NotificationState::Active);
+            }
+            assert_eq!(taken(), sum);
+            assert_eq!((ntfn.state.get(), ntfn.badge.get()), (NotificationState::Idle, 0));
+        }
+    }
+
+    #[test]
+    fn a_signal_can_be_sent_and_awaited_at_once() {
+        let mut w = World::new();
+        let Cap::Notification { ntfn, .. } = w.make(ObjectType::Notification, 0, FREE) else {
+            unreachable!()
+        };
+        let thread = w.thread;
+        // It signals itself, and takes that: the same for every system call that does both without a reply object.
+        for call in [Syscall::NBSendWait, Syscall::NBSend] {
+            let context = &thread.get(&w.k).context;
+            for r in [reg::CAP, reg::SEND_DEST, reg::REPLY] {
+                context.set(r, FREE);
+            }
+            context.set(reg::INFO, 0);
+            ntfn.get(&w.k).badge.set(0);
+            assert_eq!(w.syscall(call), thread);
+            let state = ntfn.get(&w.k).state.get();
+            if call == Syscall::NBSendWait {
+                assert_eq!(state, NotificationState::Idle, "taken");
+                assert_eq!(thread.get(&w.k).context.get(reg::CAP), 0, "the badge of the capability");
+            } else {
+                assert_eq!(state, NotificationState::Active);
+            }
+        }
+        // A signal and its wait are told from nothing at all by the badge.
+        wait(&w.k, thread.get(&w.k), ntfn.get(&w.k), false);
+        ntfn.get(&w.k).badge.set(6);
+        ntfn.get(&w.k).state.set(NotificationState::Active);
+        let context = &thread.get(&w.k).context;
+        context.set(reg::CAP, FREE);
+        context.set(reg::REPLY, FREE);
+        assert_eq!(w.syscall(Syscall::NBSendWait), thread);
+        assert_eq!(thread.get(&w.k).context.get(reg::CAP), 6);
+    }
+}

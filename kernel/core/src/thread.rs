@@ -63,3 +63,27 @@ pub fn refresh_budget(k: &Kernel, thread: &Tcb) {
         budget::refill_unblock_check(k, sc.get(k));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::World;
+
+    #[test]
+    fn only_a_stopped_thread_is_restarted() {
+        let w = World::new();
+        let thread = w.thread.get(&w.k);
+        let idle = &w.k.core.idle_thread;
+        for (thread, state) in
+            [(thread, ThreadState::Running), (thread, ThreadState::Restart), (idle, ThreadState::Idle)]
+        {
+            thread.state.set(state);
+            assert_eq!(restart(&w.k, thread), Next::Resume);
+            assert_eq!(thread.state.get(), state, "it goes on behind what it does");
+        }
+        thread.state.set(ThreadState::Inactive);
+        w.k.core.current.set(idle.link());
+        assert_eq!(restart(&w.k, thread), Next::Switch(w.thread));
+        assert_eq!(thread.state.get(), ThreadState::Restart, "it makes its system call again");
+    }
+}

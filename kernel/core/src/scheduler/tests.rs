@@ -349,6 +349,28 @@ fn time_is_charged_to_who_ran() {
 }
 
 #[test]
+fn only_a_sporadic_thread_saves_up_what_it_could_not_use() {
+    for (flags, is_sporadic) in [(0, false), (1, true)] {
+        let mut w = World::new();
+        let low = thread(&mut w, 0, PRIORITY as u64 + 1);
+        let high = thread(&mut w, 1, PRIORITY as u64 + 2);
+        configure(&mut w, BASE + 1, 1_000, 10_000, 0, flags);
+        assert_eq!(start(&mut w, 0), low);
+        let sc = low.get(&w.k).sched_context.get().expect("it has one").get(&w.k);
+        let begin = refill::head(sc).time.get();
+        // A thread of a higher priority runs for a while.
+        let next = crate::thread::restart(&w.k, high.get(&w.k));
+        assert_eq!(scheduler::schedule(&w.k, next).link(), high);
+        host::advance_time(us_to_ticks(300));
+        budget::update_time(&w.k);
+        crate::thread::suspend(&w.k, high.get(&w.k));
+        assert_eq!(scheduler::schedule(&w.k, Next::Choose).link(), low);
+        let expected = if is_sporadic { begin } else { pecan_arch::now() };
+        assert_eq!(refill::head(sc).time.get(), expected, "sporadic: {is_sporadic}");
+    }
+}
+
+#[test]
 fn a_live_scheduling_context_can_be_configured() {
     let mut w = World::new();
     let high = thread(&mut w, 0, PRIORITY as u64 + 1);
