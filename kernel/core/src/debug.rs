@@ -20,20 +20,21 @@ const MAX_CAPS: u64 = 4096;
 /// writes its results there. False if `call` is none, or the profile has no debug calls: then it is unknown.
 #[inline(always)]
 pub fn syscall(k: &Kernel, caller: &Tcb, call: Syscall) -> bool {
-    let is_debug = matches!(
-        call,
-        Syscall::DebugPutChar
-            | Syscall::DebugDumpScheduler
-            | Syscall::DebugHalt
-            | Syscall::DebugCapIdentify
-            | Syscall::DebugSnapshot
-            | Syscall::DebugNameThread
-    );
-    if pecan_config::DEBUG && is_debug {
+    let is_debug = pecan_config::DEBUG
+        && matches!(
+            call,
+            Syscall::DebugPutChar
+                | Syscall::DebugDumpScheduler
+                | Syscall::DebugHalt
+                | Syscall::DebugCapIdentify
+                | Syscall::DebugSnapshot
+                | Syscall::DebugNameThread
+        );
+    if is_debug {
         perform(k, caller, call);
         latency::restart(k);
     }
-    pecan_config::DEBUG && is_debug
+    is_debug
 }
 
 #[inline(never)]
