@@ -196,13 +196,13 @@ mod tests {
         };
         let thread = w.thread;
         // It signals itself, and takes that: the same for every system call that does both without a reply object.
-        for call in [Syscall::NBSendWait, Syscall::NBSend] {
+        for call in [Syscall::NBSendWait, Syscall::NBSend, Syscall::Send] {
             let context = &thread.get(&w.k).context;
             for r in [reg::CAP, reg::SEND_DEST, reg::REPLY] {
                 context.set(r, FREE);
             }
             context.set(reg::INFO, 0);
-            ntfn.get(&w.k).badge.set(0);
+            set_queue(ntfn.get(&w.k), Queue::EMPTY);
             assert_eq!(w.syscall(call), thread);
             let state = ntfn.get(&w.k).state.get();
             if call == Syscall::NBSendWait {

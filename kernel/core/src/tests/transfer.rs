@@ -2,9 +2,15 @@
 
 use pecan_abi::{CapRights, MessageInfo, ObjectType, ipc::buffer};
 use pecan_arch::reg;
-use pecan_mem::{Cap, Endpoint, EndpointRights, Link, Tcb};
+use pecan_mem::{Cap, Endpoint, EndpointRights, Fault, Link, Tcb, ThreadState};
 
-use crate::{derivation, message, testing::*, transfer};
+use crate::{
+    derivation,
+    endpoint::{self, Sending},
+    message,
+    testing::*,
+    transfer,
+};
 
 const EP: u64 = FREE;
 /// Capabilities to the same endpoint, with the badges 71 and 72.
@@ -143,4 +149,27 @@ fn without_a_buffer_a_message_is_what_fits_into_registers() {
     w.set_message(w.thread, 0, &[1, 2, 3, 4, 5], &[]);
     transfer::message(&w.k, w.thread.get(&w.k), None, 0, true, receiver.get(&w.k));
     assert_eq!(w.message(receiver), (0, vec![1, 2, 3, 4]));
+}
+
+#[test]
+fn only_who_calls_or_faults_waits_for_an_answer() {
+    for (call, fault, waits) in [
+        (false, Fault::None, false),
+        (true, Fault::None, true),
+        (false, Fault::UserException { number: 6, code: 0 }, true),
+    ] {
+        let (mut w, sender, ep) = world();
+        let Cap::Reply { reply, .. } = w.make(ObjectType::Reply, 0, EMPTY) else { unreachable!() };
+        let (from, to) = (sender.get(&w.k), w.thread.get(&w.k));
+        from.fault.set(fault);
+        let how = Sending { blocking: true, call, donate: false, badge: 5, grant: true, grant_reply: true };
+        let _ = endpoint::send(&w.k, from, ep.get(&w.k), how);
+        assert!(matches!(from.state.get(), ThreadState::BlockedOnSend { .. }));
+        let _ = endpoint::receive(&w.k, to, ep.get(&w.k), true, true, Some(reply));
+        assert_eq!(to.context.get(reg::CAP), 5);
+        let expected =
+            if waits { ThreadState::BlockedOnReply { reply: Some(reply) } } else { ThreadState::Running };
+        assert_eq!(from.state.get(), expected, "call: {call}, {fault:?}");
+        assert_eq!(reply.get(&w.k).tcb.get(), waits.then_some(sender));
+    }
 }
