@@ -62,7 +62,7 @@ fn send(
         words.set(buffer::RECEIVE_INDEX, DEST);
         words.set(buffer::RECEIVE_DEPTH, DEPTH);
     }
-    transfer::message(&w.k, from, ep.map(|ep| ep.get(&w.k)), 33, grant, to);
+    transfer::message(&w.k, from, ep.map(|ep| ep.get(&w.k)), 33, grant, to, None);
     assert_eq!(to.context.get(reg::CAP), 33);
     let info = MessageInfo(to.context.get(reg::INFO));
     let length = if words.is_some() { 5 } else { 4 };
@@ -122,7 +122,7 @@ fn an_answer_hands_over_any_capability_where_there_is_a_slot() {
         let receive = |k| {
             words.set(buffer::RECEIVE_CNODE, cnode);
             words.set(buffer::RECEIVE_INDEX, index);
-            transfer::message(k, w.thread.get(k), None, 0, true, receiver.get(k));
+            transfer::message(k, w.thread.get(k), None, 0, true, receiver.get(k), None);
             MessageInfo(receiver.get(k).context.get(reg::INFO)).extra_caps()
         };
         assert_eq!(receive(&w.k), 0, "{cnode:#x} {index:#x}");
@@ -147,7 +147,7 @@ fn without_a_buffer_a_message_is_what_fits_into_registers() {
         assert_eq!(length(&w, words), words.min(4));
     }
     w.set_message(w.thread, 0, &[1, 2, 3, 4, 5], &[]);
-    transfer::message(&w.k, w.thread.get(&w.k), None, 0, true, receiver.get(&w.k));
+    transfer::message(&w.k, w.thread.get(&w.k), None, 0, true, receiver.get(&w.k), None);
     assert_eq!(w.message(receiver), (0, vec![1, 2, 3, 4]));
 }
 
@@ -162,7 +162,15 @@ fn only_who_calls_or_faults_waits_for_an_answer() {
         let Cap::Reply { reply, .. } = w.make(ObjectType::Reply, 0, EMPTY) else { unreachable!() };
         let (from, to) = (sender.get(&w.k), w.thread.get(&w.k));
         from.fault.set(fault);
-        let how = Sending { blocking: true, call, donate: false, badge: 5, grant: true, grant_reply: true };
+        let how = Sending {
+            blocking: true,
+            call,
+            donate: false,
+            badge: 5,
+            grant: true,
+            grant_reply: true,
+            parcel: None,
+        };
         let _ = endpoint::send(&w.k, from, ep.get(&w.k), how);
         assert!(matches!(from.state.get(), ThreadState::BlockedOnSend { .. }));
         let _ = endpoint::receive(&w.k, to, ep.get(&w.k), true, true, Some(reply));
