@@ -315,14 +315,7 @@ fn configure(k: &Kernel, configuration: Configuration) -> Next {
     } else {
         refill::start(sc, refills, budget, period, now);
     }
-    match thread {
-        Some(thread) if thread.link() == k.core.current.get() => {
-            budget::resume(k, sc);
-            Next::Choose
-        }
-        Some(thread) => scheduler::wake(k, thread),
-        None => Next::Resume,
-    }
+    thread.map_or(Next::Resume, |thread| scheduler::wake(k, thread))
 }
 
 #[cfg(test)]
