@@ -222,4 +222,25 @@ mod tests {
         assert_eq!(w.syscall(Syscall::NBSendWait), thread);
         assert_eq!(thread.get(&w.k).context.get(reg::CAP), 6);
     }
+
+    #[test]
+    fn nobody_else_waits_for_the_signals_of_a_bound_thread() {
+        let mut w = World::new();
+        let Cap::Notification { ntfn, .. } = w.make(ObjectType::Notification, 0, FREE) else {
+            unreachable!()
+        };
+        let Cap::Tcb { tcb } = w.make(ObjectType::Tcb, 0, FREE + 1) else { unreachable!() };
+        for (bound, state) in
+            [(tcb, ThreadState::Inactive), (w.thread, ThreadState::BlockedOnNotification { ntfn })]
+        {
+            let thread = w.thread.get(&w.k);
+            thread.state.set(ThreadState::Running);
+            w.k.core.current.set(w.thread);
+            bind(bound.get(&w.k), ntfn.get(&w.k));
+            thread.context.set(reg::CAP, FREE);
+            w.syscall(Syscall::Wait);
+            // The other has faulted, and nobody handles that.
+            assert_eq!(w.thread.get(&w.k).state.get(), state);
+        }
+    }
 }
