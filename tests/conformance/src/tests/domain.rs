@@ -1,12 +1,13 @@
 //! Scheduling domains and their schedule.
 
 use pecan::{Error, raw::{self, invocations as inv}};
-use pecan_abi::{CPtr, Error as Kind, boot::slot};
+use pecan_abi::{CPtr, Error as Kind, Label, boot::slot};
 
 use crate::{
     Env,
-    env::{HIGH, ROOT, TEST, delete, poll, signal},
+    env::{HIGH, ROOT, TEST, delete, invoke_as, poll, signal},
     machine,
+    thread::Spaces,
 };
 
 tests! {
@@ -27,6 +28,14 @@ tests! {
     start_out_of_range: DomainScheduleSetStart / RangeError;
     start_at_an_end_marker: DomainScheduleSetStart / InvalidArgument;
     deleting_a_thread_of_another_domain: CNodeDelete / NoError;
+    every_domain_can_be_had: DomainSetSet / NoError, DomainSetSet / InvalidArgument,
+        DomainScheduleConfigure / RangeError;
+    the_last_entry_always_ends_the_schedule: DomainScheduleConfigure / NoError, DomainScheduleConfigure / RangeError,
+        DomainScheduleSetStart / InvalidArgument, DomainScheduleSetStart / RangeError;
+    a_change_of_the_running_entry_waits: DomainScheduleConfigure / NoError, DomainScheduleSetStart / NoError;
+    a_thread_that_moves_itself_stops: DomainSetSet / NoError;
+    a_blocked_thread_moves: DomainSetSet / NoError;
+    a_thread_out_of_budget_moves: DomainSetSet / NoError;
 }
 
 const DOMAIN: CPtr = slot::DOMAIN;
@@ -223,4 +232,101 @@ fn deleting_a_thread_of_another_domain(env: &Env) {
     inv::domain_set_set(DOMAIN, 0, again.tcb).expect("set the domain");
     inv::tcb_set_priority(again.tcb, slot::INIT_THREAD_TCB, TEST + 1).expect("set priority");
     assert_eq!(again.join(), 2);
+}
+
+/// The greatest number that is accepted, as the error for a greater one says.
+#[track_caller]
+fn greatest(refused: pecan::Result<()>) -> u64 {
+    match refused {
+        Err(Error::RangeError { min: 0, max }) => max,
+        other => panic!("expected a range from 0, got {other:?}"),
+    }
+}
+
+fn every_domain_can_be_had(env: &Env) {
+    let (tcb, last) = (env.tcb(), greatest(configure(1, 255, 1_000)));
+    for domain in 0..=last {
+        inv::domain_set_set(DOMAIN, domain as u8, tcb).expect("set the domain");
+        configure(1, domain as u8, ALWAYS).expect("configure");
+    }
+    assert_eq!(configure(1, last as u8 + 1, 1_000), Err(Error::RangeError { min: 0, max: last }));
+    // The whole word counts, not what a domain needs of it.
+    for domain in [last + 1, 256, 1 << 32, u64::MAX] {
+        env.refused(Error::InvalidArgument { index: 0 }, || {
+            invoke_as(DOMAIN, Label::DomainSetSet, &[tcb], &[domain]).map(drop)
+        });
+    }
+    reset();
+}
+
+fn the_last_entry_always_ends_the_schedule(env: &Env) {
+    let last = greatest(configure(u64::MAX, 0, 1_000));
+    let other = in_other_domain(env, || 1);
+    configure(last - 1, 0, machine::ticks(1_000)).expect("configure");
+    configure(last, 1, machine::ticks(1_000)).expect("configure");
+    assert_eq!(configure(last + 1, 1, 1_000), Err(Error::RangeError { min: 0, max: last }));
+    let set_start = |index| inv::domain_set_schedule_set_start(DOMAIN, index);
+    assert_eq!(set_start(last + 1), Err(Error::InvalidArgument { index: 0 }));
+    assert_eq!(set_start(last + 2), Err(Error::RangeError { min: 0, max: last + 1 }));
+    set_start(last - 1).expect("set start");
+    // Behind its end the schedule goes on where it starts.
+    machine::spin(10_000);
+    reset();
+    configure(last - 1, 0, 0).expect("an end marker");
+    configure(last, 0, 0).expect("an end marker");
+    assert!(other.has_returned());
+}
+
+fn a_change_of_the_running_entry_waits(env: &Env) {
+    let other = in_other_domain(env, || 1);
+    configure(0, 1, machine::ticks(1_000)).expect("configure");
+    configure(1, 0, machine::ticks(1_000)).expect("configure");
+    machine::spin(5_000);
+    assert!(!other.has_returned(), "the entry that runs was changed at once");
+    inv::domain_set_schedule_set_start(DOMAIN, 0).expect("set start");
+    machine::spin(5_000);
+    reset();
+    assert!(other.has_returned());
+}
+
+/// A while in which both domains have turns.
+fn some_turns() {
+    turns(1_000, 1_000);
+    machine::spin(5_000);
+    reset();
+}
+
+fn a_thread_that_moves_itself_stops(env: &Env) {
+    let thread = env.thread(HIGH);
+    thread.start(move || u64::from(inv::domain_set_set(DOMAIN, 1, thread.tcb).is_ok()));
+    assert!(!thread.has_returned(), "it ran on in a domain that has no turns");
+    some_turns();
+    assert!(thread.has_returned());
+    assert_eq!(thread.join(), 1);
+}
+
+fn a_blocked_thread_moves(env: &Env) {
+    let notification = env.notification();
+    let thread = env.spawn(HIGH, move || raw::wait(notification).badge);
+    inv::domain_set_set(DOMAIN, 1, thread.tcb).expect("set the domain");
+    signal(env.mint(notification, 3));
+    assert!(!thread.has_returned(), "it was woken in the domain that it has left");
+    some_turns();
+    assert!(thread.has_returned());
+    assert_eq!((thread.join(), poll(notification)), (3, 0));
+}
+
+fn a_thread_out_of_budget_moves(env: &Env) {
+    let thread = env.thread_with(HIGH, env.sched_context(1_000, 20_000), Spaces::own());
+    thread.start(|| {
+        machine::spin(2_000);
+        4
+    });
+    inv::domain_set_set(DOMAIN, 1, thread.tcb).expect("set the domain");
+    machine::spin(30_000);
+    assert!(!thread.has_returned(), "it was released into the domain that it has left");
+    some_turns();
+    assert!(thread.has_returned());
+    inv::domain_set_set(DOMAIN, 0, thread.tcb).expect("set the domain");
+    assert_eq!(thread.join(), 4);
 }

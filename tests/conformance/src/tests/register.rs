@@ -3,7 +3,7 @@
 use core::arch::asm;
 
 use pecan::raw::{self, invocations as inv};
-use pecan_abi::UserContext;
+use pecan_abi::{UserContext, constants::tcb_flag};
 
 use crate::{
     Env,
@@ -24,6 +24,9 @@ tests! {
     segment_bases_survive_switches;
     flags_survive_system_calls;
     registers_survive_a_send: TcbReadRegisters / NoError;
+    a_disabled_vector_unit_keeps_its_registers: TcbSetFlags / NoError;
+    a_thread_disables_its_own_vector_unit: TcbSetFlags / NoError;
+    one_threads_flags_are_not_anothers: TcbSetFlags / NoError;
 }
 
 /// Loads the general registers from a seed, loops a while, and checks that they are what they were.
@@ -256,4 +259,73 @@ fn registers_survive_a_send(env: &Env) {
     assert_eq!(unsafe { (before.rip as *const [u8; 2]).read() }, [0x0f, 0x05]);
     signal(go);
     thread.join();
+}
+
+fn set_vector(word: u64) {
+    // SAFETY: a vector register, which the compiler does not use here.
+    unsafe { asm!("movq xmm7, {0}", in(reg) word) };
+}
+
+fn vector() -> u64 {
+    let word;
+    // SAFETY: as in `set_vector`.
+    unsafe { asm!("movq {0}, xmm7", out(reg) word) };
+    word
+}
+
+/// Exception 7: there is no vector unit.
+const NO_UNIT: (u64, u64) = (3, 7);
+
+fn a_disabled_vector_unit_keeps_its_registers(env: &Env) {
+    let (notification, fault_ep, reply) = (env.notification(), env.endpoint(), env.reply());
+    let thread = env.spawn_faulting(HIGH, fault_ep, move || {
+        set_vector(0x77);
+        raw::wait(notification);
+        vector()
+    });
+    // While it has the unit, and while another has used it since.
+    for used in [1, 2, 3] {
+        assert_eq!(inv::tcb_set_flags(thread.tcb, 0, tcb_flag::FPU_DISABLED), Ok(tcb_flag::FPU_DISABLED));
+        set_vector(used);
+        assert_eq!(inv::tcb_set_flags(thread.tcb, tcb_flag::FPU_DISABLED, 0), Ok(0));
+        assert_eq!(vector(), used, "the registers of another thread");
+    }
+    inv::tcb_set_flags(thread.tcb, 0, tcb_flag::FPU_DISABLED).expect("set flags");
+    signal(notification);
+    let fault = raw::nb_recv(fault_ep, reply);
+    assert_eq!((fault.info.label(), fault.regs[3]), NO_UNIT);
+    inv::tcb_set_flags(thread.tcb, tcb_flag::FPU_DISABLED, 0).expect("set flags");
+    crate::env::answer(reply, 0, &[]);
+    assert_eq!(thread.join(), 0x77);
+}
+
+fn a_thread_disables_its_own_vector_unit(env: &Env) {
+    let (fault_ep, reply) = (env.endpoint(), env.reply());
+    let thread = env.spawn_faulting(HIGH, fault_ep, || {
+        let tcb = raw::ThreadBlock::current().tcb;
+        set_vector(0x78);
+        inv::tcb_set_flags(tcb, 0, tcb_flag::FPU_DISABLED).expect("set flags");
+        vector()
+    });
+    let fault = raw::nb_recv(fault_ep, reply);
+    assert_eq!((fault.info.label(), fault.regs[3]), NO_UNIT, "it takes effect at once");
+    set_vector(9);
+    inv::tcb_set_flags(thread.tcb, tcb_flag::FPU_DISABLED, 0).expect("set flags");
+    crate::env::answer(reply, 0, &[]);
+    assert_eq!((thread.join(), vector()), (0x78, 9));
+}
+
+fn one_threads_flags_are_not_anothers(env: &Env) {
+    let (with, without) = (env.thread(HIGH), env.thread(HIGH));
+    inv::tcb_set_flags(without.tcb, 0, tcb_flag::FPU_DISABLED).expect("set flags");
+    assert_eq!(inv::tcb_set_flags(with.tcb, 0, 0), Ok(tcb_flag::NONE));
+    // They stay when registers are written, and when the thread is configured anew.
+    without.start(|| 1);
+    without.configure(crate::thread::Spaces::own(), HIGH);
+    assert_eq!(inv::tcb_set_flags(without.tcb, 0, 0), Ok(tcb_flag::FPU_DISABLED));
+    with.start(|| {
+        set_vector(5);
+        vector()
+    });
+    assert_eq!(with.join(), 5);
 }
