@@ -311,7 +311,7 @@ impl Deep {
     }
 
     /// Where the second slot of the CNode is that so many others follow: the index, and the bits that lead there.
-    fn from_end(self, n: u64) -> (CPtr, u8) {
+    fn nth_last(self, n: u64) -> (CPtr, u8) {
         (1, (64 - self.bits * n) as u8)
     }
 
@@ -338,14 +338,14 @@ fn an_address_at_the_end_of_sixty_four_cnodes(env: &Env) {
     for (radix, guard) in DEEPEST {
         let space = Deep::new(env, radix, guard);
         // The address 0 is one of the CSpace itself.
-        let (at, far) = (space.from_end(1), space.from_end(2));
+        let (at, far) = (space.nth_last(1), space.nth_last(2));
         let caller = space.thread(env, HIGH);
         space.put(2, env.tcb());
         begin();
         caller.start(move || {
             let copied = inv::cnode_copy(0, at.0, at.1, 0, far.0, far.1, CapRights::ALL);
-            let moved = inv::cnode_move(0, space.from_end(3).0, space.from_end(3).1, 0, far.0, far.1);
-            let ((d, d_bits), (p, p_bits), (s, s_bits)) = (far, space.from_end(3), at);
+            let moved = inv::cnode_move(0, space.nth_last(3).0, space.nth_last(3).1, 0, far.0, far.1);
+            let ((d, d_bits), (p, p_bits), (s, s_bits)) = (far, space.nth_last(3), at);
             let rotated = inv::cnode_rotate(0, d, d_bits, 0, 0, p, p_bits, 0, 0, s, s_bits);
             u64::from(copied.and(moved).and(rotated).is_ok())
         });

@@ -113,8 +113,8 @@ impl Device {
 
     /// Makes the device copy a word out of memory, which takes it 100 ms, and then raise its message.
     fn raise_later(&self) {
-        // SAFETY: as in `read`; the device copies to its own memory.
         for (register, value) in [(0x64, u32::MAX), (0x80, 0x1000), (0x88, 0x4_0000), (0x90, 4), (0x98, 0b101)] {
+            // SAFETY: as in `read`; the device copies to its own memory.
             unsafe { ((WINDOW + register) as *mut u32).write_volatile(value) };
         }
     }
