@@ -50,11 +50,15 @@ pub fn address(rng: &mut Rng) -> u64 {
 
 /// System calls that random threads make; debug calls are not for them, as they stop the machine or print.
 pub fn number(rng: &mut Rng) -> i64 {
+    const PRINTS: i64 = Syscall::BenchmarkDumpAllThreadsUtilisation as i64;
     match rng.below(50) {
         0 => Syscall::SetTLSBase.number(),
-        1 => Syscall::BenchmarkNullSyscall.number(),
+        1 => match Syscall::BenchmarkFlushCaches.number() - rng.below(9) as i64 {
+            PRINTS => Syscall::BenchmarkNullSyscall.number(),
+            other => other,
+        },
         2 => match odd_word(rng) as i64 {
-            -17..=-12 => 0,
+            -17..=-12 | PRINTS => 0,
             other => other,
         },
         _ => -1 - rng.below(11) as i64,
