@@ -23,7 +23,7 @@ use super::{
 use crate::{
     Outcome, build,
     paths::Workspace,
-    profile::Profile,
+    profile::{Benchmark, Profile},
     qemu::{Boot, Machine, Wait},
     toolchain::Toolchain,
 };
@@ -38,6 +38,9 @@ const PACKAGES: [&str; 2] = ["conformance", "library"];
 /// not have the kernel mapped.
 const CPUS: [&str; 2] = ["max", "Nehalem"];
 
+/// What only profiles other than `default` have, and is tested with it: the profile, and the module of its tests.
+const OTHER_PROFILES: [(&str, &str); 2] = [("utilisation", "utilisation::"), ("entries", "entries::")];
+
 const FILTER_SYMBOL: &str = "PECAN_TEST_FILTER";
 const BENCHMARK_SYMBOL: &str = "PECAN_BENCHMARK";
 
@@ -51,11 +54,7 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
     let Profile { hardware_debug, benchmark, .. } = Profile::load(ws, profile)?;
     let mut tally = boot::run(ws, toolchain, &kernel, hardware_debug, filter)?;
     for (name, path) in &programs {
-        let copy = |kind| ws.bare().join(format!("{name}-{kind}"));
-        let mut path = build::with_text(path, BENCHMARK_SYMBOL, benchmark.name(), &copy("told"))?;
-        if let Some(filter) = filter {
-            path = build::with_text(&path, FILTER_SYMBOL, filter, &copy("filtered"))?;
-        }
+        let path = told(ws, name, path, benchmark, filter)?;
         if filter.is_some_and(|f| f.starts_with(boot::PREFIX)) {
             continue;
         }
@@ -64,7 +63,35 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
             tally.add(play(ws, (profile, &kernel.image), name, &path, cpu, filter)?);
         }
     }
+    for (profile, module) in OTHER_PROFILES.into_iter().filter(|_| profile == "default") {
+        let (name, filter) = match filter {
+            Some(filter) if filter.starts_with(module) => ("conformance", Some(filter)),
+            Some(filter) if !module.starts_with(filter) => continue,
+            _ => ("conformance", Some(module)),
+        };
+        let path = programs.get(name).with_context(|| format!("there is no program {name}"))?;
+        let path = told(ws, name, path, Profile::load(ws, profile)?.benchmark, filter)?;
+        let kernel = build::kernel(ws, toolchain, profile)?;
+        println!("{name} on the kernel of the profile {profile}:");
+        tally.add(play(ws, (profile, &kernel.image), name, &path, CPUS[0], filter)?);
+    }
     Ok(tally)
+}
+
+/// A program that is told which benchmark system calls its kernel has, and which tests to run.
+fn told(
+    ws: &Workspace,
+    name: &str,
+    path: &Path,
+    benchmark: Benchmark,
+    filter: Option<&str>,
+) -> Result<PathBuf> {
+    let copy = |what| ws.bare().join(format!("{name}-{what}"));
+    let path = build::with_text(path, BENCHMARK_SYMBOL, benchmark.name(), &copy("told"))?;
+    match filter {
+        Some(filter) => build::with_text(&path, FILTER_SYMBOL, filter, &copy("filtered")),
+        None => Ok(path),
+    }
 }
 
 /// Builds programs for the kernel of a profile.
