@@ -52,7 +52,7 @@ word_enum! {
         DebugFault = 4,
         /// A page fault; its detail is 1 for an instruction fetch.
         VMFault = 5,
-        /// A system call; see the accessors of [`KernelEntry`].
+        /// A system call.
         Syscall = 6,
     }
 }
@@ -90,43 +90,8 @@ impl KernelEntry {
         KernelEntry(self.0 | 1 << 17)
     }
 
-    /// Why the kernel was entered.
-    pub fn path(self) -> Option<EntryPath> {
-        EntryPath::from_word(self.0 & 7)
-    }
-
-    /// The path's detail, of what is not a system call.
-    pub const fn detail(self) -> u64 {
-        self.0 >> 11 & 0x3ff_ffff
-    }
-
-    /// The number of a system call, without the sign.
-    pub const fn number(self) -> u64 {
-        self.0 >> 8 & 0xf
-    }
-
-    /// The type of a system call's capability.
-    pub const fn cap_type(self) -> u64 {
-        self.0 >> 12 & 0x1f
-    }
-
-    /// Whether a system call was done by the fast path.
-    pub const fn is_fast(self) -> bool {
-        self.0 >> 17 & 1 != 0
-    }
-
-    /// The label of a system call's message.
-    pub const fn label(self) -> u64 {
-        self.0 >> 18 & 0x7_ffff
-    }
-
     /// This in the log, with the time of the entry and how long the kernel took.
     pub const fn to_log(self, start: u64, duration: u32) -> [u64; LOG_ENTRY_WORDS] {
         [start, duration as u64 | self.0 << 32, self.0 >> 32]
-    }
-
-    /// Reads an entry of the log: what it was for, when, and for how long.
-    pub const fn from_log(words: [u64; LOG_ENTRY_WORDS]) -> (Self, u64, u32) {
-        (KernelEntry(words[1] >> 32 | words[2] << 32 & 0x1f_ffff_ffff), words[0], words[1] as u32)
     }
 }

@@ -1,9 +1,36 @@
 //! System call numbers.
 
-/// A system call. The number travels sign-extended in the architecture's system call register.
-#[repr(i64)]
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Syscall {
+/// Defines the enumeration, and what lists all of it.
+macro_rules! syscalls {
+    ($($(#[$meta:meta])* $Name:ident = $number:literal,)+) => {
+        /// A system call. The number travels sign-extended in the architecture's system call register.
+        #[repr(i64)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Syscall { $($(#[$meta])* $Name = $number,)+ }
+
+        impl Syscall {
+            /// Every system call, from -1 downwards.
+            pub const ALL: &'static [Self] = &[$(Self::$Name,)+];
+
+            /// The system call with this number, if there is one.
+            #[inline]
+            pub const fn from_number(number: i64) -> Option<Self> {
+                Some(match number {
+                    $($number => Self::$Name,)+
+                    _ => return None,
+                })
+            }
+
+            /// The number of this system call.
+            #[inline]
+            pub const fn number(self) -> i64 {
+                self as i64
+            }
+        }
+    };
+}
+
+syscalls! {
     /// Send to a capability and wait for the reply; every invocation of a kernel object is a call.
     Call = -1,
     /// Reply through a reply object, then receive.
@@ -64,77 +91,3 @@ pub enum Syscall {
 /// The number of a system call of our own: how long the kernel kept interrupts off at most since it was last called, and
 /// its stack. Debug kernels only; the answers are 0 from one that does not measure itself.
 pub const LATENCY_REPORT: i64 = -48;
-
-impl Syscall {
-    /// Every system call, from -1 downwards.
-    pub const ALL: &'static [Self] = &[
-        Self::Call,
-        Self::ReplyRecv,
-        Self::NBSendRecv,
-        Self::NBSendWait,
-        Self::Send,
-        Self::NBSend,
-        Self::Recv,
-        Self::NBRecv,
-        Self::Wait,
-        Self::NBWait,
-        Self::Yield,
-        Self::DebugPutChar,
-        Self::DebugDumpScheduler,
-        Self::DebugHalt,
-        Self::DebugCapIdentify,
-        Self::DebugSnapshot,
-        Self::DebugNameThread,
-        Self::BenchmarkFlushCaches,
-        Self::BenchmarkResetLog,
-        Self::BenchmarkFinalizeLog,
-        Self::BenchmarkSetLogBuffer,
-        Self::BenchmarkNullSyscall,
-        Self::BenchmarkGetThreadUtilisation,
-        Self::BenchmarkResetThreadUtilisation,
-        Self::BenchmarkDumpAllThreadsUtilisation,
-        Self::BenchmarkResetAllThreadsUtilisation,
-        Self::SetTLSBase,
-    ];
-
-    /// The system call with this number, if there is one.
-    #[inline]
-    pub const fn from_number(number: i64) -> Option<Self> {
-        Some(match number {
-            -1 => Self::Call,
-            -2 => Self::ReplyRecv,
-            -3 => Self::NBSendRecv,
-            -4 => Self::NBSendWait,
-            -5 => Self::Send,
-            -6 => Self::NBSend,
-            -7 => Self::Recv,
-            -8 => Self::NBRecv,
-            -9 => Self::Wait,
-            -10 => Self::NBWait,
-            -11 => Self::Yield,
-            -12 => Self::DebugPutChar,
-            -13 => Self::DebugDumpScheduler,
-            -14 => Self::DebugHalt,
-            -15 => Self::DebugCapIdentify,
-            -16 => Self::DebugSnapshot,
-            -17 => Self::DebugNameThread,
-            -21 => Self::BenchmarkFlushCaches,
-            -22 => Self::BenchmarkResetLog,
-            -23 => Self::BenchmarkFinalizeLog,
-            -24 => Self::BenchmarkSetLogBuffer,
-            -25 => Self::BenchmarkNullSyscall,
-            -26 => Self::BenchmarkGetThreadUtilisation,
-            -27 => Self::BenchmarkResetThreadUtilisation,
-            -28 => Self::BenchmarkDumpAllThreadsUtilisation,
-            -29 => Self::BenchmarkResetAllThreadsUtilisation,
-            -33 => Self::SetTLSBase,
-            _ => return None,
-        })
-    }
-
-    /// The number of this system call.
-    #[inline]
-    pub const fn number(self) -> i64 {
-        self as i64
-    }
-}

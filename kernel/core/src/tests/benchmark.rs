@@ -245,7 +245,8 @@ fn logged(w: &World, frame: u64, index: u64) -> (KernelEntry, u64, u32) {
     let words = w.slot(frame).get(&w.k).words();
     let word =
         |at: u64| retype::ipc_buffer(words, 8 * at, false).expect("a frame").get(&w.k).get(at as usize);
-    KernelEntry::from_log([0, 1, 2].map(|i| word(index * LOG_ENTRY_WORDS as u64 + i)))
+    let [start, low, high] = [0, 1, 2].map(|i| word(index * LOG_ENTRY_WORDS as u64 + i));
+    (KernelEntry(low >> 32 | high << 32), start, low as u32)
 }
 
 #[test]

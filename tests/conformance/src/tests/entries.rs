@@ -7,13 +7,13 @@ use core::arch::asm;
 use pecan::{
     Error,
     raw::{
-        self, benchmark_finalize_log as finalize, benchmark_null_syscall as null, benchmark_reset_log as reset_log,
+        self, LogEntry, Logged, benchmark_finalize_log as finalize, benchmark_null_syscall as null, benchmark_reset_log as reset_log,
         benchmark_set_log_buffer as set_buffer, invocations as inv,
     },
 };
 use pecan_abi::{
     CPtr, CapRights, Label, MessageInfo, ObjectType, Syscall, UserContext,
-    benchmark::{EntryPath, KernelEntry, LOG_BITS, LOG_ENTRY_WORDS},
+    benchmark::{EntryPath, LOG_BITS, LOG_ENTRY_WORDS},
     boot::slot,
 };
 
@@ -76,15 +76,15 @@ impl Buffer {
         buffer
     }
 
-    /// An entry of the log: what it was for, when, and for how long.
-    fn entry(self, index: u64) -> (KernelEntry, u64, u32) {
+    /// An entry of the log.
+    fn entry(self, index: u64) -> LogEntry {
         let first = index * LOG_ENTRY_WORDS as u64;
-        KernelEntry::from_log([0, 1, 2].map(|i| self.memory.read(first + i)))
+        LogEntry::from_words([0, 1, 2].map(|i| self.memory.read(first + i))).expect("an entry")
     }
 
     /// What is logged of something that makes `N` entries.
     #[track_caller]
-    fn logs<const N: usize>(self, mut work: impl FnMut()) -> [KernelEntry; N] {
+    fn logs<const N: usize>(self, mut work: impl FnMut()) -> [Logged; N] {
         let mut count = 0;
         for _ in 0..4 {
             let before = machine::tsc();
@@ -93,15 +93,15 @@ impl Buffer {
             count = finalize();
             let after = machine::tsc();
             let entries = (0..count).map(|n| self.entry(n));
-            if entries.clone().any(|(entry, ..)| entry.path() == Some(EntryPath::Interrupt)) || count != N as u64 {
+            if entries.clone().any(|entry| interrupt(entry.what).is_some()) || count != N as u64 {
                 continue;
             }
-            let end = entries.fold(before, |end, (entry, start, duration)| {
-                assert!(start > end && duration > 0, "{entry:?} at {start} for {duration}, {end} being past");
-                start + u64::from(duration)
+            let end = entries.fold(before, |end, entry| {
+                assert!(entry.start > end && entry.duration > 0, "{entry:?}, {end} being past");
+                entry.start + u64::from(entry.duration)
             });
             assert!(end < after);
-            return core::array::from_fn(|n| self.entry(n as u64).0);
+            return core::array::from_fn(|n| self.entry(n as u64).what);
         }
         (0..count.min(24)).for_each(|n| crate::println!("{:x?}", self.entry(n)));
         panic!("{count} entries, and not {N}");
@@ -109,12 +109,30 @@ impl Buffer {
 }
 
 /// An entry for a system call on a capability, with a label.
-fn call(call: Syscall, cap: CPtr, label: u64) -> KernelEntry {
-    KernelEntry::syscall(call.number().unsigned_abs(), raw::debug_cap_identify(cap), label)
+fn call(call: Syscall, cap: CPtr, label: u64) -> Logged {
+    let number = call.number().unsigned_abs();
+    Logged::Syscall { number, cap_type: raw::debug_cap_identify(cap), fast: false, label }
 }
 
-fn unknown(number: i64) -> KernelEntry {
-    KernelEntry::other(EntryPath::UnknownSyscall, number as u64)
+/// The same, done by the fast path.
+fn fast(kind: Syscall, cap: CPtr, label: u64) -> Logged {
+    match call(kind, cap, label) {
+        Logged::Syscall { number, cap_type, label, .. } => Logged::Syscall { number, cap_type, fast: true, label },
+        other => other,
+    }
+}
+
+/// An entry for a system call that not every kernel has, or none.
+fn unknown(number: i64) -> Logged {
+    Logged::Other { path: EntryPath::UnknownSyscall, detail: number as u64 & 0x3ff_ffff }
+}
+
+/// The number of the interrupt that an entry was for.
+fn interrupt(what: Logged) -> Option<u64> {
+    match what {
+        Logged::Other { path: EntryPath::Interrupt, detail } => Some(detail),
+        _ => None,
+    }
 }
 
 fn without_a_buffer_there_is_no_log(_: &Env) {
@@ -175,7 +193,7 @@ fn calls_are_logged_in_order(env: &Env) {
         inv::tcb_read_registers(tcb, false, 0, UserContext::WORDS as u64).expect("read");
     });
     let none = slot::NULL;
-    let want: [KernelEntry; 9] = [
+    let want: [Logged; 9] = [
         unknown(Syscall::BenchmarkNullSyscall.number()),
         unknown(Syscall::DebugCapIdentify.number()),
         call(Syscall::Yield, none, 0),
@@ -206,11 +224,11 @@ fn the_fast_path_is_marked(env: &Env) {
         raw::set_cap(0, endpoint);
         raw::call(endpoint, MessageInfo::new(label, 0, caps, words), [0; 4]);
     };
-    let (there, back) = (|label| call(Syscall::Call, endpoint, label), call(Syscall::ReplyRecv, endpoint, 9));
+    let back = fast(Syscall::ReplyRecv, endpoint, 9);
     // In registers, with words in the IPC buffers, and with a capability, which is for the slow path.
-    assert_eq!(buffer.logs(|| trip(7, 0, 2)), [there(7).fast(), back.fast()]);
-    assert_eq!(buffer.logs(|| trip(8, 0, 20)), [there(8).fast(), back.fast()]);
-    assert_eq!(buffer.logs(|| trip(9, 1, 0)), [there(9), back.fast()]);
+    assert_eq!(buffer.logs(|| trip(7, 0, 2)), [fast(Syscall::Call, endpoint, 7), back]);
+    assert_eq!(buffer.logs(|| trip(8, 0, 20)), [fast(Syscall::Call, endpoint, 8), back]);
+    assert_eq!(buffer.logs(|| trip(9, 1, 0)), [call(Syscall::Call, endpoint, 9), back]);
 }
 
 fn faults_are_logged(env: &Env) {
@@ -230,8 +248,8 @@ fn faults_are_logged(env: &Env) {
         // SAFETY: faults, and is never restarted.
         unsafe { asm!("ud2", options(noreturn)) }
     }
-    let other = KernelEntry::other;
-    let faults: [(fn() -> u64, KernelEntry); 4] = [
+    let other = |path, detail| Logged::Other { path, detail };
+    let faults: [(fn() -> u64, Logged); 4] = [
         (unknown_call, unknown(-100)),
         (read, other(EntryPath::VMFault, 0)),
         (fetch, other(EntryPath::VMFault, 1)),
@@ -246,7 +264,7 @@ fn faults_are_logged(env: &Env) {
             finalize();
             raw::nb_recv(endpoint, reply);
         });
-        assert_eq!((start.label(), fault), (Label::TcbWriteRegisters.word(), want));
+        assert_eq!([start, fault], [call(Syscall::Call, thread.tcb, Label::TcbWriteRegisters.word()), want]);
         inv::tcb_suspend(thread.tcb).expect("suspend");
         env.reuse(thread);
     }
@@ -263,22 +281,22 @@ fn interrupts_are_logged(env: &Env) {
     });
     assert_eq!(thread.join(), 7);
     let count = finalize();
-    let mut interrupts = (0..count).map(|n| buffer.entry(n).0).filter(|e| e.path() == Some(EntryPath::Interrupt));
-    let timer = interrupts.next().expect("an interrupt").detail();
-    assert_eq!(interrupts.clone().filter(|e| e.detail() == timer).count(), interrupts.clone().count());
+    let mut interrupts = (0..count).filter_map(|n| interrupt(buffer.entry(n).what));
+    let timer = interrupts.next().expect("an interrupt");
+    assert!(interrupts.clone().all(|number| number == timer));
     assert!((1..20).contains(&interrupts.count()), "of {count} entries");
 }
 
 fn a_finished_log_stays_as_it_is(env: &Env) {
     let buffer = Buffer::set(env);
-    let five: [KernelEntry; 5] = buffer.logs(|| (0..5).for_each(|_| null()));
+    let five: [Logged; 5] = buffer.logs(|| (0..5).for_each(|_| null()));
     let log = || core::array::from_fn::<_, 10, _>(|n| buffer.entry(n as u64));
     let before = log();
     raw::yield_now();
     assert_eq!((finalize(), log()), (5, before));
     // The next one begins at the front.
-    let [one] = buffer.logs(raw::yield_now);
-    assert_eq!((one.number(), log()[1..].iter().eq(&before[1..])), (11, true));
+    assert_eq!(buffer.logs(raw::yield_now), [call(Syscall::Yield, slot::NULL, 0)]);
+    assert_eq!(log()[1..], before[1..]);
     assert_eq!(five[0], five[4]);
     // The buffer set once more has no entries.
     set_buffer(buffer.frame).expect("set the buffer");
@@ -295,7 +313,7 @@ fn a_full_log_ends(env: &Env) {
     let most = WORDS / LOG_ENTRY_WORDS as u64;
     (0..most + 10).for_each(|_| null());
     assert_eq!(finalize(), most);
-    let last = |n| buffer.entry(most - 1 - n).1;
+    let last = |n| buffer.entry(most - 1 - n).start;
     assert!(last(1) < last(0) && last(2) < last(1));
     assert!((most * LOG_ENTRY_WORDS as u64..WORDS).all(|i| buffer.memory.read(i) == 0));
     assert!((0..1024).all(|i| next.memory.read(i) == 0));
@@ -303,7 +321,7 @@ fn a_full_log_ends(env: &Env) {
 
 fn another_buffer_takes_over(env: &Env) {
     let one = Buffer::set(env);
-    let _: [KernelEntry; 3] = one.logs(|| (0..3).for_each(|_| null()));
+    let _: [Logged; 3] = one.logs(|| (0..3).for_each(|_| null()));
     let before = one.entry(0);
     let two = Buffer::new(env, 1);
     reset_log().expect("reset the log");
@@ -330,7 +348,7 @@ fn the_kernel_has_a_capability_of_its_own(env: &Env) {
     null();
     assert!(finalize() >= 2);
     inv::page_map(buffer.frame, slot::INIT_THREAD_VSPACE, buffer.memory.0, CapRights::READ, 0).expect("map");
-    assert_eq!(buffer.entry(0).0.number(), 11);
+    assert_eq!(buffer.entry(0).what, call(Syscall::Yield, slot::NULL, 0));
     // What happens when its capability is the last: see `memory_that_is_no_buffer_any_more_is_not_written`.
     delete(buffer.frame).expect("delete");
     assert_eq!(reset_log(), Ok(()));
@@ -338,7 +356,7 @@ fn the_kernel_has_a_capability_of_its_own(env: &Env) {
 
 fn a_revoked_capability_takes_the_log_with_it(env: &Env) {
     let buffer = Buffer::set(env);
-    let _: [KernelEntry; 2] = buffer.logs(|| (0..2).for_each(|_| null()));
+    let _: [Logged; 2] = buffer.logs(|| (0..2).for_each(|_| null()));
     reset_log().expect("reset the log");
     revoke(buffer.frame).expect("revoke");
     let after = core::array::from_fn::<_, 8, _>(|n| buffer.entry(n as u64));

@@ -3,7 +3,10 @@
 //!
 //! Times are in ticks of the kernel's clock, on x86_64 the time-stamp counter.
 
-use pecan_abi::{CPtr, MessageInfo, Syscall, benchmark::utilisation};
+use pecan_abi::{
+    CPtr, MessageInfo, Syscall,
+    benchmark::{EntryPath, LOG_ENTRY_WORDS, utilisation},
+};
 
 use super::{debug_call, message_word, send_only};
 use crate::{Error, Result};
@@ -31,6 +34,58 @@ pub struct Utilisation {
     pub idle: Usage,
     /// Of the core.
     pub total: Usage,
+}
+
+/// What an entry into the kernel was for, as its log says it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Logged {
+    /// A system call.
+    Syscall {
+        /// Its number, without the sign.
+        number: u64,
+        /// The type of the capability that it names first, as [`super::debug_cap_identify`] tells it; 0 for none.
+        cap_type: u64,
+        /// The fast path has done it.
+        fast: bool,
+        /// The low 19 bits of its message's label.
+        label: u64,
+    },
+    /// Anything else.
+    Other {
+        /// Why the kernel was entered.
+        path: EntryPath,
+        /// The path's detail, of 26 bits; see [`EntryPath`].
+        detail: u64,
+    },
+}
+
+/// An entry of the kernel's log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LogEntry {
+    /// When the kernel was entered.
+    pub start: u64,
+    /// For how long it ran; `u32::MAX` if that does not suffice.
+    pub duration: u32,
+    /// What for.
+    pub what: Logged,
+}
+
+impl LogEntry {
+    /// Reads an entry of the log; `None` for words that no kernel writes.
+    pub fn from_words(words: [u64; LOG_ENTRY_WORDS]) -> Option<Self> {
+        let [start, low, high] = words;
+        let bits = high << 24 | low >> 40;
+        let what = match EntryPath::from_word(low >> 32 & 7)? {
+            EntryPath::Syscall => Logged::Syscall {
+                number: bits & 0xf,
+                cap_type: bits >> 4 & 0x1f,
+                fast: bits >> 9 & 1 != 0,
+                label: bits >> 10 & 0x7_ffff,
+            },
+            path => Logged::Other { path, detail: bits >> 3 & 0x3ff_ffff },
+        };
+        Some(LogEntry { start, duration: low as u32, what })
+    }
 }
 
 /// A call that answers with an error or 0.
@@ -66,7 +121,7 @@ pub fn benchmark_finalize_log() -> u64 {
     debug_call(Syscall::BenchmarkFinalizeLog, 0)
 }
 
-/// Has the kernel write its log into a large frame, from its beginning; see [`pecan_abi::benchmark`] for what it writes.
+/// Has the kernel write its log into a large frame, from its beginning; see [`LogEntry`] for what it writes.
 /// The kernel keeps a copy of the capability: the frame is in use until its capability is revoked.
 ///
 /// # Errors
@@ -123,3 +178,26 @@ const _: () = {
     );
     assert!(TOTAL_SCHEDULES == TOTAL + 1 && TOTAL_KERNEL == TOTAL + 2 && TOTAL_KERNEL_ENTRIES == TOTAL + 3);
 };
+
+#[cfg(test)]
+mod tests {
+    use pecan_abi::benchmark::KernelEntry;
+
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_logs_is_read() {
+        let read = |entry: KernelEntry| LogEntry::from_words(entry.to_log(1 << 50, 1 << 31));
+        let logged = |what| Some(LogEntry { start: 1 << 50, duration: 1 << 31, what });
+        for fast in [false, true] {
+            let entry = KernelEntry::syscall(11, 24, 0x7_0001);
+            let what = Logged::Syscall { number: 11, cap_type: 24, fast, label: 0x7_0001 };
+            assert_eq!(read(if fast { entry.fast() } else { entry }), logged(what));
+        }
+        for &path in EntryPath::ALL.iter().filter(|path| **path != EntryPath::Syscall) {
+            let detail = 0x3ff_fff0 + path.word();
+            assert_eq!(read(KernelEntry::other(path, detail)), logged(Logged::Other { path, detail }));
+        }
+        assert_eq!(LogEntry::from_words([0, 7 << 32, 0]), None, "there is no such path");
+    }
+}
