@@ -137,6 +137,23 @@ fn pages_are_mapped_remapped_and_unmapped() {
 }
 
 #[test]
+fn a_copy_of_a_capability_to_a_mapped_page_is_not_mapped() {
+    let mut w = world();
+    map_tables(&mut w);
+    assert_eq!(map(&mut w, PAGE, VSPACE, 0x1000, RW), Ok(vec![]));
+    assert_eq!(w.copy(SPARE, PAGE, CapRights::ALL), Ok(vec![]));
+    assert!(matches!(w.cap(PAGE), Cap::Frame { mapping: Some(Mapping { vaddr: 0x1000, .. }), .. }));
+    assert!(matches!(w.cap(SPARE), Cap::Frame { mapping: None, .. }));
+    // It has a mapping of its own, and the other keeps its.
+    assert_eq!(map(&mut w, SPARE, VSPACE, 0x2000, RW), Ok(vec![]));
+    assert_eq!(unmap(&mut w, SPARE), Ok(vec![]));
+    assert!(pte(&w, PT, 1).is_present() && !pte(&w, PT, 2).is_present());
+    // Moving keeps it.
+    assert_eq!(w.call(CNODE, Label::CNodeMove, &[SPARE + 1, DEPTH, PAGE, DEPTH], &[CNODE]), Ok(vec![]));
+    assert!(matches!(w.cap(SPARE + 1), Cap::Frame { mapping: Some(_), .. }));
+}
+
+#[test]
 fn rights_of_the_capability_limit_the_mapping() {
     let mut w = world();
     map_tables(&mut w);
