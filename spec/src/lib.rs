@@ -13,5 +13,6 @@ pub mod map;
 pub mod model;
 pub mod properties;
 pub mod random;
+mod story;
 pub mod system;
 mod translate;

@@ -105,7 +105,7 @@ impl Step {
         }
     }
 
-    /// Manual 4.2.4, 6.1.10: the caller waits, its scheduling context goes along if the callee has none. A
+    /// Manual 4.2.4, 6.1.11: the caller waits, its scheduling context goes along if the callee has none. A
     /// caller that nobody can answer stops.
     fn wait_for_answer(
         &mut self,

@@ -51,7 +51,7 @@ impl Step {
         self.refresh(thread);
     }
 
-    /// Manual 6.1.10: a passive thread that gets a signal runs on the notification's scheduling context.
+    /// Manual 6.1.11: a passive thread that gets a signal runs on the notification's scheduling context.
     fn lend_notifications(&mut self, thread: Name, ntfn: Name) {
         if let Some(sc) = self.ntfn(ntfn).sc
             && self.thread(thread).sc.is_none()

@@ -1,4 +1,4 @@
-//! The registers of threads (manual 6.1.2, 9.3.4): those of the ABI's user context, in its order.
+//! The registers of threads (manual 6.1.2, 6.1.14): those of the ABI's user context, in its order.
 
 use pecan_abi::{Label, UserContext};
 

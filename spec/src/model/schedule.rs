@@ -1,4 +1,4 @@
-//! Who runs (manual 6.1.6 to 6.1.11).
+//! Who runs (manual 6.1.6 to 6.1.12).
 
 use super::{Doing, Fault, Name, Step, Thread};
 
@@ -158,7 +158,7 @@ impl Step {
         }
     }
 
-    /// Manual 6.1.10: a scheduling context goes to a thread that has none; whoever had it is passive then.
+    /// Manual 6.1.11: a scheduling context goes to a thread that has none; whoever had it is passive then.
     pub(super) fn donate(&mut self, sc: Name, to: Name) {
         self.unbind_thread(sc);
         self.context(sc).thread = Some(to);

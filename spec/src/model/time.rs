@@ -1,4 +1,4 @@
-//! Budgets (manual 6.1.8, 6.1.11): each scheduling context is a sporadic server.
+//! Budgets (manual 6.1.8, 6.1.12): each scheduling context is a sporadic server.
 //!
 //! Time is counted in ticks and relative to now. What has been used of a refill comes back one period after the
 //! moment from which it could be used. The model charges time as it passes; a kernel may do so later.
@@ -155,7 +155,7 @@ impl Step {
         self.slice_ended(current, false);
     }
 
-    /// Manual 6.1.7, 6.2.6: a thread whose slice has ended tells its timeout handler, or goes behind its peers,
+    /// Manual 6.1.8, 6.1.13.2, 6.2.6: a thread whose slice has ended tells its timeout handler, or goes behind its peers,
     /// or waits for budget.
     fn slice_ended(&mut self, thread: Name, may_fault: bool) {
         self.woken.anew = true;
