@@ -205,6 +205,23 @@ fn object(cap: Cap) -> (Kind, Name) {
     }
 }
 
+/// Pairs that cannot happen right after one another on an object, and why. The lesser operation comes first.
+pub const IMPOSSIBLE: [(Operation, Operation, &str); 5] = {
+    use Label::{
+        TcbBindNotification, TcbUnbindNotification, X86AsidPoolAssign, X86PageDirectoryMap, X86PageMap,
+        X86PageTableMap,
+    };
+    use Operation::Invocation as Of;
+    const EMPTY: &str = "a root gets its identifier once, while it is empty, and first of all another table";
+    [
+        (Of(TcbBindNotification), Of(TcbBindNotification), "both are bound now, and must be unbound first"),
+        (Of(TcbUnbindNotification), Of(TcbUnbindNotification), "there is nothing to unbind any more"),
+        (Of(X86PageDirectoryMap), Of(X86AsidPoolAssign), EMPTY),
+        (Of(X86PageTableMap), Of(X86AsidPoolAssign), EMPTY),
+        (Of(X86PageMap), Of(X86AsidPoolAssign), EMPTY),
+    ]
+};
+
 type Done = (Operation, Kind, Name);
 
 /// What an event did in a state, object by object; nothing if it failed.

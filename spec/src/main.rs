@@ -15,7 +15,7 @@ use std::{
 
 use pecan_spec::{
     bite::{Copy, FAULTS},
-    coverage::{Coverage, Operation},
+    coverage::{Coverage, IMPOSSIBLE, Operation},
     explore::{Bound, Report, compared, explore},
     families::FAMILIES,
     lockstep, random,
@@ -158,7 +158,7 @@ fn main() -> ExitCode {
     );
     println!("operations were stopped at preemption points {} times", lockstep::stopped());
     if options.wants("coverage") {
-        print_coverage();
+        tell_coverage(&mut sum);
     }
     if !options.only_families {
         bite(&mut sum, &options);
@@ -180,8 +180,8 @@ fn tell_progress(busy: &AtomicUsize, begin: Instant) {
     }
 }
 
-/// Tells what the families exercise.
-fn print_coverage() {
+/// Tells what the families exercise, which should be all that can happen.
+fn tell_coverage(sum: &mut Sum) {
     let coverage = Coverage::of(&FAMILIES, 2000);
     let (operations, missing) = (Operation::all().len(), coverage.missing());
     let (pairs, unseen) = coverage.all_pairs();
@@ -190,7 +190,18 @@ fn print_coverage() {
         operations - missing.len()
     );
     println!("pairs that share an object, one right after the other: {} of {pairs}", pairs - unseen.len());
-    unseen.iter().for_each(|(a, b)| println!("  not seen: {a:?}, {b:?}"));
+    let mut complete = missing.is_empty();
+    for (a, b) in unseen {
+        let why = IMPOSSIBLE.iter().find(|impossible| (impossible.0, impossible.1) == (a, b));
+        complete &= why.is_some();
+        println!("  not seen: {a:?}, {b:?}: {}", why.map_or("it could be", |why| why.2));
+    }
+    if complete {
+        sum.passed += 1;
+    } else {
+        sum.failed += 1;
+        println!("FAILED: coverage");
+    }
 }
 
 /// Tries whether faults are seen.

@@ -27,6 +27,7 @@ const SLICE_US: u64 = 5_000;
 const VSPACE: u64 = 1;
 const BUFFERS: u64 = 2;
 const CSPACE: u64 = 3;
+const POOL: u64 = 4;
 
 /// How the kernel is entered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -234,6 +235,12 @@ impl System {
     /// Puts a copy of the capability to the address space that all threads share into slot `index`.
     pub fn own_vspace(&mut self, index: u64) {
         derivation::insert(&self.k, self.vspace.pack(), self.keeper.slot(VSPACE), self.cspace.slot(index));
+    }
+
+    /// Puts a copy of the capability to the ASID pool that the shared address space is of into slot `index`.
+    pub fn own_pool(&mut self, index: u64) {
+        let pool = self.keeper.get(&self.k, POOL).words();
+        derivation::insert(&self.k, pool, self.keeper.slot(POOL), self.cspace.slot(index));
     }
 
     /// Puts a copy of the capability in slot `from` into slot `to`, with these rights and this badge.

@@ -85,6 +85,7 @@ pub(super) const FAMILIES: &[Family] = &[
             e.push(invoke(at::CNODE, CNodeCopy, &[15, 64, control, 64, 15], &[at::CNODE]));
             e.push(invoke(at::CNODE, CNodeDelete, &[15, 64], &[]));
             e.push(invoke(at::CNODE, CNodeRevoke, &[control, 64], &[]));
+            e.push(invoke(at::CNODE, CNodeRevoke, &[13, 64], &[]));
             e
         },
     },

@@ -187,4 +187,145 @@ pub(super) const FAMILIES: &[Family] = &[
             ]
         },
     },
+    Family {
+        name: "issued",
+        about: "what makes capabilities puts one after the other into a CNode, where they are moved and changed",
+        system: || {
+            threads(&[100], |s| {
+                s.make(at::EP, ObjectKind::Endpoint, "ep");
+                s.own_cspace(at::CNODE);
+                s.make(at::C, ObjectKind::CNode { radix: 4 }, "cnode");
+                s.make(at::BADGED, ObjectKind::Untyped { bits: 12 }, "untyped1");
+                s.make(at::NTFN, ObjectKind::Untyped { bits: 6 }, "untyped2");
+                s.control(at::FREE, pecan_mem::Cap::IrqControl);
+                s.control(at::FREE + 1, pecan_mem::Cap::IoPortControl);
+                s.control(at::FREE + 2, pecan_mem::Cap::AsidControl);
+                s.interrupts(&[0, 1, 2, 3]);
+                s.ports(&[0, 1]);
+            })
+        },
+        events: |_| {
+            let (node, irqs, reply) = (at::C, at::FREE, ObjectType::Reply as u64);
+            let (ioapic, msi) = (Label::X86IrqIssueIrqHandlerIoapic, Label::X86IrqIssueIrqHandlerMsi);
+            let all = CapRights::ALL.0;
+            vec![
+                invoke(irqs, ioapic, &[1, 4, 0, 7, 1, 0, 0], &[node]),
+                invoke(irqs, ioapic, &[2, 4, 0, 8, 0, 1, 1], &[node]),
+                invoke(irqs, msi, &[3, 4, 1, 2, 3, 4, 2], &[node]),
+                invoke(irqs, msi, &[4, 4, 1, 2, 3, 4, 3], &[node]),
+                invoke(at::FREE + 1, Label::X86IoPortControlIssue, &[0, 1, 5, 4], &[node]),
+                invoke(at::FREE + 2, Label::X86AsidControlMakePool, &[6, 4], &[at::BADGED, node]),
+                invoke(at::NTFN, Label::UntypedRetype, &[reply, 0, 0, 0, 7, 1], &[node]),
+                invoke(node, Label::CNodeCopy, &[8, 4, at::CNODE, 64, all], &[at::CNODE]),
+                invoke(node, Label::CNodeMint, &[9, 4, at::EP, 64, all, 9], &[at::CNODE]),
+                invoke(node, Label::CNodeMutate, &[10, 4, 8, 4, 0], &[node]),
+                invoke(node, Label::CNodeMutate, &[8, 4, 10, 4, 0], &[node]),
+                invoke(node, Label::CNodeRotate, &[11, 4, 0, 8, 4, 0, 7, 4], &[node, node]),
+                invoke(node, Label::CNodeCancelBadgedSends, &[9, 4], &[]),
+            ]
+        },
+    },
+    Family {
+        name: "one space",
+        about: "everything that gives an address space to a thread, and tables and a frame to the space",
+        system: || {
+            threads(&[100], |s| {
+                s.own_cspace(at::CNODE);
+                s.own_vspace(space::ROOT);
+                for (slot, level) in [(0, 2), (1, 2), (2, 1), (3, 1), (4, 0), (5, 0)] {
+                    let what = format!("{}{}", ["pt", "pd", "pdpt"][level as usize], slot % 2 + 1);
+                    s.make(space::TABLES[slot], ObjectKind::PageTable { level }, &what);
+                }
+                s.make(space::FRAME, ObjectKind::Frame { level: 0 }, "frame");
+                s.make(space::THREAD, ObjectKind::Tcb, "T");
+                s.own_pool(space::POOL);
+                s.make(space::OTHER, ObjectKind::PageTable { level: 3 }, "root");
+            })
+        },
+        events: |_| {
+            use space::*;
+            let (page, guard) = (0x40_0000, CNodeCapData::new(0, 60).0);
+            let addresses = [page, 1 << 39, page, 1 << 30, page, page + (1 << 21)];
+            let mut e = vec![
+                invoke(FRAME, Label::X86PageMap, &[page, CapRights::ALL.0, 0], &[ROOT]),
+                invoke(FRAME, Label::X86PageUnmap, &[], &[]),
+                invoke(FRAME, Label::X86PageGetAddress, &[], &[]),
+                invoke(THREAD, Label::TcbConfigure, &[guard, 0, page], &[at::CNODE, ROOT, FRAME]),
+                invoke(THREAD, Label::TcbConfigure, &[guard, 0, 0], &[at::CNODE, OTHER, 0]),
+                invoke(THREAD, Label::TcbSetSpace, &[guard, 0], &[0, at::CNODE, ROOT]),
+                invoke(THREAD, Label::TcbSetIpcBuffer, &[page], &[FRAME]),
+                invoke(POOL, Label::X86AsidPoolAssign, &[], &[OTHER]),
+                invoke(at::CNODE, Label::CNodeRevoke, &[FRAME, 64], &[]),
+                invoke(at::CNODE, Label::CNodeRevoke, &[POOL, 64], &[]),
+            ];
+            for (i, (slot, address)) in TABLES.into_iter().zip(addresses).enumerate() {
+                e.push(invoke(slot, TABLE_METHODS[2 - i / 2].0, &[address, 0], &[ROOT]));
+            }
+            e
+        },
+    },
+    Family {
+        name: "spent budgets",
+        about: "what is done to a thread, and to its scheduling context, when it has just used up its budget",
+        system: || {
+            let mut s = System::new(4);
+            s.own_cspace(at::CNODE);
+            let a = s.thread(Some(at::A), 100, "A");
+            s.start(a, None, "scA");
+            let b = s.thread(Some(at::B), 101, "B");
+            s.start_with(b, Some(at::SC), "scB", (100, 200), false);
+            s.mint(at::SC, at::FREE, CapRights::ALL, 0);
+            s.boot()
+        },
+        events: |_| {
+            vec![
+                Event::Tick { ticks: 100_000 },
+                yields(),
+                invoke(at::B, Label::TcbSetSchedParams, &[100, 100], &[at::A, at::SC, 0]),
+                invoke(at::SC, Label::SchedContextBind, &[], &[at::B]),
+                invoke(at::SC, Label::SchedContextUnbind, &[], &[]),
+                invoke(at::SC, Label::SchedContextUnbindObject, &[], &[at::B]),
+                invoke(at::CNODE, Label::CNodeRevoke, &[at::SC, 64], &[]),
+                invoke(at::CNODE, Label::CNodeRevoke, &[at::FREE, 64], &[]),
+                invoke(at::CNODE, Label::CNodeDelete, &[at::FREE, 64], &[]),
+                invoke(at::CNODE, Label::CNodeDelete, &[at::SC, 64], &[]),
+            ]
+        },
+    },
+    Family {
+        name: "told faults",
+        about: "two threads use an endpoint in every way, and have no capability where they want to use one",
+        system: || {
+            let mut s = System::new(4);
+            endpoints(&mut s);
+            for (i, what) in ["A", "B"].into_iter().enumerate() {
+                let thread = s.thread(Some(at::A + i as u64), 100 + i as u8, what);
+                s.start(thread, None, &format!("sc{what}"));
+                s.handler(thread, at::BADGED, false);
+            }
+            s.boot()
+        },
+        events: |_| {
+            let mut e = all_calls(at::EP);
+            e.extend([
+                syscall(Syscall::Wait, 15),
+                syscall(Syscall::Send, at::REPLY),
+                invoke(at::A, Label::TcbResume, &[], &[]),
+                invoke(at::B, Label::TcbResume, &[], &[]),
+            ]);
+            e
+        },
+    },
 ];
+
+/// Slots of the family about one address space.
+mod space {
+    pub const ROOT: u64 = 1;
+    /// Two of each level, the highest first.
+    pub const TABLES: [u64; 6] = [2, 3, 4, 7, 8, 10];
+    pub const FRAME: u64 = 11;
+    pub const THREAD: u64 = 12;
+    pub const POOL: u64 = 13;
+    /// Another root.
+    pub const OTHER: u64 = 14;
+}
