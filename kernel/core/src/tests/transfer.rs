@@ -1,6 +1,6 @@
 //! Messages with capabilities, from one thread to another.
 
-use pecan_abi::{CapRights, MessageInfo, ObjectType, ipc::buffer};
+use pecan_abi::{CapRights, MessageInfo, ObjectType, fault::FaultTag, ipc::buffer};
 use pecan_arch::reg;
 use pecan_mem::{Cap, Endpoint, EndpointRights, Fault, Link, Tcb, ThreadState};
 
@@ -175,6 +175,10 @@ fn only_who_calls_or_faults_waits_for_an_answer() {
         assert!(matches!(from.state.get(), ThreadState::BlockedOnSend { .. }));
         let _ = endpoint::receive(&w.k, to, ep.get(&w.k), true, true, Some(reply));
         assert_eq!(to.context.get(reg::CAP), 5);
+        // A fault is told instead of what happens to be in the registers of a message.
+        let told = if fault == Fault::None { (0, 0) } else { (FaultTag::UserException as u64, 5) };
+        let info = MessageInfo(to.context.get(reg::INFO));
+        assert_eq!((info.label(), info.length()), told);
         let expected =
             if waits { ThreadState::BlockedOnReply { reply: Some(reply) } } else { ThreadState::Running };
         assert_eq!(from.state.get(), expected, "call: {call}, {fault:?}");
