@@ -138,10 +138,11 @@ fn set(k: &Kernel, word: usize, value: u64) {
 
 #[cfg(test)]
 mod tests {
+    use pecan_abi::LATENCY_REPORT;
     use pecan_arch::host::{advance_time, take_console};
 
     use super::*;
-    use crate::testing::World;
+    use crate::{entry, testing::World};
 
     /// What user level is told: the longest stretch and its cause.
     fn told(w: &World) -> (u64, u64) {
@@ -191,5 +192,21 @@ mod tests {
         let longest = format!("latency: {} {first:#x} stack: ", 100 + STUBS);
         let text = take_console();
         assert!(if MEASURE_LATENCY { text.starts_with(&longest) } else { text.is_empty() }, "{text}");
+    }
+
+    #[test]
+    fn only_its_number_reports_and_other_numbers_are_unknown() {
+        for (number, is_known) in
+            [(LATENCY_REPORT, pecan_config::DEBUG), (LATENCY_REPORT - 1, false), (1, false)]
+        {
+            let mut w = World::new();
+            let thread = w.thread;
+            thread.get(&w.k).context.set(reg::CAP, 77);
+            let next = entry::special_syscall(&mut w.k, number);
+            // Nobody handles the fault of an unknown one.
+            assert_eq!(next == thread, is_known, "{number}");
+            assert_eq!(thread.get(&w.k).state.get().is_runnable(), is_known);
+            assert_eq!(thread.get(&w.k).context.get(reg::CAP) == 77, !is_known);
+        }
     }
 }
