@@ -250,3 +250,47 @@ fn disarm(slot: &Slot) {
 fn become_zombie(k: &Kernel, slot: Link<Slot>, kind: ZombieKind, first: Link<Slot>) {
     slot.get(k).set_cap(Cap::Zombie { kind, first, remaining: kind.slots() });
 }
+
+#[cfg(test)]
+mod tests {
+    use pecan_arch::host;
+
+    use super::*;
+    use crate::testing::World;
+
+    /// A point, how much of the kernel's time may pass before it looks for interrupts, and whether it counts steps.
+    type Point = (fn(&Kernel) -> Result<(), Preempted>, u64, bool);
+
+    #[test]
+    fn interrupts_are_looked_for_after_so_much_time_or_so_many_steps() {
+        let points: [Point; 2] =
+            [(preemption_point, LOOKS, true), (early_preemption_point, EARLY_LOOKS, false)];
+        for (point, looks, counts) in points {
+            let w = World::new();
+            let k = &*w.k;
+            let begin = || {
+                budget::update_time(k);
+                k.core.work_units.set(0);
+            };
+            let most = pecan_arch::kernel_wcet_ticks().div_ceil(looks);
+            host::raise_irq(pecan_arch::IRQ_USER_MIN);
+            if MAX_NUM_WORK_UNITS_PER_PREEMPTION > 2 {
+                begin();
+                assert_eq!(point(k), Ok(()), "at once");
+                host::advance_time(most - 1);
+                assert_eq!(point(k), Ok(()));
+                host::advance_time(1);
+                assert_eq!(point(k), Err(Preempted));
+            }
+            begin();
+            let steps = (0..2 * MAX_NUM_WORK_UNITS_PER_PREEMPTION).position(|_| point(k).is_err());
+            assert_eq!(steps, counts.then_some(MAX_NUM_WORK_UNITS_PER_PREEMPTION - 1));
+            // Without one it goes on, and counts anew.
+            assert!(pecan_arch::take_pending_irq().is_some());
+            begin();
+            host::advance_time(most);
+            assert_eq!(point(k), Ok(()));
+            assert_eq!((k.core.time.get(), k.core.work_units.get()), (pecan_arch::now(), 0));
+        }
+    }
+}
