@@ -453,6 +453,8 @@ pub struct Spaces {
     slots: Cell<usize>,
     /// Slots of that CNode; 0 if the CSpace is another.
     slot_count: Cell<u64>,
+    /// One less: a processor that takes an address for one of the CNode's before it knows stays within it nevertheless.
+    slot_mask: Cell<u64>,
 }
 
 /// How a thread is being debugged. All zero: not at all.
@@ -520,7 +522,7 @@ pub struct Tcb {
     pub is_queued: Cell<bool>,
     /// In the release queue.
     pub is_released_later: Cell<bool>,
-    _unused: [Cell<u8>; 10],
+    _unused: [Cell<u8>; 2],
     /// What the thread is doing.
     pub state: Cell<ThreadState>,
     /// Links in the queue of an endpoint or a notification.
@@ -579,7 +581,10 @@ impl Tcb {
         let known = self.spaces.epoch.get() == k.core.epoch.get() && cptr < self.spaces.slot_count.get();
         // SAFETY: 1. and 2.: `learn_spaces` took address and count from a CNode, which lives: the epoch ends
         // before a CNode does. The index is below the count.
-        known.then(|| unsafe { Link::from_addr(self.spaces.slots.get() + cptr as usize * size_of::<Slot>()) })
+        known.then(|| unsafe {
+            let index = (cptr & self.spaces.slot_mask.get()) as usize;
+            Link::from_addr(self.spaces.slots.get() + index * size_of::<Slot>())
+        })
     }
 
     /// True if the roots of the thread's spaces have been worked out in this epoch.
@@ -593,7 +598,9 @@ impl Tcb {
     pub fn learn_spaces(&self, k: &Kernel, space: Option<Space>, cnode: Option<CNodeRef>) {
         self.spaces.space.set(space);
         self.spaces.slots.set(cnode.map_or(0, CNodeRef::addr));
-        self.spaces.slot_count.set(cnode.map_or(0, |cnode| 1 << cnode.radix()));
+        let count = cnode.map_or(0, |cnode| 1 << cnode.radix());
+        self.spaces.slot_count.set(count);
+        self.spaces.slot_mask.set(count.wrapping_sub(1));
         self.spaces.epoch.set(k.core.epoch.get());
     }
 

@@ -194,11 +194,12 @@ impl CNodeRef {
         unsafe { Link::from_addr(self.first.addr() + index * size_of::<Slot>()) }
     }
 
-    /// The slot at `index`, if there are so many.
+    /// The slot at `index`, if there are so many. A processor that takes it for one before it knows stays within the CNode.
     #[inline(always)]
     pub fn slot_if(self, index: u64) -> Option<Link<Slot>> {
-        (index >> self.radix == 0).then(|| {
-            let at = self.first.addr() + index as usize * size_of::<Slot>();
+        let beyond = u64::MAX << (self.radix & 63);
+        (index & beyond == 0).then(|| {
+            let at = self.first.addr() + (index & !beyond) as usize * size_of::<Slot>();
             // SAFETY: as in `slot`.
             unsafe { Link::from_addr(at) }
         })

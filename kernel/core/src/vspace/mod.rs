@@ -127,6 +127,8 @@ pub(crate) fn entry(
     vaddr: u64,
     level: usize,
 ) -> Result<Entry, LookupFailure> {
+    // Others than user level's have been refused; a processor that does not know yet stays in its half nevertheless.
+    let vaddr = vaddr & (USER_TOP.next_power_of_two() - 1);
     let index = |level: usize| (vaddr >> level_shift(level)) as usize & ((1 << PT_INDEX_BITS) - 1);
     let mut table = root;
     for above in (level + 1..PT_LEVELS).rev() {
