@@ -89,6 +89,7 @@ const _: fn() -> bool = irq_pending;
 const _: fn() -> Option<usize> = take_pending_irq;
 
 const _: fn() = flush_caches;
+const _: unsafe fn(*mut u64, usize) = zero;
 const _: fn() = forget_domain;
 const _: fn(u16, u32) -> u32 = io_read;
 const _: fn(u16, u32, u32) = io_write;

@@ -34,7 +34,7 @@ pub use port::{
     irq_mask, irq_pending, irq_route_ioapic, irq_route_msi, is_trap, kernel_root_entry, kernel_wcet_ticks,
     level_shift, load_context, max_us, now, num_ioapics, paint_stack, phys_to_virt, reg, set_deadline,
     stack_used, switch_kernel_vspace, switch_vspace, sync_context, take_debug_event, take_pending_irq,
-    ticks_to_us, tlb_flush_asid, tlb_flush_asids, tlb_flush_page, tsc_mhz, us_to_ticks, virt_to_phys,
+    ticks_to_us, tlb_flush_asid, tlb_flush_asids, tlb_flush_page, tsc_mhz, us_to_ticks, virt_to_phys, zero,
 };
 pub use regions::Regions;
 pub use text::say;

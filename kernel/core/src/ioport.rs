@@ -111,7 +111,10 @@ fn are_free(k: &Kernel, first: u16, last: u16) -> bool {
     match words(k, first, last) {
         ([word], low, high) => word.get() & low & high == 0,
         ([first, between @ .., last], low, high) => {
-            let used = between.iter().fold(0, |used, word| used | word.get());
+            let (fours, rest) = between.as_chunks();
+            let used =
+                fours.iter().fold(0, |used, [a, b, c, d]| used | a.get() | b.get() | c.get() | d.get());
+            let used = rest.iter().fold(used, |used, word| used | word.get());
             first.get() & low | last.get() & high | used == 0
         }
         ([], ..) => true,
@@ -126,7 +129,15 @@ fn mark(k: &Kernel, first: u16, last: u16, used: bool) {
         ([word], low, high) => set(word, low & high),
         ([first, between @ .., last], low, high) => {
             set(first, low);
-            between.iter().for_each(|word| word.set(if used { u64::MAX } else { 0 }));
+            let whole = if used { u64::MAX } else { 0 };
+            let (fours, rest) = between.as_chunks();
+            for [a, b, c, d] in fours {
+                a.set(whole);
+                b.set(whole);
+                c.set(whole);
+                d.set(whole);
+            }
+            rest.iter().for_each(|word| word.set(whole));
             set(last, high);
         }
         ([], ..) => {}

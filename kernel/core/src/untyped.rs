@@ -52,7 +52,7 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Retype> {
     inv.need(6, 1)?;
     let (index, depth, offset, count) = (inv.arg(k, 2), inv.arg(k, 3), inv.arg(k, 4), inv.arg(k, 5));
 
-    let kind = object_kind(inv.arg(k, 0), inv.arg(k, 1))?;
+    let (kind, object_bits) = object_kind(inv.arg(k, 0), inv.arg(k, 1))?;
     let root = inv.extra_slot(0);
     let node = match depth {
         // The capability itself.
@@ -81,7 +81,7 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Retype> {
     let used = if reset { 0 } else { used };
     // Objects are aligned to their size, but so is the end of the memory: only whole objects count.
     let free = (1u64 << bits) - used;
-    if free >> kind.bits() < count {
+    if free >> object_bits < count {
         return Err(SyscallError::NotEnoughMemory(free));
     }
     if device && !kind.allowed_in_device() {
@@ -90,8 +90,8 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Retype> {
     Ok(Retype { parent: inv.slot, reset, kind, count, node, first: offset })
 }
 
-/// The kind of object that the first two arguments describe.
-fn object_kind(object_type: u64, size_bits: u64) -> Decoded<ObjectKind> {
+/// The kind of object that the first two arguments describe, and its size in bytes, log2.
+fn object_kind(object_type: u64, size_bits: u64) -> Decoded<(ObjectKind, u32)> {
     let object_type = ObjectType::from_word(object_type).ok_or(SyscallError::InvalidArgument(0))?;
     if size_bits >= u64::BITS as u64 {
         return Err(SyscallError::RangeError(0, MAX_UNTYPED_BITS as u64));
@@ -113,7 +113,8 @@ fn object_kind(object_type: u64, size_bits: u64) -> Decoded<ObjectKind> {
         ObjectType::Pdpt => ObjectKind::PageTable { level: 2 },
         ObjectType::Pml4 => ObjectKind::PageTable { level: 3 },
     };
-    if kind.bits() > MAX_UNTYPED_BITS {
+    let bits = kind.bits();
+    if bits > MAX_UNTYPED_BITS {
         return Err(SyscallError::RangeError(0, MAX_UNTYPED_BITS as u64));
     }
     let least = match kind {
@@ -125,7 +126,7 @@ fn object_kind(object_type: u64, size_bits: u64) -> Decoded<ObjectKind> {
     if (size as u32) < least {
         return Err(SyscallError::InvalidArgument(1));
     }
-    Ok(kind)
+    Ok((kind, bits))
 }
 
 fn commit(k: &mut Kernel, op: Retype) -> Result<Done, Stop> {

@@ -102,7 +102,7 @@ pub fn reset_step(k: &mut Kernel, slot: Link<Slot>, chunk_bits: u32) -> bool {
         let start = phys_to_virt(PhysAddr(base.0 + rest)) as *mut u64;
         // SAFETY: the memory is this capability's, RAM (hence mapped), and nothing else refers to it: no
         // capability was derived from it (the caller's check). Sizes and chunks are multiples of 8 bytes.
-        unsafe { start.write_bytes(0, ((used - rest) / 8) as usize) }
+        unsafe { pecan_arch::zero(start, ((used - rest) / 8) as usize) }
     }
     slot.set_words(words.with_used(rest));
     rest == 0
@@ -123,11 +123,11 @@ impl Batch {
     }
 }
 
-/// Where `count` objects of `kind` would lie in an untyped capability with `used` bytes in use: the offset of
+/// Where `count` objects of a size would lie in an untyped capability with `used` bytes in use: the offset of
 /// the first and of the end, or `None` if they do not fit.
 #[inline]
-fn placement(bits: u8, used: u64, kind: ObjectKind, count: u64) -> Option<(u64, u64)> {
-    let size = 1u64.checked_shl(kind.bits()).filter(|_| kind.bits() < 63)?;
+fn placement(bits: u8, used: u64, object_bits: u32, count: u64) -> Option<(u64, u64)> {
+    let size = 1u64.checked_shl(object_bits).filter(|_| object_bits < 63)?;
     let start = used.checked_add(size - 1)? & !(size - 1);
     let end = start.checked_add(count.checked_mul(size)?)?;
     (end <= 1 << bits).then_some((start, end))
@@ -143,11 +143,12 @@ pub fn carve(k: &mut Kernel, slot: Link<Slot>, kind: ObjectKind, count: u64) -> 
     if device && !kind.allowed_in_device() {
         return None;
     }
-    let (start, end) = placement(bits, used, kind, count)?;
+    let object_bits = kind.bits();
+    let (start, end) = placement(bits, used, object_bits, count)?;
     slot.set_words(words.with_used(end));
-    let (first, size) = (PhysAddr(base.0 + start), 1 << kind.bits());
+    let (first, size) = (PhysAddr(base.0 + start), 1 << object_bits);
     // SAFETY: this memory is the untyped capability's, so it is zero, aligned to the object's size, and nothing refers to it.
-    unsafe { complete(kind, first, count) };
+    unsafe { complete(kind, first, size as usize, count) };
     // SAFETY: such an object lies there now.
     Some(Batch { words: unsafe { first_cap(kind, first, device) }.pack(), size })
 }
@@ -161,7 +162,7 @@ pub fn carve(k: &mut Kernel, slot: Link<Slot>, kind: ObjectKind, count: u64) -> 
 pub(crate) unsafe fn create(kind: ObjectKind, at: PhysAddr, device: bool) -> Cap {
     // SAFETY: the caller's obligations.
     unsafe {
-        complete(kind, at, 1);
+        complete(kind, at, 1 << kind.bits(), 1);
         first_cap(kind, at, device)
     }
 }
@@ -202,25 +203,28 @@ unsafe fn first_cap(kind: ObjectKind, at: PhysAddr, device: bool) -> Cap {
     }
 }
 
-/// Completes `count` objects, side by side, in zeroed memory: zero is a valid value of most (see `object`).
+/// Completes `count` objects of `size` bytes, side by side, in zeroed memory: zero is a valid value of most (see `object`).
 ///
 /// # Safety
 /// As for [`create`], of each.
 #[inline(always)]
-unsafe fn complete(kind: ObjectKind, first: PhysAddr, count: u64) {
+unsafe fn complete(kind: ObjectKind, first: PhysAddr, size: usize, count: u64) {
     #[inline(always)]
-    fn each(kind: ObjectKind, first: PhysAddr, count: u64, object: impl Fn(usize)) {
-        let start = phys_to_virt(first);
-        (0..count as usize).for_each(|i| object(start + (i << kind.bits())));
+    fn each(first: PhysAddr, size: usize, count: u64, object: impl Fn(usize)) {
+        let mut at = phys_to_virt(first);
+        for _ in 0..count {
+            object(at);
+            at += size;
+        }
     }
     match kind {
         // SAFETY: the caller's obligations.
-        ObjectKind::Tcb => each(kind, first, count, |at| unsafe { init_tcb(at as *mut Tcb) }),
+        ObjectKind::Tcb => each(first, size, count, |at| unsafe { init_tcb(at as *mut Tcb) }),
         ObjectKind::SchedContext { bits } => {
             let more = ((1usize << bits) - size_of::<SchedContext>()) / size_of::<Refill>();
             let capacity = (2 + more).min(u16::MAX as usize) as u16;
             // SAFETY: the caller's obligations; the refills counted here fit into the object.
-            each(kind, first, count, |at| unsafe {
+            each(first, size, count, |at| unsafe {
                 (*(at as *mut SchedContext)).refill_capacity.set(capacity)
             });
         }
@@ -228,7 +232,7 @@ unsafe fn complete(kind: ObjectKind, first: PhysAddr, count: u64) {
             let [low, high] = pecan_arch::KERNEL_ROOT_ENTRIES;
             let (low_entry, high_entry) =
                 (pecan_arch::kernel_root_entry(low), pecan_arch::kernel_root_entry(high));
-            each(kind, first, count, |at| {
+            each(first, size, count, |at| {
                 // SAFETY: the caller's obligations; entries are atomics.
                 let table = unsafe { &*(at as *const PageTable) };
                 table.set_entry(low, low_entry);

@@ -363,6 +363,15 @@ pub fn irq_pending() -> bool {
     !machine().pending.borrow().is_empty()
 }
 
+/// Zeroes words of memory.
+///
+/// # Safety
+/// The `words` words from `start` on are mapped, and nobody holds a reference to them.
+pub unsafe fn zero(start: *mut u64, words: usize) {
+    // SAFETY: the caller's obligation.
+    unsafe { start.write_bytes(0, words) }
+}
+
 /// Takes the interrupt that [`irq_pending`] or [`idle_wait`] noted.
 pub fn take_pending_irq() -> Option<usize> {
     machine().pending.borrow_mut().pop_front()

@@ -33,7 +33,7 @@ pub use apic::{
     take_pending_irq,
 };
 pub use breakpoint::{debug_load, take_debug_event};
-pub use cpu::{flush_caches, forget_domain, halt, io_read, io_write};
+pub use cpu::{flush_caches, forget_domain, halt, io_read, io_write, zero};
 pub use entry::{KernelFrame, enter_user, idle_wait, irq_pending, paint_stack, stack_used};
 pub use fpu::{FpuState, fpu_disable, fpu_enable, fpu_load, fpu_save};
 pub use serial::{Console, console_putc};
