@@ -1,5 +1,7 @@
 //! Invocations: what is common to all, and the dispatch on the kind of capability.
 
+use core::hint::cold_path;
+
 use pecan_abi::{
     Label, MessageInfo,
     ipc::{MESSAGE_REGISTERS, buffer},
@@ -321,11 +323,23 @@ fn dispatch(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
         tag::CNODE => cnode::invoke(k, inv),
         tag::TCB => tcb::invoke(k, inv),
         tag::SCHED_CONTEXT => sched_context::invoke(k, inv),
-        tag::SCHED_CONTROL => sched_context::invoke_control(k, inv),
-        tag::DOMAIN => domain::invoke(k, inv),
+        tag::SCHED_CONTROL => {
+            cold_path();
+            sched_context::invoke_control(k, inv)
+        }
+        tag::DOMAIN => {
+            cold_path();
+            domain::invoke(k, inv)
+        }
         tag::FRAME | tag::PAGE_TABLE | tag::ASID_CONTROL | tag::ASID_POOL => vspace::invoke(k, inv),
-        tag::IRQ_CONTROL | tag::IRQ_HANDLER => irq::invoke(k, inv),
-        tag::IO_PORT_CONTROL | tag::IO_PORT => ioport::invoke(k, inv),
+        tag::IRQ_CONTROL | tag::IRQ_HANDLER => {
+            cold_path();
+            irq::invoke(k, inv)
+        }
+        tag::IO_PORT_CONTROL | tag::IO_PORT => {
+            cold_path();
+            ioport::invoke(k, inv)
+        }
         _ => Err(SyscallError::InvalidCapability(0).into()),
     }
 }

@@ -4,6 +4,7 @@
 //! each operation and prints `bench ID INSTRUCTIONS`, and `bench: done` at its end. What the rows are, and how many
 //! instructions each may take, is in `bench/budgets.toml`.
 
+mod branches;
 mod lines;
 mod pages;
 
@@ -153,6 +154,9 @@ impl Bench {
         let sizes = Sizes::of(elf).with_context(|| format!("cannot read {}", elf.display()))?;
         first.insert("text".into(), sizes.text);
         first.insert("static-data".into(), sizes.data + sizes.zeroed);
+        let indirect = branches::indirect(elf)?;
+        indirect.iter().for_each(|function| println!("indirect jump or call in {function}"));
+        first.insert("indirect-branches".into(), indirect.len() as u64);
         Ok(first)
     }
 }

@@ -113,7 +113,8 @@ impl Toolchain {
             flags.push("-Clinker=ld.lld".into());
         }
         match purpose {
-            Purpose::Kernel => flags.push("-Ccode-model=kernel".into()),
+            // No indirect jumps (docs/side-channels.md): a `match` becomes comparisons.
+            Purpose::Kernel => flags.extend(["-Ccode-model=kernel".into(), "-Cjump-tables=no".into()]),
             // Frame pointers let the supervisor walk the stack of a component that died.
             Purpose::User => flags.extend(["-Ccode-model=small".into(), "-Cforce-frame-pointers=yes".into()]),
         }
