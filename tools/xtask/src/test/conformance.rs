@@ -39,7 +39,12 @@ const PACKAGES: [&str; 2] = ["conformance", "library"];
 const CPUS: [&str; 2] = ["max", "Nehalem"];
 
 /// What only profiles other than `default` have, and is tested with it: the profile, and the module of its tests.
-const OTHER_PROFILES: [(&str, &str); 2] = [("utilisation", "utilisation::"), ("entries", "entries::")];
+const OTHER_PROFILES: [(&str, &str); 4] = [
+    ("utilisation", "utilisation::"),
+    ("entries", "entries::"),
+    ("hwdebug", "breakpoint::"),
+    ("hwdebug", "step::"),
+];
 
 const FILTER_SYMBOL: &str = "PECAN_TEST_FILTER";
 const BENCHMARK_SYMBOL: &str = "PECAN_BENCHMARK";
@@ -64,11 +69,14 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
         }
     }
     for (profile, module) in OTHER_PROFILES.into_iter().filter(|_| profile == "default") {
-        let (name, filter) = match filter {
-            Some(filter) if filter.starts_with(module) => ("conformance", Some(filter)),
+        let filter = match filter {
+            Some(filter) if filter.starts_with(module) => Some(filter),
             Some(filter) if !module.starts_with(filter) => continue,
-            _ => ("conformance", Some(module)),
+            _ => Some(module),
         };
+        let name = "conformance";
+        // Hardware breakpoints change the labels, so such a kernel has programs of its own.
+        let programs = build_for(ws, toolchain, profile, &[name])?;
         let path = programs.get(name).with_context(|| format!("there is no program {name}"))?;
         let path = told(ws, name, path, Profile::load(ws, profile)?.benchmark, filter)?;
         let kernel = build::kernel(ws, toolchain, profile)?;
