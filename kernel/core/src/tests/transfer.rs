@@ -103,6 +103,12 @@ fn capabilities_to_the_endpoint_become_badges_and_one_other_is_handed_over() {
         );
         assert_eq!(w.cap(DEST), Cap::Null);
     }
+    // A message that fits into registers takes them along, too.
+    w.set_message(w.thread, 9, &[1], &[BADGED[0]]);
+    let to = receiver.get(&w.k);
+    transfer::message(&w.k, w.thread.get(&w.k), Some(ep.get(&w.k)), 33, true, to, None);
+    let info = MessageInfo(to.context.get(reg::INFO));
+    assert_eq!((info.length(), info.extra_caps(), info.caps_unwrapped()), (1, 1, 1));
     w.check();
 }
 
