@@ -193,19 +193,7 @@ fn thread(w: &mut World, at: u64) -> Link<Tcb> {
 fn a_blocked_thread_is_taken_out_of_its_queue() {
     let mut w = World::new();
     let Cap::Endpoint { ep, .. } = w.make(ObjectType::Endpoint, 0, FREE) else { panic!() };
-    let threads: Vec<_> = (1..4).map(|i| thread(&mut w, FREE + i)).collect();
-    for &t in &threads {
-        let how = endpoint::Sending {
-            blocking: true,
-            call: false,
-            donate: false,
-            badge: 0,
-            grant: false,
-            grant_reply: false,
-            parcel: None,
-        };
-        let _ = endpoint::send(&w.k, t.get(&w.k), ep.get(&w.k), how);
-    }
+    let threads: Vec<_> = (1..4).map(|i| sender(&mut w, ep, FREE + i, 0, 0)).collect();
     w.check();
     assert_eq!(w.delete(FREE + 2), OK);
     w.check();
@@ -226,20 +214,7 @@ fn badged_sends_are_cancelled_by_badge() {
     let mut w = World::new();
     let Cap::Endpoint { ep, .. } = w.make(ObjectType::Endpoint, 0, FREE) else { panic!() };
     assert_eq!(w.mint(FREE + 1, FREE, ALL, 7), OK);
-    let threads: Vec<_> = (2..8).map(|i| thread(&mut w, FREE + i)).collect();
-    for (i, &t) in threads.iter().enumerate() {
-        let badge = [7, 8][i % 2];
-        let how = endpoint::Sending {
-            blocking: true,
-            call: false,
-            donate: false,
-            badge,
-            grant: false,
-            grant_reply: false,
-            parcel: None,
-        };
-        let _ = endpoint::send(&w.k, t.get(&w.k), ep.get(&w.k), how);
-    }
+    let threads: Vec<_> = (2..8).map(|i| sender(&mut w, ep, FREE + i, [7, 8][i as usize % 2], 0)).collect();
     assert_eq!(w.call(CNODE, Label::CNodeCancelBadgedSends, &[FREE, DEPTH], &[]), OK);
     assert!(threads.iter().all(|t| t.get(&w.k).state.get() != ThreadState::Restart), "badge 0 is none");
     assert_eq!(w.call(CNODE, Label::CNodeCancelBadgedSends, &[FREE + 1, DEPTH], &[]), OK);

@@ -3,7 +3,10 @@
 use pecan::raw::{self, invocations as inv};
 use pecan_abi::{CPtr, ObjectType, boot::slot, fault::FaultTag};
 
-use super::deletion::{ALL, Place, Way};
+use super::{
+    deletion::{ALL, Place, Way},
+    state::{Chain, chain},
+};
 use crate::{
     Env,
     env::{HIGH, MIDDLE, answer, call, delete, nb_send, poll, send, signal},
@@ -469,43 +472,12 @@ fn reply_of_a_fault(env: &Env, way: Way) {
     way.go(&place, reply, alive, gone);
 }
 
-/// Three passive servers that call one another, of which the last waits; and their client.
-struct Chain {
-    servers: [Thread; 3],
-    client: Thread,
-    never: CPtr,
-}
-
-fn chain(env: &Env, replies: [CPtr; 3]) -> Chain {
-    let (endpoints, never): ([CPtr; 3], _) = (core::array::from_fn(|_| env.endpoint()), env.notification());
-    let servers: [Thread; 3] = core::array::from_fn(|index| {
-        let (endpoint, reply, next) = (endpoints[index], replies[index], endpoints.get(index + 1).copied());
-        let server = env.spawn(HIGH, move || {
-            let got = raw::recv(endpoint, reply).regs[0];
-            let word = match next {
-                Some(next) => call(next, 0, &[got + 1]).regs[0],
-                None => {
-                    raw::wait(never);
-                    got + 100
-                }
-            };
-            answer(reply, 0, &[word]);
-            word
-        });
-        inv::sched_context_unbind(server.sc).expect("unbind");
-        server
-    });
-    let first = endpoints[0];
-    let client = env.spawn(MIDDLE, move || call(first, 0, &[1]).regs[0]);
-    Chain { servers, client, never }
-}
-
 /// Lets the reply object number `index` of a chain go.
 fn reply_of_a_chain(env: &Env, way: Way, index: usize) {
     let place = Place::new(env);
     let mut replies: [CPtr; 3] = core::array::from_fn(|_| env.reply());
     replies[index] = place.object(ObjectType::Reply);
-    let Chain { servers, client, never } = chain(env, replies);
+    let Chain { servers, client, never, .. } = chain(env, replies);
     let alive = || {
         signal(never);
         assert_eq!(client.join(), 103);

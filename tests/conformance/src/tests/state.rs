@@ -311,17 +311,17 @@ fn deleting_the_reply_object_of_a_receiver(env: &Env) {
 }
 
 /// Three passive servers that call one another; the last waits for a notification and holds the time.
-struct Chain {
-    servers: [Thread; 3],
-    replies: [CPtr; 3],
-    never: CPtr,
-    client: Thread,
+pub struct Chain {
+    pub servers: [Thread; 3],
+    pub replies: [CPtr; 3],
+    pub never: CPtr,
+    pub client: Thread,
 }
 
-fn chain(env: &Env) -> Chain {
+/// Makes a chain with these reply objects, and has its client call.
+pub fn chain(env: &Env, replies: [CPtr; 3]) -> Chain {
     let never = env.notification();
     let endpoints: [CPtr; 3] = core::array::from_fn(|_| env.endpoint());
-    let replies: [CPtr; 3] = core::array::from_fn(|_| env.reply());
     let servers: [Thread; 3] = core::array::from_fn(|index| {
         let (endpoint, reply) = (endpoints[index], replies[index]);
         let next = endpoints.get(index + 1).copied();
@@ -346,7 +346,7 @@ fn chain(env: &Env) -> Chain {
 }
 
 fn deleting_a_reply_object_in_the_middle_of_a_chain(env: &Env) {
-    let chain = chain(env);
+    let chain = chain(env, core::array::from_fn(|_| env.reply()));
     // The second server's caller is cut out; the time stays where it is, and goes to the client in the end.
     delete(chain.replies[1]).expect("delete");
     signal(chain.never);
@@ -356,7 +356,7 @@ fn deleting_a_reply_object_in_the_middle_of_a_chain(env: &Env) {
 }
 
 fn deleting_the_middle_of_a_chain_of_calls(env: &Env) {
-    let chain = chain(env);
+    let chain = chain(env, core::array::from_fn(|_| env.reply()));
     delete(chain.servers[1].tcb).expect("delete");
     signal(chain.never);
     assert!(chain.servers[2].has_returned());
