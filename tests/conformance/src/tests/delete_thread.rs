@@ -283,39 +283,32 @@ fn stopped_by_a_fault(env: &Env, way: Way) {
 }
 
 fn yielded(env: &Env, way: Way) {
-    let (place, scratch) = (Place::new(env), env.slot());
-    let (yielder, other, parent) = (place.thread(TEST), env.thread(TEST), place.parent);
+    let place = Place::new(env);
+    one_of_a_yield(&place, way, place.thread(TEST), env.thread(TEST), true);
+}
+
+fn yielded_to(env: &Env, way: Way) {
+    let place = Place::new(env);
+    one_of_a_yield(&place, way, env.thread(TEST), place.thread(TEST), false);
+}
+
+/// One thread yields to another, which lets the capabilities to one of them go.
+fn one_of_a_yield(place: &Place, way: Way, yielder: Thread, other: Thread, yielder_goes: bool) {
+    let (env, scratch, parent) = (place.env, place.env.slot(), place.parent);
+    let (goes, stays, result) = if yielder_goes { (yielder, other, 5) } else { (other, yielder, 1) };
     yielder.start(move || u64::from(inv::sched_context_yield_to(other.sc).is_ok()));
     other.start(move || {
-        way.apply(parent, yielder.tcb, scratch);
+        way.apply(parent, goes.tcb, scratch);
         5
     });
     // The one that was started first runs first, and lets the other run before us.
     raw::yield_now();
     if way.ends() {
         place.overwrite();
-        assert_eq!(other.join(), 5);
-        its_time_is_free(env, yielder);
+        assert_eq!(stays.join(), result, "the one that stays goes on");
+        its_time_is_free(env, goes);
     } else {
         assert_eq!((other.join(), yielder.join()), (5, 1));
-    }
-}
-
-fn yielded_to(env: &Env, way: Way) {
-    let (place, scratch) = (Place::new(env), env.slot());
-    let (yielder, target, parent) = (env.thread(TEST), place.thread(TEST), place.parent);
-    yielder.start(move || u64::from(inv::sched_context_yield_to(target.sc).is_ok()));
-    target.start(move || {
-        way.apply(parent, target.tcb, scratch);
-        5
-    });
-    raw::yield_now();
-    if way.ends() {
-        place.overwrite();
-        assert_eq!(yielder.join(), 1, "who yielded to a thread that is gone goes on");
-        its_time_is_free(env, target);
-    } else {
-        assert_eq!((target.join(), yielder.join()), (5, 1));
     }
 }
 
@@ -538,10 +531,13 @@ fn first_of_a_chain(env: &Env, way: Way) {
     way.go(&place, caller.tcb, alive, gone);
 }
 
-fn middle_of_a_chain(env: &Env, way: Way) {
-    let (place, never) = (Place::new(env), env.notification());
+/// Lets a client call a passive server, made here, that calls another, which has the time until `never` is signalled.
+/// Returns the other server and `never`; the client gets 51.
+#[track_caller]
+pub fn call_through(env: &Env, middle: Thread, client: Thread) -> (Thread, CPtr) {
+    let never = env.notification();
     let [outer, inner] = [(); 2].map(|()| (env.endpoint(), env.reply()));
-    let middle = place.spawn(HIGH, move || {
+    middle.start(move || {
         let got = raw::recv(outer.0, outer.1).regs[0];
         let part = call(inner.0, 0, &[got + 1]).regs[0];
         answer(outer.1, 0, &[part + 1]);
@@ -556,7 +552,14 @@ fn middle_of_a_chain(env: &Env, way: Way) {
     for server in [middle, last] {
         inv::sched_context_unbind(server.sc).expect("unbind");
     }
-    let client = env.spawn(MIDDLE, move || call(outer.0, 0, &[4]).regs[0]);
+    client.start(move || call(outer.0, 0, &[4]).regs[0]);
+    (last, never)
+}
+
+fn middle_of_a_chain(env: &Env, way: Way) {
+    let place = Place::new(env);
+    let (middle, client) = (place.thread(HIGH), env.thread(MIDDLE));
+    let (last, never) = call_through(env, middle, client);
     let alive = || {
         signal(never);
         assert_eq!(client.join(), 51);

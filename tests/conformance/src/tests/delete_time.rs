@@ -3,7 +3,10 @@
 use pecan::raw::{self, invocations as inv};
 use pecan_abi::{CPtr, ObjectType};
 
-use super::deletion::{ALL, Place, Way};
+use super::{
+    delete_thread::call_through,
+    deletion::{ALL, Place, Way},
+};
 use crate::{
     Env,
     env::{HIGH, LOW, MIDDLE, TEST, answer, call, sched_control, signal},
@@ -204,25 +207,9 @@ fn lent_to_a_server(env: &Env, way: Way) {
 }
 
 fn lent_along_a_chain(env: &Env, way: Way) {
-    let (place, never) = (Place::new(env), env.notification());
-    let [outer, inner] = [(); 2].map(|()| (env.endpoint(), env.reply()));
-    let middle = env.spawn(HIGH, move || {
-        let got = raw::recv(outer.0, outer.1).regs[0];
-        let part = call(inner.0, 0, &[got + 1]).regs[0];
-        answer(outer.1, 0, &[part + 1]);
-        1
-    });
-    let last = env.spawn(HIGH, move || {
-        let got = raw::recv(inner.0, inner.1).regs[0];
-        raw::wait(never);
-        answer(inner.1, 0, &[got * 10]);
-        2
-    });
-    for server in [middle, last] {
-        inv::sched_context_unbind(server.sc).expect("unbind");
-    }
-    let client = thread_on(&place, MIDDLE);
-    client.start(move || call(outer.0, 0, &[4]).regs[0]);
+    let place = Place::new(env);
+    let (middle, client) = (env.thread(HIGH), thread_on(&place, MIDDLE));
+    let (last, never) = call_through(env, middle, client);
     let alive = || {
         signal(never);
         assert_eq!(client.join(), 51);
