@@ -131,9 +131,9 @@ pub fn explore_with(family: &Family, bound: Bound, symmetric: bool) -> Report {
                 report.transitions += 1;
                 let result = lockstep::step(&mut system, &here, event).and_then(|next| {
                     if let Some(parts) = &mut parts {
-                        parts.check(state, event, &next.state, keeper)?;
+                        parts.check(state, event, next.whole(), keeper)?;
                     }
-                    properties::check_step(state, event, &next.state)?;
+                    properties::check_step(state, event, next.whole())?;
                     let (digest, alike) = symmetry.digest(state, &next.state);
                     if seen.insert(digest, ()).is_some() {
                         return Ok(0);

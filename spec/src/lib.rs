@@ -8,6 +8,7 @@ pub mod digest;
 pub mod explore;
 pub mod families;
 pub mod frontier;
+pub mod integrity;
 pub mod lockstep;
 pub mod map;
 pub mod model;

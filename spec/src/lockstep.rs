@@ -26,6 +26,11 @@ pub struct Next {
 }
 
 impl Next {
+    /// The state with what will be forgotten.
+    pub fn whole(&self) -> &State {
+        &self.all
+    }
+
     /// Makes the kernel forget what no later step depends on, too.
     pub fn settle(self, system: &mut System) -> State {
         system.forget(&self.all);
