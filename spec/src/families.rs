@@ -53,11 +53,13 @@ const BASIC: &[Family] = &[
         name: "calls",
         about: "two clients, a passive server, two reply objects: calling, answering, lending time",
         system: || {
-            threads(&[100, 100], |s| {
+            let s = threads(&[100, 100], |s| {
                 endpoints(s);
                 s.make(at::REPLY2, ObjectKind::Reply, "reply2");
-                s.thread(Some(at::C), 101, "C");
-            })
+                let server = s.thread(Some(at::C), 101, "C");
+                s.start(server, Some(SERVER_SC), "scC");
+            });
+            s.play(&[with_reply(Syscall::Recv, at::EP, at::REPLY), becomes_passive()])
         },
         events: |_| {
             let mut e = vec![syscall(Syscall::Call, at::EP), syscall(Syscall::Call, at::BADGED)];
@@ -66,6 +68,10 @@ const BASIC: &[Family] = &[
                 e.push(with_reply(Syscall::ReplyRecv, at::EP, reply));
                 e.push(syscall(Syscall::Send, reply));
             }
+            // Longer than the registers.
+            let words: Vec<u64> = (1..=6).collect();
+            e.push(Event::Syscall(Call { words: words.clone(), ..call(Syscall::Call, at::EP) }));
+            e.push(Event::Syscall(Call { words, reply: at::REPLY, ..call(Syscall::ReplyRecv, at::EP) }));
             e.push(with_reply(Syscall::NBRecv, at::EP, at::REPLY));
             e.push(with_reply(Syscall::NBSendWait, at::EP, at::REPLY));
             e.push(invoke(at::C, Label::TcbResume, &[], &[]));
@@ -209,8 +215,9 @@ const BASIC: &[Family] = &[
             s.handler(client, at::BADGED, true);
             let handler = s.thread(Some(at::B), 101, "handler");
             s.start(handler, None, "scHandler");
-            s.thread(Some(at::C), 100, "server");
-            s.boot()
+            let server = s.thread(Some(at::C), 102, "server");
+            s.start(server, Some(SERVER_SC), "scServer");
+            s.boot().play(&[with_reply(Syscall::Recv, at::EP, at::REPLY2), becomes_passive()])
         },
         events: |_| {
             vec![
@@ -561,6 +568,14 @@ fn endpoints(s: &mut System) {
     s.mint(at::EP, at::BADGED, CapRights::ALL, 5);
     s.make(at::NTFN, ObjectKind::Notification, "ntfn");
     s.make(at::REPLY, ObjectKind::Reply, "reply");
+}
+
+/// Where a server's scheduling context is that is taken from it.
+const SERVER_SC: u64 = at::SC + 2;
+
+/// The thread that runs takes the server's scheduling context away, so that it runs on its clients'.
+fn becomes_passive() -> Event {
+    invoke(SERVER_SC, Label::SchedContextUnbind, &[], &[])
 }
 
 /// How each paging structure is mapped and unmapped, by its level.

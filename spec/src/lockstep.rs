@@ -56,7 +56,9 @@ fn step_both(system: &mut System, here: &Here, event: &Event) -> Result<Next, Br
         for (way, who) in [(Way::Fast, "the fast path"), (Way::FastAny, "the longer fast path")] {
             // One that declines has done nothing, or the slow path after it will show it.
             if system.enter(event, way) {
+                FAST[fast_path(event, way)].fetch_add(1, Relaxed);
                 compare(&expected, &system.state_since(here), who, system)?;
+                system.check_processor(&expected, &outcome).map_err(|why| format!("{who}: {why}"))?;
                 system.back(here);
             }
         }
@@ -149,9 +151,31 @@ fn check_flushes(before: &State, after: &State) -> Result<(), Broken> {
     }
 }
 
+/// The fast paths.
+pub const FAST_PATHS: [&str; 5] = ["calls", "longer calls", "answers", "longer answers", "faults"];
+static FAST: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
+
+/// How often each of the fast paths was taken, and compared, so far.
+pub fn fast() -> [u64; 5] {
+    FAST.each_ref().map(|count| count.load(Relaxed))
+}
+
+fn fast_path(event: &Event, way: Way) -> usize {
+    match event {
+        Event::Syscall(Call { call: Syscall::Call, .. }) => (way == Way::FastAny) as usize,
+        Event::Syscall(_) => 2 + (way == Way::FastAny) as usize,
+        _ => 4,
+    }
+}
+
 /// The fast paths do not look at the clock: they are compared where it has not moved.
 fn has_fast_path(event: &Event) -> bool {
-    matches!(event, Event::Syscall(Call { call: Syscall::Call | Syscall::ReplyRecv, after: 0, .. }))
+    matches!(
+        event,
+        Event::Syscall(Call { call: Syscall::Call | Syscall::ReplyRecv, after: 0, .. })
+            | Event::Exception { .. }
+            | Event::PageFault { .. }
+    )
 }
 
 /// Leaves out what makes no difference: how long a scheduling context that is not in use could have been used. A

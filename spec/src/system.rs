@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pecan_abi::{CapRights, MessageInfo, Syscall, constants::tcb_flag, ipc::buffer};
 use pecan_arch::{IrqRoute, PT_LEVELS, PhysAddr, host, reg};
-use pecan_core::{budget, derivation, entry, fastpath, invariants, refill, scheduler};
+use pecan_core::{budget, derivation, entry, fastpath, fault, invariants, refill, scheduler};
 use pecan_mem::{
     self as mem, CNodeRef, Link, Mapping, Tcb, ThreadState,
     retype::ObjectKind,
@@ -34,7 +34,7 @@ const POOL: u64 = 4;
 pub enum Way {
     /// As ever.
     Slow,
-    /// By the fast path for short messages.
+    /// By the fast path for short messages, or that for faults.
     Fast,
     /// By the fast path for messages of any length.
     FastAny,
@@ -346,6 +346,16 @@ impl System {
         self
     }
 
+    /// Lets events happen, so that the system begins in the state that they lead to.
+    pub fn play(mut self, events: &[Event]) -> System {
+        for event in events {
+            self.enter(event, Way::Slow);
+            let state = self.state();
+            self.forget(&state);
+        }
+        self
+    }
+
     fn call_it(&mut self, cap: mem::Cap, what: &str) {
         if let Some(name) = object_name(cap) {
             self.names.insert(name, what.to_string());
@@ -409,11 +419,11 @@ impl System {
                 entry::syscall(&mut self.k, call.call as i64);
             }
             &Event::Exception { number, code } => {
-                entry::exception(&mut self.k, pecan_arch::Exception::User { number, code });
+                return self.exception(pecan_arch::Exception::User { number, code }, way);
             }
             &Event::PageFault { address, instruction, status } => {
-                let fault = pecan_arch::Exception::PageFault { address, instruction, status };
-                entry::exception(&mut self.k, fault);
+                let exception = pecan_arch::Exception::PageFault { address, instruction, status };
+                return self.exception(exception, way);
             }
             &Event::Interrupt { irq } => {
                 entry::interrupt(&mut self.k, irq as usize);
@@ -427,6 +437,17 @@ impl System {
             }
         }
         way == Way::Slow
+    }
+
+    fn exception(&mut self, exception: pecan_arch::Exception, way: Way) -> bool {
+        match way {
+            Way::Slow => {
+                entry::exception(&mut self.k, exception);
+                true
+            }
+            Way::Fast => fastpath::fault(&self.k, fault::of(exception)).is_ok(),
+            Way::FastAny => false,
+        }
     }
 
     /// What the processor and the entry stubs do before the kernel's logic runs.

@@ -8,7 +8,8 @@ use std::{
 
 use pecan_spec::{
     explore::{Bound, explore},
-    families::FAMILIES,
+    families::{FAMILIES, find},
+    lockstep::{FAST_PATHS, fast},
     random,
 };
 
@@ -54,6 +55,17 @@ fn the_first_states_of_more_families_agree_with_the_model() {
 #[test]
 fn the_first_states_of_the_other_families_agree_with_the_model() {
     families(2);
+}
+
+#[test]
+fn every_fast_path_is_taken() {
+    for name in ["calls", "passive handler"] {
+        let family = find(name).expect("there is such a family");
+        check(explore(family, Bound { states: STATES, ..Bound::NONE }).broken);
+    }
+    for (path, count) in FAST_PATHS.iter().zip(fast()) {
+        assert!(count > 0, "the fast path for {path} was not taken");
+    }
 }
 
 #[test]

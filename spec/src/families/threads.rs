@@ -248,4 +248,43 @@ pub(super) const FAMILIES: &[Family] = &[
             ]
         },
     },
+    Family {
+        name: "passive handler",
+        about: "a client's faults are told to a passive server, which answers them as it answers calls",
+        system: || {
+            let mut s = System::new(4);
+            endpoints(&mut s);
+            for (slot, priority, what) in
+                [(at::A, 100, "client"), (at::B, 99, "helper"), (at::C, 101, "handler")]
+            {
+                let thread = s.thread(Some(slot), priority, what);
+                s.start(thread, (slot == at::C).then_some(SERVER_SC), &format!("sc{what}"));
+                if slot != at::C {
+                    s.handler(thread, at::BADGED, false);
+                }
+            }
+            s.boot().play(&[with_reply(Syscall::Recv, at::EP, at::REPLY), becomes_passive()])
+        },
+        events: |_| {
+            let answer = |words: Vec<u64>, label| {
+                Event::Syscall(Call { reply: at::REPLY, label, words, ..call(Syscall::ReplyRecv, at::EP) })
+            };
+            vec![
+                Event::UnknownSyscall { number: 77 },
+                Event::Exception { number: 13, code: 9 },
+                Event::PageFault { address: 0x7000, instruction: true, status: 0x15 },
+                syscall(Syscall::Send, 15),
+                syscall(Syscall::Call, at::EP),
+                with_reply(Syscall::Recv, at::EP, at::REPLY),
+                answer(some_registers(), 0),
+                answer(vec![CODE], 0),
+                answer(vec![], 0),
+                answer(vec![], 1),
+                syscall(Syscall::Send, at::REPLY),
+                invoke(at::A, Label::TcbResume, &[], &[]),
+                invoke(at::A, Label::TcbSuspend, &[], &[]),
+                yields(),
+            ]
+        },
+    },
 ];
