@@ -8,6 +8,7 @@ use pecan_mem::retype::ObjectKind;
 mod devices;
 mod large;
 mod pairs;
+mod parts;
 mod threads;
 
 use crate::{
@@ -33,7 +34,7 @@ mod at {
 
 /// Every family.
 pub static FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
-    [large::FAMILIES, BASIC, threads::FAMILIES, devices::FAMILIES, pairs::FAMILIES].concat()
+    [large::FAMILIES, BASIC, threads::FAMILIES, devices::FAMILIES, pairs::FAMILIES, parts::FAMILIES].concat()
 });
 
 /// The families about messages, capabilities and memory.

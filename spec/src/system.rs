@@ -187,6 +187,19 @@ impl System {
         cap
     }
 
+    /// Makes an object that nobody has a capability to until it is given one.
+    pub fn share(&mut self, kind: ObjectKind, what: &str) -> Link<mem::Slot> {
+        let cap = self.k.boot_object(kind);
+        self.call_it(cap, what);
+        self.keep(cap)
+    }
+
+    /// Puts a copy of the capability to a shared object into slot `index`, with these rights and this badge.
+    pub fn give(&mut self, shared: Link<mem::Slot>, index: u64, rights: CapRights, badge: u64) {
+        let words = shared.get(&self.k).words().with_rights(rights).with_badge(badge);
+        derivation::insert(&self.k, words, shared, self.cspace.slot(index));
+    }
+
     /// Puts an authority that does not descend from memory into slot `index` of the CSpace.
     pub fn control(&mut self, index: u64, cap: mem::Cap) {
         derivation::insert_root(&self.k, cap, self.cspace.slot(index));
