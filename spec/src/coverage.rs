@@ -259,6 +259,9 @@ fn done(before: &State, event: &Event, after: &State, outcome: &model::Outcome) 
             (_, Some(Err(_))) => return vec![],
             _ => {}
         }
+        if !succeeds(after, thread) {
+            return fault(before, thread, after).into_iter().collect();
+        }
         let op = Operation::Call(call.call);
         match call.call {
             Syscall::Yield => found.extend(before.threads[&thread].sc.map(|sc| (op, Kind::SchedContext, sc))),
@@ -287,6 +290,13 @@ fn done(before: &State, event: &Event, after: &State, outcome: &model::Outcome) 
     }
     found.extend(fault(before, thread, after));
     found
+}
+
+/// True if a system call of a thread has not ended in a fault, and is not made again.
+fn succeeds(after: &State, thread: Name) -> bool {
+    after.threads.get(&thread).is_some_and(|t| {
+        t.fault.is_none() && !matches!(t.doing, model::Doing::Nothing | model::Doing::Restarting)
+    })
 }
 
 fn interrupt(before: &State, irq: u64) -> Vec<Done> {

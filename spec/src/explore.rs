@@ -39,6 +39,8 @@ pub struct Report {
     pub depth: usize,
     /// Nothing new appears.
     pub closed: bool,
+    /// What it had enough of, if it came to a bound.
+    pub bound: Option<&'static str>,
     /// How long it took.
     pub time: Duration,
     /// The story of the first difference.
@@ -95,6 +97,7 @@ pub fn explore_with(family: &Family, bound: Bound, symmetric: bool) -> Report {
         transitions: 0,
         depth: 0,
         closed: true,
+        bound: None,
         time: Duration::ZERO,
         broken: None,
     };
@@ -161,8 +164,14 @@ pub fn explore_with(family: &Family, bound: Bound, symmetric: bool) -> Report {
             let more = report.transitions - counted;
             counted = report.transitions;
             let all = COMPARED.fetch_add(more, Relaxed) + more;
-            let far = came.len() >= bound.states || counted >= bound.transitions || all >= bound.of_all;
-            if far || begin.elapsed() > bound.time {
+            report.bound = match () {
+                _ if came.len() >= bound.states => Some("states"),
+                _ if counted >= bound.transitions => Some("transitions"),
+                _ if all >= bound.of_all => Some("transitions of all families"),
+                _ if begin.elapsed() > bound.time => Some("time"),
+                _ => None,
+            };
+            if report.bound.is_some() {
                 report.closed = false;
                 break 'search;
             }

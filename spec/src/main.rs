@@ -18,7 +18,8 @@ use pecan_spec::{
     coverage::{Coverage, IMPOSSIBLE, Operation},
     explore::{Bound, Report, compared, explore},
     families::FAMILIES,
-    lockstep, random,
+    lockstep::{self, FAST_PATHS},
+    random,
 };
 
 /// States are many small things that come and go; this allocator makes a tenth of the time of that.
@@ -63,7 +64,15 @@ impl Options {
                 _ => options.filter = Some(arg),
             }
         }
-        Ok(options)
+        let names =
+            FAMILIES.iter().map(|f| f.name.to_string()).chain(["random", "coverage"].map(String::from));
+        let mut names = names.chain(FAULTS.iter().map(|f| format!("fault: {}", f.name)));
+        match &options.filter {
+            Some(filter) if !names.any(|name| options.wants(&name)) => Err(format!(
+                "nothing here is called `{filter}`: there are families, `random`, `coverage` and `fault: ...`"
+            )),
+            _ => Ok(options),
+        }
     }
 
     fn wants(&self, name: &str) -> bool {
@@ -161,6 +170,8 @@ fn main() -> ExitCode {
         begin.elapsed().as_secs_f64()
     );
     println!("operations were stopped at preemption points {} times", lockstep::stopped());
+    let fast = FAST_PATHS.iter().zip(lockstep::fast()).map(|(path, count)| format!("{count} {path}"));
+    println!("taken on a fast path, too: {}", fast.collect::<Vec<_>>().join(", "));
     if options.wants("coverage") {
         tell_coverage(&mut sum);
     }
@@ -250,7 +261,11 @@ fn tell_random(sum: &mut Sum, worker: u64, report: &random::Report) {
 fn tell(sum: &mut Sum, name: &str, report: &Report) {
     let end = match report.closed {
         true => "closed".to_string(),
-        false => format!("not closed: stopped at its bound, all of {} events in a row", report.depth),
+        false => format!(
+            "not closed: stopped at the bound of {}, all of {} events in a row",
+            report.bound.unwrap_or("the first difference"),
+            report.depth
+        ),
     };
     println!(
         "{name:<16} {:>8} states, for {:>9} ({:>3.1}x) {:>10} transitions {:>6.1} s  {end}",
