@@ -37,6 +37,15 @@ fn measure(files: &[File]) -> Vec<Figures> {
     parts
 }
 
+/// Lines of the model of the kernel, and of what it describes.
+fn model(files: &[File]) -> (usize, usize) {
+    let lines = |folder: &str| -> usize {
+        let within = files.iter().filter(|f| !f.is_test() && f.path.starts_with(folder));
+        within.map(|f| f.source.lines_of_code()).sum()
+    };
+    (lines("spec/src/model/"), lines("kernel/core/") - lines("kernel/core/src/invariants/"))
+}
+
 /// Prints lines of code without comments and tests, and unsafe blocks, by crate of the kernel.
 pub fn print(ws: &Workspace, files: &[File]) {
     println!("{:<24}{:>8}{:>16}{:>16}", "kernel", "lines", "unsafe blocks", "lines in them");
@@ -52,6 +61,12 @@ pub fn print(ws: &Workspace, files: &[File]) {
         }
     }
     println!("{:<24}{:>8}{:>16}{:>16}", "x86_64 kernel in all", sum.code, sum.blocks, sum.block_lines);
+    let (model, core) = model(files);
+    println!(
+        "model of the kernel (spec/src/model): {model} lines; kernel/core without the check of its invariants: {core}; \
+         ratio {:.2}",
+        model as f64 / core as f64
+    );
     for (profile, Sizes { text, constants, data, zeroed, boot }) in sizes(ws) {
         println!(
             "kernel ELF, profile {profile}: text {text}, constants {constants}, data {data}, zeroed {zeroed}, \
