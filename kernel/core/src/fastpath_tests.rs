@@ -256,3 +256,14 @@ fn fast_paths_do_what_the_slow_path_does() {
         "{calls} calls, {answers} answers, {faults} faults in {rounds} rounds: too few"
     );
 }
+
+#[test]
+fn a_short_message_needs_no_buffers() {
+    let (w, threads) = world();
+    for thread in &threads {
+        thread.get(&w.k).slots[Tcb::SLOT_IPC_BUFFER].set_cap(Cap::Null);
+    }
+    let call = |length| fastpath::call::<true>(&w.k, EP, MessageInfo::new(0, 0, 0, length).0);
+    assert!(matches!(call(5), Err(Miss::Slow)), "the slow path says what is moved without them");
+    assert!(call(4).is_ok_and(|server| threads[3..].contains(&server)));
+}

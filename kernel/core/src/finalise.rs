@@ -293,4 +293,27 @@ mod tests {
             assert_eq!((k.core.time.get(), k.core.work_units.get()), (pecan_arch::now(), 0));
         }
     }
+
+    #[test]
+    fn a_long_operation_ends_with_the_time_of_its_thread() {
+        let w = World::new();
+        let (k, thread) = (&*w.k, w.thread.get(&w.k));
+        let look = || {
+            k.core.work_units.set(MAX_NUM_WORK_UNITS_PER_PREEMPTION);
+            preemption_point(k)
+        };
+        let sc = thread.sched_context.get();
+        host::advance_time(pecan_arch::us_to_ticks(2_500));
+        assert_eq!(look(), Ok(()));
+        // It has been taken away: who has none does not go on.
+        thread.sched_context.set(None);
+        assert_eq!(look(), Err(Preempted));
+        thread.sched_context.set(sc);
+        assert_eq!(look(), Ok(()));
+        host::advance_time(pecan_arch::us_to_ticks(2_500));
+        assert_eq!(look(), Err(Preempted));
+        // Who has stopped itself would not come back.
+        thread.state.set(pecan_mem::ThreadState::Inactive);
+        assert_eq!(look(), Ok(()));
+    }
 }

@@ -199,6 +199,22 @@ mod tests {
     }
 
     #[test]
+    fn no_used_port_hides_another() {
+        let w = World::new();
+        const LAST: u16 = 64 * 11;
+        assert!(are_free(&w.k, 0, LAST));
+        // The same bit of any two words.
+        for (a, b) in (0..=LAST).step_by(64).flat_map(|a| (a..=LAST).step_by(64).map(move |b| (a, b))) {
+            mark(&w.k, a, a, true);
+            mark(&w.k, b, b, true);
+            assert!(!are_free(&w.k, 0, LAST), "{a} and {b} are used");
+            mark(&w.k, a, a, false);
+            mark(&w.k, b, b, false);
+        }
+        assert!(are_free(&w.k, 0, LAST));
+    }
+
+    #[test]
     fn errors() {
         let mut w = World::new();
         let at = (IO_PORT_CONTROL, ISSUE);

@@ -198,6 +198,9 @@ mod tests {
         );
         assert_eq!(w.call(IRQ_CONTROL, MSI, &[FREE + 2, DEPTH, 255, 31, 7, 99, 109], &[CNODE]), Ok(vec![]));
         assert_eq!(w.cap(FREE + 2), Cap::IrqHandler { irq: IRQ_USER_MAX as u16 });
+        // A copy of a handler is its child.
+        assert_eq!(w.copy(FREE + 3, HANDLER, pecan_abi::CapRights::ALL), Ok(vec![]));
+        assert_eq!((w.family(HANDLER), w.family(FREE + 3)), (vec![FREE + 3], vec![]));
         // Revoking the authority takes the handlers back.
         assert_eq!(w.revoke(IRQ_CONTROL), Ok(vec![]));
         assert_eq!((w.cap(HANDLER), host::irq_line(IRQ).masked), (Cap::Null, true));

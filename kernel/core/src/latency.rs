@@ -142,7 +142,10 @@ mod tests {
     use pecan_arch::host::{advance_time, take_console};
 
     use super::*;
-    use crate::{entry, testing::World};
+    use crate::{
+        entry::{self, begin, leave},
+        testing::World,
+    };
 
     /// What user level is told: the longest stretch and its cause.
     fn told(w: &World) -> (u64, u64) {

@@ -164,7 +164,10 @@ mod tests {
     use pecan_mem::Cap;
 
     use super::*;
-    use crate::testing::{FREE, World};
+    use crate::{
+        scheduler,
+        testing::{FREE, World},
+    };
 
     #[test]
     fn signals_add_up_until_they_are_taken() {
@@ -241,6 +244,51 @@ mod tests {
             w.syscall(Syscall::Wait);
             // The other has faulted, and nobody handles that.
             assert_eq!(w.thread.get(&w.k).state.get(), state);
+        }
+    }
+
+    #[test]
+    fn every_way_to_receive_takes_a_signal() {
+        let mut w = World::new();
+        let Cap::Notification { ntfn, .. } = w.make(ObjectType::Notification, 0, FREE) else {
+            unreachable!()
+        };
+        for (badge, call) in
+            [Syscall::Wait, Syscall::NBWait, Syscall::Recv, Syscall::NBRecv].into_iter().enumerate()
+        {
+            assert_eq!(signal(&w.k, ntfn.get(&w.k), badge as u64 + 1), Next::Resume);
+            w.thread.get(&w.k).context.set(reg::CAP, FREE);
+            assert_eq!(w.syscall(call), w.thread);
+            assert_eq!(w.thread.get(&w.k).context.get(reg::CAP), badge as u64 + 1, "{call:?}");
+        }
+        for call in [Syscall::NBWait, Syscall::NBRecv] {
+            w.thread.get(&w.k).context.set(reg::CAP, FREE);
+            assert_eq!(w.syscall(call), w.thread);
+            assert_eq!(w.thread.get(&w.k).context.get(reg::CAP), 0, "nothing comes of {call:?}");
+        }
+    }
+
+    #[test]
+    fn who_waits_is_in_order_of_its_priority_when_that_changes() {
+        let mut w = World::new();
+        let Cap::Notification { ntfn, .. } = w.make(ObjectType::Notification, 0, FREE) else {
+            unreachable!()
+        };
+        let threads = [1, 2, 3].map(|at| {
+            let Cap::Tcb { tcb } = w.make(ObjectType::Tcb, 0, FREE + at) else { unreachable!() };
+            let _ = scheduler::set_priority(&w.k, tcb.get(&w.k), 10 * at as u8);
+            wait(&w.k, tcb.get(&w.k), ntfn.get(&w.k), true);
+            tcb
+        });
+        let (k, ntfn) = (&*w.k, ntfn.get(&w.k));
+        let _ = scheduler::set_priority(k, threads[0].get(k), 25);
+        let _ = scheduler::set_priority(k, threads[2].get(k), 5);
+        assert_eq!(threads.map(|t| t.get(k).priority.get()), [25, 20, 5]);
+        for i in [0, 1, 2] {
+            let _ = signal(k, ntfn, 1);
+            let waits =
+                threads.map(|t| matches!(t.get(k).state.get(), ThreadState::BlockedOnNotification { .. }));
+            assert_eq!(waits, [0, 1, 2].map(|j| j > i));
         }
     }
 }
