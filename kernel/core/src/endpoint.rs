@@ -353,7 +353,12 @@ pub fn cancel_all(k: &Kernel, ep: &Endpoint) -> Result<Next, Preempted> {
 pub fn cancel_badged(k: &Kernel, ep: &Endpoint, badge: u64) -> Result<Next, Preempted> {
     let under_way = &k.core.cancelling;
     let resumed = under_way.endpoint.take() == Some(ep.link()) && under_way.badge.get() == badge;
-    let mut at = if resumed { under_way.next.take() } else { ep.head() };
+    let mut at = match ep.state() {
+        EndpointState::Sending if resumed => under_way.next.take(),
+        EndpointState::Sending => ep.head(),
+        // Receivers are no matter, and who goes on from one would not notice that it leaves.
+        _ => None,
+    };
     let mut next = Next::Resume;
     while let Some(thread) = at {
         let thread = thread.get(k);

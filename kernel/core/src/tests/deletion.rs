@@ -318,6 +318,40 @@ fn who_comes_while_badged_sends_are_being_cancelled_is_not_missed() {
 }
 
 #[test]
+fn a_stopped_cancelling_does_not_follow_receivers() {
+    let mut w = World::new();
+    let [ep, other] = [FREE, FREE + 1].map(|at| {
+        let Cap::Endpoint { ep, .. } = w.make(ObjectType::Endpoint, 0, at) else { panic!() };
+        ep
+    });
+    assert_eq!(w.mint(FREE + 2, FREE, ALL, 7), OK);
+    for at in [3, 4] {
+        let receiver = thread(&mut w, FREE + at);
+        let _ = endpoint::receive(&w.k, receiver.get(&w.k), ep.get(&w.k), false, true, None);
+    }
+    // It may be stopped, although there is nothing to cancel.
+    let _ = cancel_a_step(&mut w, FREE + 2);
+    // Both get something, and the second sends with the same badge, to another endpoint.
+    sender(&mut w, ep, FREE + 5, 0, 0);
+    sender(&mut w, ep, FREE + 6, 0, 0);
+    let Cap::Tcb { tcb } = w.cap(FREE + 4) else { panic!() };
+    assert_eq!(tcb.get(&w.k).state.get(), ThreadState::Running);
+    let how = endpoint::Sending {
+        blocking: true,
+        call: false,
+        donate: false,
+        badge: 7,
+        grant: false,
+        grant_reply: false,
+        parcel: None,
+    };
+    let _ = endpoint::send(&w.k, tcb.get(&w.k), other.get(&w.k), how);
+    while cancel_a_step(&mut w, FREE + 2) {}
+    assert!(matches!(tcb.get(&w.k).state.get(), ThreadState::BlockedOnSend { ep, .. } if ep == other));
+    w.check();
+}
+
+#[test]
 fn a_thread_that_deletes_itself_takes_its_cspace_along() {
     let mut w = World::new();
     // The second thread's CSpace is a CNode that only its TCB and itself hold, with the TCB in it.
