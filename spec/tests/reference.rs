@@ -75,7 +75,7 @@ fn place(operation: Operation) -> (&'static str, &'static str) {
             SchedContextConsumed => ("sched_context", "answer_consumed"),
             SchedContextYieldTo => ("sched_context", "yield_to"),
             X86PdptMap | X86PageDirectoryMap | X86PageTableMap => ("vspace", "map_table"),
-            X86PdptUnmap | X86PageDirectoryUnmap | X86PageTableUnmap => ("vspace", "unmap_table"),
+            X86PdptUnmap | X86PageDirectoryUnmap | X86PageTableUnmap => ("vspace", "unmap_structure"),
             X86PageMap => ("vspace", "map_frame"),
             X86PageUnmap => ("vspace", "unmap_frame"),
             X86PageGetAddress => ("vspace", "vspace"),

@@ -7,8 +7,8 @@ use crate::map::Map;
 use pecan_abi::{CapRights, Error, Label, constants::USER_TOP};
 
 use super::{
-    Answer, Cap, Entry, Failure, Invocation, LookupFailure, Name, Slot, State, Step, cspace::failed_lookup,
-    illegal, invalid_capability, thread_slot,
+    Answer, Cap, Entry, Failure, Held, Invocation, LookupFailure, Name, Slot, State, Step,
+    cspace::failed_lookup, illegal, invalid_capability, thread_slot,
 };
 
 /// The level of a root; level 0 holds pages.
@@ -62,7 +62,7 @@ pub fn space_of(s: &State, thread: Name) -> Option<(Name, u64)> {
 }
 
 impl Step {
-    /// Methods of frames and paging structures.
+    /// Manual 7.1.1, 7.1.2: methods of paging structures and frames.
     pub(super) fn vspace(&mut self, cap: Cap, inv: &Invocation) -> Answer {
         let label = Label::from_word(inv.label).ok_or_else(illegal)?;
         match cap {
@@ -87,24 +87,7 @@ impl Step {
                 }
                 (Label::X86PageTableUnmap, 0)
                 | (Label::X86PageDirectoryUnmap, 1)
-                | (Label::X86PdptUnmap, 2) => {
-                    if self
-                        .s
-                        .caps
-                        .values()
-                        .filter(|h| matches!(h.cap, Cap::Table { table: t, .. } if t == table))
-                        .count()
-                        > 1
-                    {
-                        return Err(Failure(Error::RevokeFirst, vec![]));
-                    }
-                    if mapped.is_some() {
-                        self.unmap_table(table, level, mapped);
-                        self.table(table).clear();
-                        self.set_mapped(inv.slot, None);
-                    }
-                    Ok(vec![])
-                }
+                | (Label::X86PdptUnmap, 2) => self.unmap_structure(inv, table, level, mapped),
                 _ => Err(illegal()),
             },
             _ => Err(invalid_capability(0)),
@@ -158,6 +141,27 @@ impl Step {
         }
         self.table(above).insert(index, Entry::Table(table));
         self.set_mapped(inv.slot, Some((asid, vaddr)));
+        Ok(vec![])
+    }
+
+    /// Manual 7.1.1: a paging structure leaves its address space, and is empty then. There must be no other capability
+    /// to it.
+    fn unmap_structure(
+        &mut self,
+        inv: &Invocation,
+        table: Name,
+        level: u32,
+        mapped: Option<(u64, u64)>,
+    ) -> Answer {
+        let is_to_it = |held: &&Held| matches!(held.cap, Cap::Table { table: t, .. } if t == table);
+        if self.s.caps.values().filter(is_to_it).count() > 1 {
+            return Err(Failure(Error::RevokeFirst, vec![]));
+        }
+        if mapped.is_some() {
+            self.unmap_table(table, level, mapped);
+            self.table(table).clear();
+            self.set_mapped(inv.slot, None);
+        }
         Ok(vec![])
     }
 
