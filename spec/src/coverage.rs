@@ -212,7 +212,8 @@ pub const IMPOSSIBLE: [(Operation, Operation, &str); 5] = {
         X86PageTableMap,
     };
     use Operation::Invocation as Of;
-    const EMPTY: &str = "a root gets its identifier once, while it is empty, and first of all another table";
+    const EMPTY: &str =
+        "a root gets an identifier once, while it is empty; only a PDPT can be mapped into an empty root";
     [
         (Of(TcbBindNotification), Of(TcbBindNotification), "both are bound now, and must be unbound first"),
         (Of(TcbUnbindNotification), Of(TcbUnbindNotification), "there is nothing to unbind any more"),
