@@ -119,3 +119,64 @@ pub fn after<'k>(k: &'k Kernel, thread: &'k Tcb) -> Option<&'k Tcb> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use pecan_mem::retype::ObjectKind;
+
+    use super::*;
+    use crate::testing::World;
+
+    /// The ranks of a heap, each of which is right.
+    fn rank(k: &Kernel, at: Option<Link<Tcb>>) -> u8 {
+        let Some(thread) = follow(at, k) else { return 0 };
+        let links = &thread.release;
+        let [left, right] = [&links.left, &links.right].map(|child| {
+            assert!(child.get().is_none_or(|c| c.get(k).release.parent.get() == at));
+            rank(k, child.get())
+        });
+        assert!(left >= right, "the shortest way down is not to the right");
+        assert_eq!(links.rank.get() as u8, right + 1);
+        right + 1
+    }
+
+    #[test]
+    fn threads_leave_in_order_and_the_way_to_the_right_stays_short() {
+        let mut w = World::new();
+        let threads: [Link<Tcb>; 40] = core::array::from_fn(|_| match w.k.boot_object(ObjectKind::Tcb) {
+            pecan_mem::Cap::Tcb { tcb } => tcb,
+            _ => unreachable!(),
+        });
+        let k = &*w.k;
+        let mut waiting: std::vec::Vec<(u64, Link<Tcb>)> = std::vec![];
+        let mut seed = 1u64;
+        let mut random = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        for _ in 0..4_000 {
+            let thread = threads[random(40) as usize];
+            match waiting.iter().position(|&(_, t)| t == thread) {
+                Some(at) => {
+                    waiting.remove(at);
+                    remove(k, thread.get(k));
+                }
+                None => {
+                    let time = random(25);
+                    // Behind those of the same time.
+                    waiting.insert(waiting.partition_point(|&(other, _)| other <= time), (time, thread));
+                    insert(k, thread.get(k), time);
+                }
+            }
+            rank(k, k.core.release_head.get());
+            assert_eq!(k.core.release_head.get(), waiting.first().map(|&(_, t)| t));
+            let first = k.core.release_head.get().map(|first| first.get(k));
+            assert_eq!(core::iter::successors(first, |t| after(k, t)).count(), waiting.len());
+        }
+        for (_, thread) in waiting {
+            assert_eq!(k.core.release_head.get(), Some(thread));
+            remove(k, thread.get(k));
+        }
+        assert_eq!(k.core.release_head.get(), None);
+    }
+}

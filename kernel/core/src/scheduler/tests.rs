@@ -513,3 +513,24 @@ fn domains_take_turns() {
     assert_eq!(timer(&mut w, 2_000), first);
     assert_eq!(timer(&mut w, 2_000), other);
 }
+
+#[test]
+fn a_higher_thread_takes_over_from_one_that_is_queued_already() {
+    for queued in [false, true] {
+        let mut w = World::new();
+        let (first, high) = (w.thread, thread(&mut w, 0, PRIORITY as u64 + 1));
+        let other = thread(&mut w, 1, PRIORITY as u64);
+        start(&mut w, 1);
+        high.get(&w.k).state.set(ThreadState::Running);
+        if queued {
+            scheduler::enqueue(&w.k, first.get(&w.k));
+        }
+        assert_eq!(scheduler::schedule(&w.k, Next::Switch(high)).link(), high);
+        w.check();
+        // The one that it was taken from comes before its peer.
+        high.get(&w.k).state.set(ThreadState::Inactive);
+        assert_eq!(scheduler::schedule(&w.k, Next::Choose).link(), first, "{queued}");
+        assert!(other.get(&w.k).is_queued.get());
+        w.check();
+    }
+}

@@ -157,6 +157,11 @@ fn registers_are_copied_in_two_parts() {
     assert_eq!(target.get(&w.k).state.get(), ThreadState::Restart);
     ok(&mut w, Label::TcbCopyRegisters, &[1], &[TARGET]);
     assert_eq!(target.get(&w.k).state.get(), ThreadState::Inactive);
+    // Those of the thread that asks may be in the processor only; and it is not suspended unless it asks for that.
+    pecan_arch::host::machine().bases.set((0x7000, 0x8000));
+    ok(&mut w, Label::TcbCopyRegisters, &[8], &[TCB]);
+    assert_eq!(target.get(&w.k).context.get(reg::TLS_BASE), 0x7000);
+    assert_eq!(w.thread.get(&w.k).state.get(), ThreadState::Running);
 }
 
 #[test]

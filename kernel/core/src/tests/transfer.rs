@@ -191,3 +191,20 @@ fn only_who_calls_or_faults_waits_for_an_answer() {
         assert_eq!(reply.get(&w.k).tcb.get(), waits.then_some(sender));
     }
 }
+
+#[test]
+fn a_capability_goes_where_its_place_was_found_before() {
+    let (mut w, receiver, _) = world();
+    w.set_message(w.thread, 9, &[], &[OTHER]);
+    let (k, to) = (&*w.k, receiver.get(&w.k));
+    let words = message::buffer_for_writing(k, to).expect("it has a buffer");
+    words.set(buffer::RECEIVE_CNODE, CNODE);
+    words.set(buffer::RECEIVE_INDEX, DEST);
+    words.set(buffer::RECEIVE_DEPTH, DEPTH);
+    let info = MessageInfo(w.thread.get(k).context.get(reg::INFO));
+    let Ok(mut parcel) = transfer::Parcel::new(k, w.thread.get(k), info) else { panic!("it resolves") };
+    parcel.find_place(k, to);
+    words.set(buffer::RECEIVE_INDEX, DEST + 1);
+    transfer::message(k, w.thread.get(k), None, 0, true, to, Some(&parcel));
+    assert_eq!((w.cap(DEST), w.cap(DEST + 1)), (w.cap(OTHER), Cap::Null));
+}
