@@ -161,6 +161,7 @@ fn registers_are_copied_in_two_parts() {
     pecan_arch::host::machine().bases.set((0x7000, 0x8000));
     ok(&mut w, Label::TcbCopyRegisters, &[8], &[TCB]);
     assert_eq!(target.get(&w.k).context.get(reg::TLS_BASE), 0x7000);
+    assert_eq!(target.get(&w.k).context.get(reg::SP), 0x1001, "it is of the other part");
     assert_eq!(w.thread.get(&w.k).state.get(), ThreadState::Running);
 }
 
