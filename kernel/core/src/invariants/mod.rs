@@ -251,7 +251,13 @@ impl<'k> State<'_, 'k> {
                 matches!(this, Cap::Endpoint { badge, .. } | Cap::Notification { badge, .. } if badge != 0);
             // Of several groups with the same badge, a copy belongs to the one that it stands in.
             let family = if badged { list.len() - i - 1 } else { descendants(k, link).count() };
-            for &later in list[i + 1 + family..].iter().flatten().take(NEAR) {
+            // Copies of an object's capability lie together, as has been seen above: others can descend from it only if it
+            // stands for more than one object.
+            let is_wide = matches!(this, Cap::Untyped { .. } | Cap::IrqControl | Cap::IoPortControl);
+            let can_descend = |later: &&Option<Link<Slot>>| {
+                is_wide || later.is_some_and(|l| this.pack().same_object(l.get(k).words()))
+            };
+            for &later in list[i + 1 + family..].iter().take_while(can_descend).flatten().take(NEAR) {
                 ensure!(
                     !derivation::is_parent(link.get(k), later.get(k)),
                     "{:?} lies apart from its ancestor {this:?}",
@@ -275,6 +281,17 @@ impl<'k> State<'_, 'k> {
     /// Objects lie apart from one another, and in the used part of the untyped memory that they were made of.
     fn check_memory(&self, order: &mut [Option<Link<Slot>>]) -> Result<(), Broken> {
         let k = self.k;
+        // One capability of each object will do: `order` is the lists', in which copies lie together.
+        let mut count = 0;
+        for i in 0..order.len() {
+            let Some(slot) = order[i].map(|link| link.get(k)) else { continue };
+            let is_copy = slot.prev().is_some_and(|p| p.get(k).words().same_object(slot.words()));
+            if !is_copy && memory(slot.cap()).is_some() {
+                order[count] = order[i];
+                count += 1;
+            }
+        }
+        let order = &mut order[..count];
         let place = |link: &Option<Link<Slot>>| {
             let cap = link.map_or(Cap::Null, |link| link.get(k).cap());
             memory(cap).map_or((usize::MAX, 0), |(addr, bits)| (addr, addr + (1 << bits)))
