@@ -1,7 +1,8 @@
-//! Checks the kernel against the model: `pecan-spec [--long] [--minutes N] [--families] [FILTER]`.
+//! Checks the kernel against the model: `pecan-spec [--long] [--minutes N] [--families] [--seed N] [FILTER]`.
 //!
 //! `--long`: a billion transitions, and random calls for some minutes. `--minutes`: the families come to an end after
-//! so long, wherever they are. `--families`: only the families, and not whether the checks see faults.
+//! so long, wherever they are. `--families`: only the families, and not whether the checks see faults. `--seed`: only the
+//! random run with this seed.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -45,12 +46,14 @@ struct Options {
     /// When the families come to an end.
     end: Option<Duration>,
     only_families: bool,
+    /// The one random run that is wanted.
+    seed: Option<u64>,
     filter: Option<String>,
 }
 
 impl Options {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
-        let mut options = Options { long: false, end: None, only_families: false, filter: None };
+        let mut options = Options { long: false, end: None, only_families: false, seed: None, filter: None };
         while let Some(arg) = args.next() {
             match &*arg {
                 "--long" => options.long = true,
@@ -59,6 +62,10 @@ impl Options {
                     let minutes = args.next().and_then(|n| n.parse().ok()).filter(|&n| n > 0);
                     let minutes: u64 = minutes.ok_or("`--minutes` wants a number of minutes")?;
                     options.end = Some(Duration::from_secs(60 * minutes));
+                }
+                "--seed" => {
+                    let seed = args.next().and_then(|n| n.parse().ok());
+                    options.seed = Some(seed.ok_or("`--seed` wants a number")?);
                 }
                 _ if arg.starts_with('-') => return Err(format!("there is no option `{arg}`")),
                 _ => options.filter = Some(arg),
@@ -132,6 +139,12 @@ fn main() -> ExitCode {
     // A panic of the kernel is told with the story that led to it.
     std::panic::set_hook(Box::new(|_| {}));
 
+    if let Some(seed) = options.seed {
+        let report = random::run([seed].into_iter(), Duration::MAX);
+        println!("random: {} steps, seed {seed}", report.steps);
+        println!("{}", report.broken.as_deref().unwrap_or("nothing differs"));
+        return ExitCode::from(u8::from(report.broken.is_some()));
+    }
     let begin = Instant::now();
     let mut families: Vec<_> = FAMILIES.iter().filter(|f| options.wants(f.name)).collect();
     if options.long {

@@ -92,7 +92,12 @@ pub struct System {
 impl System {
     /// A system whose CSpace is a CNode of `2^radix` slots.
     pub fn new(radix: u8) -> System {
-        let mut k = Machine::small(MEMORY_BITS);
+        System::with_memory(radix, MEMORY_BITS)
+    }
+
+    /// The same with `2^bits` bytes of memory.
+    pub fn with_memory(radix: u8, bits: u32) -> System {
+        let mut k = Machine::small(bits);
         host::set_time(START);
         host::machine().bases.set((0, 0));
         budget::start(&k);
@@ -135,12 +140,7 @@ impl System {
             alike: vec![],
         };
         // Everything descends from one capability, as it does from what a kernel finds when it boots.
-        let all = mem::Cap::Untyped {
-            base: PhysAddr(0),
-            bits: MEMORY_BITS as u8,
-            device: false,
-            used: 1 << MEMORY_BITS,
-        };
+        let all = mem::Cap::Untyped { base: PhysAddr(0), bits: bits as u8, device: false, used: 1 << bits };
         s.keep(all);
         s.keep(vspace);
         s.keep(buffers);
@@ -164,6 +164,50 @@ impl System {
         self.keep(mem::Cap::CNode { cnode, guard: 0, guard_bits: 64 - radix });
         self.cspace_slot = self.kept - 1;
         self.call_it(cap, "cspace2");
+    }
+
+    /// Makes the CNode in slot `node` the first level of a CSpace whose second is the one that there is: the same
+    /// addresses name the same slots in both. What comes back is for [`System::enter_by`].
+    pub fn two_levels(&mut self, node: u64) -> u64 {
+        let (from, second) = (self.cspace.slot(node), self.cspace);
+        let mem::Cap::CNode { cnode: first, .. } = from.get(&self.k).cap() else {
+            panic!("no CNode is in slot {node}")
+        };
+        let cap = mem::Cap::CNode { cnode: second, guard: 0, guard_bits: 0 };
+        derivation::insert(&self.k, cap.pack(), self.keeper.slot(self.cspace_slot), first.slot(0));
+        let guard_bits = 64 - (first.radix() + second.radix()) as u8;
+        let cap = mem::Cap::CNode { cnode: first, guard: 0, guard_bits };
+        derivation::insert(&self.k, cap.pack(), from, self.keeper.slot(self.kept));
+        self.kept += 1;
+        self.kept - 1
+    }
+
+    /// Threads that are made now have this CSpace. Gives the one that they had before.
+    pub fn enter_by(&mut self, cspace: u64) -> u64 {
+        std::mem::replace(&mut self.cspace_slot, cspace)
+    }
+
+    /// Puts a copy of the capability in slot `from` into slot `index` of the CNode in slot `node`.
+    pub fn nest(&mut self, node: u64, index: u64, from: u64) {
+        let mem::Cap::CNode { cnode, .. } = self.cspace.get(&self.k, node).cap() else {
+            panic!("no CNode is in slot {node}")
+        };
+        let words = self.cspace.get(&self.k, from).words();
+        derivation::insert(&self.k, words, self.cspace.slot(from), cnode.slot(index));
+    }
+
+    /// Puts a thread that has not been started into a domain.
+    pub fn domain(&mut self, thread: Link<Tcb>, domain: u8) {
+        thread.get(&self.k).domain.set(domain);
+    }
+
+    /// Puts domains and their ticks behind the first entry of the domain schedule, which does not end before somebody
+    /// sets another start.
+    pub fn domains(&mut self, entries: &[(u8, u64)]) {
+        for (entry, &(domain, ticks)) in self.k.domain_schedule[1..].iter().zip(entries) {
+            entry.domain.set(domain);
+            entry.duration.set(ticks);
+        }
     }
 
     /// Puts the original capability to an object into the keeper.
@@ -226,8 +270,10 @@ impl System {
     /// Looks at who owns these ports, and gives the devices behind them and all others something to answer.
     pub fn ports(&mut self, ports: &[u16]) {
         self.ports = ports.to_vec();
-        let answers = (0..=u16::MAX).map(|port| (port, model::device_word(port)));
-        *host::machine().io_values.borrow_mut() = answers.collect();
+        let mut values = host::machine().io_values.borrow_mut();
+        if values.is_empty() {
+            values.extend((0..=u16::MAX).map(|port| (port, model::device_word(port))));
+        }
     }
 
     /// From now on nothing is forgotten between steps.
@@ -603,6 +649,12 @@ impl System {
     pub fn leave(&mut self, here: &mut Here) {
         here.origin = self.look(None);
         here.saved.save(&self.k);
+    }
+
+    /// Makes `here` the state of the kernel after a step from it. Only what has changed is looked at.
+    pub fn follow(&mut self, here: &mut Here) {
+        here.origin = self.look(Some(here));
+        here.saved.update(&self.k, &self.changed);
     }
 
     /// The state of the kernel in the model's terms, after a step from `here`.

@@ -57,6 +57,20 @@ impl Saved {
             }
         }
     }
+
+    /// Saves these lines anew, which are in order and the only ones in which the memory differs.
+    pub fn update(&mut self, machine: &Machine, lines: &[u32]) {
+        let (now, mut run) = (machine.words(), 0);
+        assert_eq!(self.words.len(), now.len(), "saved with more or fewer boot objects");
+        for &line in lines {
+            let words = line as usize * WORDS..(line as usize + 1) * WORDS;
+            self.words[words.clone()].copy_from_slice(&now[words]);
+            while self.runs[run].lines.end <= line {
+                run += 1;
+            }
+            self.runs[run].zero = false;
+        }
+    }
 }
 
 /// An emulated machine of this host thread, with a fresh kernel in its memory: only the idle thread exists.

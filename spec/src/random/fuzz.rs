@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use super::{Random, System, event, happens_alone, lockstep, named, properties, system};
+use super::{Shape, Walk, can_happen, choices::Choices, events::event, named, systems::Who};
 use crate::model::{Event, State};
 
 /// Bytes of an event.
@@ -13,9 +13,12 @@ pub const RECORD: usize = 40;
 /// Bytes at the end of a record that spoil the event: what, and the word that is put there.
 const SPOIL: usize = 9;
 
-/// A system that has just been booted, to begin each run with.
+/// The system that runs are made in.
+const SHAPE: Shape = Shape::SMALL;
+
+/// A system, and the memory with which runs in it begin.
 struct Fresh {
-    system: System,
+    walk: Walk,
     state: State,
     memory: Vec<u64>,
 }
@@ -38,10 +41,10 @@ pub struct Run {
 pub fn run(bytes: &[u8]) -> Run {
     FRESH.with_borrow_mut(|fresh| {
         let fresh = fresh.get_or_insert_with(|| {
-            let mut system = system();
-            let (state, mut memory) = (system.state(), vec![]);
-            system.k.save(&mut memory);
-            Fresh { system, state, memory }
+            let (mut walk, mut memory) = (Walk::begin(SHAPE.boot()), vec![]);
+            let state = walk.system.state();
+            walk.system.k.save(&mut memory);
+            Fresh { walk, state, memory }
         });
         fresh.run(bytes)
     })
@@ -49,30 +52,21 @@ pub fn run(bytes: &[u8]) -> Run {
 
 impl Fresh {
     fn run(&mut self, bytes: &[u8]) -> Run {
-        let (system, mut state) = (&mut self.system, self.state.clone());
-        system.load(&self.memory);
-        system.restore(&state);
+        let walk = &mut self.walk;
+        walk.system.load(&self.memory);
+        walk.system.restore(&self.state);
+        walk.system.leave(&mut walk.here);
         let (mut events, mut story) = (0, String::new());
         for record in bytes.chunks(RECORD) {
-            let event = decode(record, &state);
-            if state.current.is_none() && !happens_alone(&event) {
+            let event = decode(record, walk.state());
+            if !can_happen(walk.state(), &event) {
                 continue;
             }
             events += 1;
-            let here = system.here();
-            let result = lockstep::step(system, &here, &event)
-                .map(|next| next.settle(system))
-                .and_then(|next| properties::check(&state, &event, &next).map(|()| next))
-                .and_then(|next| system.check().map(|()| next));
-            let who = state.current.map_or("nobody".into(), |t| format!("{t:?}"));
-            match result {
-                Ok(next) => state = next,
-                Err(why) => {
-                    story += &format!("  {events}. {who} runs: {event}\n{why}");
-                    return Run { events, broken: Some(named(&story, system)) };
-                }
+            story += &format!("  {events}. {} runs: {event}\n", walk.who());
+            if let Err(why) = walk.step(&event, |_, _, _| Ok(())) {
+                return Run { events, broken: Some(named(&(story + &why), &walk.system)) };
             }
-            story += &format!("  {events}. {who} runs: {event}\n");
         }
         Run { events, broken: None }
     }
@@ -81,7 +75,7 @@ impl Fresh {
 /// The event that a record stands for.
 fn decode(record: &[u8], state: &State) -> Event {
     let (choices, spoil) = record.split_at(record.len().min(RECORD - SPOIL));
-    let mut event = event(&mut Random::Bytes(choices), state);
+    let mut event = event(&mut Choices::Bytes(choices), &SHAPE, Who::of(state));
     if let (Event::Syscall(call), [what, word @ ..]) = (&mut event, spoil) {
         let word = word.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte));
         // Words of a message beyond the registers and buffers are none.
@@ -99,11 +93,13 @@ fn decode(record: &[u8], state: &State) -> Event {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::Rng;
+
     use super::*;
 
     fn random(seed: u64, events: usize) -> Vec<u8> {
-        let mut random = Random::Seed(seed);
-        let mut bytes: Vec<u8> = (0..events * RECORD).map(|_| random.below(256) as u8).collect();
+        let mut bytes = vec![0; events * RECORD];
+        super::super::runner(seed).rng().fill_bytes(&mut bytes);
         bytes.chunks_mut(RECORD).for_each(|record| record[RECORD - SPOIL] = 0);
         bytes
     }
@@ -121,7 +117,7 @@ mod tests {
         let after = |before: &[u8]| {
             run(before);
             run(&bytes);
-            FRESH.with_borrow_mut(|fresh| fresh.as_mut().map(|f| f.system.state()))
+            FRESH.with_borrow_mut(|fresh| fresh.as_mut().map(|f| f.walk.system.state()))
         };
         assert_eq!(after(&[]), after(&random(3, 30)));
     }
@@ -135,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_spoilt_record_has_the_word() {
-        let state = system().state();
+        let state = SHAPE.boot().state();
         let spoilt = (0..200).filter(|seed| {
             let mut record = random(*seed, 1);
             record[RECORD - SPOIL] = 17;

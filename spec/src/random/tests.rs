@@ -1,0 +1,42 @@
+//! Whether what differs is told in short.
+
+use super::*;
+
+/// The story of the first run that breaks a rule, and how many events it has.
+fn story(rule: Rule) -> (String, usize) {
+    let report = run_with(1.., Duration::MAX, rule);
+    let story = report.broken.expect("it goes on until the rule is broken");
+    let numbers = story.lines().filter_map(|line| line.trim_start().split_once(". "));
+    let length = numbers.filter(|(number, _)| number.parse::<usize>().is_ok()).count();
+    (story, length)
+}
+
+#[test]
+fn what_one_event_does_is_told_with_one_event() {
+    let (story, length) = story(|before, _, after| {
+        let gets_98 = |(name, old): (_, &crate::model::Thread)| {
+            old.priority != 98 && after.threads.get(name).is_some_and(|new| new.priority == 98)
+        };
+        if before.threads.iter().any(gets_98) { Err("a thread gets priority 98\n".into()) } else { Ok(()) }
+    });
+    assert_eq!(length, 1, "{story}");
+    assert!(story.contains("words [62]") && story.contains("gets priority 98"), "{story}");
+    assert!(story.contains(&format!("{:?}", Shape::SMALL)), "{story}");
+}
+
+#[test]
+fn what_needs_many_events_is_told_with_few() {
+    let (story, length) =
+        story(|_, _, after| match after.endpoints.values().filter(|queue| !queue.is_empty()).count() {
+            0 | 1 => Ok(()),
+            n => Err(format!("threads wait at {n} endpoints\n")),
+        });
+    assert!((2..=4).contains(&length), "{story}");
+}
+
+#[test]
+fn a_seed_stands_for_a_run() {
+    let steps = || run([7].into_iter(), Duration::MAX).steps;
+    assert!(steps() > RUN as u64 / 2);
+    assert_eq!(steps(), steps());
+}
