@@ -101,10 +101,17 @@ pub fn stopped() -> u64 {
     STOPPED.load(Relaxed)
 }
 
+/// Whether the caller can still make the call: what is half done may have taken the way to it.
+fn reaches(state: &State, event: &Event) -> bool {
+    let (Event::Syscall(call), Some(caller)) = (event, state.current) else { return false };
+    let mut addresses = [call.cap].into_iter().chain(call.extra.iter().copied());
+    addresses.all(|address| model::find(state, caller, address).is_some())
+}
+
 /// Runs an event with an interrupt at every preemption point that it comes to; the caller makes the call again each
 /// time. The kernel's invariants hold at every one of them, and in the end it has come to what the model does in
-/// one step, but for the order in which threads of a priority are ready. Where another thread gets to run in between,
-/// it stops there.
+/// one step, but for the order in which threads of a priority are ready. Where another thread gets to run in between, or
+/// the caller has lost the way to the call, it stops there.
 fn stop_everywhere(system: &mut System, here: &Here, event: &Event, expected: &State) -> Result<(), Broken> {
     let caller = system.k.core.current.get();
     for stops in 0.. {
@@ -119,7 +126,7 @@ fn stop_everywhere(system: &mut System, here: &Here, event: &Event, expected: &S
             return Err("stopped at every preemption point, it comes to no end\n".into());
         }
         system.check().map_err(|why| named(&format!("at a preemption point: {why}"), system))?;
-        if system.k.core.current.get() != caller {
+        if system.k.core.current.get() != caller || !reaches(&system.state_since(here), event) {
             return Ok(());
         }
     }
