@@ -227,7 +227,13 @@ impl Change<'_> {
         if at(call.cap).is_some_and(|(_, cap)| !message(cap)) {
             addresses.extend(&call.extra);
         }
-        addresses.into_iter().filter_map(at).collect()
+        let mut used: Vec<_> = addresses.into_iter().filter_map(at).collect();
+        // The first half of a system call may put there what the second half receives from.
+        let receives = matches!(call.call, Syscall::ReplyRecv | Syscall::NBSendRecv | Syscall::NBSendWait);
+        if receives && at(call.cap).is_none() {
+            used.extend(model::find(self.after, actor, call.cap));
+        }
+        used
     }
 
     fn sends_to(&self, to: Name) -> bool {
