@@ -34,7 +34,7 @@ const RUN: usize = 400;
 /// milliseconds.
 const SHRINK: (u32, u32) = (20_000, 120_000);
 /// Steps between two looks at all of the kernel's state, which must be what has been found by looking at changes.
-const ANEW: u32 = 16;
+const ANEW: u32 = 50;
 
 /// What random runs found.
 pub struct Report {

@@ -254,8 +254,9 @@ impl<'k> State<'_, 'k> {
             // Copies of an object's capability lie together, as has been seen above: others can descend from it only if it
             // stands for more than one object.
             let is_wide = matches!(this, Cap::Untyped { .. } | Cap::IrqControl | Cap::IoPortControl);
+            let words = link.get(k).words();
             let can_descend = |later: &&Option<Link<Slot>>| {
-                is_wide || later.is_some_and(|l| this.pack().same_object(l.get(k).words()))
+                is_wide || later.is_some_and(|l| words.same_object(l.get(k).words()))
             };
             for &later in list[i + 1 + family..].iter().take_while(can_descend).flatten().take(NEAR) {
                 ensure!(
