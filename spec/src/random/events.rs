@@ -30,7 +30,7 @@ pub(super) fn event(r: &mut Choices, shape: &Shape, who: Who) -> Event {
     }
 }
 
-fn invoke(call: Syscall, (cap, label, words, extra): Arguments) -> Event {
+pub(super) fn invoke(call: Syscall, (cap, label, words, extra): Arguments) -> Event {
     let label = label as u64;
     Event::Syscall(Call { call, cap, reply: 0, dest: 0, label, words, extra, receive: None, after: 0 })
 }

@@ -1,10 +1,14 @@
 //! The systems in which random calls are made: how many there are of everything, and what lies in which slot.
 
-use pecan_abi::CapRights;
+use pecan_abi::{CapRights, Label, Syscall};
 use pecan_mem::{Cap, retype::ObjectKind};
 use proptest::strategy::Strategy;
 
-use crate::{model, system::System};
+use super::events::invoke;
+use crate::{
+    model::{self, Call, Event},
+    system::System,
+};
 
 /// Memory of the machine in bytes, log2.
 const MEMORY_BITS: u32 = 20;
@@ -38,7 +42,9 @@ pub(super) const POOL: u64 = 125;
 
 /// The priority of the supervisor, which is the lowest.
 const SUPERVISOR: u8 = 90;
-/// Priorities of threads.
+/// The priority of servers, which is the highest.
+const SERVER: u8 = 102;
+/// Priorities of the other threads.
 const PRIORITIES: [u8; 8] = [100, 100, 101, 101, 99, 100, 101, 98];
 /// Budget and period in microseconds of the scheduling contexts after the first few, and the sporadic flag.
 const TIMES: [((u64, u64), bool); 3] =
@@ -55,7 +61,7 @@ pub struct Shape {
     pub notifications: u64,
     /// Reply objects.
     pub replies: u64,
-    /// Scheduling contexts, one for each of the first threads; the others are passive.
+    /// Scheduling contexts, one for each of the first threads; the others are servers, which wait for clients.
     pub contexts: u64,
     /// Small frames.
     pub frames: u64,
@@ -106,11 +112,11 @@ impl Shape {
 
     /// Systems of many sizes, which become [`Shape::SMALL`] when they are shrunk.
     pub fn any() -> impl Strategy<Value = Shape> {
-        let objects = (4..=16u64, 2..=8u64, 2..=6u64, 2..=6u64, 0..=3u64);
+        let objects = (4..=16u64, 2..=8u64, 2..=6u64, 2..=6u64, 1..=2u64);
         (objects, 2..=6u64, 2..=4u64, 1..=2u64, 0..=4u64).prop_map(
             |(objects, frames, untypeds, tables, nodes)| {
-                let (threads, endpoints, notifications, replies, passive) = objects;
-                let contexts = threads - 1 - passive.min(threads / 4);
+                let (threads, endpoints, notifications, replies, servers) = objects;
+                let contexts = threads - servers.min(threads / 4);
                 Shape {
                     threads,
                     endpoints,
@@ -175,18 +181,39 @@ impl Shape {
         s.remember();
         let supervisor = s.thread(None, SUPERVISOR, "supervisor");
         s.start(supervisor, None, "scSupervisor");
-        s.boot()
+        let receive = |i| Call {
+            call: Syscall::Recv,
+            cap: EP + 2 * i,
+            reply: REPLY + i,
+            dest: 0,
+            label: 0,
+            words: vec![],
+            extra: vec![],
+            receive: None,
+            after: 0,
+        };
+        let wait = (0..self.servers()).map(|i| Event::Syscall(receive(i)));
+        // Whoever runs when they all wait takes their time away.
+        let unbind = (self.contexts..self.threads)
+            .map(|i| invoke(Syscall::Call, (SC + i, Label::SchedContextUnbind, vec![], vec![])));
+        s.boot().play(&wait.chain(unbind).collect::<Vec<_>>())
+    }
+
+    fn servers(&self) -> u64 {
+        self.threads - self.contexts
     }
 
     fn threads(&self, s: &mut System) {
         let two_levels = (self.nodes > 0).then(|| s.two_levels(NODE));
         for i in 0..self.threads {
             let other = two_levels.filter(|_| i % 4 == 3).map(|cspace| s.enter_by(cspace));
-            let thread = s.thread(Some(THREAD + i), PRIORITIES[i as usize % 8], &format!("thread{i}"));
+            let is_server = i >= self.contexts;
+            let priority = if is_server { SERVER } else { PRIORITIES[i as usize % 8] };
+            let thread = s.thread(Some(THREAD + i), priority, &format!("thread{i}"));
             if let Some(cspace) = other {
                 s.enter_by(cspace);
             }
-            if self.nodes > 0 && i % 5 == 4 {
+            if self.nodes > 0 && i % 5 == 4 && !is_server {
                 s.domain(thread, 1);
             }
             if i % 4 == 2 {
@@ -195,10 +222,8 @@ impl Shape {
             if i % 8 == 5 {
                 s.handler(thread, EP, true);
             }
-            if i < self.contexts {
-                let (time, sporadic) = TIMES[if i < 4 { 0 } else { i as usize % 3 }];
-                s.start_with(thread, Some(SC + i), &format!("sc{i}"), time, sporadic);
-            }
+            let (time, sporadic) = TIMES[if i < 4 || is_server { 0 } else { i as usize % 3 }];
+            s.start_with(thread, Some(SC + i), &format!("sc{i}"), time, sporadic);
         }
     }
 
@@ -234,5 +259,22 @@ impl Shape {
             n -= count;
         }
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Doing;
+
+    #[test]
+    fn servers_wait_for_clients_without_time() {
+        let servers = |shape: &Shape| {
+            let state = shape.boot().state();
+            let waits = |t: &&model::Thread| t.sc.is_none() && matches!(t.doing, Doing::Receiving { .. });
+            state.threads.values().filter(waits).count() as u64
+        };
+        let large = Shape { threads: 16, contexts: 14, nodes: 4, ..Shape::SMALL };
+        assert_eq!((servers(&Shape::SMALL), servers(&large)), (1, 2));
     }
 }
