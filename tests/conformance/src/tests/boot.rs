@@ -104,11 +104,14 @@ fn the_image_has_a_frame_for_each_page(_: &Env) {
 }
 
 fn the_frames_of_the_image_are_in_order(env: &Env) {
-    static MARKS: [u64; 3] = [0x1111, 0x2222, 0x3333];
+    /// All in one page, wherever that lies.
+    #[repr(align(32))]
+    struct Marks([u64; 3]);
+    static MARKS: Marks = Marks([0x1111, 0x2222, 0x3333]);
     let at = &raw const MARKS as u64;
     let seen = env.map(env.copy(image_frame(at)));
     let offset = at % 4096 / 8;
-    for (index, mark) in MARKS.iter().enumerate() {
+    for (index, mark) in MARKS.0.iter().enumerate() {
         assert_eq!(seen.read(offset + index as u64), *mark);
     }
 }
