@@ -61,6 +61,13 @@ pub const FAULTS: &[Fault] = &[
         wrong: "        entry.set(k, Pte::EMPTY);",
         family: "mappings",
     },
+    Fault {
+        name: "an endpoint that is half deleted lets others in",
+        file: "kernel/core/src/finalise.rs",
+        right: "slot.set_words(slot.words().with_rights(CapRights(0)));",
+        wrong: "let _ = (slot, CapRights(0));",
+        family: "stopped queues",
+    },
 ];
 
 /// What a copy of the sources consists of.
@@ -120,7 +127,7 @@ impl Copy {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(&self.dir).args(["run", "--offline", "--quiet", "--package", "pecan-spec"]);
         cargo.args(["--profile", "spec", "--target-dir", "target", "--", "--families", family]);
-        // What is built five times is to be built quickly.
+        // What is built six times is to be built quickly.
         cargo.env("CARGO_PROFILE_SPEC_LTO", "off").env("CARGO_PROFILE_SPEC_CODEGEN_UNITS", "8");
         cargo.env("CARGO_PROFILE_SPEC_OPT_LEVEL", "1").stdin(Stdio::null());
         let out = cargo.output().map_err(|e| format!("cargo cannot be started: {e}"))?;

@@ -358,6 +358,10 @@ impl Coverage {
                 if state.current.is_none() && !matches!(event, Event::Tick { .. } | Event::Interrupt { .. }) {
                     continue;
                 }
+                if let Event::Stopped { .. } = event {
+                    // What it comes to is the kernel's choice.
+                    continue;
+                }
                 let (mut after, outcome) = model::step(&state, &event);
                 let did = done(&state, &event, &after, &outcome);
                 crate::lockstep::normalise(&mut after);

@@ -96,7 +96,14 @@ impl Renaming {
 
     /// The same event, of the system with the names exchanged.
     fn event(&self, event: &Event) -> Event {
-        let Event::Syscall(call) = event else { return event.clone() };
+        match event {
+            Event::Syscall(call) => Event::Syscall(self.call(call)),
+            &Event::Stopped { ref call, point, by } => Event::Stopped { call: self.call(call), point, by },
+            _ => event.clone(),
+        }
+    }
+
+    fn call(&self, call: &Call) -> Call {
         let mut words = call.words.clone();
         let indices: &[usize] = match Label::from_word(call.label) {
             Some(Label::CNodeCopy | Label::CNodeMint | Label::CNodeMove | Label::CNodeMutate) => &[0, 2],
@@ -107,7 +114,7 @@ impl Renaming {
         for &i in indices.iter().filter(|&&i| i < call.words.len()) {
             words[i] = self.address(words[i]);
         }
-        Event::Syscall(Call {
+        Call {
             cap: self.address(call.cap),
             reply: self.address(call.reply),
             dest: self.address(call.dest),
@@ -117,7 +124,7 @@ impl Renaming {
                 .receive
                 .map(|[cnode, index, depth]| [self.address(cnode), self.address(index), depth]),
             ..call.clone()
-        })
+        }
     }
 }
 
@@ -240,8 +247,9 @@ impl Symmetry {
     }
 
     /// The digest of a state, which all states that differ from it only by exchanges share, and how many they are.
-    /// It is found the sooner the more a state has in common with `before`, whose digest was asked for earlier.
-    pub fn digest(&self, before: &State, state: &State) -> (Digest, usize) {
+    /// It is found the sooner the more a state has in common with `before`, whose digest was asked for earlier. With a
+    /// digest of what is `hidden` behind the state, which names objects as they are, it is that of this state alone.
+    pub fn digest(&self, before: &State, state: &State, hidden: Digest) -> (Digest, usize) {
         let State {
             caps,
             threads,
@@ -278,6 +286,9 @@ impl Symmetry {
         self.add(&mut sums, &b.pools, pools, |r, entry| hash(r, 11, &entry));
         self.add(&mut sums, &b.interrupts, interrupts, |r, entry| hash(r, 12, &entry));
         self.add(&mut sums, &b.ready, ready, |r, entry| hash(r, 13, &entry));
+        if hidden != 0 {
+            return (sums[0] ^ hidden, 1);
+        }
         let least = sums.iter().copied().min().unwrap_or_default();
         (least, self.ways() / sums.iter().filter(|&&sum| sum == least).count().max(1))
     }

@@ -90,7 +90,7 @@ pub fn explore_with(family: &Family, bound: Bound, symmetric: bool) -> Report {
     let symmetry = if symmetric { system.symmetry(&initial, &events) } else { Symmetry::none() };
     let keeper = system.keeper();
     let mut parts = Parts::of(&initial, keeper);
-    let (digest, alike) = symmetry.digest(&State::default(), &initial);
+    let (digest, alike) = symmetry.digest(&State::default(), &initial, 0);
     let mut report = Report {
         states: 1,
         stands_for: alike,
@@ -117,7 +117,7 @@ pub fn explore_with(family: &Family, bound: Bound, symmetric: bool) -> Report {
             load(&mut system, &memory);
             system.leave(&mut here);
             let state = here.state();
-            if !seen.contains_key(&symmetry.digest(&initial, state).0) {
+            if !seen.contains_key(&(symmetry.digest(&initial, state, system.hidden()).0)) {
                 let why = "the kernel and the model forget different things\n".to_string();
                 report.broken = Some(story(family, &came, came[id].0, came[id].1 as usize, &why));
                 report.closed = false;
@@ -137,7 +137,7 @@ pub fn explore_with(family: &Family, bound: Bound, symmetric: bool) -> Report {
                         parts.check(state, event, next.whole(), keeper)?;
                     }
                     properties::check_step(state, event, next.whole())?;
-                    let (digest, alike) = symmetry.digest(state, &next.state);
+                    let (digest, alike) = symmetry.digest(state, &next.state, system.hidden());
                     if seen.insert(digest, ()).is_some() {
                         return Ok(0);
                     }

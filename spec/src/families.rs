@@ -9,6 +9,7 @@ mod devices;
 mod large;
 mod pairs;
 mod parts;
+mod stopped;
 mod threads;
 
 use crate::{
@@ -34,7 +35,16 @@ mod at {
 
 /// Every family.
 pub static FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
-    [large::FAMILIES, BASIC, threads::FAMILIES, devices::FAMILIES, pairs::FAMILIES, parts::FAMILIES].concat()
+    [
+        large::FAMILIES,
+        BASIC,
+        threads::FAMILIES,
+        devices::FAMILIES,
+        pairs::FAMILIES,
+        parts::FAMILIES,
+        stopped::FAMILIES,
+    ]
+    .concat()
 });
 
 /// The families about messages, capabilities and memory.

@@ -18,8 +18,8 @@ use crate::{
     lockstep::Broken,
     map::Map,
     model::{
-        self, Cap, Doing, Entry, Event, Held, INTERRUPTS, Name, Notification, Rights, SchedContext, Slot,
-        State, Thread, register, thread_slot,
+        self, Arrival, Cap, Doing, Entry, Event, Held, INTERRUPTS, Name, Notification, Rights, SchedContext,
+        Slot, State, Thread, register, thread_slot,
     },
 };
 
@@ -169,8 +169,13 @@ pub(crate) fn buffer(s: &State, thread: Name) -> Option<std::ops::Range<u64>> {
 
 impl Change<'_> {
     fn label(&self) -> Option<Label> {
-        match self.event {
-            Event::Syscall(call) if call.label != 0 => Label::from_word(call.label),
+        self.event.call().filter(|call| call.label != 0).and_then(|call| Label::from_word(call.label))
+    }
+
+    /// The interrupt that comes, or for which a system call is stopped.
+    fn interrupt(&self) -> Option<u64> {
+        match *self.event {
+            Event::Interrupt { irq } | Event::Stopped { by: Arrival::Interrupt(irq), .. } => Some(irq),
             _ => None,
         }
     }
@@ -180,7 +185,7 @@ impl Change<'_> {
         self.used.get_or_init(|| {
             let mut caps = vec![];
             let at = |slot: Slot| self.before.caps.get(&slot).map(|held| (slot, held.cap));
-            if let &Event::Interrupt { irq } = self.event {
+            if let Some(irq) = self.interrupt() {
                 caps.extend(at(Slot { object: INTERRUPTS, index: irq }));
             }
             if let Some(actor) = self.before.current {
@@ -212,7 +217,7 @@ impl Change<'_> {
 
     /// What a system call names. Capabilities that go with a message are given, not used.
     fn named(&self, actor: Name) -> Vec<(Slot, Cap)> {
-        let Event::Syscall(call) = self.event else { return vec![] };
+        let Some(call) = self.event.call() else { return vec![] };
         let mut addresses = vec![call.cap];
         match call.call {
             Syscall::ReplyRecv | Syscall::Recv | Syscall::NBRecv | Syscall::NBSendWait => {
@@ -283,6 +288,26 @@ impl Change<'_> {
             )
     }
 
+    /// True if the step may have left an operation half done: the acting thread is to make its system call again.
+    fn is_unfinished(&self) -> bool {
+        let restarts = |actor| self.after.threads.get(&actor).is_some_and(|t| t.doing == Doing::Restarting);
+        self.label().is_some()
+            && (matches!(self.event, Event::Stopped { .. }) || self.before.current.is_some_and(restarts))
+    }
+
+    /// True if an endpoint or a notification is half deleted: the last capability to it could go, and has no rights.
+    fn is_ending(&self, name: Name) -> bool {
+        let rights = |cap| match cap {
+            Cap::Endpoint { ep: object, rights, .. } | Cap::Notification { ntfn: object, rights, .. } => {
+                (object == name).then_some(rights)
+            }
+            _ => None,
+        };
+        let none = |r: Rights| !(r.write || r.read || r.grant || r.grant_reply);
+        let mut left = self.after.caps.iter().filter_map(|(slot, held)| Some((*slot, rights(held.cap)?)));
+        self.is_unfinished() && left.all(|(slot, r)| none(r) && self.goes(slot, &mut vec![]))
+    }
+
     /// True if the step may have to do with a thread: it acts, is controlled, or waits for something that a capability
     /// that is used has the right to give.
     fn involves(&self, thread: Name) -> bool {
@@ -292,7 +317,7 @@ impl Change<'_> {
         if self.before.current == Some(thread) {
             return true;
         }
-        let ended = |ep: Name| !self.after.endpoints.contains_key(&ep);
+        let ended = |ep: Name| !self.after.endpoints.contains_key(&ep) || self.is_ending(ep);
         let waits = match t.doing {
             Doing::Receiving { ep, reply } => {
                 ended(ep)
@@ -302,7 +327,9 @@ impl Change<'_> {
             }
             Doing::Sending { ep, how } => ended(ep) || self.receives_from(ep) || self.cancels(ep, how.badge),
             Doing::Calling { reply } => reply.is_some_and(|reply| self.answers(reply)),
-            Doing::Waiting { ntfn } => !self.after.notifications.contains_key(&ntfn) || self.signals(ntfn),
+            Doing::Waiting { ntfn } => {
+                self.signals(ntfn) || !self.after.notifications.contains_key(&ntfn) || self.is_ending(ntfn)
+            }
             Doing::Nothing | Doing::Running | Doing::Restarting => false,
         };
         waits || self.controls(thread)
@@ -353,7 +380,9 @@ impl Change<'_> {
             || covers(old.cap, new.cap)
                 && covers(new.cap, old.cap)
                 && (self.used().caps.iter().any(|&(at, _)| at == slot) || self.grants(slot));
-        same && adopted && old.original == new.original || self.opens(slot) && self.comes(slot, new.cap)
+        same && adopted && old.original == new.original
+            || self.opens(slot) && self.comes(slot, new.cap)
+            || self.is_swept(slot, new.cap)
     }
 
     /// True if a capability may come into a slot.
@@ -362,7 +391,16 @@ impl Change<'_> {
             let there = self.used().cnodes.iter().flat_map(|&cnode| within(self.before, cnode));
             there.chain(self.used().caps.iter().copied()).any(|(_, cap)| covers(cap, new))
         };
-        self.opens(slot) && (copied() || self.is_made(new)) || self.arrives(slot, new)
+        self.opens(slot) && (copied() || self.is_made(new))
+            || self.arrives(slot, new)
+            || self.is_swept(slot, new)
+    }
+
+    /// True if what is half deleted waits to go in a slot: both may go, and so might the capability where it was.
+    fn is_swept(&self, slot: Slot, new: Cap) -> bool {
+        self.is_unfinished()
+            && self.goes(slot, &mut vec![])
+            && self.before.caps.iter().any(|(&at, held)| covers(held.cap, new) && self.goes(at, &mut vec![]))
     }
 
     /// True if a capability is the first to an object that was made, or was issued.
@@ -447,7 +485,13 @@ impl Change<'_> {
             Cap::Zombie { object } => object == slot.object,
             _ => false,
         };
-        if self.after.caps.values().any(|held| names(held.cap) && !matches!(held.cap, Cap::Zombie { .. })) {
+        // An interrupt gives up its notification before the capability to it is gone.
+        let stays = |at: Slot, cap: Cap| match cap {
+            Cap::Zombie { .. } => false,
+            Cap::IrqHandler { .. } => !(self.is_unfinished() && self.goes(at, &mut vec![])),
+            _ => true,
+        };
+        if self.after.caps.iter().any(|(at, held)| names(held.cap) && stays(*at, held.cap)) {
             return false;
         }
         seen.push(slot);
@@ -472,7 +516,8 @@ impl Change<'_> {
             return new.clone();
         }
         let mut right = old.clone();
-        if old.bound.is_some_and(|ntfn| !self.after.notifications.contains_key(&ntfn)) {
+        let ended = |ntfn| !self.after.notifications.contains_key(&ntfn);
+        if old.bound.is_some_and(|ntfn| ended(ntfn) || new.bound.is_none() && self.is_ending(ntfn)) {
             right.bound = None;
         }
         let runs = self.after.current == Some(name);
@@ -551,8 +596,11 @@ impl Change<'_> {
         };
         signalled
             && self.queue(&old.queue, &new.queue, |t| self.before.current == Some(t) && self.waits_for(name))
-            && (old.bound == new.bound || controls(old.bound) || controls(new.bound) && self.waits_for(name))
-            && (old.sc == new.sc || disposes(old.sc) || disposes(new.sc))
+            && (old.bound == new.bound
+                || controls(old.bound)
+                || controls(new.bound) && self.waits_for(name)
+                || self.is_ending(name))
+            && (old.sc == new.sc || disposes(old.sc) || disposes(new.sc) || self.is_ending(name))
     }
 
     fn contexts(&self) -> Result<(), Broken> {
@@ -572,7 +620,9 @@ impl Change<'_> {
             && ((old.thread, &old.calls) == (new.thread, &new.calls) || self.moves(name))
             && (old.notification == new.notification
                 || self.disposes_of(name)
-                || old.notification.is_some_and(|ntfn| !self.after.notifications.contains_key(&ntfn)))
+                || old
+                    .notification
+                    .is_some_and(|n| !self.after.notifications.contains_key(&n) || self.is_ending(n)))
             && (old.yielded_from == new.yielded_from
                 || self.moves(name)
                 || old.yielded_from.is_some_and(runs))
@@ -665,6 +715,12 @@ impl Change<'_> {
             })
     }
 
+    /// True if the last capability to an interrupt is half deleted, which no longer comes.
+    fn silences(&self, irq: u64) -> bool {
+        let mut handlers = self.after.caps.iter().filter(|(_, held)| held.cap == Cap::IrqHandler { irq });
+        self.is_unfinished() && handlers.all(|(slot, _)| self.goes(*slot, &mut vec![]))
+    }
+
     /// Interrupts, and the schedule of domains.
     fn devices(&self) -> Result<(), Broken> {
         let (before, after) = (self.before, self.after);
@@ -676,7 +732,7 @@ impl Change<'_> {
                 (Some(old), Some(new)) => {
                     old.pin == new.pin
                         && if new.masked {
-                            *self.event == Event::Interrupt { irq }
+                            self.interrupt() == Some(irq) || self.silences(irq)
                         } else {
                             self.used().any(handler)
                         }

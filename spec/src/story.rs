@@ -4,7 +4,7 @@ use std::fmt;
 
 use pecan_abi::Syscall;
 
-use crate::model::{Call, Event};
+use crate::model::{Arrival, Call, Event};
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,6 +52,13 @@ impl fmt::Display for Event {
             }
             Event::Interrupt { irq } => write!(f, "interrupt {irq}"),
             Event::Tick { ticks } => write!(f, "{ticks} ticks pass"),
+            Event::Stopped { call, point, by } => {
+                let when = if *point == 1 { String::new() } else { format!(" at point {point}") };
+                match by {
+                    Arrival::Interrupt(irq) => write!(f, "{call}, stopped{when} by interrupt {irq}"),
+                    Arrival::Time(ticks) => write!(f, "{call}, stopped{when} after {ticks} ticks"),
+                }
+            }
         }
     }
 }

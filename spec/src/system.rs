@@ -1,5 +1,7 @@
 //! A kernel on the host port with a small system in it, and what state that is in the model's terms.
 
+mod stopping;
+
 use std::collections::BTreeMap;
 
 use pecan_abi::{CapRights, MessageInfo, Syscall, constants::tcb_flag, ipc::buffer};
@@ -12,7 +14,7 @@ use pecan_mem::{
 };
 
 use crate::abstraction::{self, Memo, Origin};
-use crate::digest::Symmetry;
+use crate::digest::{Digest, Symmetry};
 use crate::model::{self, CODE, Cap, Doing, Event, Name, Outcome, State, Thread, register};
 use crate::translate::{link_name, name, object_name};
 
@@ -81,6 +83,8 @@ pub struct System {
     names: BTreeMap<Name, String>,
     /// What was found in slots.
     memo: Memo,
+    /// A digest of what the state does not show.
+    hidden: Digest,
     /// Lines of memory that a step has changed.
     changed: Vec<u32>,
     /// They still are the only ones.
@@ -135,6 +139,7 @@ impl System {
             ports: vec![],
             names: BTreeMap::new(),
             memo: Memo::default(),
+            hidden: 0,
             changed: vec![],
             looked: false,
             alike: vec![],
@@ -494,6 +499,7 @@ impl System {
                 host::advance_time(ticks);
                 entry::interrupt(&mut self.k, pecan_arch::IRQ_TIMER);
             }
+            Event::Stopped { call, .. } => return self.enter(&Event::Syscall(call.clone()), way),
         }
         way == Way::Slow
     }
@@ -520,7 +526,7 @@ impl System {
             Event::Tick { .. } | Event::Interrupt { .. } => {
                 (context.get(reg::NEXT_IP), context.get(reg::NEXT_IP))
             }
-            Event::Syscall(_) | Event::UnknownSyscall { .. } => (CODE, CODE + 2),
+            Event::Syscall(_) | Event::Stopped { .. } | Event::UnknownSyscall { .. } => (CODE, CODE + 2),
             Event::Exception { .. } | Event::PageFault { .. } => (CODE, CODE),
         };
         context.set(reg::FAULT_IP, ip);
@@ -673,7 +679,14 @@ impl System {
         let origin = abstraction::look(&self.k, self.keeper, &self.irqs, &mut self.memo, before);
         self.live.clear();
         self.live.extend(origin.slots().live());
+        self.hidden = origin.hidden(&self.k);
         origin
+    }
+
+    /// A digest of what the state does not show of operations that were stopped: how far they have come. 0 if there are
+    /// none. It is that of the state that was looked at last.
+    pub fn hidden(&self) -> Digest {
+        self.hidden
     }
 
     /// Brings everything back to what it was `here`, where the steps of late have been made from.

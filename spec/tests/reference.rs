@@ -20,6 +20,7 @@ const FILES: &[&str] = &[
     "derivation",
     "cnode",
     "delete",
+    "stop",
     "untyped",
     "ipc",
     "notification",

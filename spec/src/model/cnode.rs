@@ -3,7 +3,7 @@
 use pecan_abi::{CapRights, Label};
 
 use super::{
-    Answer, Cap, Doing, Failure, Invocation, LookupFailure, Slot, Step,
+    Answer, Cap, Doing, Failure, Invocation, LookupFailure, Name, Slot, Step,
     cspace::failed_lookup,
     derivation::{diminish, with_data},
     illegal,
@@ -20,8 +20,8 @@ impl Step {
         inv.need(2, 0)?;
         let target = self.target(false, Some(root), inv.words[0], inv.words[1])?;
         match label {
-            CNodeRevoke => self.revoke(target),
-            CNodeDelete => self.delete(target),
+            CNodeRevoke => self.revoke(target)?,
+            CNodeDelete => self.delete(target)?,
             CNodeCancelBadgedSends => self.cancel_badged_sends(target)?,
             CNodeRotate => self.rotate(target, inv)?,
             _ => self.copy_or_move(label, target, inv)?,
@@ -87,7 +87,8 @@ impl Step {
         Ok(())
     }
 
-    /// `CNode_CancelBadgedSends`: whoever waits to send with the badge makes the system call again.
+    /// `CNode_CancelBadgedSends`: whoever waits to send with the badge makes the system call again. The queue is gone
+    /// through from its head.
     fn cancel_badged_sends(&mut self, target: Slot) -> Result<(), Failure> {
         let Some(Cap::Endpoint { ep, badge, rights: r }) = self.cap(target) else { return Err(illegal()) };
         if !(r.write && r.read && r.grant && r.grant_reply) {
@@ -98,13 +99,12 @@ impl Step {
         }
         let sends_with_it = |doing: &Doing| matches!(doing, Doing::Sending { how, .. } if how.badge == badge);
         let queue = self.s.endpoints[&ep].clone();
-        if queue.first().is_some_and(|t| matches!(self.s.threads[t].doing, Doing::Sending { .. })) {
-            self.woken.anew = true;
-        }
-        for thread in queue {
+        let sends = |thread: &Name| matches!(self.s.threads[thread].doing, Doing::Sending { .. });
+        for thread in queue.into_iter().filter(sends).collect::<Vec<_>>() {
             if sends_with_it(&self.s.threads[&thread].doing) {
                 self.abort(thread);
             }
+            self.may_stop()?;
         }
         Ok(())
     }

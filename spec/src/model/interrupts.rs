@@ -51,13 +51,13 @@ impl Step {
                 let source = inv.extra[0];
                 match self.cap(source) {
                     Some(cap @ Cap::Notification { rights, .. }) if rights.write => {
-                        self.delete(slot);
+                        self.delete(slot)?;
                         self.insert_copy(source, slot, cap);
                     }
                     _ => return Err(invalid_capability(1)),
                 }
             }
-            Some(Label::IrqClearIrqHandler) => self.delete(slot),
+            Some(Label::IrqClearIrqHandler) => self.delete(slot)?,
             _ => return Err(illegal()),
         }
         Ok(vec![])
@@ -74,7 +74,7 @@ impl Step {
         }
     }
 
-    fn mask(&mut self, irq: u64, masked: bool) {
+    pub(super) fn mask(&mut self, irq: u64, masked: bool) {
         if let Some(interrupt) = self.s.interrupts.get_mut(&irq) {
             interrupt.masked = masked;
         }

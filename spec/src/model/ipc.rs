@@ -2,7 +2,7 @@
 
 use pecan_abi::{MessageInfo, ipc::buffer};
 
-use super::{Answer, Call, Cap, Doing, Fault, LookupFailure, Name, Sending, Step, register};
+use super::{Answer, Call, Cap, Doing, Fault, LookupFailure, Name, Sending, Step, Stopped, register};
 
 impl Step {
     /// Manual 4.2: sends a thread's message, or its fault, to an endpoint: to the first that waits for one.
@@ -233,12 +233,14 @@ impl Step {
         }
     }
 
-    /// An endpoint goes.
-    pub(super) fn end_endpoint(&mut self, ep: Name) {
-        let queue = self.s.endpoints[&ep].clone();
-        self.woken.anew |= !queue.is_empty();
-        queue.into_iter().for_each(|thread| self.abort(thread));
+    /// An endpoint goes: from the first on, those in its queue make their system calls again.
+    pub(super) fn end_endpoint(&mut self, ep: Name) -> Result<(), Stopped> {
+        for thread in self.s.endpoints[&ep].clone() {
+            self.abort(thread);
+            self.may_stop()?;
+        }
         self.s.endpoints.remove(&ep);
+        Ok(())
     }
 
     /// Threads wait in order of priority, then of arrival.

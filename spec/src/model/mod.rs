@@ -3,7 +3,8 @@
 //! [`step`] takes a state and an event and gives the next state. The functions follow the manual: system calls
 //! (2.2) here, capability spaces (3) in `cspace`, `derivation` and `cnode`, messages (4) in `ipc`, notifications
 //! (5) in `notification`, threads and time (6) in `thread`, `sched_context`, `schedule`, `time` and `fault`, address
-//! spaces (7) in `vspace`, retyping (2.4) in `untyped`. Nothing is packed, cached or counted; whatever is long in a kernel is one step here.
+//! spaces (7) in `vspace`, retyping (2.4) in `untyped`. Nothing is packed, cached or counted.
+//! What is long in a kernel is one step here, too; `stop` says what it may have come to when something stops it.
 
 mod asid;
 mod cnode;
@@ -20,6 +21,7 @@ mod registers;
 mod sched_context;
 mod schedule;
 pub mod state;
+mod stop;
 mod thread;
 mod time;
 mod untyped;
@@ -32,6 +34,8 @@ pub use interrupts::{FIRST_INTERRUPT, INTERRUPTS};
 pub use ports::device_word;
 use schedule::Woken;
 pub use state::*;
+pub use stop::stopped;
+use stop::{Stop, Stopped};
 pub use vspace::{space_of, translations};
 
 /// Something that happens to the machine.
@@ -70,6 +74,24 @@ pub enum Event {
         /// How many ticks of the clock.
         ticks: u64,
     },
+    /// The running thread makes a system call, and before that is done something else comes: see [`stopped`].
+    Stopped {
+        /// The system call.
+        call: Call,
+        /// How many times the kernel looks for it until it is there: 1 for the first.
+        point: u64,
+        /// What comes.
+        by: Arrival,
+    },
+}
+
+/// What a long operation is stopped for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Arrival {
+    /// This interrupt.
+    Interrupt(u64),
+    /// The end of the caller's time slice: so many ticks of the clock have passed.
+    Time(u64),
 }
 
 /// Where threads are when they enter the kernel.
@@ -130,19 +152,16 @@ pub(crate) struct Step {
     pub over: bool,
     /// What was written to I/O ports.
     pub written: Vec<(u16, u32, u32)>,
+    /// Whether and when it is stopped.
+    pub stop: Stop,
 }
 
-/// What comes of an event.
+/// What comes of an event. If it is [`Event::Stopped`]: where the system call is done before it can be stopped.
 pub fn step(state: &State, event: &Event) -> (State, Outcome) {
-    let charged = state.current.and_then(|current| state.threads[&current].sc);
-    let mut m = Step {
-        s: state.clone(),
-        woken: Woken::default(),
-        charged,
-        invoker: None,
-        over: false,
-        written: vec![],
-    };
+    if let Event::Stopped { call, .. } = event {
+        return step(state, &Event::Syscall(call.clone()));
+    }
+    let mut m = Step::of(state.clone());
     let mut outcome = Outcome::default();
     if let Some(current) = m.s.current {
         m.load(current, event);
@@ -182,6 +201,14 @@ pub fn find_in(state: &State, root: Cap, index: u64, depth: u64) -> Option<Cap> 
 }
 
 impl Event {
+    /// The system call that it is, stopped or not.
+    pub fn call(&self) -> Option<&Call> {
+        match self {
+            Event::Syscall(call) | Event::Stopped { call, .. } => Some(call),
+            _ => None,
+        }
+    }
+
     /// The fault that it is, if it is one (manual 6.2).
     fn fault(&self) -> Option<Fault> {
         match *self {
@@ -197,8 +224,13 @@ impl Event {
 
 impl Step {
     fn looking_at(state: &State) -> Step {
-        let (s, woken) = (state.clone(), Woken::default());
-        Step { s, woken, charged: None, invoker: None, over: false, written: vec![] }
+        Step { charged: None, ..Step::of(state.clone()) }
+    }
+
+    fn of(s: State) -> Step {
+        let (woken, stop) = (Woken::default(), Stop::default());
+        let charged = s.current.and_then(|current| s.threads[&current].sc);
+        Step { s, woken, charged, invoker: None, over: false, written: vec![], stop }
     }
 
     /// The running thread is at [`CODE`] and enters the kernel; the arguments of a system call are where the ABI
@@ -314,6 +346,9 @@ impl Step {
             }
             None => Err(invalid_capability(0)),
         };
+        if self.stop.stopped {
+            return None;
+        }
         if let Some(thread) = self.s.threads.get_mut(&current)
             && thread.doing == Doing::Restarting
         {

@@ -1,6 +1,6 @@
 //! Notifications (manual 5).
 
-use super::{Doing, Name, Step, register};
+use super::{Doing, Name, Step, Stopped, register};
 
 impl Step {
     /// Manual 5.2, 5.3: a signal wakes the first that waits, or the bound thread while it receives, or is kept.
@@ -71,17 +71,24 @@ impl Step {
         }
     }
 
-    /// A notification goes.
-    pub(super) fn end_notification(&mut self, ntfn: Name) {
-        let n = self.s.notifications.remove(&ntfn).unwrap_or_default();
-        if let Some(sc) = n.sc {
+    /// A notification goes: it is unbound from everything, then from the first on those in its queue make their system
+    /// calls again.
+    pub(super) fn end_notification(&mut self, ntfn: Name) -> Result<(), Stopped> {
+        let n = self.ntfn(ntfn);
+        let (sc, bound, queue) = (n.sc.take(), n.bound.take(), n.queue.clone());
+        if let Some(sc) = sc {
             self.context(sc).notification = None;
         }
-        if let Some(thread) = n.bound {
+        if let Some(thread) = bound {
             self.thread(thread).bound = None;
         }
-        self.woken.anew |= !n.queue.is_empty();
-        n.queue.into_iter().for_each(|thread| self.unblock(thread, Doing::Restarting));
+        for thread in queue {
+            self.ntfn(ntfn).queue.remove(0);
+            self.unblock(thread, Doing::Restarting);
+            self.may_stop()?;
+        }
+        self.s.notifications.remove(&ntfn);
+        Ok(())
     }
 
     /// `TCB_UnbindNotification`, and what the end of a thread does.

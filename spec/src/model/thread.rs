@@ -3,7 +3,7 @@
 use pecan_abi::{Error, Label, constants::tcb_flag, ipc::IPC_BUFFER_BITS};
 
 use super::{
-    Answer, Cap, Doing, Failure, Invocation, Name, Slot, Step,
+    Answer, Cap, Doing, Failure, Invocation, Name, Slot, Step, Stopped,
     derivation::{same_object, with_data},
     illegal, invalid_capability, register, thread_slot,
     vspace::ROOT,
@@ -23,7 +23,7 @@ impl Step {
             Some(Label::TcbSetIpcBuffer) => {
                 inv.need(1, 1)?;
                 let buffer = self.checked_buffer(inv, 0, 0)?;
-                self.install_buffer(thread, buffer, inv);
+                self.install_buffer(thread, buffer, inv)?;
             }
             Some(Label::TcbSetTlsBase) => {
                 inv.need(1, 0)?;
@@ -50,7 +50,7 @@ impl Step {
             Some(Label::TcbSetTimeoutEndpoint) => {
                 inv.need(0, 1)?;
                 let handler = self.handler(inv, 0, 1)?;
-                self.install(thread, thread_slot::TIMEOUT, handler, inv);
+                self.install(thread, thread_slot::TIMEOUT, handler, inv)?;
             }
             Some(Label::TcbBindNotification) => self.bind_notification(thread, inv)?,
             Some(Label::TcbUnbindNotification) => {
@@ -110,7 +110,7 @@ impl Step {
             _ => return Err(invalid_capability(2)),
         };
         let handler = self.handler(inv, 2, 3)?;
-        self.install(thread, thread_slot::FAULT, handler, inv);
+        self.install(thread, thread_slot::FAULT, handler, inv)?;
         self.thread(thread).mcp = mcp;
         self.set_priority(thread, priority);
         match (self.thread(thread).sc, sc) {
@@ -135,8 +135,8 @@ impl Step {
         inv.need(3, 3)?;
         let buffer = self.checked_buffer(inv, 2, 2)?;
         let roots = self.checked_roots(thread, inv, 0)?;
-        self.install_roots(thread, roots, inv);
-        self.install_buffer(thread, buffer, inv);
+        self.install_roots(thread, roots, inv)?;
+        self.install_buffer(thread, buffer, inv)?;
         Ok(())
     }
 
@@ -145,8 +145,8 @@ impl Step {
         inv.need(2, 3)?;
         let handler = self.handler(inv, 0, 1)?;
         let roots = self.checked_roots(thread, inv, 1)?;
-        self.install(thread, thread_slot::FAULT, handler, inv);
-        self.install_roots(thread, roots, inv);
+        self.install(thread, thread_slot::FAULT, handler, inv)?;
+        self.install_roots(thread, roots, inv)?;
         Ok(())
     }
 
@@ -165,7 +165,7 @@ impl Step {
     }
 
     /// The roots of a CSpace and of a VSpace: two of the extra capabilities, with the first two words as their
-    /// guard or badge. Those that the thread has now must not be the last ones to a CNode.
+    /// guard or badge. Those that the thread has now must not be the last ones to a CNode, or what is left of one.
     fn checked_roots(
         &self,
         thread: Name,
@@ -174,8 +174,8 @@ impl Step {
     ) -> Result<(Install, Install), Failure> {
         for index in [thread_slot::CSPACE, thread_slot::VSPACE] {
             let old = self.cap(Slot { object: thread, index });
-            let holds_slots = matches!(old, Some(Cap::CNode { .. } | Cap::Thread { .. }));
-            if old.is_some_and(|old| holds_slots && self.caps_to(old) == 1) {
+            let last = |old| matches!(old, Cap::CNode { .. } | Cap::Thread { .. }) && self.caps_to(old) == 1;
+            if old.is_some_and(|old| matches!(old, Cap::Zombie { .. }) || last(old)) {
                 return Err(illegal());
             }
         }
@@ -203,28 +203,40 @@ impl Step {
         self.s.caps.values().filter(|other| same_object(other.cap, cap)).count()
     }
 
-    fn install_roots(&mut self, thread: Name, (cspace, vspace): (Install, Install), inv: &Invocation) {
-        self.install(thread, thread_slot::CSPACE, cspace, inv);
-        self.install(thread, thread_slot::VSPACE, vspace, inv);
+    fn install_roots(
+        &mut self,
+        thread: Name,
+        (cspace, vspace): (Install, Install),
+        inv: &Invocation,
+    ) -> Result<(), Stopped> {
+        self.install(thread, thread_slot::CSPACE, cspace, inv)?;
+        self.install(thread, thread_slot::VSPACE, vspace, inv)
     }
 
-    fn install_buffer(&mut self, thread: Name, (address, frame): (u64, Install), inv: &Invocation) {
-        self.install(thread, thread_slot::BUFFER, frame, inv);
+    fn install_buffer(
+        &mut self,
+        thread: Name,
+        (address, frame): (u64, Install),
+        inv: &Invocation,
+    ) -> Result<(), Stopped> {
+        self.install(thread, thread_slot::BUFFER, frame, inv)?;
         if let Some(thread) = self.s.threads.get_mut(&thread) {
             thread.buffer = address;
         }
+        Ok(())
     }
 
     /// Replaces a capability that a thread holds. What goes may take the new one, or the thread, with it.
-    fn install(&mut self, thread: Name, index: u64, new: Install, inv: &Invocation) {
+    fn install(&mut self, thread: Name, index: u64, new: Install, inv: &Invocation) -> Result<(), Stopped> {
         let slot = Slot { object: thread, index };
-        self.delete(slot);
+        self.delete(slot)?;
         if let Some((source, cap)) = new
             && self.cap(source).is_some_and(|there| same_object(there, cap))
             && self.cap(inv.slot) == Some(Cap::Thread { thread })
         {
             self.insert_copy(source, slot, cap);
         }
+        Ok(())
     }
 
     /// `TCB_BindNotification` (manual 5.3).

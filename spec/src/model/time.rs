@@ -20,6 +20,11 @@ impl SchedContext {
         self.max_refills != 0
     }
 
+    /// After so many ticks more there is enough left to go on.
+    pub(super) fn has_left(&self, ticks: u64) -> bool {
+        self.refills[0].amount >= ticks as i64 + least()
+    }
+
     fn is_round_robin(&self) -> bool {
         self.period == 0
     }
@@ -30,7 +35,7 @@ impl SchedContext {
     }
 
     /// Charges time. A round-robin context keeps what was used for its next slice.
-    fn charge(&mut self, used: i64) {
+    pub(super) fn charge(&mut self, used: i64) {
         self.consumed += used;
         if self.is_round_robin() {
             let used = used.min(self.refills[0].amount);
@@ -122,19 +127,9 @@ impl Step {
             Event::Syscall(call) => call.after,
             _ => 0,
         };
-        for context in self.s.contexts.values_mut() {
-            context.refills.iter_mut().for_each(|r| r.time -= ticks as i64);
-        }
-        self.s.schedule.left = self.s.schedule.left.map(|left| left - ticks as i64);
-        self.over = self.domain_is_over();
-        let (Some(current), Some(sc)) = (self.s.current, self.charged) else { return !self.over };
-        let context = self.context(sc);
-        let exhausted = context.refills[0].amount < ticks as i64 + least();
-        context.charge(ticks as i64);
-        if exhausted {
-            context.end_slice();
-            self.slice_ended(current, true);
-        }
+        self.time_passes(ticks);
+        let Some(current) = self.s.current.filter(|_| self.charged.is_some()) else { return !self.over };
+        let exhausted = self.charge(current, ticks);
         if exhausted || self.over {
             let interrupt = matches!(event, Event::Tick { .. } | Event::Interrupt { .. });
             if !interrupt && self.thread(current).doing == Doing::Running {
@@ -142,6 +137,28 @@ impl Step {
             }
         }
         !exhausted && !self.over
+    }
+
+    /// The clock goes on.
+    pub(super) fn time_passes(&mut self, ticks: u64) {
+        for context in self.s.contexts.values_mut() {
+            context.refills.iter_mut().for_each(|r| r.time -= ticks as i64);
+        }
+        self.s.schedule.left = self.s.schedule.left.map(|left| left - ticks as i64);
+        self.over = self.domain_is_over();
+    }
+
+    /// Charges the running thread, whose slice ends if there is not enough left to go on. True if so.
+    pub(super) fn charge(&mut self, current: Name, ticks: u64) -> bool {
+        let Some(sc) = self.charged else { return false };
+        let context = self.context(sc);
+        let exhausted = !context.has_left(ticks);
+        context.charge(ticks as i64);
+        if exhausted {
+            context.end_slice();
+            self.slice_ended(current, true);
+        }
+        exhausted
     }
 
     /// Manual 2.2, `Yield`: what is left of the slice is given up. Only what was used counts as consumed.

@@ -4,7 +4,7 @@ use pecan_abi::{Error, Label, ObjectType};
 
 use super::{
     Answer, Cap, Doing, Failure, Invocation, LookupFailure, Name, Notification, Registers, Rights,
-    SchedContext, Slot, Step, Thread, cspace::failed_lookup, illegal, range,
+    SchedContext, Slot, Step, Stopped, Thread, cspace::failed_lookup, illegal, range,
 };
 
 const ALL: Rights = Rights { write: true, read: true, grant: true, grant_reply: true };
@@ -50,6 +50,9 @@ impl Step {
         if device && !plain {
             return Err(Failure(Error::InvalidArgument, vec![1]));
         }
+        if !self.has_children(inv.slot) {
+            self.clear(inv.slot)?;
+        }
         for i in 0..count {
             let name = Name(base.0 + start + (i << object_bits));
             let cap = self.create(kind, size, name, device);
@@ -58,6 +61,18 @@ impl Step {
         let used = start + (count << object_bits);
         self.held(inv.slot).cap = Cap::Untyped { base, bits, device, used };
         Ok(vec![])
+    }
+
+    /// Manual 2.4.1: memory that was used before is cleared, from its end on and piece by piece.
+    fn clear(&mut self, slot: Slot) -> Result<(), Stopped> {
+        const PIECE: u64 = 1 << pecan_config::RESET_CHUNK_BITS;
+        while let Cap::Untyped { device: false, used, .. } = &mut self.held(slot).cap
+            && *used > PIECE
+        {
+            *used = (*used - 1) / PIECE * PIECE;
+            self.may_stop()?;
+        }
+        Ok(())
     }
 
     /// A new object, and the first capability to it.

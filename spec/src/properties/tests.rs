@@ -147,11 +147,11 @@ fn a_step_of_time_is_charged() {
     let before = system("budgets").state();
     let event = Event::Tick { ticks: 50_000 };
     let (after, _) = model::step(&before, &event);
-    assert_eq!(budgets(&before, &event, &after), Ok(()));
+    assert_eq!(budgets(&before, &event, 50_000, &after), Ok(()));
     let sc = before.threads[&before.current.unwrap()].sc.unwrap();
     let mut uncharged = after.clone();
     uncharged.contexts.get_mut(&sc).unwrap().refills = before.contexts[&sc].refills.clone();
-    assert!(budgets(&before, &event, &uncharged).is_err());
+    assert!(budgets(&before, &event, 50_000, &uncharged).is_err());
 }
 
 /// Two parts, a state of them, and one thread of the part that does not run.

@@ -70,6 +70,10 @@ pub struct Machine {
     pub fpu_registers: RefCell<Vec<u8>>,
     irqs: RefCell<BTreeMap<usize, IrqLine>>,
     pending: RefCell<VecDeque<usize>>,
+    /// An interrupt, and at which call of [`irq_pending`] from now on it comes; 0 if none is to come.
+    irq_later: Cell<(u64, usize)>,
+    /// Ticks, and at which reading of the clock from now on they have passed; 0 if none are to.
+    time_later: Cell<(u64, u64)>,
     /// Port I/O writes so far: port, width in bytes, value.
     pub io_writes: RefCell<Vec<(u16, u32, u32)>>,
     /// What reading a port gives; all ones where there is no entry.
@@ -108,6 +112,22 @@ pub fn advance_time(ticks: u64) {
 /// Makes an interrupt pending: [`irq_pending`] becomes true until [`take_pending_irq`] has taken it.
 pub fn raise_irq(irq: usize) {
     machine().pending.borrow_mut().push_back(irq);
+}
+
+/// Makes an interrupt pending when the kernel looks whether one is, for the `looks`th time from now on.
+pub fn raise_irq_later(looks: u64, irq: usize) {
+    machine().irq_later.set((looks, irq));
+}
+
+/// Moves the clock on by `ticks` when it is read for the `readings`th time from now on.
+pub fn advance_time_later(readings: u64, ticks: u64) {
+    machine().time_later.set((readings, ticks));
+}
+
+/// Nothing is to come later any more. True if something still was.
+pub fn nothing_later() -> bool {
+    let m = machine();
+    (m.irq_later.take().0, m.time_later.take().0) != (0, 0)
 }
 
 /// The state of an interrupt line.
@@ -292,7 +312,13 @@ pub fn tlb_flush_asids() {
 
 /// The clock, in ticks.
 pub fn now() -> u64 {
-    machine().time.get()
+    let m = machine();
+    if m.time_later.get().0 != 0 {
+        let (readings, ticks) = m.time_later.get();
+        m.time_later.set((readings - 1, ticks));
+        m.time.set(m.time.get() + if readings == 1 { ticks } else { 0 });
+    }
+    m.time.get()
 }
 
 /// Asks for [`IRQ_TIMER`] at an absolute time, in ticks.
@@ -360,7 +386,13 @@ pub fn ioapic_pins(index: usize) -> usize {
 
 /// An interrupt waits to be taken.
 pub fn irq_pending() -> bool {
-    !machine().pending.borrow().is_empty()
+    let m = machine();
+    let (looks, irq) = m.irq_later.get();
+    if looks != 0 {
+        m.irq_later.set((looks - 1, irq));
+        m.pending.borrow_mut().extend((looks == 1).then_some(irq));
+    }
+    !m.pending.borrow().is_empty()
 }
 
 /// Zeroes words of memory.
@@ -461,6 +493,20 @@ mod tests {
         set_deadline(100);
         idle_wait();
         assert_eq!((now(), take_pending_irq()), (100, Some(IRQ_TIMER)));
+    }
+
+    #[test]
+    fn what_is_to_come_later_comes_once() {
+        raise_irq_later(2, 40);
+        assert_eq!((irq_pending(), irq_pending()), (false, true));
+        assert_eq!((take_pending_irq(), irq_pending()), (Some(40), false));
+        set_time(5);
+        advance_time_later(2, 10);
+        assert_eq!([now(), now(), now()], [5, 15, 15]);
+        assert!(!nothing_later());
+        advance_time_later(1, 10);
+        assert!(nothing_later());
+        assert_eq!(now(), 15);
     }
 
     #[test]

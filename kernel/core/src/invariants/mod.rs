@@ -622,6 +622,17 @@ impl<'k> State<'_, 'k> {
                 }
             }
         }
+        if let Some(ep) = k.core.cancelling.endpoint.get() {
+            self.alive(ep, tag::ENDPOINT, "cancelling")?;
+            if let Some(next) = k.core.cancelling.next.get() {
+                self.alive(next, tag::TCB, "cancelling")?;
+                let state = next.get(k).state.get();
+                ensure!(
+                    matches!(state, ThreadState::BlockedOnSend { ep: at, .. } if at == ep),
+                    "cancelling at {ep:?} goes on with {next:?}, which is {state:?}"
+                );
+            }
+        }
         let first = k.core.release_head.get().map(|first| first.get(k));
         for t in core::iter::successors(first, |t| release::after(k, t)) {
             let link = t.link();
