@@ -17,3 +17,10 @@ pub mod random;
 mod story;
 pub mod system;
 mod translate;
+
+/// True for the fast form of the host suites (`PECAN_FAST`): it is about the kernel, and leaves out what takes seconds
+/// and is about these checks.
+#[cfg(test)]
+fn is_fast() -> bool {
+    std::env::var_os("PECAN_FAST").is_some()
+}

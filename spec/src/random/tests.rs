@@ -13,6 +13,9 @@ fn story(rule: Rule) -> (String, usize) {
 
 #[test]
 fn what_one_event_does_is_told_with_one_event() {
+    if crate::is_fast() {
+        return;
+    }
     let (story, length) = story(|before, _, after| {
         let gets_98 = |(name, old): (_, &crate::model::Thread)| {
             old.priority != 98 && after.threads.get(name).is_some_and(|new| new.priority == 98)
@@ -26,6 +29,9 @@ fn what_one_event_does_is_told_with_one_event() {
 
 #[test]
 fn what_needs_many_events_is_told_with_few() {
+    if crate::is_fast() {
+        return;
+    }
     // A client calls a server, and that another one.
     let (story, length) = story(|_, _, after| match after.contexts.values().find(|c| c.calls.len() > 1) {
         Some(_) => Err("a scheduling context is lent on\n".into()),
