@@ -88,7 +88,7 @@ impl Options {
 
     /// How long random calls are made.
     fn random_time(&self) -> Duration {
-        Duration::from_secs(if self.long { 300 } else { 45 })
+        Duration::from_secs(if self.long { 300 } else { 60 })
     }
 
     /// How far a family goes that begins now and after which `after` others come. In a long run each that does not
