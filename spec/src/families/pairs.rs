@@ -293,6 +293,32 @@ pub(super) const FAMILIES: &[Family] = &[
         },
     },
     Family {
+        name: "late callers",
+        about: "a thread has used up its budget and told its timeout handler, and loses and gets its scheduling context meanwhile",
+        system: || {
+            let mut s = System::new(4);
+            s.make(at::EP, ObjectKind::Endpoint, "ep");
+            s.make(at::REPLY, ObjectKind::Reply, "reply");
+            let a = s.thread(Some(at::A), 100, "A");
+            s.start(a, None, "scA");
+            let b = s.thread(Some(at::B), 101, "B");
+            s.start_with(b, Some(at::SC), "scB", (100, 200), false);
+            s.handler(b, at::EP, true);
+            s.boot()
+        },
+        events: |_| {
+            vec![
+                Event::Tick { ticks: 100_000 },
+                with_reply(Syscall::Recv, at::EP, at::REPLY),
+                syscall(Syscall::Call, at::EP),
+                syscall(Syscall::Send, at::REPLY),
+                invoke(at::SC, Label::SchedContextUnbind, &[], &[]),
+                invoke(at::SC, Label::SchedContextBind, &[], &[at::B]),
+                invoke(at::B, Label::TcbSetSchedParams, &[100, 101], &[at::A, at::SC, at::EP]),
+            ]
+        },
+    },
+    Family {
         name: "told faults",
         about: "two threads use an endpoint in every way, and have no capability where they want to use one",
         system: || {

@@ -108,8 +108,7 @@ impl Step {
     /// Both are free, and a blocked thread gets one with budget.
     pub(super) fn check_bindable(&mut self, sc: Name, thread: Name) -> Result<(), Failure> {
         let blocked =
-            !matches!(self.thread(thread).doing, Doing::Nothing | Doing::Running | Doing::Restarting)
-                && !matches!(self.thread(thread).doing, Doing::Calling { .. });
+            !matches!(self.thread(thread).doing, Doing::Nothing | Doing::Running | Doing::Restarting);
         let free = self.context(sc).thread.is_none() && self.thread(thread).sc.is_none();
         if !free || blocked && !self.context(sc).is_released() { Err(illegal()) } else { Ok(()) }
     }
