@@ -235,9 +235,8 @@ impl Change<'_> {
         let mut used: Vec<_> = addresses.into_iter().filter_map(at).collect();
         // The first half of a system call may put there what the second half receives from.
         let receives = matches!(call.call, Syscall::ReplyRecv | Syscall::NBSendRecv | Syscall::NBSendWait);
-        if receives && at(call.cap).is_none() {
-            used.extend(model::find(self.after, actor, call.cap));
-        }
+        let empty = [call.cap, call.reply].into_iter().filter(|&address| receives && at(address).is_none());
+        used.extend(empty.filter_map(|address| model::find(self.after, actor, address)));
         used
     }
 
