@@ -51,18 +51,6 @@ fn step_both(system: &mut System, here: &Here, event: &Event) -> Result<Next, Br
     let before = here.state();
     let (mut expected, outcome) = model::step(before, event);
     normalise(&mut expected);
-    if let Event::Stopped { call, point, by } = event {
-        system.back(here);
-        if system.enter_and_stop(call, *point, *by) {
-            STOPPED.fetch_add(1, Relaxed);
-            let found = system.state_since(here);
-            let expected = after_stop(system, before, call, Some(*by), &found, expected)?;
-            return settled(system, before, &expected, &outcome, found);
-        }
-        let found = system.state_since(here);
-        compare(&expected, &found, "the kernel", system)?;
-        return settled(system, before, &expected, &outcome, found);
-    }
     system.back(here);
     if has_fast_path(event) {
         for (way, who) in [(Way::Fast, "the fast path"), (Way::FastAny, "the longer fast path")] {
@@ -75,18 +63,25 @@ fn step_both(system: &mut System, here: &Here, event: &Event) -> Result<Next, Br
             }
         }
     }
-    if is_long(event) {
-        stop_everywhere(system, here, event, &expected)?;
-        system.back(here);
-    }
-    system.enter(event, Way::Slow);
+    let long = event.call().is_some_and(|call| call.after == 0 && is_long(call));
+    let stopped = match event {
+        &Event::Stopped { ref call, point, by } => system.enter_and_stop(call, point, by).then_some(by),
+        _ => {
+            if long {
+                stop_everywhere(system, here, event, &expected)?;
+                system.back(here);
+            }
+            system.enter(event, Way::Slow);
+            None
+        }
+    };
+    STOPPED.fetch_add(stopped.is_some().into(), Relaxed);
     let found = system.state_since(here);
-    if let Event::Syscall(call) = event
-        && is_long(event)
-        && expected != found
-    {
+    if let Some(call) = event.call()
         // Not even the kernel can go on if the caller has lost its time.
-        expected = after_stop(system, before, call, None, &found, expected)?;
+        && (stopped.is_some() || long && expected != found)
+    {
+        expected = after_stop(system, before, call, stopped, &found, expected)?;
     }
     compare(&expected, &found, "the kernel", system)?;
     settled(system, before, &expected, &outcome, found)
@@ -136,9 +131,8 @@ fn settled(
     Ok(Next { state, all })
 }
 
-/// Invocations that an interrupt can stop.
-fn is_long(event: &Event) -> bool {
-    let Event::Syscall(call @ Call { after: 0, .. }) = event else { return false };
+/// Invocations that may take long, whatever the system: an interrupt can stop them.
+pub(crate) fn is_long(call: &Call) -> bool {
     let label = Label::from_word(call.label);
     use Label::{CNodeCancelBadgedSends, CNodeDelete, CNodeRevoke, UntypedRetype};
     matches!(label, Some(CNodeDelete | CNodeRevoke | CNodeCancelBadgedSends | UntypedRetype))

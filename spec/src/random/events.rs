@@ -5,10 +5,13 @@ use pecan_abi::{CNodeCapData, Label, ObjectType, Syscall};
 use super::{
     choices::Choices,
     systems::{
-        CNODE, EP, FRAME, NODE, NODE_RADIX, NTFN, REPLY, SC, Shape, TABLE, THREAD, UNTYPED, VSPACE, Who,
+        CNODE, EP, FRAME, FREE, NODE, NODE_RADIX, NTFN, REPLY, SC, Shape, TABLE, THREAD, UNTYPED, VSPACE, Who,
     },
 };
-use crate::model::{Call, Event, FIRST_INTERRUPT};
+use crate::{
+    lockstep::is_long,
+    model::{Arrival, Call, Event, FIRST_INTERRUPT},
+};
 
 /// Chooses events in a system.
 pub(super) struct Chooser<'a, 'c> {
@@ -52,7 +55,7 @@ impl Chooser<'_, '_> {
     fn supervise(&mut self) -> Event {
         match self.r.below(4) {
             0 => Event::Tick { ticks: 5_000_000 },
-            1 => self.invocation(),
+            1 => self.perhaps_stopped(),
             _ => {
                 let (thread, sc) = (self.thread(), SC + self.r.below(self.shape.contexts));
                 let bind = (sc, Label::SchedContextBind, vec![], vec![thread]);
@@ -78,7 +81,28 @@ impl Chooser<'_, '_> {
                 _ => self.message(),
             },
             3..=10 => self.message(),
-            _ => self.invocation(),
+            _ => self.perhaps_stopped(),
+        }
+    }
+
+    /// An invocation, which may be stopped if it can take long: by itself, or as it deletes what it replaces.
+    fn perhaps_stopped(&mut self) -> Event {
+        use Label::*;
+        let replaces = |call: &Call| {
+            let label = Label::from_word(call.label);
+            matches!(
+                label,
+                Some(TcbSetSchedParams | TcbSetTimeoutEndpoint | TcbSetSpace | TcbConfigure)
+                    | Some(IrqSetIrqHandler | IrqClearIrqHandler)
+            )
+        };
+        let ends = self.shape.mortal && self.r.rarely(6);
+        match if ends { self.ending() } else { self.invocation() } {
+            Event::Syscall(call) if (is_long(&call) || replaces(&call)) && self.r.below(3) == 2 => {
+                let irq = FIRST_INTERRUPT + self.r.below(2);
+                Event::Stopped { call, point: 1 + self.r.below(4), by: Arrival::Interrupt(irq) }
+            }
+            event => event,
         }
     }
 
@@ -241,6 +265,36 @@ impl Chooser<'_, '_> {
         let extra = if self.r.rarely(40) { self.slots(3) } else { extra };
         let call = if self.r.rarely(20) { Syscall::Send } else { Syscall::Call };
         invoke(call, (cap, label, words, extra))
+    }
+
+    /// Deletes what may be the last capability to something, or puts that where others go with it.
+    fn ending(&mut self) -> Event {
+        use Label::*;
+        let groups = [
+            (EP, 2 * self.shape.endpoints),
+            (NTFN, self.shape.notifications),
+            (REPLY, self.shape.replies),
+            (THREAD, self.shape.threads),
+            (SC, self.shape.contexts),
+            (UNTYPED, self.shape.untypeds),
+            (FREE, 8),
+            (NODE, self.shape.nodes.max(1)),
+        ];
+        let (first, count) = self.r.pick(&groups);
+        let at = first + self.r.below(count);
+        let free = FREE + self.r.below(8);
+        let arguments = match self.r.below(8) {
+            0..=2 => (CNODE, CNodeDelete, vec![at, 64], vec![]),
+            3 => (CNODE, CNodeRevoke, vec![at, 64], vec![]),
+            4 => (CNODE, CNodeCancelBadgedSends, vec![self.endpoint(0), 64], vec![]),
+            5 => (CNODE, CNodeMove, vec![free, 64, at, 64], vec![CNODE]),
+            _ => {
+                let (node, index) =
+                    (NODE + self.r.below(self.shape.nodes.max(1)), self.r.below(1 << NODE_RADIX));
+                (node, CNodeMove, vec![index, NODE_RADIX.into(), at, 64], vec![CNODE])
+            }
+        };
+        invoke(Syscall::Call, arguments)
     }
 
     /// Where there are CNodes in the CSpace, now and then makes the one that an invocation is about one of them.

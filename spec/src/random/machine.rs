@@ -66,13 +66,24 @@ impl ReferenceStateMachine for Machine {
     fn apply(mut now: Reference, event: &Event) -> Reference {
         // If it panics, so it does beside the kernel, where that is told.
         if can_happen(&now.state, event)
-            && let Ok((mut next, _)) = catch_unwind(AssertUnwindSafe(|| model::step(&now.state, event)))
+            && let Ok(mut next) = catch_unwind(AssertUnwindSafe(|| after(&now.state, event)))
         {
             lockstep::normalise(&mut next);
             now.state = next;
         }
         now
     }
+}
+
+/// The next state. Where an event is stopped, the kernel may choose another.
+fn after(state: &State, event: &Event) -> State {
+    let stopped = match event {
+        &Event::Stopped { ref call, point, by } => {
+            model::stopped(state, call, Some(by), state).nth(point as usize - 1)
+        }
+        _ => None,
+    };
+    stopped.unwrap_or_else(|| model::step(state, event).0)
 }
 
 /// Whether there is somebody to do it, if somebody must.
@@ -115,7 +126,7 @@ enum Stage {
 
 impl Simpler {
     fn of(event: Event) -> Simpler {
-        let stage = if matches!(event, Event::Syscall(_)) { Stage::Receive } else { Stage::Number(0, None) };
+        let stage = if event.call().is_some() { Stage::Receive } else { Stage::Number(0, None) };
         Simpler { event, before: None, stage }
     }
 
@@ -133,7 +144,7 @@ impl Simpler {
 /// A number of an event that can be any.
 fn number(event: &mut Event, n: usize) -> Option<&mut u64> {
     match event {
-        Event::Syscall(call) => {
+        Event::Syscall(call) | Event::Stopped { call, .. } => {
             let Call { cap, reply, dest, words, extra, .. } = call;
             [cap, reply, dest].into_iter().chain(words).chain(extra).nth(n)
         }
@@ -164,7 +175,7 @@ impl ValueTree for Simpler {
                 }
                 stage => {
                     let before = self.event.clone();
-                    if let Event::Syscall(call) = &mut self.event
+                    if let Event::Syscall(call) | Event::Stopped { call, .. } = &mut self.event
                         && Simpler::shorten(call, stage)
                     {
                         self.before = Some(before);

@@ -2,7 +2,7 @@
 
 use pecan_abi::{CapRights, Label, Syscall};
 use pecan_mem::{Cap, retype::ObjectKind};
-use proptest::strategy::Strategy;
+use proptest::{arbitrary::any, strategy::Strategy};
 
 use super::events::invoke;
 use crate::{
@@ -72,6 +72,8 @@ pub struct Shape {
     /// CNodes in the CSpace, each with a capability to the next one in it. Where there are any, some threads have a
     /// CSpace of two levels, and the threads and addresses are of two domains and two address spaces.
     pub nodes: u64,
+    /// Most threads end with the capability to them in their slot, and much is deleted.
+    pub mortal: bool,
 }
 
 /// Who runs.
@@ -108,13 +110,14 @@ impl Shape {
         untypeds: 2,
         tables: 1,
         nodes: 0,
+        mortal: false,
     };
 
     /// Systems of many sizes, which become [`Shape::SMALL`] when they are shrunk.
     pub fn any() -> impl Strategy<Value = Shape> {
         let objects = (4..=16u64, 2..=8u64, 2..=6u64, 2..=6u64, 1..=2u64);
-        (objects, 2..=6u64, 2..=4u64, 1..=2u64, 0..=4u64).prop_map(
-            |(objects, frames, untypeds, tables, nodes)| {
+        (objects, 2..=6u64, 2..=4u64, 1..=2u64, 0..=4u64, any::<bool>()).prop_map(
+            |(objects, frames, untypeds, tables, nodes, mortal)| {
                 let (threads, endpoints, notifications, replies, servers) = objects;
                 let contexts = threads - servers.min(threads / 4);
                 Shape {
@@ -127,6 +130,7 @@ impl Shape {
                     untypeds,
                     tables,
                     nodes,
+                    mortal,
                 }
             },
         )
@@ -212,6 +216,9 @@ impl Shape {
             let thread = s.thread(Some(THREAD + i), priority, &format!("thread{i}"));
             if let Some(cspace) = other {
                 s.enter_by(cspace);
+            }
+            if self.mortal && i % 4 > 0 {
+                s.mortal();
             }
             if self.nodes > 0 && i % 5 == 4 && !is_server {
                 s.domain(thread, 1);

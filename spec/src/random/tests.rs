@@ -1,6 +1,9 @@
-//! Whether what differs is told in short.
+//! What random runs come to, and whether what differs is told in short.
+
+use std::sync::atomic::AtomicU64;
 
 use super::*;
+use crate::model::Doing;
 
 /// The story of the first run that breaks a rule, and how many events it has.
 fn story(rule: Rule) -> (String, usize) {
@@ -38,6 +41,21 @@ fn what_needs_many_events_is_told_with_few() {
         None => Ok(()),
     });
     assert!((2..=8).contains(&length), "{story}");
+}
+
+#[test]
+fn long_operations_are_stopped_half_way() {
+    static STOPPED: AtomicU64 = AtomicU64::new(0);
+    let report = run_with(1..=60, Duration::MAX, |before, event, after| {
+        let restarts = before
+            .current
+            .is_some_and(|t| after.threads.get(&t).is_some_and(|t| t.doing == Doing::Restarting));
+        let stopped = restarts && matches!(event, Event::Stopped { .. });
+        STOPPED.fetch_add(stopped.into(), Relaxed);
+        Ok(())
+    });
+    assert_eq!(report.broken, None);
+    assert!(STOPPED.load(Relaxed) > 0);
 }
 
 #[test]

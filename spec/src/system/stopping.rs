@@ -43,8 +43,13 @@ impl System {
     }
 
     /// Lets the last thread that was made die with the capability in its slot of the CSpace.
+    ///
+    /// # Panics
+    /// If something is kept that came after it, as the buffers of every fourth thread are.
     pub fn mortal(&mut self) {
         self.kept -= 1;
+        let last = self.keeper.get(&self.k, self.kept).cap();
+        assert!(matches!(last, mem::Cap::Tcb { .. }), "the last that is kept is no thread: {last:?}");
         derivation::remove(&self.k, self.keeper.slot(self.kept));
     }
 }
