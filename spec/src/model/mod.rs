@@ -320,7 +320,26 @@ impl Step {
             Ok(extra) => extra,
             Err((address, failure)) => return fault(self, address, failure),
         };
-        let answer = match self.cap(slot) {
+        let answer = self.use_cap(current, slot, extra, how)?;
+        if self.stop.stopped {
+            return None;
+        }
+        if let Some(thread) = self.s.threads.get_mut(&current)
+            && thread.doing == Doing::Restarting
+        {
+            // It has stopped and resumed itself, and goes on behind the call.
+            thread.doing = Doing::Running;
+        }
+        let runs = self.s.threads.get(&current).is_some_and(|t| t.doing == Doing::Running);
+        if how.call && (runs || answer.is_err()) {
+            self.put_answer(current, &answer);
+        }
+        Some(answer)
+    }
+
+    /// What becomes of a message that goes to the capability in a slot. The kernel does not answer one to an endpoint.
+    fn use_cap(&mut self, current: Name, slot: Slot, extra: Vec<Slot>, how: How) -> Option<Answer> {
+        Some(match self.cap(slot) {
             Some(Cap::Endpoint { ep, badge, rights }) if rights.write => {
                 let sending =
                     Sending { badge, grant: rights.grant, grant_reply: rights.grant_reply, call: how.call };
@@ -345,21 +364,7 @@ impl Step {
                 self.invoke(cap, &invocation)
             }
             None => Err(invalid_capability(0)),
-        };
-        if self.stop.stopped {
-            return None;
-        }
-        if let Some(thread) = self.s.threads.get_mut(&current)
-            && thread.doing == Doing::Restarting
-        {
-            // It has stopped and resumed itself, and goes on behind the call.
-            thread.doing = Doing::Running;
-        }
-        let runs = self.s.threads.get(&current).is_some_and(|t| t.doing == Doing::Running);
-        if how.call && (runs || answer.is_err()) {
-            self.put_answer(current, &answer);
-        }
-        Some(answer)
+        })
     }
 
     /// Manual 2.2: invocations of kernel objects.

@@ -101,10 +101,11 @@ pub struct Held {
 }
 
 /// What a thread is doing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 #[expect(missing_docs, reason = "see `Sending`")]
 pub enum Doing {
     /// Nothing: suspended, or never started.
+    #[default]
     Nothing,
     /// Running or ready to.
     Running,
@@ -152,7 +153,7 @@ pub enum Fault {
 }
 
 /// A thread (manual 6.1).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Thread {
     /// What it is doing.
     pub doing: Doing,

@@ -3,8 +3,8 @@
 use pecan_abi::{Error, Label, ObjectType};
 
 use super::{
-    Answer, Cap, Doing, Failure, Invocation, LookupFailure, Name, Notification, Registers, Rights,
-    SchedContext, Slot, Step, Stopped, Thread, cspace::failed_lookup, illegal, range,
+    Answer, Cap, Failure, Invocation, LookupFailure, Name, Notification, Rights, SchedContext, Slot, Step,
+    Stopped, Thread, cspace::failed_lookup, illegal, range,
 };
 
 const ALL: Rights = Rights { write: true, read: true, grant: true, grant_reply: true };
@@ -80,21 +80,7 @@ impl Step {
         match kind {
             ObjectType::Untyped => Cap::Untyped { base: name, bits: size as u32, device, used: 0 },
             ObjectType::Tcb => {
-                let thread = Thread {
-                    doing: Doing::Nothing,
-                    registers: Registers::default(),
-                    goes_on_at: 0,
-                    flags: 0,
-                    domain: 0,
-                    priority: 0,
-                    mcp: 0,
-                    sc: None,
-                    bound: None,
-                    yielded_to: None,
-                    buffer: 0,
-                    fault: None,
-                };
-                self.s.threads.insert(name, thread);
+                self.s.threads.insert(name, Thread::default());
                 Cap::Thread { thread: name }
             }
             ObjectType::Endpoint => {
