@@ -220,6 +220,9 @@ fn an_update_keeps_what_has_been_used() {
         let now = 1_000_000 + 4 * MIN;
         update(sc, 3, 8 * MIN, 50 * MIN, now);
         assert_eq!(refills(sc), [(now, 6 * MIN), (now + 50 * MIN, 2 * MIN)]);
+        // All of the budget is there: nothing comes back.
+        update(sc, 3, 6 * MIN, 50 * MIN, now);
+        assert_eq!(refills(sc), [(now, 6 * MIN)]);
         update(sc, 2, 3 * MIN, 0, now);
         assert_eq!(refills(sc), [(now, 3 * MIN), (now, 0)]);
         update(sc, 2, 9 * MIN, 0, now);

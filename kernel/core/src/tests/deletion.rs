@@ -210,6 +210,25 @@ fn a_blocked_thread_is_taken_out_of_its_queue() {
 }
 
 #[test]
+fn nobody_comes_to_an_endpoint_that_is_half_deleted() {
+    let mut w = World::new();
+    let Cap::Endpoint { ep, .. } = w.make(ObjectType::Endpoint, 0, FREE) else { panic!() };
+    let threads: Vec<_> = (1..4).map(|i| sender(&mut w, ep, FREE + i, 0, 0)).collect();
+    w.preempt_soon();
+    assert!(w.try_call(CNODE, Label::CNodeDelete, &[FREE, DEPTH], &[]).is_err(), "stopped");
+    while pecan_arch::take_pending_irq().is_some() {}
+    assert_eq!(threads[0].get(&w.k).state.get(), ThreadState::Restart);
+    assert_eq!(ep.get(&w.k).head(), Some(threads[1]));
+    let Cap::Endpoint { rights, .. } = w.cap(FREE) else { panic!("it is there still") };
+    assert!(!(rights.send || rights.receive || rights.grant || rights.grant_reply));
+    w.check();
+    assert_eq!(w.delete(FREE), OK);
+    assert_eq!(w.cap(FREE), Cap::Null);
+    assert!(threads.iter().all(|t| t.get(&w.k).state.get() == ThreadState::Restart));
+    w.check();
+}
+
+#[test]
 fn badged_sends_are_cancelled_by_badge() {
     let mut w = World::new();
     let Cap::Endpoint { ep, .. } = w.make(ObjectType::Endpoint, 0, FREE) else { panic!() };

@@ -166,6 +166,20 @@ fn the_short_way_to_a_slot_leads_where_the_long_one_does() {
 }
 
 #[test]
+fn a_capability_to_send_along_that_is_not_there_is_a_fault() {
+    let mut w = World::new();
+    let Cap::Endpoint { ep, .. } = w.make(ObjectType::Endpoint, 0, FREE) else { panic!() };
+    for (blocking, state) in [(false, ThreadState::Running), (true, ThreadState::Inactive)] {
+        w.set_message(w.thread, 0, &[1], &[1 << ROOT_RADIX]);
+        w.k.core.current.set(w.thread);
+        let how = How { call: false, blocking, donate: false, first_phase: false };
+        assert!(invoke::invoke(&mut w.k, FREE, how).is_ok());
+        // Nobody handles it, and nothing is sent.
+        assert_eq!((w.thread.get(&w.k).state.get(), ep.get(&w.k).head()), (state, None));
+    }
+}
+
+#[test]
 fn a_call_in_a_cspace_of_several_cnodes_can_be_stopped_before_it_does_anything() {
     let mut w = World::new();
     // The root CNode below one of two slots: addresses stay as they are.
