@@ -223,6 +223,25 @@ fn a_blocked_thread_gets_only_a_scheduling_context_with_budget() {
 }
 
 #[test]
+fn the_same_scheduling_context_again_changes_nothing() {
+    let (mut w, _) = world();
+    const SPORADIC: u64 = 1;
+    w.call(SCHED_CONTROL, Label::SchedControlConfigureFlags, &[100, 200, 0, 0, SPORADIC], &[OTHER_SC])
+        .expect("sets");
+    ok(&mut w, Label::TcbSetSchedParams, &[1, 1], &[TCB, OTHER_SC, EP]);
+    let Cap::SchedContext { sc, .. } = w.cap(OTHER_SC) else { unreachable!() };
+    let available = |w: &World| crate::refill::head(sc.get(&w.k)).time.get();
+    let since = available(&w);
+    w.k.core.time.set(w.k.core.time.get() + 1_000_000);
+    ok(&mut w, Label::TcbSetSchedParams, &[1, 1], &[TCB, OTHER_SC, EP]);
+    assert_eq!(available(&w), since);
+    // Bound anew it is available from now on.
+    ok(&mut w, Label::TcbSetSchedParams, &[1, 1], &[TCB, FREE + 40, EP]);
+    ok(&mut w, Label::TcbSetSchedParams, &[1, 1], &[TCB, OTHER_SC, EP]);
+    assert_eq!(available(&w), w.k.core.time.get());
+}
+
+#[test]
 fn timeout_endpoints() {
     let (mut w, target) = world();
     for ep in [EP_SEND, EP_RECEIVE, NTFN, TCB] {
@@ -306,6 +325,19 @@ fn suspend_and_resume() {
     assert!(!target.get(&w.k).is_queued.get(), "without a scheduling context it does not run");
     ok(&mut w, Label::TcbSuspend, &[], &[]);
     assert_eq!(target.get(&w.k).state.get(), ThreadState::Inactive);
+}
+
+#[test]
+fn a_suspended_thread_goes_on_behind_a_system_call_only_if_it_has_finished() {
+    let (mut w, target) = world();
+    for (state, goes_on_at) in [(ThreadState::Running, 0x2002), (ThreadState::Restart, 0x2000)] {
+        let thread = target.get(&w.k);
+        thread.context.set(reg::FAULT_IP, 0x2000);
+        thread.context.set(reg::NEXT_IP, 0x2002);
+        thread.state.set(state);
+        ok(&mut w, Label::TcbSuspend, &[], &[]);
+        assert_eq!(target.get(&w.k).context.get(reg::FAULT_IP), goes_on_at, "{state:?}");
+    }
 }
 
 #[test]

@@ -188,6 +188,8 @@ fn errors_of_page_map() {
     for (vaddr, bits_left) in [(0x20_0000, 21), (1 << 30, 30), (1 << 39, 39)] {
         w.fails(at(PAGE), &[vaddr, RW, 0], &[VSPACE], Error::FailedLookup, &[0, 2, bits_left]);
     }
+    // The last page of user level is one.
+    w.fails(at(PAGE), &[USER_TOP - 4096, RW, 0], &[VSPACE], Error::FailedLookup, &[0, 2, 39]);
     w.fails(at(LARGE), &[1 << 30, RW, 0], &[VSPACE], Error::FailedLookup, &[0, 2, 30]);
     w.fails(at(HUGE), &[1 << 39, RW, 0], &[VSPACE], Error::FailedLookup, &[0, 2, 39]);
     w.fails(at(PAGE), &[0, RW, 0], &[VSPACE2], Error::FailedLookup, &[0, 2, 39]);
@@ -208,6 +210,11 @@ fn errors_of_page_map() {
     assert_eq!(w.delete(POOL), Ok(vec![]));
     w.fails(at(PAGE), &[0x1000, RW, 0], &[VSPACE], Error::FailedLookup, &[0, 1]);
     w.fails(at(PAGE2), &[0x2000, RW, 0], &[VSPACE], Error::FailedLookup, &[0, 1]);
+    // Another gets the ASID: it is not this one's again.
+    make_pool(&mut w, 1, POOL);
+    assert_eq!(w.call(POOL, Label::X86AsidPoolAssign, &[], &[SPARE]), Ok(vec![]));
+    assert_eq!(w.cap(SPARE).pack().vspace().map(|v| v.1), w.cap(VSPACE).pack().vspace().map(|v| v.1));
+    w.fails(at(PAGE), &[0x1000, RW, 0], &[VSPACE], Error::InvalidCapability, &[1]);
 }
 
 #[test]
