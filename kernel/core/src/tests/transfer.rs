@@ -1,6 +1,10 @@
 //! Messages with capabilities, from one thread to another.
 
-use pecan_abi::{CapRights, MessageInfo, ObjectType, fault::FaultTag, ipc::buffer};
+use pecan_abi::{
+    CapRights, MessageInfo, ObjectType,
+    fault::FaultTag,
+    ipc::{MSG_MAX_LENGTH, buffer},
+};
 use pecan_arch::reg;
 use pecan_mem::{Cap, Endpoint, EndpointRights, Fault, Link, Tcb, ThreadState};
 
@@ -207,4 +211,15 @@ fn a_capability_goes_where_its_place_was_found_before() {
     words.set(buffer::RECEIVE_INDEX, DEST + 1);
     transfer::message(k, w.thread.get(k), None, 0, true, to, Some(&parcel));
     assert_eq!((w.cap(DEST), w.cap(DEST + 1)), (w.cap(OTHER), Cap::Null));
+}
+
+#[test]
+fn words_beyond_the_longest_message_have_no_place() {
+    let (w, receiver, _) = world();
+    let (k, to) = (&*w.k, receiver.get(&w.k));
+    let words = message::buffer_for_writing(k, to).expect("it has a buffer");
+    let behind = buffer::MSG + MSG_MAX_LENGTH;
+    words.set(behind, 7);
+    assert_eq!(message::put_all(k, to, 1..), MSG_MAX_LENGTH);
+    assert_eq!((words.get(behind - 1), words.get(behind)), (MSG_MAX_LENGTH as u64, 7));
 }
