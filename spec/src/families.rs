@@ -81,8 +81,8 @@ const BASIC: &[Family] = &[
             }
             // Longer than the registers.
             let words: Vec<u64> = (1..=6).collect();
-            e.push(Event::Syscall(Call { words: words.clone(), ..call(Syscall::Call, at::EP) }));
-            e.push(Event::Syscall(Call { words, reply: at::REPLY, ..call(Syscall::ReplyRecv, at::EP) }));
+            e.push(Event::Syscall(Call { words: words.clone(), ..Call::new(Syscall::Call, at::EP) }));
+            e.push(Event::Syscall(Call { words, reply: at::REPLY, ..Call::new(Syscall::ReplyRecv, at::EP) }));
             e.push(with_reply(Syscall::NBRecv, at::EP, at::REPLY));
             e.push(with_reply(Syscall::NBSendWait, at::EP, at::REPLY));
             e.push(invoke(at::C, Label::TcbResume, &[], &[]));
@@ -417,14 +417,14 @@ const BASIC: &[Family] = &[
                     (Syscall::Send, at::REPLY),
                 ] {
                     let (words, extra) = (words.to_vec(), extra.to_vec());
-                    e.push(Event::Syscall(Call { words, extra, label: 5, ..call(kind, cap) }));
+                    e.push(Event::Syscall(Call { words, extra, label: 5, ..Call::new(kind, cap) }));
                 }
             }
             for place in [[at::CNODE, free, 64], [at::CNODE, at::EP, 64], [at::EP, free, 64]] {
                 e.push(Event::Syscall(Call {
                     reply: at::REPLY,
                     receive: Some(place),
-                    ..call(Syscall::Recv, at::EP)
+                    ..Call::new(Syscall::Recv, at::EP)
                 }));
             }
             e.push(invoke(at::CNODE, Label::CNodeDelete, &[free, 64], &[]));
@@ -628,18 +628,14 @@ fn methods(thread: u64) -> [Event; 13] {
     ]
 }
 
-fn call(call: Syscall, cap: u64) -> Call {
-    Call { call, cap, reply: 0, dest: 0, label: 0, words: vec![], extra: vec![], receive: None, after: 0 }
-}
-
 fn syscall(kind: Syscall, cap: u64) -> Event {
     let sends = matches!(kind, Syscall::Send | Syscall::NBSend | Syscall::Call);
     let words = if sends { vec![cap + 100] } else { vec![] };
-    Event::Syscall(Call { words, label: sends as u64 * 77, ..call(kind, cap) })
+    Event::Syscall(Call { words, label: sends as u64 * 77, ..Call::new(kind, cap) })
 }
 
 fn with_reply(kind: Syscall, cap: u64, reply: u64) -> Event {
-    Event::Syscall(Call { reply, label: 78, words: vec![3, 4], ..call(kind, cap) })
+    Event::Syscall(Call { reply, label: 78, words: vec![3, 4], ..Call::new(kind, cap) })
 }
 
 fn after(ticks: u64, mut event: Event) -> Event {
@@ -650,12 +646,12 @@ fn after(ticks: u64, mut event: Event) -> Event {
 }
 
 fn yields() -> Event {
-    Event::Syscall(call(Syscall::Yield, 0))
+    Event::Syscall(Call::new(Syscall::Yield, 0))
 }
 
 fn invoke(cap: u64, label: Label, words: &[u64], extra: &[u64]) -> Event {
     let (words, extra) = (words.to_vec(), extra.to_vec());
-    Event::Syscall(Call { label: label as u64, words, extra, ..call(Syscall::Call, cap) })
+    Event::Syscall(Call { label: label as u64, words, extra, ..Call::new(Syscall::Call, cap) })
 }
 
 fn sends(caps: &[u64]) -> Vec<Event> {

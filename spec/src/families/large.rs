@@ -3,7 +3,7 @@
 use pecan_abi::{CapRights, Label, Syscall};
 use pecan_mem::retype::ObjectKind;
 
-use super::{at, call, invoke, with_reply, yields};
+use super::{at, invoke, with_reply, yields};
 use crate::{
     explore::Family,
     model::{Call, Event},
@@ -65,8 +65,8 @@ fn crowd() -> System {
 
 /// The same events for all of a kind.
 fn crowd_events(endpoints: &[u64], replies: &[u64], threads: &[u64]) -> Vec<Event> {
-    let message = |kind, cap| Event::Syscall(Call { label: 77, words: vec![1, 2], ..call(kind, cap) });
-    let plain = |kind, cap| Event::Syscall(call(kind, cap));
+    let message = |kind, cap| Event::Syscall(Call { label: 77, words: vec![1, 2], ..Call::new(kind, cap) });
+    let plain = |kind, cap| Event::Syscall(Call::new(kind, cap));
     let mut e = vec![yields(), message(Syscall::Send, at::NTFN), plain(Syscall::Wait, at::NTFN)];
     for &ep in endpoints {
         e.extend([Syscall::Send, Syscall::NBSend, Syscall::Call].map(|kind| message(kind, ep)));

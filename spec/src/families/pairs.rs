@@ -17,7 +17,7 @@ fn all_calls(cap: u64) -> Vec<Event> {
     let mut e = sends(&[cap]);
     e.extend(receives(&[cap]));
     e.push(with_reply(Syscall::NBSendWait, cap, at::NTFN));
-    e.push(Event::Syscall(Call { reply: at::REPLY, dest: cap, ..call(Syscall::NBSendRecv, cap) }));
+    e.push(Event::Syscall(Call { reply: at::REPLY, dest: cap, ..Call::new(Syscall::NBSendRecv, cap) }));
     e
 }
 

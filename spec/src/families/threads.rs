@@ -232,7 +232,12 @@ pub(super) const FAMILIES: &[Family] = &[
         },
         events: |_| {
             let answer = |words: Vec<u64>, label| {
-                Event::Syscall(Call { reply: at::REPLY, label, words, ..call(Syscall::ReplyRecv, at::EP) })
+                Event::Syscall(Call {
+                    reply: at::REPLY,
+                    label,
+                    words,
+                    ..Call::new(Syscall::ReplyRecv, at::EP)
+                })
             };
             vec![
                 Event::UnknownSyscall { number: 77 },
@@ -267,7 +272,12 @@ pub(super) const FAMILIES: &[Family] = &[
         },
         events: |_| {
             let answer = |words: Vec<u64>, label| {
-                Event::Syscall(Call { reply: at::REPLY, label, words, ..call(Syscall::ReplyRecv, at::EP) })
+                Event::Syscall(Call {
+                    reply: at::REPLY,
+                    label,
+                    words,
+                    ..Call::new(Syscall::ReplyRecv, at::EP)
+                })
             };
             vec![
                 Event::UnknownSyscall { number: 77 },

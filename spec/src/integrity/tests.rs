@@ -38,13 +38,9 @@ fn system() -> System {
     s.boot()
 }
 
-fn call(call: Syscall, cap: u64) -> Call {
-    Call { call, cap, reply: 0, dest: 0, label: 0, words: vec![], extra: vec![], receive: None, after: 0 }
-}
-
 fn invoke(cap: u64, label: Label, words: &[u64], extra: &[u64]) -> Event {
     let (words, extra) = (words.to_vec(), extra.to_vec());
-    Event::Syscall(Call { label: label as u64, words, extra, ..call(Syscall::Call, cap) })
+    Event::Syscall(Call { label: label as u64, words, extra, ..Call::new(Syscall::Call, cap) })
 }
 
 /// A state and names in it.
@@ -120,11 +116,11 @@ fn without(rights: fn(&mut Rights)) -> impl Fn(Cap) -> Cap {
 }
 
 fn signal() -> Event {
-    Event::Syscall(call(Syscall::Send, NTFN))
+    Event::Syscall(Call::new(Syscall::Send, NTFN))
 }
 
 fn yields() -> Event {
-    Event::Syscall(call(Syscall::Yield, 0))
+    Event::Syscall(Call::new(Syscall::Yield, 0))
 }
 
 #[test]
@@ -150,8 +146,8 @@ fn threads_that_no_capability_in_use_reaches_stay_as_they_are() {
 
 #[test]
 fn the_receiver_of_a_message_gets_no_more_than_a_message() {
-    let w = World::after(&[Event::Syscall(Call { reply: REPLY, ..call(Syscall::Recv, EP) })]);
-    let send = Event::Syscall(Call { words: vec![1, 2], ..call(Syscall::Call, EP) });
+    let w = World::after(&[Event::Syscall(Call { reply: REPLY, ..Call::new(Syscall::Recv, EP) })]);
+    let send = Event::Syscall(Call { words: vec![1, 2], ..Call::new(Syscall::Call, EP) });
     w.refuses(&send, "thread", |w, s| s.threads.get_mut(&w.other()).unwrap().registers[register::SP] = 1);
     w.refuses(&send, "thread", |w, s| s.threads.get_mut(&w.other()).unwrap().priority = 101);
     w.needs(&send, EP, without(|r| r.write = false));
@@ -238,10 +234,10 @@ fn copies_have_no_more_rights_and_no_other_badge() {
 fn signals_and_waiting_need_their_rights() {
     let w = World::after(&[]);
     w.needs(&signal(), NTFN, without(|r| r.write = false));
-    let wait = Event::Syscall(call(Syscall::Wait, NTFN));
+    let wait = Event::Syscall(Call::new(Syscall::Wait, NTFN));
     w.needs(&wait, NTFN, without(|r| r.read = false));
-    let w = World::after(&[Event::Syscall(call(Syscall::Send, EP))]);
-    let receive = Event::Syscall(Call { reply: REPLY, ..call(Syscall::Recv, EP) });
+    let w = World::after(&[Event::Syscall(Call::new(Syscall::Send, EP))]);
+    let receive = Event::Syscall(Call { reply: REPLY, ..Call::new(Syscall::Recv, EP) });
     w.needs(&receive, EP, without(|r| r.read = false));
     let bind = invoke(A, Label::TcbBindNotification, &[], &[NTFN]);
     w.needs(&bind, NTFN, without(|r| r.read = false));
@@ -250,14 +246,18 @@ fn signals_and_waiting_need_their_rights() {
 #[test]
 fn capabilities_come_with_messages_that_grant_them_only() {
     let place = Some([CNODE, FREE, 64]);
-    let w = World::after(&[Event::Syscall(Call { reply: REPLY, receive: place, ..call(Syscall::Recv, EP) })]);
-    let send = Event::Syscall(Call { extra: vec![NTFN], ..call(Syscall::Call, EP) });
+    let w = World::after(&[Event::Syscall(Call {
+        reply: REPLY,
+        receive: place,
+        ..Call::new(Syscall::Recv, EP)
+    })]);
+    let send = Event::Syscall(Call { extra: vec![NTFN], ..Call::new(Syscall::Call, EP) });
     w.needs(&send, EP, without(|r| r.grant = false));
     let w = World::after(&[
-        Event::Syscall(Call { reply: REPLY, ..call(Syscall::Recv, EP) }),
-        Event::Syscall(Call { receive: place, ..call(Syscall::Call, EP) }),
+        Event::Syscall(Call { reply: REPLY, ..Call::new(Syscall::Recv, EP) }),
+        Event::Syscall(Call { receive: place, ..Call::new(Syscall::Call, EP) }),
     ]);
-    let answer = Event::Syscall(Call { extra: vec![NTFN], ..call(Syscall::Send, REPLY) });
+    let answer = Event::Syscall(Call { extra: vec![NTFN], ..Call::new(Syscall::Send, REPLY) });
     w.needs(&answer, REPLY, without(|_| ()));
 }
 

@@ -122,6 +122,13 @@ pub struct Call {
     pub after: u64,
 }
 
+impl Call {
+    /// A system call with an empty message, and nothing else that it names.
+    pub const fn new(call: Syscall, cap: u64) -> Call {
+        Call { call, cap, reply: 0, dest: 0, label: 0, words: vec![], extra: vec![], receive: None, after: 0 }
+    }
+}
+
 /// Why an invocation failed: the ABI's error with its details.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Failure(pub Error, pub Vec<u64>);

@@ -16,17 +16,7 @@ fn called(system: &System, what: &str) -> Name {
     *system.names().iter().find(|(_, name)| *name == what).expect("there is such an object").0
 }
 
-const YIELD: Event = Event::Syscall(Call {
-    call: Syscall::Yield,
-    cap: 0,
-    reply: 0,
-    dest: 0,
-    label: 0,
-    words: vec![],
-    extra: vec![],
-    receive: None,
-    after: 0,
-});
+const YIELD: Event = Event::Syscall(Call::new(Syscall::Yield, 0));
 
 #[test]
 fn a_thread_that_is_forgotten_is_noticed() {

@@ -34,8 +34,7 @@ pub(super) fn event(r: &mut Choices, shape: &Shape, who: Who) -> Event {
 }
 
 pub(super) fn invoke(call: Syscall, (cap, label, words, extra): Arguments) -> Event {
-    let label = label as u64;
-    Event::Syscall(Call { call, cap, reply: 0, dest: 0, label, words, extra, receive: None, after: 0 })
+    Event::Syscall(Call { label: label as u64, words, extra, ..Call::new(call, cap) })
 }
 
 impl Chooser<'_, '_> {

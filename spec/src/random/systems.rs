@@ -185,17 +185,7 @@ impl Shape {
         s.remember();
         let supervisor = s.thread(None, SUPERVISOR, "supervisor");
         s.start(supervisor, None, "scSupervisor");
-        let receive = |i| Call {
-            call: Syscall::Recv,
-            cap: EP + 2 * i,
-            reply: REPLY + i,
-            dest: 0,
-            label: 0,
-            words: vec![],
-            extra: vec![],
-            receive: None,
-            after: 0,
-        };
+        let receive = |i| Call { reply: REPLY + i, ..Call::new(Syscall::Recv, EP + 2 * i) };
         let wait = (0..self.servers()).map(|i| Event::Syscall(receive(i)));
         // Whoever runs when they all wait takes their time away.
         let unbind = (self.contexts..self.threads)
