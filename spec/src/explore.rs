@@ -117,7 +117,7 @@ pub fn explore_with(family: &Family, bound: Bound, symmetric: bool) -> Report {
             load(&mut system, &memory);
             system.leave(&mut here);
             let state = here.state();
-            if !seen.contains_key(&(symmetry.digest(&initial, state, system.hidden()).0)) {
+            if !seen.contains_key(&symmetry.digest(&initial, state, system.hidden()).0) {
                 let why = "the kernel and the model forget different things\n".to_string();
                 report.broken = Some(story(family, &came, came[id].0, came[id].1 as usize, &why));
                 report.closed = false;

@@ -10,7 +10,7 @@ use pecan_abi::{Label, Syscall};
 
 use crate::{
     map::Map,
-    model::{self, Arrival, Call, Event, Name, Outcome, SchedContext, State},
+    model::{self, Arrival, Call, Event, Name, SchedContext, State},
     system::{Here, System, Way, forget},
 };
 
@@ -77,18 +77,26 @@ fn step_both(system: &mut System, here: &Here, event: &Event) -> Result<Next, Br
     };
     STOPPED.fetch_add(stopped.is_some().into(), Relaxed);
     let found = system.state_since(here);
-    if let Some(call) = event.call()
+    match event.call() {
         // Not even the kernel can go on if the caller has lost its time.
-        && (stopped.is_some() || long && expected != found)
-    {
-        expected = after_stop(system, before, call, stopped, &found, expected)?;
+        Some(call) if stopped.is_some() || long && expected != found => {
+            expected = after_stop(system, before, call, stopped, &found, expected)?;
+        }
+        _ => compare(&expected, &found, "the kernel", system)?,
     }
-    compare(&expected, &found, "the kernel", system)?;
-    settled(system, before, &expected, &outcome, found)
+    system.check_processor(&expected, &outcome)?;
+    check_flushes(before, &expected)?;
+    // They are equal; what the abstraction found shares more with the state before.
+    let all = found;
+    let mut state = all.clone();
+    if !system.remembers() {
+        forget(&mut state);
+    }
+    Ok(Next { state, all })
 }
 
-/// What the model says that a stopped system call came to, as far as the kernel chose it. `done`: what it would have come
-/// to.
+/// What the model says that a stopped system call came to, as far as the kernel chose it: the state that was `found`, or
+/// the story of the nearest to it. `done`: what it would have come to.
 fn after_stop(
     system: &System,
     before: &State,
@@ -110,25 +118,6 @@ fn after_stop(
     }
     let who = "no place to stop leads to what the kernel did: it";
     compare(&nearest, found, who, system).map(|()| nearest)
-}
-
-/// Both have come to the same.
-fn settled(
-    system: &System,
-    before: &State,
-    expected: &State,
-    outcome: &Outcome,
-    found: State,
-) -> Result<Next, Broken> {
-    system.check_processor(expected, outcome)?;
-    check_flushes(before, expected)?;
-    // They are equal; what the abstraction found shares more with the state before.
-    let all = found;
-    let mut state = all.clone();
-    if !system.remembers() {
-        forget(&mut state);
-    }
-    Ok(Next { state, all })
 }
 
 /// Invocations that may take long, whatever the system: an interrupt can stop them.
