@@ -20,11 +20,15 @@ use crate::{
     paths::Workspace,
     process,
     qemu::{Boot, Machine, Wait},
+    toolchain::Toolchain,
 };
 
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub struct Args {
+    /// Measure only rows whose id contains one of these words, in one run.
+    #[arg(value_name = "FILTER", conflicts_with = "docs")]
+    filters: Vec<String>,
     /// Processor architecture.
     #[arg(long, value_enum, default_value = "x86_64")]
     arch: Arch,
@@ -94,13 +98,20 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     }
     let path = ws.join("bench/budgets.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let budgets = budgets(&text).with_context(|| format!("cannot understand {}", path.display()))?;
+    let mut budgets = budgets(&text).with_context(|| format!("cannot understand {}", path.display()))?;
+    let filter = Filter(&args.filters);
+    if let Some(word) = filter.useless(&budgets) {
+        let ids: Vec<_> = budgets.iter().map(|(id, _)| id.as_str()).collect();
+        bail!("no row's id contains {word:?}; the rows are {}", ids.join(" "));
+    }
+    budgets.retain(|(id, _)| filter.chooses(id));
     let bench = Bench::build(ws, args)?;
-    let rows = table(budgets, bench.measure()?);
+    let rows = table(budgets, bench.measure(&filter)?);
     print(&rows);
     if args.docs {
-        pages::write(ws, &rows, &run_once(&bench.boot(&Machine::counting().with_cpu(WINDOW_CPU)))?)?;
-    } else if !pages::agree(ws, &rows)? {
+        let machine = Machine::counting().with_cpu(WINDOW_CPU);
+        pages::write(ws, &rows, &run_once(&bench.boot(&machine), &filter)?)?;
+    } else if args.filters.is_empty() && !pages::agree(ws, &rows)? {
         println!("the tables in docs/ have other figures; `cargo xtask bench --docs` writes them");
     }
     if let Some(path) = &args.json {
@@ -121,43 +132,76 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
 /// A processor on which user level sees only a window of the kernel: it may be subject to Meltdown.
 const WINDOW_CPU: &str = "max,vendor=GenuineIntel";
 
-/// What is measured.
-struct Bench {
-    root_task: PathBuf,
-    kernel: build::Kernel,
-    /// What products ship, without the system calls that only measurements need.
-    release: build::Kernel,
+/// Which rows are wanted: those whose id contains one of the words; all, without words.
+struct Filter<'a>(&'a [String]);
+
+impl Filter<'_> {
+    fn chooses(&self, id: &str) -> bool {
+        self.0.is_empty() || self.0.iter().any(|word| id.contains(word.as_str()))
+    }
+
+    fn chooses_any(&self, ids: &[&str]) -> bool {
+        ids.iter().any(|id| self.chooses(id))
+    }
+
+    /// A word that chooses nothing.
+    fn useless(&self, budgets: &[(String, Budget)]) -> Option<&str> {
+        let useless = |word: &&String| !budgets.iter().any(|(id, _)| id.contains(word.as_str()));
+        self.0.iter().find(useless).map(String::as_str)
+    }
 }
 
-impl Bench {
-    fn build(ws: &Workspace, args: &Args) -> Result<Bench> {
+/// Rows that are measured on the image of the release kernel.
+const IMAGE_ROWS: [&str; 3] = ["text", "static-data", "indirect-branches"];
+/// Rows that come from following a round trip.
+const LINE_ROWS: [&str; 2] = ["lines-code", "lines-data"];
+
+/// What is measured.
+struct Bench<'a> {
+    ws: &'a Workspace,
+    toolchain: Toolchain,
+    root_task: PathBuf,
+    kernel: build::Kernel,
+}
+
+impl<'a> Bench<'a> {
+    fn build(ws: &'a Workspace, args: &Args) -> Result<Bench<'a>> {
         let toolchain = doctor::toolchain(ws)?;
         doctor::qemu()?;
         let root_task = build::program(ws, &toolchain, "bench")?;
         let kernel = build::kernel(ws, &toolchain, &args.profile)?;
-        Ok(Bench { root_task, kernel, release: build::kernel(ws, &toolchain, "release")? })
+        Ok(Bench { ws, toolchain, root_task, kernel })
     }
 
-    fn boot<'a>(&'a self, machine: &'a Machine) -> Boot<'a> {
+    fn boot<'b>(&'b self, machine: &'b Machine) -> Boot<'b> {
         Boot { machine, kernel: &self.kernel.image, root_task: Some(&self.root_task), gdb: None }
     }
 
-    /// Measures everything twice; fails unless both runs agree.
-    fn measure(&self) -> Result<BTreeMap<String, u64>> {
+    /// Measures what the filter chooses. Without one everything is measured twice, and both runs must agree.
+    fn measure(&self, filter: &Filter<'_>) -> Result<BTreeMap<String, u64>> {
         let machine = Machine::counting();
         let boot = self.boot(&machine);
-        let (mut first, second) = (run_once(&boot)?, run_once(&boot)?);
-        if let Some(what) = difference(&first, &second) {
+        let mut figures = run_once(&boot, filter)?;
+        if filter.0.is_empty()
+            && let Some(what) = difference(&figures, &run_once(&boot, filter)?)
+        {
             bail!("two runs differ, so the figures mean nothing: {what}");
         }
-        let elf = &self.release.elf;
-        let sizes = Sizes::of(elf).with_context(|| format!("cannot read {}", elf.display()))?;
-        first.insert("text".into(), sizes.text);
-        first.insert("static-data".into(), sizes.data + sizes.zeroed);
-        let indirect = branches::indirect(elf)?;
+        if filter.chooses_any(&IMAGE_ROWS) {
+            figures.extend(self.image()?);
+        }
+        figures.retain(|id, _| filter.chooses(id));
+        Ok(figures)
+    }
+
+    /// Figures of what products ship, without the system calls that only measurements need.
+    fn image(&self) -> Result<BTreeMap<String, u64>> {
+        let elf = build::kernel(self.ws, &self.toolchain, "release")?.elf;
+        let sizes = Sizes::of(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
+        let indirect = branches::indirect(&elf)?;
         indirect.iter().for_each(|function| println!("indirect jump or call in {function}"));
-        first.insert("indirect-branches".into(), indirect.len() as u64);
-        Ok(first)
+        let figures = [sizes.text, sizes.data + sizes.zeroed, indirect.len() as u64];
+        Ok(IMAGE_ROWS.map(String::from).into_iter().zip(figures).collect())
     }
 }
 
@@ -167,7 +211,7 @@ fn difference(first: &BTreeMap<String, u64>, second: &BTreeMap<String, u64>) -> 
     Some(format!("{id} {:?} and {:?}", first.get(id), second.get(id)))
 }
 
-fn run_once(boot: &Boot<'_>) -> Result<BTreeMap<String, u64>> {
+fn run_once(boot: &Boot<'_>, filter: &Filter<'_>) -> Result<BTreeMap<String, u64>> {
     let mut session = boot.session(crate::ui::verbose(), TIME)?;
     let wait = session.wait(|c| c.lines().iter().any(|l| l == "bench: done").then_some(()))?;
     if !matches!(wait, Wait::Found(())) {
@@ -176,9 +220,10 @@ fn run_once(boot: &Boot<'_>) -> Result<BTreeMap<String, u64>> {
     let mut figures: BTreeMap<String, u64> =
         session.console.lines().iter().filter_map(|l| figure(l)).collect();
     drop(session);
-    let lines = lines::measure(boot)?;
-    figures.insert("lines-code".into(), lines.code);
-    figures.insert("lines-data".into(), lines.data);
+    if filter.chooses_any(&LINE_ROWS) {
+        let lines = lines::measure(boot)?;
+        figures.extend(LINE_ROWS.map(String::from).into_iter().zip([lines.code, lines.data]));
+    }
     Ok(figures)
 }
 
@@ -254,6 +299,21 @@ mod tests {
             text,
             r#"{"arch":"x86_64","commit":"c","rows":[{"id":"call","what":"Call","instructions":201,"budget":200,"aim":null,"sel4":212}]}"#
         );
+    }
+
+    #[test]
+    fn words_choose_rows() {
+        let budgets = budgets(
+            "[copy]\nwhat = \"Copy\"\nbudget = 9\n[call0]\nwhat = \"Call\"\nbudget = 200\n[call10]\nwhat = \"Call\"\nbudget = 300\n",
+        )
+        .unwrap();
+        let words = ["call".to_string(), "copies".to_string()];
+        let all = Filter(&[]);
+        assert!(all.chooses("copy") && all.chooses_any(&LINE_ROWS) && all.useless(&budgets).is_none());
+        let some = Filter(&words);
+        assert_eq!(["copy", "call0", "call10"].map(|id| some.chooses(id)), [false, true, true]);
+        assert!(!some.chooses_any(&IMAGE_ROWS));
+        assert_eq!(some.useless(&budgets), Some("copies"));
     }
 
     #[test]
