@@ -7,7 +7,13 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{Outcome, paths::Workspace, process, toolchain::Toolchain};
+use crate::{
+    Outcome,
+    paths::Workspace,
+    process,
+    toolchain::{self, Toolchain},
+    ui,
+};
 
 /// Something that must be on the machine.
 struct Need {
@@ -15,6 +21,8 @@ struct Need {
     what: &'static str,
     /// Debian packages that provide it.
     packages: &'static [&'static str],
+    /// The component that provides it where the toolchain is rustup's; see [`Need::component_of`].
+    component: Option<&'static str>,
     /// Where it was found, or why it was not.
     found: fn() -> Result<String, String>,
 }
@@ -22,20 +30,20 @@ struct Need {
 const QEMU: Need = Need {
     what: "QEMU, to run Pecan",
     packages: &["qemu-system-x86"],
+    component: None,
     found: || program("qemu-system-x86_64"),
 };
 
-/// The linker comes first: a toolchain without one does not serve.
-const LINKER: Need = Need { what: "a linker for bare metal", packages: &["lld"], found: linker };
+const LINKER: Need =
+    Need { what: "a linker for bare metal", packages: &["lld"], component: None, found: linker };
 
 const TOOLCHAIN: Need = Need {
     what: "Rust for bare metal",
     packages: &["rustc-web", "cargo-web", "rust-web-src"],
+    component: Some("rust-src"),
     found: || match Toolchain::find() {
         Ok(toolchain) => Ok(toolchain.describe()),
-        Err(_) => {
-            Err(format!("no installed toolchain has {} or the library sources", crate::toolchain::TARGET))
-        }
+        Err(_) => Err("no toolchain here has the sources of its libraries, and a linker".into()),
     },
 };
 
@@ -43,13 +51,18 @@ const TOOLCHAIN: Need = Need {
 const NEEDS: [Need; 3] = [QEMU, LINKER, TOOLCHAIN];
 
 /// What only the fuzzer for the host needs, for its library.
-const CXX: Need =
-    Need { what: "a C++ compiler, for `fuzz --host`", packages: &["g++"], found: || program("c++") };
+const CXX: Need = Need {
+    what: "a C++ compiler, for `fuzz --host`",
+    packages: &["g++"],
+    component: None,
+    found: || program("c++"),
+};
 
 /// What only `cargo xtask check` needs: the lints of the toolchain that builds for bare metal.
 const CLIPPY: Need = Need {
     what: "clippy for bare metal, for `check`",
     packages: &["rust-web-clippy"],
+    component: Some("clippy"),
     found: || match Toolchain::find() {
         Ok(toolchain) if toolchain.has_clippy() => Ok("comes with the toolchain above".into()),
         Ok(_) => Err("the toolchain above has none".into()),
@@ -58,24 +71,39 @@ const CLIPPY: Need = Need {
 };
 
 /// What only `cargo xtask check` needs, too.
-const RUSTFMT: Need =
-    Need { what: "rustfmt, for `check`", packages: &["rustfmt-web"], found: || program("cargo-fmt") };
+const RUSTFMT: Need = Need {
+    what: "rustfmt, for `check`",
+    packages: &["rustfmt-web"],
+    component: Some("rustfmt"),
+    found: || program("cargo-fmt"),
+};
 
 /// Where GRUB's modules for PCs with a BIOS are.
 pub const GRUB_BIOS: &str = "/usr/lib/grub/i386-pc";
 
 /// What only `cargo xtask image` needs.
 const IMAGE_NEEDS: [Need; 3] = [
-    Need { what: "GRUB, for `image`", packages: &["grub-common"], found: || program("grub-mkrescue") },
+    Need {
+        what: "GRUB, for `image`",
+        packages: &["grub-common"],
+        component: None,
+        found: || program("grub-mkrescue"),
+    },
     Need {
         what: "GRUB's BIOS modules, for `image`",
         packages: &["grub-pc-bin"],
+        component: None,
         found: || {
             let there = Path::new(GRUB_BIOS).is_dir();
             if there { Ok(GRUB_BIOS.into()) } else { Err(format!("{GRUB_BIOS} is not there")) }
         },
     },
-    Need { what: "ISO tools, for `image`", packages: &["xorriso", "mtools"], found: || program("xorriso") },
+    Need {
+        what: "ISO tools, for `image`",
+        packages: &["xorriso", "mtools"],
+        component: None,
+        found: || program("xorriso"),
+    },
 ];
 
 fn program(name: &str) -> Result<String, String> {
@@ -83,14 +111,86 @@ fn program(name: &str) -> Result<String, String> {
 }
 
 fn linker() -> Result<String, String> {
-    // A toolchain is only ever found together with a linker.
-    program("ld.lld")
-        .or_else(|why| Toolchain::find().map(|_| "comes with the toolchain".into()).map_err(|_| why))
+    match toolchain::comes_with_linker() {
+        true => program("ld.lld").or(Ok("comes with the toolchain".into())),
+        false => program("ld.lld"),
+    }
 }
 
-/// The packages that a list of needs is short of.
-fn missing<'a>(needs: impl IntoIterator<Item = &'a Need>) -> Vec<&'static str> {
-    needs.into_iter().filter(|n| (n.found)().is_err()).flat_map(|n| n.packages).copied().collect()
+impl Need {
+    /// The rustup toolchain that lacks this as a component: the one that was chosen for bare metal, or else the one that
+    /// runs us. `None` where Debian's packages are the way.
+    fn component_of(&self) -> Option<(&'static str, String)> {
+        let toolchain = match Toolchain::find() {
+            Ok(found) => found.rustup_name(),
+            Err(_) => toolchain::running_rustup_name(),
+        };
+        Some((self.component?, toolchain?))
+    }
+}
+
+/// What a list of needs is short of, by where it comes from.
+#[derive(Default, PartialEq, Eq, Debug)]
+struct Missing {
+    /// Debian packages.
+    packages: Vec<&'static str>,
+    /// Components of rustup, and the toolchain that lacks them.
+    components: Vec<(&'static str, String)>,
+    /// Debian packages that serve instead of the components.
+    instead: Vec<&'static str>,
+}
+
+impl Missing {
+    fn of<'a>(needs: impl IntoIterator<Item = &'a Need>) -> Self {
+        let mut missing = Missing::default();
+        for need in needs.into_iter().filter(|n| (n.found)().is_err()) {
+            match need.component_of() {
+                Some(component) => {
+                    missing.components.push(component);
+                    missing.instead.extend(need.packages);
+                }
+                None => missing.packages.extend(need.packages),
+            }
+        }
+        missing
+    }
+
+    fn is_empty(&self) -> bool {
+        self.packages.is_empty() && self.components.is_empty()
+    }
+
+    /// The commands that install all of it, on this machine and as this user.
+    fn how_to_install(&self) -> String {
+        let mut commands: Vec<String> =
+            self.components.iter().map(|(name, toolchain)| component_command(name, toolchain)).collect();
+        if !self.packages.is_empty() {
+            commands.push(how_to_install(&self.packages));
+        }
+        commands.join(" && ")
+    }
+
+    /// Installs all of it. Rustup's components need no rights of root; Debian packages do.
+    fn install(&self) -> Result<()> {
+        let mut packages = self.packages.clone();
+        for (name, toolchain) in &self.components {
+            let mut rustup = Command::new("rustup");
+            rustup.args(["component", "add", name, "--toolchain", toolchain]);
+            let added = process::step(&format!("adding {name} to the toolchain {toolchain}"), &mut rustup);
+            if let Err(error) = added {
+                if !can_install() {
+                    return Err(error.context(format!("to mend it: {}", self.how_to_install())));
+                }
+                ui::note(format!("rustup cannot add {name} ({error}); Debian's packages serve as well"));
+                packages.extend(&self.instead);
+                break;
+            }
+        }
+        if packages.is_empty() { Ok(()) } else { install(&packages) }
+    }
+}
+
+fn component_command(name: &str, toolchain: &str) -> String {
+    format!("rustup component add {name} --toolchain {toolchain}")
 }
 
 /// The one command that installs packages.
@@ -109,19 +209,19 @@ pub fn doctor(_ws: &Workspace) -> Outcome {
     report(&RUSTFMT, true);
     report(&CXX, true);
     IMAGE_NEEDS.iter().for_each(|n| report(n, true));
-    let optional = missing([&CLIPPY, &RUSTFMT, &CXX].into_iter().chain(&IMAGE_NEEDS));
+    let optional = Missing::of([&CLIPPY, &RUSTFMT, &CXX].into_iter().chain(&IMAGE_NEEDS));
     if !optional.is_empty() {
         println!(
             "what is absent is installed when a command needs it, or now: {}",
-            install_command(&optional)
+            optional.how_to_install()
         );
     }
-    let packages = missing(&NEEDS);
-    if packages.is_empty() {
+    let missing = Missing::of(&NEEDS);
+    if missing.is_empty() {
         println!("everything that `cargo xtask run` and `cargo xtask test` need is there");
         return Ok(0);
     }
-    println!("to mend it: {}", how_to_install(&packages));
+    println!("to mend it: {}", missing.how_to_install());
     Ok(1)
 }
 
@@ -146,7 +246,7 @@ pub fn toolchain(_ws: &Workspace) -> Result<Toolchain> {
 /// The toolchain for bare metal, with what `check` needs, installed if it is not there.
 pub fn toolchain_for_checks(ws: &Workspace) -> Result<Toolchain> {
     toolchain(ws)?;
-    ensure(&[CLIPPY, RUSTFMT]).context("with rustup: rustup component add clippy rustfmt")?;
+    ensure(&[CLIPPY, RUSTFMT])?;
     Toolchain::find()
 }
 
@@ -166,23 +266,23 @@ pub fn image_tools() -> Result<()> {
 }
 
 fn ensure(needs: &[Need]) -> Result<()> {
-    let packages = missing(needs);
-    if packages.is_empty() {
+    let missing = Missing::of(needs);
+    if missing.is_empty() {
         return Ok(());
     }
-    install(&packages)?;
-    match missing(needs) {
+    missing.install()?;
+    match Missing::of(needs) {
         still if still.is_empty() => Ok(()),
         still => bail!(
-            "{} was installed, but something is still missing\n  to mend it: cargo xtask doctor",
-            still.join(" ")
+            "what was missing was installed, but something still is\n  to mend it: {}",
+            still.how_to_install()
         ),
     }
 }
 
 /// Installs Debian packages as root; otherwise says which command to run.
 fn install(packages: &[&str]) -> Result<()> {
-    if process::which("apt-get").is_none() || !is_root() {
+    if !can_install() {
         bail!("this machine lacks {}\n  to mend it: {}", packages.join(", "), how_to_install(packages));
     }
     let apt = || {
@@ -203,14 +303,18 @@ fn install(packages: &[&str]) -> Result<()> {
 fn how_to_install(packages: &[&str]) -> String {
     if process::which("apt-get").is_none() {
         return format!(
-            "install QEMU and LLVM's linker with this system's package manager, then `rustup target add {}` \
-             (on Debian these are the packages {})",
-            crate::toolchain::TARGET,
+            "install with this system's package manager what Debian has in the packages {}; a toolchain of rustup's \
+             with the component rust-src serves as well as Debian's",
             packages.join(" ")
         );
     }
     let command = install_command(packages);
     if is_root() { command } else { format!("sudo sh -c '{command}'") }
+}
+
+/// Whether Debian packages can be installed here and now.
+fn can_install() -> bool {
+    process::which("apt-get").is_some() && is_root()
 }
 
 fn is_root() -> bool {
@@ -223,9 +327,23 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_is_asked_for() {
-        let there = Need { what: "there", packages: &["a"], found: || Ok("here".into()) };
-        let absent = Need { what: "absent", packages: &["b", "c"], found: || Err("nowhere".into()) };
-        assert_eq!(missing([&there, &absent]), ["b", "c"]);
+        let there = Need { what: "there", packages: &["a"], component: None, found: || Ok("here".into()) };
+        let absent =
+            Need { what: "absent", packages: &["b", "c"], component: None, found: || Err("nowhere".into()) };
+        assert_eq!(Missing::of([&there, &absent]).packages, ["b", "c"]);
         assert!(install_command(&["b", "c"]).ends_with(" b c"));
+    }
+
+    #[test]
+    fn components_come_from_rustup_and_the_rest_from_debian() {
+        let missing = Missing {
+            packages: vec!["lld"],
+            components: vec![("rust-src", "stable-x86_64-unknown-linux-gnu".into())],
+            instead: vec!["rust-web-src"],
+        };
+        let commands = missing.how_to_install();
+        let (rustup, rest) = commands.split_once(" && ").unwrap();
+        assert_eq!(rustup, "rustup component add rust-src --toolchain stable-x86_64-unknown-linux-gnu");
+        assert!(rest.contains("lld") && !rest.contains("rust-web-src"), "{rest}");
     }
 }

@@ -1,9 +1,12 @@
 //! Which compiler builds for bare metal, and how it is called.
 //!
-//! Two things are needed: a compiler, and the `core` and `alloc` libraries for the target. The libraries come
-//! with the toolchain (`rustup target add x86_64-unknown-none`) or are built from their sources, as with Debian's
-//! `rustc-web` and `rust-web-src`. The code itself is stable Rust; building the libraries is what needs
-//! `RUSTC_BOOTSTRAP`.
+//! The libraries `core` and `alloc` are built from their sources, on every machine alike: those that rustup installs for
+//! a target (`rustup target add`) have the code model and the instructions of that target, which are not those of
+//! programs, and linking the two together fails. The sources are rustup's component `rust-src`, or Debian's package
+//! `rust-web-src`. The code itself is stable Rust; building the libraries is what needs `RUSTC_BOOTSTRAP`.
+//!
+//! Of the toolchains here the first that is complete is taken: the one that runs `cargo xtask`, so that
+//! `cargo +VERSION xtask` chooses, and then Debian's.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,22 +20,11 @@ use crate::{paths::Workspace, process};
 /// The bare-metal target for 64-bit PCs.
 pub const TARGET: &str = "x86_64-unknown-none";
 
-/// Where the libraries for the target come from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Libraries {
-    /// They are installed with the toolchain.
-    Installed,
-    /// They are built from the sources that lie in the toolchain.
-    Sources,
-}
-
 /// A toolchain that can build for bare metal.
 #[derive(Clone, Debug)]
 pub struct Toolchain {
     /// The `bin` folder.
     bin: PathBuf,
-    /// Where the libraries come from.
-    pub libraries: Libraries,
     /// Whether `ld.lld` is called by name; otherwise the linker that comes with the compiler is used.
     system_linker: bool,
 }
@@ -49,28 +41,30 @@ pub enum Purpose {
 impl Toolchain {
     /// The first toolchain that serves, or an error that says how to get one.
     pub fn find() -> Result<Self> {
-        let candidates = candidates();
         let system_linker = process::which("ld.lld").is_some();
-        for libraries in [Libraries::Installed, Libraries::Sources] {
-            for bin in &candidates {
-                let Some(rustlib) = rustlib(bin) else { continue };
-                if serves(&rustlib, libraries) && (system_linker || own_linker(&rustlib)) {
-                    return Ok(Toolchain { bin: bin.clone(), libraries, system_linker });
-                }
+        for bin in candidates() {
+            let Some(rustlib) = rustlib(&bin) else { continue };
+            if has_sources(&rustlib) && (system_linker || own_linker(&rustlib)) {
+                return Ok(Toolchain { bin, system_linker });
             }
         }
         bail!("no Rust toolchain here can build for bare metal\n  to mend it: cargo xtask setup")
     }
 
+    /// The version, as the compiler says it.
+    pub fn version(&self) -> String {
+        process::output(Command::new(self.bin.join("rustc")).arg("--version"))
+            .map_or_else(|_| "a compiler that does not say its version".into(), |v| v.trim().to_string())
+    }
+
     /// One line for the doctor.
     pub fn describe(&self) -> String {
-        let version =
-            process::output(Command::new(self.bin.join("rustc")).arg("--version")).unwrap_or_default();
-        let libraries = match self.libraries {
-            Libraries::Installed => "libraries installed",
-            Libraries::Sources => "libraries built from source",
-        };
-        format!("{} in {}, {libraries}", version.trim(), self.bin.display())
+        format!("{} in {}", self.version(), self.bin.display())
+    }
+
+    /// The name that rustup knows the toolchain by, if it is one of rustup's.
+    pub fn rustup_name(&self) -> Option<String> {
+        rustup_name(&self.bin)
     }
 
     /// Whether clippy is installed with this toolchain.
@@ -96,11 +90,9 @@ impl Toolchain {
         command.env("CARGO", self.bin.join("cargo")).env("RUSTC", self.bin.join("rustc"));
         command.env("CARGO_ENCODED_RUSTFLAGS", self.flags(ws, purpose).join("\u{1f}"));
         command.args(["--target", TARGET, "--target-dir"]).arg(target_dir);
-        if self.libraries == Libraries::Sources {
-            command.env("RUSTC_BOOTSTRAP", "1");
-            let crates = if purpose == Purpose::Kernel { "core" } else { "core,alloc" };
-            command.arg(format!("-Zbuild-std={crates}")).arg("-Zbuild-std-features=compiler-builtins-mem");
-        }
+        command.env("RUSTC_BOOTSTRAP", "1");
+        let crates = if purpose == Purpose::Kernel { "core" } else { "core,alloc" };
+        command.arg(format!("-Zbuild-std={crates}")).arg("-Zbuild-std-features=compiler-builtins-mem");
         if ui_color() {
             command.args(["--color", "always"]);
         }
@@ -127,13 +119,35 @@ fn ui_color() -> bool {
     crate::ui::on_terminal()
 }
 
-/// `bin` folders of the toolchains to look at: the one that runs us, then Debian's.
+/// `bin` folders of the toolchains to look at, the best one first.
 fn candidates() -> Vec<PathBuf> {
-    let running = std::env::var_os("CARGO").map(PathBuf::from).or_else(|| process::which("cargo"));
-    let mut bins: Vec<PathBuf> = running.iter().filter_map(|c| c.parent()).map(Path::to_path_buf).collect();
+    let mut bins: Vec<PathBuf> = running().into_iter().collect();
     bins.push("/usr/bin".into());
     bins.retain(|b| b.join("rustc").exists() && b.join("cargo").exists());
     bins
+}
+
+/// The `bin` folder of the toolchain that runs us.
+fn running() -> Option<PathBuf> {
+    let cargo = std::env::var_os("CARGO").map(PathBuf::from).or_else(|| process::which("cargo"))?;
+    cargo.parent().map(Path::to_path_buf)
+}
+
+/// The name that rustup knows the toolchain by that runs us, if it is one of rustup's.
+pub fn running_rustup_name() -> Option<String> {
+    rustup_name(&running()?)
+}
+
+/// The name in `.../toolchains/NAME/bin`, if there is a rustup to call it by.
+fn rustup_name(bin: &Path) -> Option<String> {
+    let folder = bin.parent()?;
+    let of_rustup = folder.parent()?.file_name()? == "toolchains" && process::which("rustup").is_some();
+    of_rustup.then_some(folder.file_name()?.to_string_lossy().into_owned())
+}
+
+/// Whether a toolchain here comes with a linker for bare metal.
+pub fn comes_with_linker() -> bool {
+    candidates().iter().filter_map(|b| rustlib(b)).any(|rustlib| own_linker(&rustlib))
 }
 
 /// The toolchain's `lib/rustlib`, as its compiler says.
@@ -144,11 +158,9 @@ fn rustlib(bin: &Path) -> Option<PathBuf> {
     Some(Path::new(sysroot.trim()).join("lib/rustlib"))
 }
 
-fn serves(rustlib: &Path, libraries: Libraries) -> bool {
-    match libraries {
-        Libraries::Installed => rustlib.join(TARGET).join("lib").is_dir(),
-        Libraries::Sources => rustlib.join("src/rust/library/core/Cargo.toml").is_file(),
-    }
+/// Whether the sources of the libraries lie in the toolchain.
+fn has_sources(rustlib: &Path) -> bool {
+    rustlib.join("src/rust/library/core/Cargo.toml").is_file()
 }
 
 /// Whether the compiler comes with a linker of its own for the target.
@@ -184,21 +196,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libraries_are_found_where_the_toolchain_keeps_them() {
+    fn installed_libraries_do_not_serve() {
         let dir = std::env::temp_dir().join(format!("pecan-xtask-toolchain-{}", std::process::id()));
         std::fs::create_dir_all(dir.join("x86_64-unknown-none/lib")).unwrap();
-        assert!(serves(&dir, Libraries::Installed));
-        assert!(!serves(&dir, Libraries::Sources));
+        assert!(!has_sources(&dir));
         std::fs::create_dir_all(dir.join("src/rust/library/core")).unwrap();
         std::fs::write(dir.join("src/rust/library/core/Cargo.toml"), "").unwrap();
-        assert!(serves(&dir, Libraries::Sources));
+        assert!(has_sources(&dir));
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
+    fn every_build_has_its_libraries_built() {
+        let toolchain = Toolchain { bin: "/usr/bin".into(), system_linker: true };
+        let ws = Workspace::find().unwrap();
+        for purpose in [Purpose::Kernel, Purpose::User] {
+            let cargo = process::shown(&toolchain.cargo(&ws, "build", purpose, Path::new("target")));
+            assert!(cargo.contains("-Zbuild-std=core"), "{cargo}");
+        }
+    }
+
+    #[test]
+    fn a_toolchain_of_rustups_is_known_by_its_folder() {
+        if process::which("rustup").is_some() {
+            let bin = Path::new("/home/me/.rustup/toolchains/stable-x86_64-unknown-linux-gnu/bin");
+            assert_eq!(rustup_name(bin).as_deref(), Some("stable-x86_64-unknown-linux-gnu"));
+        }
+        assert_eq!(rustup_name(Path::new("/usr/bin")), None);
+    }
+
+    #[test]
     fn kernel_and_programs_get_their_own_code_model() {
-        let toolchain =
-            Toolchain { bin: "/usr/bin".into(), libraries: Libraries::Sources, system_linker: true };
+        let toolchain = Toolchain { bin: "/usr/bin".into(), system_linker: true };
         let ws = Workspace::find().unwrap();
         let of = |purpose| toolchain.flags(&ws, purpose);
         assert!(of(Purpose::Kernel).contains(&"-Ccode-model=kernel".to_string()));
