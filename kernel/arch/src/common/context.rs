@@ -5,8 +5,12 @@
 //! context and the registers land there directly; `iretq` restores from the same place.
 //!
 //! A thread that entered by `SYSCALL` has `rcx` and `r11` overwritten by the processor. The entry stub then
-//! stores neither, nor the address of the instruction: [`UserContext::get`] derives them while the mark says
-//! so, and the first write to one of them makes them real ([`UserContext::force_full_restore`]).
+//! stores neither, nor the address of the instruction, nor the selectors, which never differ; and it pushes the stack
+//! pointer where the frame has the stack's selector. [`UserContext::get`] derives all that while the mark says so, and the
+//! first write to one of them makes them real ([`UserContext::force_full_restore`]).
+//!
+//! The mark of a thread in user level always says so: the stubs set it when they return from another entry, where the
+//! processor or the stub then overwrites it. So the stub of system calls need not store it.
 
 use core::cell::Cell;
 
@@ -22,20 +26,22 @@ const RCX: Reg = Reg(4);
 const RAX: Reg = Reg(5);
 const RBX: Reg = Reg(6);
 const RDX: Reg = Reg(7);
-const RSI: Reg = Reg(8);
-const RBP: Reg = Reg(9);
-const R8: Reg = Reg(10);
-const R9: Reg = Reg(11);
-const R10: Reg = Reg(12);
-const R12: Reg = Reg(13);
-const R13: Reg = Reg(14);
-const R14: Reg = Reg(15);
-const R15: Reg = Reg(16);
+const RBP: Reg = Reg(8);
+const R8: Reg = Reg(9);
+const R9: Reg = Reg(10);
+const R10: Reg = Reg(11);
+const R12: Reg = Reg(12);
+const R13: Reg = Reg(13);
+const R14: Reg = Reg(14);
+const R15: Reg = Reg(15);
+const RSI: Reg = Reg(16);
 const RDI: Reg = Reg(17);
 /// Error code of an exception (never all ones), or [`MARK_SYSCALL`].
 const MARK: Reg = Reg(18);
 const CS: Reg = Reg(20);
 const SS: Reg = Reg(23);
+/// The stack pointer of a thread that entered by `SYSCALL`.
+const SYSCALL_SP: Reg = SS;
 
 /// Value of the mark while the thread entered by `SYSCALL` and `sysretq` suffices to resume it.
 pub const MARK_SYSCALL: u64 = u64::MAX;
@@ -136,10 +142,11 @@ impl UserContext {
     /// Reads a register.
     #[inline(always)]
     pub fn get(&self, r: Reg) -> u64 {
-        if matches!(r, FAULT_IP | RCX | R11) && self.entered_by_syscall() {
+        if matches!(r, FAULT_IP | RCX | R11 | SP) && self.entered_by_syscall() {
             return match r {
                 FAULT_IP => self.words[NEXT_IP.0 as usize].get().wrapping_sub(2),
                 RCX => self.words[NEXT_IP.0 as usize].get(),
+                SP => self.words[SYSCALL_SP.0 as usize].get(),
                 _ => self.words[FLAGS.0 as usize].get(),
             };
         }
@@ -151,7 +158,7 @@ impl UserContext {
     /// resume at that is not canonical (a fault can report such a one) becomes one that page-faults.
     #[inline(always)]
     pub fn set(&self, r: Reg, mut value: u64) {
-        if matches!(r, FAULT_IP | NEXT_IP | FLAGS | RCX | R11) {
+        if matches!(r, FAULT_IP | NEXT_IP | FLAGS | RCX | R11 | SP) {
             self.force_full_restore();
             if r == NEXT_IP && !is_canonical(value) {
                 value = HARMLESS_IP;
@@ -215,19 +222,27 @@ impl UserContext {
     #[inline]
     pub fn force_full_restore(&self) {
         if self.entered_by_syscall() {
-            let ip = self.words[NEXT_IP.0 as usize].get();
-            self.words[FAULT_IP.0 as usize].set(ip.wrapping_sub(2));
-            self.words[RCX.0 as usize].set(ip);
-            self.words[R11.0 as usize].set(self.words[FLAGS.0 as usize].get());
-            self.words[MARK.0 as usize].set(0);
+            self.derive();
         }
+    }
+
+    /// Makes what [`UserContext::get`] derives real.
+    #[inline(never)]
+    fn derive(&self) {
+        for r in [FAULT_IP, RCX, R11, SP] {
+            self.words[r.0 as usize].set(self.get(r));
+        }
+        self.words[SS.0 as usize].set(USER_SS);
+        self.words[MARK.0 as usize].set(0);
     }
 
     /// Makes this context look as if its thread had just entered by `SYSCALL` with the instruction after it
     /// at `next_ip`. For tests; on the target the entry stub does this.
     #[cfg(not(target_os = "none"))]
     pub fn enter_by_syscall(&self, next_ip: u64) {
+        let sp = self.get(SP);
         self.words[NEXT_IP.0 as usize].set(next_ip);
+        self.words[SYSCALL_SP.0 as usize].set(sp);
         self.words[MARK.0 as usize].set(MARK_SYSCALL);
     }
 }
@@ -270,12 +285,25 @@ mod tests {
     fn result_registers_leave_the_fast_return_possible() {
         let c = UserContext::new();
         c.enter_by_syscall(0x40_0002);
-        for r in [reg::CAP, reg::INFO, reg::MSG[0], reg::MSG[3], SP] {
+        for r in [reg::CAP, reg::INFO, reg::MSG[0], reg::MSG[3]] {
             c.set(r, 7);
         }
         assert!(c.entered_by_syscall());
         c.set(RCX, 1);
         assert!(!c.entered_by_syscall());
+    }
+
+    #[test]
+    fn the_stack_pointer_is_kept_whatever_the_entry() {
+        let c = UserContext::new();
+        c.set(SP, 0x1000);
+        c.enter_by_syscall(0x40_0002);
+        assert_eq!(c.get(SP), 0x1000);
+        c.force_full_restore();
+        assert_eq!((c.get(SP), c.get(SS)), (0x1000, USER_SS));
+        c.enter_by_syscall(0x40_0002);
+        c.set(SP, 0x2000);
+        assert_eq!((c.get(SP), c.get(SS), c.get(RCX)), (0x2000, USER_SS, 0x40_0002));
     }
 
     #[test]

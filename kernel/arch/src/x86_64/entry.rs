@@ -2,7 +2,7 @@
 //!
 //! The task state's `rsp0` is the end of the running thread's [`UserContext`](crate::UserContext), so on an interrupt
 //! from user level the processor itself stores the first five registers in place, and the stubs push the rest below.
-//! `SYSCALL` loads no stack: its stub fetches the same pointer and pushes the same frame. Then the kernel's stack is
+//! `SYSCALL` loads no stack: its stub fetches the same pointer and stores the same frame, without what is constant. Then the kernel's stack is
 //! taken, always from its top: the kernel keeps nothing on it between two entries. So the handlers, which are the image's,
 //! do not return: they end in [`enter_user`], and need no epilogue.
 //!
@@ -89,25 +89,14 @@ pecan_syscall_entry:
     mov [rip + PECAN_CORE + {user_rsp}], rsp
 pecan_syscall_save:
     mov rsp, [rip + PECAN_CORE + {context}]
-    push {user_ss}
     push [rip + PECAN_CORE + {user_rsp}]
-    push r11
-    push {user_cs}
-    push rcx
-    push -1
-    push rdi
-    push r15
-    push r14
-    push r13
-    push r12
-    push r10
-    push r9
-    push r8
-    push rbp
-    push rsi
-    push rdx
-    push rbx
-    push rax
+    mov [rsp - 2 * 8], r11
+    mov [rsp - 4 * 8], rcx
+    .set below, 6
+    .irp register, rdi, rsi, r15, r14, r13, r12, r10, r9, r8, rbp, rdx, rbx, rax
+    mov [rsp - below * 8], \register
+    .set below, below + 1
+    .endr
     lea rsp, [rip + pecan_stack_top - 8]
     cmp rdx, {call}
     je pecan_call
@@ -128,7 +117,6 @@ pecan_exit:
     pop rax
     pop rbx
     pop rdx
-    pop rsi
     pop rbp
     pop r8
     pop r9
@@ -137,19 +125,20 @@ pecan_exit:
     pop r13
     pop r14
     pop r15
+    pop rsi
     pop rdi
     mov rcx, [rsp + 8]
     mov r11, [rsp + 24]
     WITH_WINDOW 3f, pecan_window_sysret
-3:  mov rsp, [rsp + 32]
+3:  mov rsp, [rsp + 40]
     sysretq
-2:  lea rsp, [rax + 3 * 8]
+2:  mov qword ptr [rax + MARK], -1  // see `UserContext`
+    lea rsp, [rax + 3 * 8]
     pop r11
     pop rcx
     pop rax
     pop rbx
     pop rdx
-    pop rsi
     pop rbp
     pop r8
     pop r9
@@ -158,6 +147,7 @@ pecan_exit:
     pop r13
     pop r14
     pop r15
+    pop rsi
     pop rdi
     WITH_WINDOW 3f, pecan_window_iret
 3:  add rsp, 8
@@ -166,16 +156,16 @@ pecan_exit:
     // Below rdi, with rdi = vector: everything else. Leaves rsp at word 3 of the context.
     .macro SAVE_REST kind
     WITH_WINDOW 3f, pecan_window_save
-3:  push r15
+3:  push rsi
+    push r15
     push r14
-    push r13
 pecan_saving_\kind:
+    push r13
     push r12
     push r10
     push r9
     push r8
     push rbp
-    push rsi
     push rdx
     push rbx
     push rax
@@ -307,12 +297,12 @@ pecan_window_save:
     .irp below, 8, 16, 24, 32, 40, 48, 56
     push [rip + FRAME_END - \below]
     .endr
+    push rsi
     push r15
     push r14
-    push r13
-    xor r13d, r13d
-    mov [rip + FRAME_END - 48], r13
-    mov [rip + FRAME_END - 56], r13
+    xor esi, esi
+    mov [rip + FRAME_END - 48], rsi
+    mov [rip + FRAME_END - 56], rsi
     cmp edi, 16
     jb pecan_saving_exception
     jmp pecan_saving_interrupt
@@ -334,7 +324,7 @@ pecan_window_debug:
 pecan_window_sysret:
     mov [rip + FRAME_END - 40], rcx
     mov [rip + FRAME_END - 24], r11
-    mov rsp, [rsp + 32]
+    mov rsp, [rsp + 40]
     mov [rip + PECAN_CORE + {user_rsp}], rsp
     LOAD_USER_SPACE
     mov rsp, [rip + PECAN_CORE + {user_rsp}]
