@@ -199,6 +199,6 @@ impl Kernel {
     /// The address space of a root table and its ASID.
     #[inline(always)]
     pub fn space(&self, root: Link<PageTable>, asid: u16) -> Space {
-        Space::new(pecan_arch::virt_to_phys(root.addr()), asid)
+        pecan_arch::space(pecan_arch::virt_to_phys(root.addr()), asid)
     }
 }

@@ -6,40 +6,28 @@ use core::num::NonZeroU64;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct PhysAddr(pub u64);
 
-/// An address space as the processor is told of it: root table and identifier in one word.
+/// An address space as the processor is told of it: root table and identifier in one word, as the port makes it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Space(NonZeroU64);
 
 impl Space {
-    const ASID: u64 = 0xfff;
+    /// Bits of the word that are for the identifier.
+    pub(crate) const ASID: u64 = 0xfff;
 
-    /// The address space with this root table (a page, not at 0) and ASID (below 4096).
+    /// The address space with this word, which must not be 0: no root table lies there.
     #[inline(always)]
-    pub const fn new(root: PhysAddr, asid: u16) -> Self {
-        let word = root.0 & !Self::ASID | asid as u64 & Self::ASID;
-        // No root table lies at address 0; if one did, there would be no address space in this.
+    pub(crate) const fn from_word(word: u64) -> Self {
         Self(match NonZeroU64::new(word) {
             Some(word) => word,
+            // If one did, there would be no address space in this.
             None => NonZeroU64::MIN,
         })
     }
 
     /// Root table and ASID in one word.
     #[inline(always)]
-    pub const fn word(self) -> u64 {
+    pub(crate) const fn word(self) -> u64 {
         self.0.get()
-    }
-
-    /// The root table.
-    #[inline(always)]
-    pub const fn root(self) -> PhysAddr {
-        PhysAddr(self.0.get() & !Self::ASID)
-    }
-
-    /// The identifier.
-    #[inline(always)]
-    pub const fn asid(self) -> u16 {
-        (self.0.get() & Self::ASID) as u16
     }
 }
 

@@ -254,12 +254,18 @@ pub fn kernel_root_entry(index: usize) -> Pte {
     }
 }
 
+/// The address space with this root table (a page, not at 0) and ASID (below 4096).
+pub fn space(root: PhysAddr, asid: u16) -> Space {
+    Space::from_word(root.0 & !Space::ASID | u64::from(asid) & Space::ASID)
+}
+
 /// Switches to the address space with this root table.
 ///
 /// # Safety
-/// `root` must be a valid root table with the kernel's entries in place.
+/// It must have a valid root table with the kernel's entries in place.
 pub unsafe fn switch_vspace(space: Space) {
-    set_vspace(Some((space.root(), space.asid())));
+    let word = space.word();
+    set_vspace(Some((PhysAddr(word & !Space::ASID), (word & Space::ASID) as u16)));
 }
 
 /// Switches to the kernel's own address space, which has no user part.
@@ -467,9 +473,9 @@ mod tests {
     fn switching_to_the_same_address_space_is_no_switch() {
         // SAFETY: the host port only records the root.
         unsafe {
-            switch_vspace(Space::new(PhysAddr(0x1000), 1));
-            switch_vspace(Space::new(PhysAddr(0x1000), 1));
-            switch_vspace(Space::new(PhysAddr(0x1000), 2));
+            switch_vspace(space(PhysAddr(0x1000), 1));
+            switch_vspace(space(PhysAddr(0x1000), 1));
+            switch_vspace(space(PhysAddr(0x1000), 2));
         }
         switch_kernel_vspace();
         assert_eq!(machine().vspace_switches.get(), 3);

@@ -11,19 +11,15 @@ use super::tables::Tss;
 /// is of a thread that does not run.
 #[repr(C, align(64))]
 pub struct CoreBlock {
-    unused: [Cell<u64>; 3],
+    unused: [Cell<u64>; 5],
     /// With the window, the processor stores user level's registers here, up to and including `user_ss`: the vector's stub
     /// the first two.
     pub frame: [Cell<u64>; 5],
     /// User level's stack pointer, where `SYSCALL` leaves it in the register.
     pub user_rsp: Cell<u64>,
     user_ss: Cell<u64>,
-    /// The address space in force, as [`Space`](crate::Space)'s word; ASID 0 is the kernel's own.
+    /// The address space in force, as [`Space`](crate::Space)'s word, which is what CR3 takes.
     pub vspace: Cell<u64>,
-    /// What of that word CR3 takes, and what it takes besides: depends on whether translations are tagged.
-    pub cr3_mask: Cell<u64>,
-    /// See [`CoreBlock::cr3_mask`].
-    pub cr3_bits: Cell<u64>,
     /// CR0.TS is clear.
     pub fpu_enabled: Cell<bool>,
     /// Bits of `vspace` that are the ASID in force in the kernel: with the window none, since 0 is in force there.
@@ -79,8 +75,6 @@ pub static CORE: OneCore<CoreBlock> = OneCore::new(CoreBlock {
     user_rsp: Cell::new(0),
     user_ss: Cell::new(0),
     vspace: Cell::new(0),
-    cr3_mask: Cell::new(!0xfff),
-    cr3_bits: Cell::new(0),
     fpu_enabled: Cell::new(true),
     asid_mask: Cell::new(0xfff),
     features: Cell::new(Features::NONE),

@@ -315,8 +315,6 @@ pecan_window_debug:
 
     .macro LOAD_USER_SPACE
     mov rsp, [rip + PECAN_CORE + {vspace}]
-    and rsp, [rip + PECAN_CORE + {cr3_mask}]
-    or rsp, [rip + PECAN_CORE + {cr3_bits}]
     mov cr3, rsp
     .endm
 
@@ -388,8 +386,6 @@ pecan_window_text_end:
     features = const offset_of!(CoreBlock, features),
     smap = const Features::SMAP.0,
     vspace = const offset_of!(CoreBlock, vspace),
-    cr3_mask = const offset_of!(CoreBlock, cr3_mask),
-    cr3_bits = const offset_of!(CoreBlock, cr3_bits),
 );
 
 const _: () = assert!(size_of::<UserContext>() == 192, "CONTEXT_SIZE above");

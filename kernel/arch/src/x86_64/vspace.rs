@@ -208,13 +208,8 @@ pub(super) fn build(regions: &[PhysRegion], pool: PhysRegion) -> Result<PhysRegi
         CORE.asid_mask.set(core::hint::black_box(0));
     }
     CORE.user_root.set(builder.root);
-    CORE.vspace.set(root.0);
-    CORE.kernel_cr3.set(root.0 | if has(Features::PCID) { NO_FLUSH } else { 0 });
-    if has(Features::PCID) {
-        // Kept from the compiler, which would store one bit and compute the masks from it at every switch.
-        CORE.cr3_mask.set(core::hint::black_box(!0));
-        CORE.cr3_bits.set(core::hint::black_box(NO_FLUSH));
-    }
+    CORE.kernel_cr3.set(space(root, 0).word());
+    CORE.vspace.set(CORE.kernel_cr3.get());
     // SAFETY: this is boot, and the boot tables let the text be written. The new tables show the image where the boot tables do, but for the guard pages, and the RAM that `regions`
     // and the pool lie in, with the boot stack, at the same place of the physmap.
     unsafe {
@@ -233,6 +228,14 @@ pub fn frame_level_supported(level: usize) -> bool {
 pub fn kernel_root_entry(index: usize) -> Pte {
     // SAFETY: `build` has run and nothing writes to that table any more; the index is reduced to one that exists.
     Pte(unsafe { *entries(CORE.user_root.get()).add(index & 511) })
+}
+
+/// The address space with this root table (a page, not at 0) and ASID (below 4096), of which 0 is the kernel's own. CR3
+/// takes the word: where translations are tagged, with the tag and a bit that says to keep them.
+#[inline]
+pub fn space(root: PhysAddr, asid: u16) -> Space {
+    let tagged = if has(Features::PCID) { NO_FLUSH | u64::from(asid) & Space::ASID } else { 0 };
+    Space::from_word(root.0 & !Space::ASID | tagged)
 }
 
 /// Switches to an address space; nothing happens if it is in force already. Translations
@@ -254,25 +257,25 @@ pub unsafe fn switch_vspace(space: Space) {
 #[inline(always)]
 unsafe fn load(space: u64) {
     CORE.vspace.set(space);
-    let cr3 = space & CORE.cr3_mask.get() | CORE.cr3_bits.get();
     // SAFETY: the caller's promise: the kernel's half is the same in every root table. With the Meltdown window it is not, and
     // the instruction is jumped over: the exit stubs load it.
     unsafe {
         asm!("2: mov cr3, {}", "3:", ".pushsection .window_sites, \"a\", @progbits", ".quad 2b, 3b", ".popsection",
-            in(reg) cr3, options(nostack, preserves_flags));
+            in(reg) space, options(nostack, preserves_flags));
     }
 }
 
-/// The ASID of the address space in force: with the Meltdown window, in the kernel always the kernel's own.
-fn asid_in_force() -> u16 {
-    CORE.vspace.get() as u16 & CORE.asid_mask.get()
+/// True if translations of the address space with this ASID are those that the processor uses now: with the Meltdown window,
+/// in the kernel always the kernel's own. Where they are not tagged, nobody knows.
+fn is_in_force(asid: u16) -> bool {
+    !has(Features::PCID) || (CORE.vspace.get() & Space::ASID) as u16 & CORE.asid_mask.get() == asid
 }
 
 /// Switches to the kernel's own address space, which has no user part.
 pub fn switch_kernel_vspace() {
-    if CORE.vspace.get() != root().0 {
+    if CORE.vspace.get() != CORE.kernel_cr3.get() {
         // SAFETY: the kernel's own root.
-        unsafe { load(root().0) };
+        unsafe { load(CORE.kernel_cr3.get()) };
     }
 }
 
@@ -285,10 +288,10 @@ fn invpcid(kind: u64, asid: u16, vaddr: u64) {
 
 /// Forgets the translation of one page, and what is cached of the tables that lead to it.
 pub fn tlb_flush_page(asid: u16, vaddr: u64) {
-    if asid_in_force() == asid {
+    if is_in_force(asid) {
         // SAFETY: dropping a translation is always safe.
         unsafe { asm!("invlpg [{}]", in(reg) vaddr, options(nostack, preserves_flags)) };
-    } else if has(Features::PCID) {
+    } else {
         invpcid(0, asid, vaddr);
     }
 }
@@ -297,7 +300,7 @@ pub fn tlb_flush_page(asid: u16, vaddr: u64) {
 pub fn tlb_flush_asid(asid: u16) {
     if has(Features::PCID) {
         invpcid(1, asid, 0);
-    } else if asid_in_force() == asid {
+    } else {
         // SAFETY: loads the same address space again.
         unsafe { write_cr3(read_cr3()) };
     }
