@@ -100,7 +100,7 @@ impl Memo {
         let held = a.tree();
         let slot = |at: usize| name(at).0;
         let places = a.places.iter().filter(|p| p.2 != INTERRUPTS).map(|p| slot(p.0)..slot(p.1));
-        let bound = irqs.iter().map(|&irq| k.irq_slots[irq].link().addr());
+        let bound = irqs.iter().map(|&irq| k.global().irq_slots[irq].link().addr());
         let bound = bound.map(|at| slot(at)..slot(at) + size_of::<mem::Slot>() as u64);
         let layout: Rc<[Range<u64>]> = places.chain(bound).collect();
         let objects = Objects::of(a.caps.iter().map(|&(_, cap)| cap));
@@ -161,7 +161,7 @@ impl Finder<'_> {
     /// Finds every slot: from the keeper through CNodes and threads, and along the derivation lists to CNodes that
     /// hold the last capabilities to themselves.
     fn collect(&mut self, keeper: CNodeRef, irqs: &[usize]) {
-        let all = &self.k.irq_slots;
+        let all = &self.k.global().irq_slots;
         self.places.push((all[0].link().addr(), all[all.len() - 1].link().addr() + 1, INTERRUPTS));
         let bound = irqs.iter().map(|&irq| all[irq].link()).filter(|s| !s.get(self.k).is_empty());
         self.caps.extend(bound.map(|slot| (slot, slot.get(self.k).cap())));
@@ -299,7 +299,7 @@ pub(crate) fn look(
     if let Some(b) = before {
         state.contexts.share(&b.state.contexts);
     }
-    Origin { state, contexts, slots, time: k.core.time.get() }
+    Origin { state, contexts, slots, time: k.core().time.get() }
 }
 
 /// True if one of these lines lies in a range of addresses, or partly.
@@ -327,7 +327,7 @@ impl Origin {
 
     /// A digest of how far operations have come that were stopped; 0 if there are none.
     pub(crate) fn hidden(&self, k: &Kernel) -> Digest {
-        let cancelling = &k.core.cancelling;
+        let cancelling = &k.global().cancelling;
         let endpoint = cancelling.endpoint.get().map(link_name);
         if endpoint.is_none() && self.slots.left.is_empty() {
             return 0;
@@ -359,7 +359,7 @@ impl Look<'_> {
         if self.other_slots() {
             self.s.threads.retain(|name, _| live.iter().any(|t| link_name(*t) == *name));
         }
-        let (was, is) = (self.s.current, k.core.current.get());
+        let (was, is) = (self.s.current, k.core().current.get());
         for &tcb in live {
             let name = link_name(tcb);
             // Some registers of the thread that runs are in the processor.
@@ -411,7 +411,7 @@ impl Look<'_> {
             contexts.retain(|name, _| objects.contexts.iter().any(|o| link_name(o.0) == *name));
         }
         // What has been used, and when there is more, is relative to now.
-        let later = self.before.is_none_or(|b| b.time != k.core.time.get());
+        let later = self.before.is_none_or(|b| b.time != k.core().time.get());
         for &(sc, bytes) in &objects.contexts {
             let name = link_name(sc);
             let same = |old: &SchedContext| calls(k, sc.get(k)).eq(old.calls.iter().rev().copied());
@@ -425,9 +425,12 @@ impl Look<'_> {
 
     fn spaces(&mut self) {
         let (k, s) = (self.k, &mut self.s);
-        let pools = || k.asid_pools.iter().enumerate().filter_map(|(n, pool)| Some((n, pool.get()?)));
+        let pools =
+            || k.global().asid_pools.iter().enumerate().filter_map(|(n, pool)| Some((n, pool.get()?)));
         let is_touched = |range| self.before.is_none() || is_touched(self.changed, &range);
-        if is_touched(range_of(&k.asid_pools)) || pools().any(|(_, pool)| is_touched(range_of(pool.get(k)))) {
+        if is_touched(range_of(&k.global().asid_pools))
+            || pools().any(|(_, pool)| is_touched(range_of(pool.get(k))))
+        {
             let (mut spaces, mut names) = (Map::default(), Map::default());
             for (n, pool) in pools() {
                 let base = (n * mem::AsidPool::LEN) as u64;
@@ -483,7 +486,7 @@ impl Look<'_> {
 
     fn interrupts(&mut self, irqs: &[usize]) {
         let mut interrupts = Map::default();
-        for &irq in irqs.iter().filter(|&&irq| self.k.irq_states[irq].get() != IrqState::Inactive) {
+        for &irq in irqs.iter().filter(|&&irq| self.k.global().irq_states[irq].get() != IrqState::Inactive) {
             let line = host::irq_line(irq);
             let pin = line.route.map(|r| model::Pin {
                 chip: r.ioapic as u64,
@@ -498,14 +501,15 @@ impl Look<'_> {
     }
 
     fn domains(&mut self) {
-        let (k, core) = (self.k, &self.k.core);
-        if self.touched(&range_of(&k.domain_schedule)) {
-            let entries = k.domain_schedule.iter().enumerate().filter(|(_, e)| e.duration.get() != 0);
+        let (k, core) = (self.k, &self.k.core());
+        if self.touched(&range_of(&k.global().domain_schedule)) {
+            let entries =
+                k.global().domain_schedule.iter().enumerate().filter(|(_, e)| e.duration.get() != 0);
             self.s.schedule.entries =
                 entries.map(|(i, e)| (i as u64, (e.domain.get(), e.duration.get()))).collect();
         }
         let (schedule, left) = (&mut self.s.schedule, core.domain_end.get());
-        schedule.start = k.domain_start.get() as u64;
+        schedule.start = k.global().domain_start.get() as u64;
         schedule.at = core.domain_index.get() as u64;
         schedule.domain = core.domain.get();
         schedule.left = (left != u64::MAX).then(|| left as i64 - core.time.get() as i64);
@@ -514,8 +518,8 @@ impl Look<'_> {
     fn schedule(&mut self) {
         self.domains();
         let k = self.k;
-        let current = k.core.current.get();
-        self.s.current = (current != k.core.idle_thread.link()).then(|| link_name(current));
+        let current = k.core().current.get();
+        self.s.current = (current != k.core().idle_thread.link()).then(|| link_name(current));
         let running = self.s.current.map(|_| current.get(k)).filter(|t| scheduler::is_schedulable(k, t));
         let mut old = self.s.ready.iter().flat_map(|(at, queue)| queue.iter().map(|t| (*at, *t)));
         let mut same = true;
@@ -533,7 +537,7 @@ impl Look<'_> {
 /// Every thread that is ready, with its domain and priority, in order. The one that runs is in no queue.
 fn each_ready(k: &Kernel, running: Option<&Tcb>, mut found: impl FnMut((u8, u8), Name)) {
     let running = running.map(|t| ((t.domain.get(), t.priority.get()), t.link()));
-    for (domain, queues) in k.core.ready.iter().enumerate() {
+    for (domain, queues) in k.core().ready.iter().enumerate() {
         for (word, bits) in queues.bitmap.iter().enumerate() {
             let mut bits = bits.get();
             if let Some(((d, priority), _)) = running

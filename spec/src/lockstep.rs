@@ -151,7 +151,7 @@ fn reaches(state: &State, event: &Event) -> bool {
 /// one step, but for the order in which threads of a priority are ready; or if not, then to what the model does in as many
 /// steps. Where another thread gets to run in between, or the caller has lost the way to the call, it stops there.
 fn stop_everywhere(system: &mut System, here: &Here, event: &Event, expected: &State) -> Result<(), Broken> {
-    let caller = system.k.core.current.get();
+    let caller = system.k.core().current.get();
     for stops in 0.. {
         pecan_arch::host::raise_irq(NOBODYS);
         system.enter(event, Way::Slow);
@@ -164,7 +164,7 @@ fn stop_everywhere(system: &mut System, here: &Here, event: &Event, expected: &S
             return Err("stopped at every preemption point, it comes to no end\n".into());
         }
         system.check().map_err(|why| named(&format!("at a preemption point: {why}"), system))?;
-        if system.k.core.current.get() != caller || !reaches(&system.state_since(here), event) {
+        if system.k.core().current.get() != caller || !reaches(&system.state_since(here), event) {
             return Ok(());
         }
     }

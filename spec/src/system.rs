@@ -117,7 +117,7 @@ impl System {
         let mem::Cap::PageTable { table, .. } = k.boot_object(ObjectKind::PageTable { level }) else {
             unreachable!("a page table was made")
         };
-        k.asid_pools[0].set(Some(pool));
+        k.global().asid_pools[0].set(Some(pool));
         pool.get(&k).roots[1].set(Some(table));
         let vspace = mem::Cap::PageTable { table, level, mapping: Some(Mapping { asid: 1, vaddr: 0 }) };
         let buffers = k.boot_object(ObjectKind::Frame { level: 0 });
@@ -209,7 +209,7 @@ impl System {
     /// Puts domains and their ticks behind the first entry of the domain schedule, which does not end before somebody
     /// sets another start.
     pub fn domains(&mut self, entries: &[(u8, u64)]) {
-        for (entry, &(domain, ticks)) in self.k.domain_schedule[1..].iter().zip(entries) {
+        for (entry, &(domain, ticks)) in self.k.global().domain_schedule[1..].iter().zip(entries) {
             entry.domain.set(domain);
             entry.duration.set(ticks);
         }
@@ -440,7 +440,7 @@ impl System {
     /// kernel. False if there is no such way for the event, or if a fast path declines it.
     pub fn enter(&mut self, event: &Event, way: Way) -> bool {
         self.looked = false;
-        let current = self.k.core.current.get();
+        let current = self.k.core().current.get();
         self.enter_at(event);
         match event {
             Event::Syscall(call) => {
@@ -517,8 +517,8 @@ impl System {
 
     /// What the processor and the entry stubs do before the kernel's logic runs.
     fn enter_at(&self, event: &Event) {
-        let current = self.k.core.current.get();
-        if current == self.k.core.idle_thread.link() {
+        let current = self.k.core().current.get();
+        if current == self.k.core().idle_thread.link() {
             return;
         }
         let context = &current.get(&self.k).context;
@@ -555,9 +555,9 @@ impl System {
             }
             pecan_arch::irq_mask(irq, interrupt.is_none_or(|i| i.masked));
         }
-        let current = self.k.core.current.get();
+        let current = self.k.core().current.get();
         machine.vspace.set(None);
-        if current != self.k.core.idle_thread.link() {
+        if current != self.k.core().idle_thread.link() {
             let thread = current.get(&self.k);
             scheduler::load_vspace(&self.k, thread);
             scheduler::load_fpu(&self.k, thread);
@@ -584,7 +584,7 @@ impl System {
         if *written != outcome.written {
             return Err(format!("ports: {written:x?} was written, and should be {:x?}\n", outcome.written));
         }
-        let ports = |i: usize| self.k.io_ports[i / 64].get() >> (i % 64) & 1 != 0;
+        let ports = |i: usize| self.k.global().io_ports[i / 64].get() >> (i % 64) & 1 != 0;
         let issued = |i: usize| {
             s.caps.values().any(|h| matches!(h.cap, Cap::IoPort { first, last } if (first as usize..=last as usize).contains(&i)))
         };
@@ -606,8 +606,8 @@ impl System {
     pub fn forget(&mut self, s: &State) {
         self.looked = false;
         let k = &*self.k;
-        let current = k.core.current.get();
-        if current != k.core.idle_thread.link() {
+        let current = k.core().current.get();
+        if current != k.core().idle_thread.link() {
             pecan_arch::sync_context(&current.get(k).context);
         }
         if self.remembers {
@@ -695,7 +695,7 @@ impl System {
             self.k.changed(&here.saved, &mut self.changed);
         }
         self.k.load_lines(&here.saved, &self.changed);
-        host::set_time(self.k.core.time.get());
+        host::set_time(self.k.core().time.get());
         self.restore(here.state());
     }
 
@@ -703,7 +703,7 @@ impl System {
     pub fn load(&mut self, memory: &[u64]) {
         self.looked = false;
         self.k.load(memory);
-        host::set_time(self.k.core.time.get());
+        host::set_time(self.k.core().time.get());
     }
 
     /// Interrupt lines, which are not in the kernel's memory, in a word each.
@@ -724,8 +724,8 @@ impl System {
     /// Makes the interrupt lines what [`System::lines`] said, and the processor's registers those of the thread that
     /// runs.
     pub fn resume(&mut self, mut words: impl Iterator<Item = u64>) {
-        let current = self.k.core.current.get();
-        if current != self.k.core.idle_thread.link() {
+        let current = self.k.core().current.get();
+        if current != self.k.core().idle_thread.link() {
             pecan_arch::load_context(&current.get(&self.k).context);
         }
         for &irq in &self.irqs {

@@ -82,7 +82,7 @@ pub(crate) fn cap(k: &Kernel, cap: mem::Cap) -> Cap {
 pub(crate) fn zombie_name(k: &Kernel, kind: mem::ZombieKind, first: Link<mem::Slot>) -> Name {
     match kind {
         mem::ZombieKind::Tcb => {
-            let any = &k.core.idle_thread;
+            let any = &k.core().idle_thread;
             name(first.addr() - (any.first_slot().addr() - any.link().addr()))
         }
         mem::ZombieKind::CNode { .. } => link_name(first),
@@ -139,7 +139,7 @@ fn registers(k: &Kernel, t: &Tcb) -> Registers {
     let saved = FRAME_REGISTERS.iter().chain(&INTEGER_REGISTERS);
     let mut all = Registers::default();
     saved.enumerate().for_each(|(i, &r)| all[i] = t.context.get(r));
-    if t.link() == k.core.current.get() {
+    if t.link() == k.core().current.get() {
         (all[register::TLS], all[register::GS]) = pecan_arch::host::machine().bases.get();
     }
     all
@@ -173,7 +173,7 @@ pub(crate) fn context(k: &Kernel, sc: &mem::SchedContext) -> SchedContext {
     let (head, max) = (sc.refill_head(), sc.refill_max.get() as usize);
     let refills = (0..sc.refill_count.get() as usize).map(|i| {
         let r = sc.refill((head + i) % max.max(1));
-        Refill { time: r.time.get() as i64 - k.core.time.get() as i64, amount: r.amount.get() as i64 }
+        Refill { time: r.time.get() as i64 - k.core().time.get() as i64, amount: r.amount.get() as i64 }
     });
     SchedContext {
         thread: sc.tcb.get().map(link_name),

@@ -27,7 +27,7 @@ const MOST_ENTRIES: u64 = (1 << LOG_BITS) / (8 * LOG_ENTRY_WORDS as u64);
 
 #[inline(always)]
 fn tracking(k: &Kernel) -> Option<&Tracking> {
-    k.core.tracking.first()
+    k.core().tracking.first()
 }
 
 fn add(to: &Cell<u64>, n: u64) {
@@ -38,7 +38,7 @@ fn add(to: &Cell<u64>, n: u64) {
 #[inline(always)]
 pub fn begin(k: &Kernel, why: Entry, number: u64) {
     if let Some(t) = tracking(k) {
-        t.from.set(Some(k.core.current.get()));
+        t.from.set(Some(k.core().current.get()));
         if TRACK_KERNEL_ENTRIES {
             t.entry.set(entry_of(k, why, number).0);
         }
@@ -50,7 +50,7 @@ pub fn begin(k: &Kernel, why: Entry, number: u64) {
 fn entry_of(k: &Kernel, why: Entry, number: u64) -> KernelEntry {
     match why {
         Entry::Syscall if entry::is_core_syscall(number as i64) => {
-            let thread = k.core.current.get().get(k);
+            let thread = k.core().current.get().get(k);
             let cap = lookup::cap(k, thread, thread.context.get(reg::CAP));
             let cap_type = cap.map_or(0, |slot| slot.get(k).words().tag());
             let label = MessageInfo(thread.context.get(reg::INFO)).label();
@@ -111,7 +111,7 @@ fn end(k: &Kernel, t: &Tracking) {
         }
         return;
     }
-    let (from, to) = (follow(t.from.get(), k), k.core.current.get().get(k));
+    let (from, to) = (follow(t.from.get(), k), k.core().current.get().get(k));
     let of_from = from.and_then(Tcb::usage);
     for usage in [Some(&t.total), of_from].into_iter().flatten().filter(|usage| counts(usage)) {
         add(&usage.kernel, now.saturating_sub(entered));
@@ -177,7 +177,7 @@ fn log(k: &Kernel, t: &Tracking, duration: u64) {
 /// Does the benchmark system call `call`, other than the null one, for the current thread, which has its argument in the
 /// first register and finds the answer there. False if the profile does not have it, or it is none: then it is unknown.
 pub fn syscall(k: &Kernel, call: Syscall) -> bool {
-    let caller = k.core.current.get().get(k);
+    let caller = k.core().current.get().get(k);
     let arg = caller.context.get(reg::CAP);
     let answer = match call {
         Syscall::BenchmarkFlushCaches => {
@@ -230,7 +230,7 @@ fn reset(usage: &Usage, now: u64) -> u64 {
 
 /// The time that a thread has used up to now.
 fn time(k: &Kernel, thread: &Tcb, usage: &Usage, now: u64) -> u64 {
-    if thread.link() == k.core.current.get() { with_turn(k, usage, now) } else { usage.time.get() }
+    if thread.link() == k.core().current.get() { with_turn(k, usage, now) } else { usage.time.get() }
 }
 
 /// The time used by who runs now, if the kernel tracks.
@@ -246,8 +246,8 @@ fn reset_log(k: &Kernel) -> u64 {
     }
     let now = now();
     t.logged.set(0);
-    k.core.idle_thread.usage().map(|usage| reset(usage, now));
-    begin_turn(k, t, k.core.current.get().get(k), now);
+    k.core().idle_thread.usage().map(|usage| reset(usage, now));
+    begin_turn(k, t, k.core().current.get().get(k), now);
     t.on.set(true);
     reset(&t.total, now)
 }
@@ -255,7 +255,7 @@ fn reset_log(k: &Kernel) -> u64 {
 fn finalize_log(k: &Kernel) -> u64 {
     let Some(t) = tracking(k) else { return 0 };
     let now = now();
-    let of_current = k.core.current.get().get(k).usage();
+    let of_current = k.core().current.get().get(k).usage();
     for usage in [Some(&t.total), of_current].into_iter().flatten() {
         usage.time.set(with_turn(k, usage, now));
     }
@@ -285,7 +285,7 @@ fn set_log_buffer(k: &Kernel, caller: &Tcb, cptr: u64) -> Option<()> {
 
 /// Writes into the caller's IPC buffer what the thread at `cptr`, the idle thread and all have used.
 fn tell(k: &Kernel, caller: &Tcb, cptr: u64) -> Option<()> {
-    let (t, idle) = (tracking(k)?, &k.core.idle_thread);
+    let (t, idle) = (tracking(k)?, &k.core().idle_thread);
     let thread = thread(k, caller, cptr)?;
     let buffer = message::buffer_for_writing(k, caller)?;
     let now = now();

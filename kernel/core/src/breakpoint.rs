@@ -84,7 +84,7 @@ pub fn commit(k: &Kernel, inv: &Invocation, thread: &Tcb, op: Op) -> Done {
             words = answer(k, inv, &[0]);
         }
     }
-    if thread.link() == k.core.current.get() {
+    if thread.link() == k.core().current.get() {
         load(thread);
     }
     Done::answer(words)

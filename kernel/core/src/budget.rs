@@ -16,30 +16,30 @@ use crate::{
 /// Starts the clock: the idle thread's time, the first domain, the timer. Called once, before the first thread
 /// is made.
 pub fn start(k: &Kernel) {
-    k.core.time.set(pecan_arch::now());
-    k.core.charged.set(k.core.time.get());
-    k.core.reprogram.set(true);
+    k.core().time.set(pecan_arch::now());
+    k.core().charged.set(k.core().time.get());
+    k.core().reprogram.set(true);
     // A time slice that does not end.
-    refill::start(&k.core.idle_sc, refill::MIN_REFILLS, 1 << 62, 0, k.core.time.get());
+    refill::start(&k.core().idle_sc, refill::MIN_REFILLS, 1 << 62, 0, k.core().time.get());
     domain::start(k);
 }
 
 /// Reads the clock. Every entry to the kernel that is not on a fast path does this first.
 #[inline(always)]
 pub fn update_time(k: &Kernel) {
-    k.core.time.set(pecan_arch::now());
+    k.core().time.set(pecan_arch::now());
 }
 
 /// What the scheduling context that runs has not been charged yet, in ticks.
 #[inline(always)]
 fn uncharged(k: &Kernel) -> u64 {
-    k.core.time.get().wrapping_sub(k.core.charged.get())
+    k.core().time.get().wrapping_sub(k.core().charged.get())
 }
 
 /// Nothing that the scheduler must see to can be due at the time of the last [`update_time`].
 #[inline(always)]
 pub fn is_quiet(k: &Kernel) -> bool {
-    k.core.time.get() <= k.core.quiet_until.get()
+    k.core().time.get() <= k.core().quiet_until.get()
 }
 
 /// True if the scheduling context that runs, or the current domain, has no time left for more work. Looks at the
@@ -47,7 +47,7 @@ pub fn is_quiet(k: &Kernel) -> bool {
 /// only interrupts keep it from the end of what it does.
 #[inline(always)]
 pub fn is_exhausted(k: &Kernel) -> bool {
-    let (current, sc) = (k.core.current.get().get(k), k.core.current_sc.get());
+    let (current, sc) = (k.core().current.get().get(k), k.core().current_sc.get());
     if !current.state.get().is_runnable() {
         return false;
     }
@@ -67,7 +67,7 @@ pub fn check_budget(k: &Kernel) -> Result<(), Next> {
 /// [`check_budget`] when something may be due.
 #[cold]
 fn check_due(k: &Kernel) -> Result<(), Next> {
-    let sc = k.core.current_sc.get().get(k);
+    let sc = k.core().current_sc.get().get(k);
     if !refill::is_sufficient(sc, uncharged(k)) {
         return Err(charge(k, uncharged(k), true));
     }
@@ -82,7 +82,7 @@ fn check_due(k: &Kernel) -> Result<(), Next> {
 #[inline(always)]
 pub fn check_budget_restart(k: &Kernel) -> Result<(), Next> {
     check_budget(k).inspect_err(|_| {
-        let current = k.core.current.get().get(k);
+        let current = k.core().current.get().get(k);
         if current.state.get() == ThreadState::Running {
             current.state.set(ThreadState::Restart);
         }
@@ -94,8 +94,8 @@ pub fn check_budget_restart(k: &Kernel) -> Result<(), Next> {
 #[cold]
 pub fn check_preempted(k: &Kernel) -> Next {
     update_time(k);
-    let current = k.core.current.get().get(k);
-    let sc = k.core.current_sc.get().get(k);
+    let current = k.core().current.get().get(k);
+    let sc = k.core().current_sc.get().get(k);
     if scheduler::is_schedulable(k, current) && current.sched_context.get() == Some(sc.link()) {
         return check_budget(k).err().unwrap_or(Next::Resume);
     }
@@ -106,7 +106,7 @@ pub fn check_preempted(k: &Kernel) -> Next {
 /// [`check_budget`] where the current thread has just stopped and `next` is to be done: its scheduling context, or whoever
 /// has been given it, waits for budget if that was all there was.
 pub fn check_stopped(k: &Kernel, next: Next) -> Next {
-    let sc = k.core.current_sc.get().get(k);
+    let sc = k.core().current_sc.get().get(k);
     if is_quiet(k) || refill::is_sufficient(sc, uncharged(k)) {
         return next;
     }
@@ -119,7 +119,7 @@ pub fn check_stopped(k: &Kernel, next: Next) -> Next {
 /// Charges `usage` to the scheduling context that runs and ends its time slice. `may_fault`: a timeout fault is
 /// raised if the thread has a handler for it.
 pub fn charge(k: &Kernel, usage: u64, may_fault: bool) -> Next {
-    let core = &k.core;
+    let core = k.core();
     let sc = core.current_sc.get().get(k);
     core.charged.set(core.time.get());
     core.reprogram.set(true);
@@ -156,7 +156,7 @@ fn end_slice(k: &Kernel, current: &Tcb, sc: &SchedContext, may_fault: bool) -> N
 /// Gives up what is left of the head refill (the `Yield` system call).
 #[inline]
 pub fn yield_now(k: &Kernel) -> Next {
-    let core = &k.core;
+    let core = k.core();
     let sc = core.current_sc.get().get(k);
     // Only what was really used counts as consumed.
     let consumed = sc.consumed.get().wrapping_add(uncharged(k));
@@ -175,7 +175,7 @@ pub fn yield_now(k: &Kernel) -> Next {
 /// Charges what has been used so far to the scheduling context that runs.
 #[inline(always)]
 pub fn commit_time(k: &Kernel) {
-    let core = &k.core;
+    let core = k.core();
     let sc = core.current_sc.get().get(k);
     let usage = uncharged(k);
     core.charged.set(core.time.get());
@@ -192,7 +192,7 @@ pub fn commit_time(k: &Kernel) {
 /// A scheduling context goes: if it is the one that runs, what it has not been charged is dropped, and the rest
 /// of this kernel entry is nobody's time.
 pub fn forget(k: &Kernel, sc: &SchedContext) {
-    let core = &k.core;
+    let core = k.core();
     if core.current_sc.get() == sc.link() {
         core.current_sc.set(core.idle_sc.link());
         core.charged.set(core.time.get());
@@ -203,13 +203,13 @@ pub fn forget(k: &Kernel, sc: &SchedContext) {
 /// The scheduling context is configured and has budget that can be used now.
 #[inline(always)]
 pub fn is_released(k: &Kernel, sc: &SchedContext) -> bool {
-    sc.refill_max.get() != 0 && refill::is_sufficient(sc, 0) && refill::is_ready(sc, k.core.time.get())
+    sc.refill_max.get() != 0 && refill::is_sufficient(sc, 0) && refill::is_ready(sc, k.core().time.get())
 }
 
 /// The head refill can be used now.
 #[inline(always)]
 pub fn refill_ready(k: &Kernel, sc: &SchedContext) -> bool {
-    refill::is_ready(sc, k.core.time.get())
+    refill::is_ready(sc, k.core().time.get())
 }
 
 /// The head refill has the least budget left after `usage` ticks more.
@@ -221,8 +221,8 @@ pub fn refill_sufficient(_k: &Kernel, sc: &SchedContext, usage: u64) -> bool {
 /// The scheduling context begins to be used after a pause: see [`refill::unblock_check`].
 #[inline(always)]
 pub fn refill_unblock_check(k: &Kernel, sc: &SchedContext) {
-    if sc.refill_max.get() != 0 && refill::unblock_check(sc, k.core.time.get()) {
-        k.core.reprogram.set(true);
+    if sc.refill_max.get() != 0 && refill::unblock_check(sc, k.core().time.get()) {
+        k.core().reprogram.set(true);
     }
 }
 
@@ -231,7 +231,7 @@ pub fn postpone(k: &Kernel, sc: &SchedContext) {
     if let Some(thread) = follow(sc.tcb.get(), k) {
         scheduler::remove(k, thread);
         release::insert(k, thread, refill::head(sc).time.get());
-        k.core.reprogram.set(true);
+        k.core().reprogram.set(true);
     }
 }
 
@@ -251,8 +251,8 @@ pub fn release_remove(k: &Kernel, thread: &Tcb) {
     if !thread.is_released_later.get() {
         return;
     }
-    if k.core.release_head.get() == Some(thread.link()) {
-        k.core.reprogram.set(true);
+    if k.core().release_head.get() == Some(thread.link()) {
+        k.core().reprogram.set(true);
     }
     release::remove(k, thread);
 }
@@ -264,9 +264,10 @@ const RELEASED_AT_ONCE: usize = 8;
 /// their peers.
 pub fn awaken(k: &Kernel) -> Next {
     let mut next = Next::Resume;
-    let limit = k.core.time.get().saturating_add(pecan_arch::kernel_wcet_ticks());
+    let limit = k.core().time.get().saturating_add(pecan_arch::kernel_wcet_ticks());
     for _ in 0..RELEASED_AT_ONCE {
-        let Some(thread) = follow(k.core.release_head.get(), k).filter(|t| release::time(t) <= limit) else {
+        let Some(thread) = follow(k.core().release_head.get(), k).filter(|t| release::time(t) <= limit)
+        else {
             break;
         };
         release_remove(k, thread);
@@ -282,7 +283,7 @@ pub fn awaken(k: &Kernel) -> Next {
 /// the domain, whichever comes first. The scheduling context that runs has just been charged.
 #[inline(always)]
 pub fn set_next_interrupt(k: &Kernel) {
-    let core = &k.core;
+    let core = k.core();
     let (now, amount) = (core.time.get(), refill::head(core.current_sc.get().get(k)).amount.get());
     // Both are far from the end of the clock, and the amount is at least the smallest budget.
     let mut at = now.wrapping_add(amount);
@@ -309,6 +310,6 @@ pub fn set_next_interrupt(k: &Kernel) {
 
 /// The timer's interrupt has come. Who gets budget now is seen when the next thread is chosen.
 pub fn timer_fired(k: &Kernel) {
-    k.core.timer.set(0);
-    k.core.reprogram.set(true);
+    k.core().timer.set(0);
+    k.core().reprogram.set(true);
 }

@@ -143,9 +143,9 @@ fn dump_thread(thread: &Tcb) {
 /// Prints the threads that run, are ready to run, or wait for budget.
 fn dump_scheduler(k: &Kernel) {
     print(format_args!("{:<24} {:<10} {:>18} {:>4} {:>4}\n", "Name", "State", "IP", "Prio", "Core"));
-    let current = k.core.current.get();
+    let current = k.core().current.get();
     dump_thread(current.get(k));
-    let heads = k.core.ready.iter().flat_map(|queues| queues.heads.iter().rev());
+    let heads = k.core().ready.iter().flat_map(|queues| queues.heads.iter().rev());
     for head in heads.filter_map(|head| head.get()) {
         // A ring.
         let mut thread = head;
@@ -157,7 +157,7 @@ fn dump_scheduler(k: &Kernel) {
             }
         }
     }
-    let first = k.core.release_head.get().map(|first| first.get(k));
+    let first = k.core().release_head.get().map(|first| first.get(k));
     core::iter::successors(first, |t| release::after(k, t)).take(MAX_THREADS).for_each(dump_thread);
 }
 

@@ -18,26 +18,26 @@ pub const MAX_DURATION: u64 = (1 << 56) - 1;
 
 /// Makes the first entry of the schedule domain 0 without end, and begins there.
 pub fn start(k: &Kernel) {
-    k.domain_schedule[0].duration.set(MAX_DURATION);
+    k.global().domain_schedule[0].duration.set(MAX_DURATION);
     begin(k, 0);
 }
 
 /// The time of the current domain is up.
 #[inline(always)]
 pub fn is_over(k: &Kernel) -> bool {
-    k.core.time.get().saturating_add(refill::min_budget()) >= k.core.domain_end.get()
+    k.core().time.get().saturating_add(refill::min_budget()) >= k.core().domain_end.get()
 }
 
 /// Goes on to the next domain.
 pub fn advance(k: &Kernel) {
-    let next = k.core.domain_index.get() + 1;
-    let ends = k.domain_schedule.get(next).is_none_or(|entry| entry.duration.get() == 0);
-    begin(k, if ends { k.domain_start.get() } else { next });
+    let next = k.core().domain_index.get() + 1;
+    let ends = k.global().domain_schedule.get(next).is_none_or(|entry| entry.duration.get() == 0);
+    begin(k, if ends { k.global().domain_start.get() } else { next });
 }
 
 fn begin(k: &Kernel, index: usize) {
-    let entry = &k.domain_schedule[index];
-    let core = &k.core;
+    let entry = &k.global().domain_schedule[index];
+    let core = k.core();
     core.domain_index.set(index);
     let last = core.domain.replace(entry.domain.get());
     if NUM_DOMAINS > 1 && last != entry.domain.get() {
@@ -62,12 +62,12 @@ pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
     Ok(Done::new(match decode(k, inv)? {
         Op::Set { thread, domain } => set(k, thread.get(k), domain),
         Op::Configure { index, domain, duration } => {
-            k.domain_schedule[index].domain.set(domain);
-            k.domain_schedule[index].duration.set(duration);
+            k.global().domain_schedule[index].domain.set(domain);
+            k.global().domain_schedule[index].duration.set(duration);
             Next::Resume
         }
         Op::SetStart { index } => {
-            k.domain_start.set(index);
+            k.global().domain_start.set(index);
             begin(k, index);
             Next::Choose
         }
@@ -97,7 +97,7 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
             if domain >= DOMAINS {
                 return Err(SyscallError::RangeError(0, DOMAINS - 1));
             }
-            let ends = duration == 0 && (domain != 0 || index == k.domain_start.get() as u64);
+            let ends = duration == 0 && (domain != 0 || index == k.global().domain_start.get() as u64);
             if ends || duration > MAX_DURATION {
                 return Err(SyscallError::InvalidArgument(2));
             }
@@ -109,7 +109,7 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
             if index > LAST {
                 return Err(SyscallError::RangeError(0, LAST));
             }
-            if k.domain_schedule[index as usize].duration.get() == 0 {
+            if k.global().domain_schedule[index as usize].duration.get() == 0 {
                 return Err(SyscallError::InvalidArgument(0));
             }
             Op::SetStart { index: index as usize }
@@ -122,7 +122,7 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
 fn set(k: &Kernel, thread: &Tcb, domain: u8) -> Next {
     scheduler::dequeue(k, thread);
     thread.domain.set(domain);
-    if thread.link() == k.core.current.get() {
+    if thread.link() == k.core().current.get() {
         Next::Choose
     } else if scheduler::is_schedulable(k, thread) {
         scheduler::candidate(k, thread)

@@ -145,7 +145,7 @@ fn insert(k: &Kernel, ep: &Endpoint, state: EndpointState, thread: &Tcb) {
     q.insert(k, thread);
     ep.set_queue(state, q.head, q.tail);
     // A cancelling that is under way must not miss it.
-    let cancelling = &k.core.cancelling;
+    let cancelling = &k.global().cancelling;
     if cancelling.endpoint.get() == Some(ep.link())
         && sends_with(thread, cancelling.badge.get())
         && follow(cancelling.next.get(), k).is_none_or(|next| next.priority.get() < thread.priority.get())
@@ -157,7 +157,7 @@ fn insert(k: &Kernel, ep: &Endpoint, state: EndpointState, thread: &Tcb) {
 /// The thread leaves the queue of an endpoint: a cancelling that was to go on with it goes on behind it.
 #[inline(always)]
 fn pass(k: &Kernel, thread: &Tcb) {
-    let next = &k.core.cancelling.next;
+    let next = &k.global().cancelling.next;
     if next.get() == Some(thread.link()) {
         next.set(thread.ipc_queue.next.get());
     }
@@ -331,7 +331,7 @@ fn abort(k: &Kernel, thread: &Tcb) -> Next {
 /// # Errors
 /// `Preempted`: some threads are still queued.
 pub fn cancel_all(k: &Kernel, ep: &Endpoint) -> Result<Next, Preempted> {
-    let under_way = &k.core.cancelling.endpoint;
+    let under_way = &k.global().cancelling.endpoint;
     if under_way.get() == Some(ep.link()) {
         under_way.set(None);
     }
@@ -351,7 +351,7 @@ pub fn cancel_all(k: &Kernel, ep: &Endpoint) -> Result<Next, Preempted> {
 /// `Preempted`: some threads have not been looked at. Another call with the same endpoint and badge goes on where this
 /// one stopped, unless another cancelling has been preempted since.
 pub fn cancel_badged(k: &Kernel, ep: &Endpoint, badge: u64) -> Result<Next, Preempted> {
-    let under_way = &k.core.cancelling;
+    let under_way = &k.global().cancelling;
     let resumed = under_way.endpoint.take() == Some(ep.link()) && under_way.badge.get() == badge;
     let mut at = match ep.state() {
         EndpointState::Sending if resumed => under_way.next.take(),

@@ -55,7 +55,7 @@ pub fn special_syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
     }
     match number {
         // It is only there to be entered and left: nothing that others need comes before it.
-        NULL if BENCHMARK => k.core.current.get(),
+        NULL if BENCHMARK => k.core().current.get(),
         _ if BENCHMARK => others(k, number),
         _ => rare_syscall(k, number),
     }
@@ -65,7 +65,7 @@ const NULL: i64 = Syscall::BenchmarkNullSyscall as i64;
 
 #[inline(always)]
 fn rare_syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
-    let current = k.core.current.get();
+    let current = k.core().current.get();
     match Syscall::from_number(number) {
         Some(call)
             if set_tls_base(k, call)
@@ -93,7 +93,7 @@ pub fn exception(k: &mut Kernel, exception: Exception) -> Link<Tcb> {
 /// A debug exception, in kernels with hardware breakpoints. A thread that is stepped may have instructions to go.
 #[cold]
 pub fn debug_exception(k: &mut Kernel, software: bool) -> Link<Tcb> {
-    if let Some(fault) = breakpoint::fault(k.core.current.get().get(k), software) {
+    if let Some(fault) = breakpoint::fault(k.core().current.get().get(k), software) {
         return fault_current(k, fault);
     }
     budget::update_time(k);
@@ -138,7 +138,7 @@ pub fn fault_current(k: &mut Kernel, fault: Fault) -> Link<Tcb> {
     let in_time = if fault::is_trap(fault) { Ok(()) } else { budget::check_budget_restart(k) };
     let next = match in_time {
         Ok(()) => {
-            let next = fault::handle(k, k.core.current.get().get(k), fault);
+            let next = fault::handle(k, k.core().current.get().get(k), fault);
             budget::check_stopped(k, next)
         }
         Err(next) => next,
@@ -150,7 +150,7 @@ fn set_tls_base(k: &Kernel, call: Syscall) -> bool {
     if !pecan_config::SET_TLS_BASE_SELF || call != Syscall::SetTLSBase {
         return false;
     }
-    let context = &k.core.current.get().get(k).context;
+    let context = &k.core().current.get().get(k).context;
     pecan_arch::sync_context(context);
     context.set_user(reg::TLS_BASE, context.get(reg::CAP));
     pecan_arch::load_context(context);
@@ -178,7 +178,7 @@ fn handle_interrupt(k: &Kernel, irq: usize) -> Next {
 }
 
 fn perform(k: &mut Kernel, call: Syscall) -> Result<Next, Preempted> {
-    let current = k.core.current.get();
+    let current = k.core().current.get();
     let r = |k: &Kernel, r| current.get(k).context.get(r);
     let send = |k: &mut Kernel, cptr, call, blocking, donate| {
         invoke::invoke(k, cptr, How { call, blocking, donate, first_phase: false })
@@ -214,7 +214,7 @@ fn perform(k: &mut Kernel, call: Syscall) -> Result<Next, Preempted> {
 
 /// Receives on the capability that the current thread names; `with_reply`, it names a reply object, too.
 fn receive(k: &Kernel, blocking: bool, with_reply: bool) -> Next {
-    let thread = k.core.current.get().get(k);
+    let thread = k.core().current.get().get(k);
     let cap_fault =
         |address, failure| fault::handle(k, thread, Fault::Cap { address, receive_phase: true, failure });
     const WRONG: LookupFailure = LookupFailure::MissingCapability { bits_left: 0 };

@@ -45,7 +45,7 @@ type Buffers<'k> = Option<(&'k IpcBuffer, &'k IpcBuffer)>;
 /// `Call` on the capability at `cptr`. Returns the thread to run, which is the current one now.
 #[inline(always)]
 pub fn call<const ANY: bool>(k: &Kernel, cptr: u64, info: u64) -> Result<Link<Tcb>, Miss> {
-    let core = &k.core;
+    let core = k.core();
     let caller = core.current.get().get(k);
     let cap = slot::<ANY>(k, caller, cptr)?.words();
     let ep = cap.endpoint_for_send().ok_or(Miss::Slow)?.get(k);
@@ -60,7 +60,7 @@ pub fn call<const ANY: bool>(k: &Kernel, cptr: u64, info: u64) -> Result<Link<Tc
 /// A fault of the current thread, which calls its handler with it. Returns the thread to run.
 #[inline(always)]
 pub fn fault(k: &Kernel, fault: Fault) -> Result<Link<Tcb>, Miss> {
-    let core = &k.core;
+    let core = k.core();
     let faulty = core.current.get().get(k);
     let cap = faulty.slots[Tcb::SLOT_FAULT_HANDLER].words();
     let ep = cap.endpoint_for_send().ok_or(Miss::Slow)?.get(k);
@@ -132,7 +132,7 @@ fn lend(k: &Kernel, caller: &Tcb, ep: &Endpoint, callee: &Callee) {
 /// `ReplyRecv`: answers the caller that waits on the reply object, and waits at the endpoint at `cptr`.
 #[inline(always)]
 pub fn reply_recv<const ANY: bool>(k: &Kernel, cptr: u64, info: u64) -> Result<Link<Tcb>, Miss> {
-    let core = &k.core;
+    let core = k.core();
     let server = core.current.get().get(k);
     check_length::<ANY>(info)?;
     let cap = slot::<ANY>(k, server, cptr)?.words();
@@ -240,7 +240,7 @@ fn slot<'k, const ANY: bool>(k: &'k Kernel, thread: &Tcb, cptr: u64) -> Result<&
 /// of the current domain, and nobody who is ready beats it.
 #[inline(always)]
 fn ready<const ANY: bool>(k: &Kernel, thread: &Tcb) -> Result<Space, Miss> {
-    if NUM_DOMAINS > 1 && thread.domain.get() != k.core.domain.get() {
+    if NUM_DOMAINS > 1 && thread.domain.get() != k.core().domain.get() {
         return Err(Miss::Slow);
     }
     if !scheduler::is_highest(k, thread.priority.get()) {

@@ -62,7 +62,7 @@ fn world() -> (World, Vec<Link<Tcb>>) {
     let Cap::AsidPool { pool, base } = w.k.boot_object(ObjectKind::AsidPool { base: 0 }) else {
         unreachable!()
     };
-    w.k.asid_pools[base as usize].set(Some(pool));
+    w.k.global().asid_pools[base as usize].set(Some(pool));
     let roots: Vec<Cap> = (1..3u16)
         .map(|asid| {
             let level = pecan_arch::PT_LEVELS as u8 - 1;
@@ -153,7 +153,7 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
     let mut random = Random(seed);
     let (mut digests, mut calls, mut answers, mut faults) = (Vec::new(), 0, 0, 0);
     for _ in 0..steps {
-        let current = w.k.core.current.get();
+        let current = w.k.core().current.get();
         let Some(index) = threads.iter().position(|t| *t == current) else { break };
         if index < 3 && random.next(6) == 0 {
             // A client faults; a server answers that, too.
@@ -162,7 +162,7 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
             match quick {
                 Ok(next) => {
                     faults += 1;
-                    assert_eq!(next, w.k.core.current.get());
+                    assert_eq!(next, w.k.core().current.get());
                 }
                 Err(_) => {
                     entry::exception(&mut w.k, exception);
@@ -219,14 +219,14 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
         match quick {
             Ok(next) => {
                 *if call == Syscall::Call { &mut calls } else { &mut answers } += 1;
-                assert_eq!(next, w.k.core.current.get());
+                assert_eq!(next, w.k.core().current.get());
             }
             Err(_) => {
                 entry::syscall(&mut w.k, call as i64);
             }
         }
         digests.push(digest(&w, &threads));
-        if !threads.contains(&w.k.core.current.get()) {
+        if !threads.contains(&w.k.core().current.get()) {
             // Everybody waits: somebody gets a push.
             let thread = threads[random.next(3) as usize].get(&w.k);
             let next = crate::thread::restart(&w.k, thread);

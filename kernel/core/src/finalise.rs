@@ -37,10 +37,10 @@ const EARLY_LOOKS: u64 = 20;
 /// `Preempted`: stop here; the system call is made again later.
 #[inline]
 pub fn preemption_point(k: &Kernel) -> Result<(), Preempted> {
-    let units = k.core.work_units.get() + 1;
-    let elapsed = pecan_arch::now().wrapping_sub(k.core.time.get());
+    let units = k.core().work_units.get() + 1;
+    let elapsed = pecan_arch::now().wrapping_sub(k.core().time.get());
     if units < MAX_NUM_WORK_UNITS_PER_PREEMPTION && elapsed * LOOKS < pecan_arch::kernel_wcet_ticks() {
-        k.core.work_units.set(units);
+        k.core().work_units.set(units);
         return Ok(());
     }
     look(k)
@@ -52,14 +52,14 @@ pub fn preemption_point(k: &Kernel) -> Result<(), Preempted> {
 /// # Errors
 /// `Preempted`: stop here; the system call is made again later, from its beginning.
 pub fn early_preemption_point(k: &Kernel) -> Result<(), Preempted> {
-    let elapsed = pecan_arch::now().wrapping_sub(k.core.time.get());
+    let elapsed = pecan_arch::now().wrapping_sub(k.core().time.get());
     if elapsed * EARLY_LOOKS < pecan_arch::kernel_wcet_ticks() { Ok(()) } else { look(k) }
 }
 
 /// Looks whether something more urgent waits than a long operation.
 #[inline(never)]
 fn look(k: &Kernel) -> Result<(), Preempted> {
-    k.core.work_units.set(0);
+    k.core().work_units.set(0);
     budget::update_time(k);
     let pending = pecan_arch::irq_pending();
     latency::point(k);
@@ -270,7 +270,7 @@ mod tests {
             let k = &*w.k;
             let begin = || {
                 budget::update_time(k);
-                k.core.work_units.set(0);
+                k.core().work_units.set(0);
             };
             let most = pecan_arch::kernel_wcet_ticks().div_ceil(looks);
             host::raise_irq(pecan_arch::IRQ_USER_MIN);
@@ -290,7 +290,7 @@ mod tests {
             begin();
             host::advance_time(most);
             assert_eq!(point(k), Ok(()));
-            assert_eq!((k.core.time.get(), k.core.work_units.get()), (pecan_arch::now(), 0));
+            assert_eq!((k.core().time.get(), k.core().work_units.get()), (pecan_arch::now(), 0));
         }
     }
 
@@ -299,7 +299,7 @@ mod tests {
         let w = World::new();
         let (k, thread) = (&*w.k, w.thread.get(&w.k));
         let look = || {
-            k.core.work_units.set(MAX_NUM_WORK_UNITS_PER_PREEMPTION);
+            k.core().work_units.set(MAX_NUM_WORK_UNITS_PER_PREEMPTION);
             preemption_point(k)
         };
         let sc = thread.sched_context.get();

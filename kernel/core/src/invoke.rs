@@ -137,7 +137,7 @@ pub struct How {
 /// Invokes the capability at `cptr` with the message in the current thread's registers and IPC buffer.
 #[inline(always)]
 pub fn invoke(k: &mut Kernel, cptr: u64, how: How) -> Result<Next, Preempted> {
-    let thread = k.core.current.get().get(k);
+    let thread = k.core().current.get().get(k);
     let slot = match thread.known_slot(k, cptr) {
         Some(slot) => slot,
         None => match find(k, cptr, how) {
@@ -155,7 +155,7 @@ pub fn invoke(k: &mut Kernel, cptr: u64, how: How) -> Result<Next, Preempted> {
 #[cold]
 #[inline(never)]
 fn find(k: &Kernel, cptr: u64, how: How) -> Result<Link<Slot>, Result<Next, Preempted>> {
-    let slot = lookup::cap(k, k.core.current.get().get(k), cptr)
+    let slot = lookup::cap(k, k.core().current.get().get(k), cptr)
         .map_err(|failure| Ok(cap_fault(k, how, (cptr, failure))))?;
     point_between_lookups(k).map_err(Err)?;
     Ok(slot)
@@ -164,7 +164,7 @@ fn find(k: &Kernel, cptr: u64, how: How) -> Result<Link<Slot>, Result<Next, Pree
 /// See [`finalise::early_preemption_point`].
 fn point_between_lookups(k: &Kernel) -> Result<(), Preempted> {
     finalise::early_preemption_point(k)
-        .inspect_err(|_| k.core.current.get().get(k).state.set(ThreadState::Restart))
+        .inspect_err(|_| k.core().current.get().get(k).state.set(ThreadState::Restart))
 }
 
 /// The capability at an address that the current thread sends to, or sends along, does not exist.
@@ -172,7 +172,7 @@ fn point_between_lookups(k: &Kernel) -> Result<(), Preempted> {
 #[inline(never)]
 fn cap_fault(k: &Kernel, how: How, (address, failure): (u64, LookupFailure)) -> Next {
     if how.blocking {
-        let thread = k.core.current.get().get(k);
+        let thread = k.core().current.get().get(k);
         fault::handle(k, thread, Fault::Cap { address, receive_phase: false, failure })
     } else {
         Next::Resume
@@ -182,7 +182,7 @@ fn cap_fault(k: &Kernel, how: How, (address, failure): (u64, LookupFailure)) -> 
 /// Sends the current thread's message through the capability in a slot.
 #[inline(never)]
 fn invoke_message(k: &Kernel, slot: Link<Slot>, how: How) -> Result<Next, Preempted> {
-    let thread = k.core.current.get().get(k);
+    let thread = k.core().current.get().get(k);
     let info = MessageInfo(thread.context.get(reg::INFO));
     let cap = slot.get(k).words();
     let found;
@@ -252,7 +252,7 @@ fn fail(k: &Kernel, thread: &Tcb, how: How, error: SyscallError) {
 /// Invokes the kernel object behind the capability in a slot.
 #[inline(never)]
 fn invoke_object(k: &mut Kernel, slot: Link<Slot>, how: How) -> Result<Next, Preempted> {
-    let link = k.core.current.get();
+    let link = k.core().current.get();
     let thread = link.get(k);
     let info = MessageInfo(thread.context.get(reg::INFO));
     // What does not fit into registers, words and capabilities, is in the IPC buffer.

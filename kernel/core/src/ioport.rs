@@ -102,7 +102,7 @@ pub fn deleted(k: &Kernel, first: u16, last: u16) {
 /// them do; of all words between, every bit does.
 #[inline(always)]
 fn words(k: &Kernel, first: u16, last: u16) -> (&[Cell<u64>], u64, u64) {
-    let words = &k.io_ports[first as usize / 64..=last as usize / 64];
+    let words = &k.global().io_ports[first as usize / 64..=last as usize / 64];
     (words, u64::MAX << (first % 64), u64::MAX >> (63 - last % 64))
 }
 
@@ -187,7 +187,7 @@ mod tests {
         }
         assert_eq!(issue(&mut w, 0, 59, FREE + 1), Ok(vec![]));
         assert_eq!(issue(&mut w, 201, 0xffff, FREE + 2), Ok(vec![]));
-        assert!(w.k.io_ports.iter().all(|word| word.get() == u64::MAX));
+        assert!(w.k.global().io_ports.iter().all(|word| word.get() == u64::MAX));
         // Freed with the last capability, not before.
         assert_eq!(w.copy(FREE + 3, FREE, pecan_abi::CapRights::ALL), Ok(vec![]));
         assert_eq!(w.delete(FREE), Ok(vec![]));
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(w.delete(FREE + 3), Ok(vec![]));
         assert_eq!(issue(&mut w, 60, 200, FREE), Ok(vec![]));
         assert_eq!(w.revoke(IO_PORT_CONTROL), Ok(vec![]));
-        assert!(w.k.io_ports.iter().all(|word| word.get() == 0));
+        assert!(w.k.global().io_ports.iter().all(|word| word.get() == 0));
     }
 
     #[test]

@@ -55,7 +55,7 @@ fn decode_control(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
     };
     inv.need(7, 1)?;
     let irq = bounded(k, inv, 6, MAX_VECTOR)? as usize + IRQ_USER_MIN;
-    if k.irq_states[irq].get() != IrqState::Inactive {
+    if k.global().irq_states[irq].get() != IrqState::Inactive {
         return Err(SyscallError::RevokeFirst);
     }
     let dest = lookup::empty_target(k, inv.extra_slot(0), inv.arg(k, 0), inv.arg(k, 1))?;
@@ -99,7 +99,7 @@ fn commit(k: &mut Kernel, op: Op) -> Result<Next, Preempted> {
                 Some(route) => pecan_arch::irq_route_ioapic(irq, route),
                 None => pecan_arch::irq_route_msi(irq),
             }
-            k.irq_states[irq].set(IrqState::Handler);
+            k.global().irq_states[irq].set(IrqState::Handler);
             irq_mask(irq, false);
             derivation::insert(k, Cap::IrqHandler { irq: irq as u16 }.pack(), control, dest);
             Next::Resume
@@ -109,13 +109,13 @@ fn commit(k: &mut Kernel, op: Op) -> Result<Next, Preempted> {
             Next::Resume
         }
         Op::Bind { irq, cap, src } => {
-            let slot = k.irq_slots[irq].link();
+            let slot = k.global().irq_slots[irq].link();
             let next = finalise::delete(k, slot)?;
             derivation::insert(k, cap, src, slot);
             next
         }
         Op::Unbind { irq } => {
-            let slot = k.irq_slots[irq].link();
+            let slot = k.global().irq_slots[irq].link();
             finalise::delete(k, slot)?
         }
     })
@@ -128,9 +128,9 @@ fn commit(k: &mut Kernel, op: Op) -> Result<Next, Preempted> {
 pub fn deleted(k: &mut Kernel, irq: u16) -> Result<Next, Preempted> {
     let irq = irq as usize;
     irq_mask(irq, true);
-    let slot = k.irq_slots[irq].link();
+    let slot = k.global().irq_slots[irq].link();
     let next = finalise::delete(k, slot)?;
-    k.irq_states[irq].set(IrqState::Inactive);
+    k.global().irq_states[irq].set(IrqState::Inactive);
     Ok(next)
 }
 
@@ -139,7 +139,7 @@ pub fn interrupt(k: &Kernel, irq: usize) -> Next {
     // A level-triggered line would come again at once.
     irq_mask(irq, true);
     pecan_arch::irq_ack(irq);
-    let Some(slot) = k.irq_slots.get(irq) else { return Next::Resume };
+    let Some(slot) = k.global().irq_slots.get(irq) else { return Next::Resume };
     let cap = slot.words();
     match cap.notification_for_signal() {
         Some(ntfn) => notification::signal(k, ntfn.get(k), cap.badge()),
@@ -204,7 +204,7 @@ mod tests {
         // Revoking the authority takes the handlers back.
         assert_eq!(w.revoke(IRQ_CONTROL), Ok(vec![]));
         assert_eq!((w.cap(HANDLER), host::irq_line(IRQ).masked), (Cap::Null, true));
-        assert_eq!(w.k.irq_states[IRQ].get(), IrqState::Inactive);
+        assert_eq!(w.k.global().irq_states[IRQ].get(), IrqState::Inactive);
         assert_eq!(w.call(IRQ_CONTROL, MSI, &[HANDLER, DEPTH, 0, 0, 0, 0, VECTOR], &[CNODE]), Ok(vec![]));
     }
 
@@ -275,9 +275,9 @@ mod tests {
         // A deleted notification is no longer signalled; a deleted handler frees the interrupt.
         assert_eq!(w.call(HANDLER, Label::IrqSetIrqHandler, &[], &[FREE + 3]), Ok(vec![]));
         assert_eq!(w.revoke(NTFN), Ok(vec![]));
-        assert_eq!(w.k.irq_slots[IRQ].cap(), Cap::Null);
+        assert_eq!(w.k.global().irq_slots[IRQ].cap(), Cap::Null);
         assert_eq!(w.delete(HANDLER), Ok(vec![]));
-        assert_eq!(w.k.irq_states[IRQ].get(), IrqState::Inactive);
+        assert_eq!(w.k.global().irq_states[IRQ].get(), IrqState::Inactive);
         // Spurious interrupts do no harm.
         assert_eq!((interrupt(&w.k, IRQ), interrupt(&w.k, 3)), (Next::Resume, Next::Resume));
         assert!(host::irq_line(3).masked);

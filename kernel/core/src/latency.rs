@@ -126,12 +126,12 @@ fn end(k: &Kernel, mark: u64) {
 // A record of no words has none to get or set.
 #[inline(always)]
 fn get(k: &Kernel, word: usize) -> u64 {
-    k.core.latency.get(word).map_or(0, |w| w.get())
+    k.core().latency.get(word).map_or(0, |w| w.get())
 }
 
 #[inline(always)]
 fn set(k: &Kernel, word: usize, value: u64) {
-    if let Some(w) = k.core.latency.get(word) {
+    if let Some(w) = k.core().latency.get(word) {
         w.set(value);
     }
 }

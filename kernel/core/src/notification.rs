@@ -238,7 +238,7 @@ mod tests {
         {
             let thread = w.thread.get(&w.k);
             thread.state.set(ThreadState::Running);
-            w.k.core.current.set(w.thread);
+            w.k.core().current.set(w.thread);
             bind(bound.get(&w.k), ntfn.get(&w.k));
             thread.context.set(reg::CAP, FREE);
             w.syscall(Syscall::Wait);

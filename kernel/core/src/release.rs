@@ -15,10 +15,10 @@ pub fn time(thread: &Tcb) -> u64 {
 
 /// Puts a thread, which is in no queue, into the release queue until `time`.
 pub fn insert(k: &Kernel, thread: &Tcb, time: u64) {
-    let (links, head) = (&thread.release, &k.core.release_head);
+    let (links, head) = (&thread.release, &k.core().release_head);
     links.time.set(time);
-    links.turn.set(k.core.release_turn.get());
-    k.core.release_turn.set(links.turn.get() + 1);
+    links.turn.set(k.core().release_turn.get());
+    k.core().release_turn.set(links.turn.get() + 1);
     links.rank.set(1);
     head.set(merge(k, head.get(), Some(thread.link())));
     thread.is_released_later.set(true);
@@ -33,7 +33,7 @@ pub fn remove(k: &Kernel, thread: &Tcb) {
         rest.release.parent.set(parent.map(Tcb::link));
     }
     match parent {
-        None => k.core.release_head.set(rest),
+        None => k.core().release_head.set(rest),
         Some(parent) => {
             let links = &parent.release;
             let on_left = links.left.get() == Some(thread.link());
@@ -168,15 +168,15 @@ mod tests {
                     insert(k, thread.get(k), time);
                 }
             }
-            rank(k, k.core.release_head.get());
-            assert_eq!(k.core.release_head.get(), waiting.first().map(|&(_, t)| t));
-            let first = k.core.release_head.get().map(|first| first.get(k));
+            rank(k, k.core().release_head.get());
+            assert_eq!(k.core().release_head.get(), waiting.first().map(|&(_, t)| t));
+            let first = k.core().release_head.get().map(|first| first.get(k));
             assert_eq!(core::iter::successors(first, |t| after(k, t)).count(), waiting.len());
         }
         for (_, thread) in waiting {
-            assert_eq!(k.core.release_head.get(), Some(thread));
+            assert_eq!(k.core().release_head.get(), Some(thread));
             remove(k, thread.get(k));
         }
-        assert_eq!(k.core.release_head.get(), None);
+        assert_eq!(k.core().release_head.get(), None);
     }
 }

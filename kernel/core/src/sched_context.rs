@@ -88,7 +88,7 @@ pub fn cancel_yield_to(k: &Kernel, thread: &Tcb) {
 pub fn bind_tcb(k: &Kernel, sc: &SchedContext, thread: &Tcb) -> Next {
     sc.tcb.set(Some(thread.link()));
     thread.sched_context.set(Some(sc.link()));
-    if sc.sporadic.get() && k.core.current_sc.get() != sc.link() {
+    if sc.sporadic.get() && k.core().current_sc.get() != sc.link() {
         budget::refill_unblock_check(k, sc);
     }
     scheduler::wake(k, thread)
@@ -150,7 +150,7 @@ pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
 }
 
 fn decode(k: &Kernel, inv: &Invocation, sc: &SchedContext) -> Decoded<Op> {
-    let current = k.core.current.get();
+    let current = k.core().current.get();
     Ok(match inv.label {
         Some(Label::SchedContextBind) => {
             inv.need(0, 1)?;
@@ -204,7 +204,7 @@ fn decode(k: &Kernel, inv: &Invocation, sc: &SchedContext) -> Decoded<Op> {
 }
 
 fn answer_consumed(k: &Kernel, inv: &Invocation, sc: &SchedContext) -> Done {
-    if sc.link() == k.core.current_sc.get() {
+    if sc.link() == k.core().current_sc.get() {
         // What has been used since the last switch, too.
         budget::commit_time(k);
     }
@@ -298,9 +298,9 @@ fn decode_configure(k: &Kernel, inv: &Invocation) -> Decoded<Configuration> {
 fn configure(k: &Kernel, configuration: Configuration) -> Next {
     let Configuration { sc, budget, period, refills, badge, sporadic } = configuration;
     let sc = sc.get(k);
-    if sc.link() == k.core.current_sc.get() {
+    if sc.link() == k.core().current_sc.get() {
         budget::commit_time(k);
-        k.core.reprogram.set(true);
+        k.core().reprogram.set(true);
     }
     let thread = follow(sc.tcb.get(), k);
     if let Some(thread) = thread {
@@ -309,7 +309,7 @@ fn configure(k: &Kernel, configuration: Configuration) -> Next {
     }
     sc.badge.set(badge);
     sc.sporadic.set(sporadic);
-    let now = k.core.time.get();
+    let now = k.core().time.get();
     if sc.refill_max.get() != 0 && thread.is_some_and(|t| t.state.get().is_runnable()) {
         refill::update(sc, refills, budget, period, now);
     } else {

@@ -83,7 +83,7 @@ pub fn wake(k: &Kernel, thread: &Tcb) -> Next {
 /// A schedulable thread, in no queue, wants to run.
 #[inline(always)]
 pub(crate) fn candidate(k: &Kernel, thread: &Tcb) -> Next {
-    if NUM_DOMAINS > 1 && thread.domain.get() != k.core.domain.get() {
+    if NUM_DOMAINS > 1 && thread.domain.get() != k.core().domain.get() {
         enqueue(k, thread);
         Next::Resume
     } else {
@@ -93,13 +93,13 @@ pub(crate) fn candidate(k: &Kernel, thread: &Tcb) -> Next {
 
 #[inline(always)]
 fn queues(k: &Kernel, domain: u8) -> &ReadyQueues {
-    &k.core.ready[if NUM_DOMAINS > 1 { domain as usize % NUM_DOMAINS } else { 0 }]
+    &k.core().ready[if NUM_DOMAINS > 1 { domain as usize % NUM_DOMAINS } else { 0 }]
 }
 
 /// The highest priority that has a thread in a queue of the current domain.
 #[inline(always)]
 pub(crate) fn highest(k: &Kernel) -> Option<u8> {
-    let queues = queues(k, k.core.domain.get());
+    let queues = queues(k, k.core().domain.get());
     let top = queues.top.get();
     queues.heads[top as usize].get().is_some().then_some(top)
 }
@@ -107,7 +107,7 @@ pub(crate) fn highest(k: &Kernel) -> Option<u8> {
 /// True if nobody in the queues of the current domain has a higher priority than this.
 #[inline(always)]
 pub(crate) fn is_highest(k: &Kernel, priority: u8) -> bool {
-    queues(k, k.core.domain.get()).top.get() <= priority
+    queues(k, k.core().domain.get()).top.get() <= priority
 }
 
 /// Notes that a priority has no thread any more.
@@ -222,7 +222,7 @@ pub(crate) fn has_peers(k: &Kernel, thread: &Tcb) -> bool {
 /// makes the thread ready to enter user level. Returns the thread, which is the current one now.
 #[inline(always)]
 pub fn schedule(k: &Kernel, next: Next) -> &Tcb {
-    let core = &k.core;
+    let core = k.core();
     let current = core.current.get().get(k);
     // The current thread runs on the time that is charged and nothing is due: then it is schedulable.
     let undisturbed = matches!(current.state.get(), ThreadState::Running)
@@ -328,7 +328,7 @@ fn switch_or_queue<'k>(k: &'k Kernel, current: &'k Tcb, thread: &'k Tcb) -> &'k 
 
 #[inline(always)]
 fn in_current_domain(k: &Kernel, thread: &Tcb) -> bool {
-    NUM_DOMAINS == 1 || thread.domain.get() == k.core.domain.get()
+    NUM_DOMAINS == 1 || thread.domain.get() == k.core().domain.get()
 }
 
 /// The current thread if it is schedulable and nothing in the queues beats it; otherwise what the queues have,
@@ -341,13 +341,13 @@ fn choose<'k>(k: &'k Kernel, current: &'k Tcb) -> &'k Tcb {
         }
         enqueue(k, current);
     }
-    let head = top.and_then(|top| queues(k, k.core.domain.get()).heads[top as usize].get());
+    let head = top.and_then(|top| queues(k, k.core().domain.get()).heads[top as usize].get());
     match follow(head, k) {
         Some(thread) => {
             dequeue(k, thread);
             thread
         }
-        None => &k.core.idle_thread,
+        None => &k.core().idle_thread,
     }
 }
 
@@ -355,7 +355,7 @@ fn choose<'k>(k: &'k Kernel, current: &'k Tcb) -> &'k Tcb {
 /// The scheduling context stays as it is. Not for the idle thread.
 #[inline(always)]
 pub fn switch_to(k: &Kernel, thread: &Tcb) {
-    let from = k.core.current.replace(thread.link()).get(k);
+    let from = k.core().current.replace(thread.link()).get(k);
     load_vspace(k, thread);
     load_units(k, thread);
     pecan_arch::context_switch(&from.context, &thread.context);
@@ -363,13 +363,13 @@ pub fn switch_to(k: &Kernel, thread: &Tcb) {
 
 #[inline(always)]
 fn is_idle(k: &Kernel, thread: &Tcb) -> bool {
-    core::ptr::eq(thread, &k.core.idle_thread)
+    core::ptr::eq(thread, &k.core().idle_thread)
 }
 
 /// The switch from or to the idle thread, which has no registers and no address space of its own.
 #[cold]
 fn switch_idle(k: &Kernel, from: &Tcb, to: &Tcb) {
-    k.core.current.set(to.link());
+    k.core().current.set(to.link());
     if !is_idle(k, from) {
         pecan_arch::sync_context(&from.context);
     }
@@ -406,9 +406,9 @@ pub fn load_fpu(k: &Kernel, thread: &Tcb) {
         return;
     }
     pecan_arch::fpu_enable();
-    let owner = k.core.fpu_owner.get();
+    let owner = k.core().fpu_owner.get();
     if owner != Some(thread.link()) {
-        k.core.fpu_owner.set(Some(thread.link()));
+        k.core().fpu_owner.set(Some(thread.link()));
         if let Some(owner) = follow(owner, k) {
             pecan_arch::fpu_save(&owner.fpu);
         }
@@ -419,12 +419,12 @@ pub fn load_fpu(k: &Kernel, thread: &Tcb) {
 /// Takes a thread's vector registers out of the processor. They are kept in the thread if `keep`, and lost
 /// otherwise.
 pub fn release_fpu(k: &Kernel, thread: &Tcb, keep: bool) {
-    if k.core.fpu_owner.get() == Some(thread.link()) {
+    if k.core().fpu_owner.get() == Some(thread.link()) {
         if keep {
             pecan_arch::fpu_enable();
             pecan_arch::fpu_save(&thread.fpu);
         }
-        k.core.fpu_owner.set(None);
+        k.core().fpu_owner.set(None);
     }
 }
 
@@ -443,7 +443,7 @@ fn activate(k: &Kernel, thread: &Tcb) {
 /// Charges the scheduling context that ends, begins that of `thread`, and sets the timer, as far as needed.
 #[inline(always)]
 fn switch_sched_context(k: &Kernel, thread: &Tcb) {
-    let core = &k.core;
+    let core = k.core();
     // Every thread that is chosen has one; the idle thread has its own.
     let Some(sc) = thread.sched_context.get() else { return };
     if sc != core.current_sc.get() {
@@ -463,7 +463,7 @@ fn switch_sched_context(k: &Kernel, thread: &Tcb) {
 /// Sets a thread's priority and moves it in the queue it is in.
 pub fn set_priority(k: &Kernel, thread: &Tcb, priority: u8) -> Next {
     if thread.state.get().is_runnable() {
-        let is_current = thread.link() == k.core.current.get();
+        let is_current = thread.link() == k.core().current.get();
         let queued = thread.is_queued.get();
         dequeue(k, thread);
         thread.priority.set(priority);

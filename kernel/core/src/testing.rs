@@ -126,7 +126,7 @@ impl World {
         refill::start(sc, refill::MIN_REFILLS, pecan_arch::us_to_ticks(5_000), 0, pecan_arch::now());
         let next = scheduler::wake(&k, t);
         scheduler::schedule(&k, next);
-        assert_eq!(k.core.current.get(), thread);
+        assert_eq!(k.core().current.get(), thread);
         World { k, root, thread, preemptions: 0, preempt_often: false }
     }
 
@@ -177,7 +177,7 @@ impl World {
     /// Makes the next preemption point stop the call.
     pub fn preempt_soon(&mut self) {
         pecan_arch::host::raise_irq(pecan_arch::IRQ_USER_MIN);
-        self.k.core.work_units.set(pecan_config::MAX_NUM_WORK_UNITS_PER_PREEMPTION);
+        self.k.core().work_units.set(pecan_config::MAX_NUM_WORK_UNITS_PER_PREEMPTION);
     }
 
     /// Calls a capability in the name of the first thread, once.
@@ -190,7 +190,7 @@ impl World {
     ) -> Result<Answer, Preempted> {
         let thread = self.thread;
         self.set_message(thread, label as u64, words, extra);
-        self.k.core.current.set(thread);
+        self.k.core().current.set(thread);
         let how = How { call: true, blocking: true, donate: true, first_phase: false };
         let next = invoke::invoke(&mut self.k, cptr, how)?;
         // The thread goes on whatever it has made ready: queue that.
@@ -273,10 +273,15 @@ impl World {
         (
             (0..1 << ROOT_RADIX).map(|i| self.cap(i)).collect::<Vec<_>>(),
             (2 << 20..4 << 20).step_by(8).map(|at| k.word(at)).collect::<Vec<_>>(),
-            k.irq_states.iter().zip(&k.irq_slots).map(|(s, slot)| (s.get(), slot.cap())).collect::<Vec<_>>(),
+            k.global()
+                .irq_states
+                .iter()
+                .zip(&k.global().irq_slots)
+                .map(|(s, slot)| (s.get(), slot.cap()))
+                .collect::<Vec<_>>(),
             (0..pecan_arch::MAX_IRQ).map(pecan_arch::host::irq_line).collect::<Vec<_>>(),
-            k.asid_pools.iter().map(|p| p.get()).collect::<Vec<_>>(),
-            k.io_ports.iter().map(|p| p.get()).collect::<Vec<_>>(),
+            k.global().asid_pools.iter().map(|p| p.get()).collect::<Vec<_>>(),
+            k.global().io_ports.iter().map(|p| p.get()).collect::<Vec<_>>(),
             (m.io_writes.borrow().len(), m.page_flushes.get(), m.asid_flushes.get(), m.vspace_switches.get()),
         )
     }

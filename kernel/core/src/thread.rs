@@ -57,7 +57,7 @@ pub fn unblock_restart(k: &Kernel, thread: &Tcb) -> Next {
 #[inline]
 pub fn refresh_budget(k: &Kernel, thread: &Tcb) {
     if let Some(sc) = thread.sched_context.get()
-        && sc != k.core.current_sc.get()
+        && sc != k.core().current_sc.get()
         && sc.get(k).sporadic.get()
     {
         budget::refill_unblock_check(k, sc.get(k));
@@ -73,7 +73,7 @@ mod tests {
     fn only_a_stopped_thread_is_restarted() {
         let w = World::new();
         let thread = w.thread.get(&w.k);
-        let idle = &w.k.core.idle_thread;
+        let idle = &w.k.core().idle_thread;
         for (thread, state) in
             [(thread, ThreadState::Running), (thread, ThreadState::Restart), (idle, ThreadState::Idle)]
         {
@@ -82,7 +82,7 @@ mod tests {
             assert_eq!(thread.state.get(), state, "it goes on behind what it does");
         }
         thread.state.set(ThreadState::Inactive);
-        w.k.core.current.set(idle.link());
+        w.k.core().current.set(idle.link());
         assert_eq!(restart(&w.k, thread), Next::Switch(w.thread));
         assert_eq!(thread.state.get(), ThreadState::Restart, "it makes its system call again");
     }

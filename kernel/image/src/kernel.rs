@@ -1,8 +1,6 @@
 //! Boot, and traps: what the port's entry stubs call. Every handler ends in [`enter_user`].
 
-use core::cell::UnsafeCell;
 use core::fmt::Write;
-use core::mem::MaybeUninit;
 
 use pecan_abi::Syscall;
 use pecan_arch::x86_64::{self as port, Unclaimed};
@@ -17,26 +15,16 @@ use pecan_core::{
 };
 use pecan_mem::{Kernel, Link, Tcb, ThreadState, boot::BootMemory};
 
-/// Where the kernel's state lies.
-struct Storage(UnsafeCell<MaybeUninit<Kernel>>);
-
-// SAFETY: only `pecan_boot` and `kernel` reach the contents, and they say why that is exclusive.
-unsafe impl Sync for Storage {}
-
-static KERNEL: Storage = Storage(UnsafeCell::new(MaybeUninit::uninit()));
-
-/// The kernel's state, for the length of one entry.
+/// Takes the kernel lock, for the length of one entry.
 ///
 /// # Safety
-/// 1. `pecan_boot` has run up to the first return to user level.
-/// 2. To be called at most once an entry. Entries do not overlap: one core runs the kernel, and interrupts that it
-///    lets in run no Rust code.
+/// As for [`Kernel::enter`].
 #[inline(always)]
-unsafe fn kernel() -> &'static mut Kernel {
-    // SAFETY: initialised (1.), and no other reference is alive (2.).
-    let k = unsafe { (*KERNEL.0.get()).assume_init_mut() };
+unsafe fn kernel() -> Kernel {
+    // SAFETY: the caller's obligations.
+    let k = unsafe { Kernel::enter() };
     if CHECK_INVARIANTS_EVERY != 0 {
-        checks::enter(k);
+        checks::enter(&k);
     }
     k
 }
@@ -101,8 +89,8 @@ extern "C" fn pecan_boot(magic: u32, info: u32) -> ! {
     // SAFETY: this is the first thing that runs, once, on the boot code's page tables and stack.
     let data = unsafe { port::boot::init(magic, info, &mut store) }
         .unwrap_or_else(|e| cannot_start(|| say(e.text(), &[])));
-    // SAFETY: the storage is used for nothing else and never moves; user level does not run yet, so `kernel` is not called.
-    let k = unsafe { Kernel::init((*KERNEL.0.get()).as_mut_ptr()) };
+    // SAFETY: user level does not run yet, so `kernel` has not been called.
+    let k = &mut unsafe { Kernel::boot() };
     // SAFETY: the port has mapped all of `data.memory`, and nothing but what it lists as reserved, the module, and the
     // stack that this runs on, until it is left for good below, is in use.
     let mut memory = unsafe { BootMemory::new(&data) };
@@ -163,7 +151,7 @@ fn leave_fast(k: &Kernel, next: Link<Tcb>) -> ! {
 #[unsafe(link_section = ".text.hot_call")]
 extern "C" fn pecan_call(cptr: u64, info: u64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
-    let k = unsafe { kernel() };
+    let k = &mut unsafe { kernel() };
     entry::begin(k, Entry::Syscall, Syscall::Call as u64);
     match fastpath::call::<false>(k, cptr, info) {
         Ok(next) => leave_fast(k, next),
@@ -185,7 +173,7 @@ fn call_any(k: &mut Kernel, cptr: u64, info: u64) -> ! {
 #[unsafe(link_section = ".text.hot_reply_recv")]
 extern "C" fn pecan_reply_recv(cptr: u64, info: u64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
-    let k = unsafe { kernel() };
+    let k = &mut unsafe { kernel() };
     entry::begin(k, Entry::Syscall, Syscall::ReplyRecv as u64);
     match fastpath::reply_recv::<false>(k, cptr, info) {
         Ok(next) => leave_fast(k, next),
@@ -212,7 +200,7 @@ fn is_call_or_reply_recv(number: i64) -> bool {
 #[unsafe(no_mangle)]
 extern "C" fn pecan_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot, or `slow_syscall` does; both with such a number.
-    let k = unsafe {
+    let k = &mut unsafe {
         core::hint::assert_unchecked(entry::is_core_syscall(number));
         kernel()
     };
@@ -227,7 +215,7 @@ extern "C" fn pecan_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn pecan_special_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
-    let k = unsafe { kernel() };
+    let k = &mut unsafe { kernel() };
     entry::begin(k, Entry::Syscall, number as u64);
     let next = entry::special_syscall(k, number);
     resume(k, next)
@@ -242,7 +230,7 @@ fn slow_syscall(call: Syscall) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn pecan_exception(vector: u64, error: u64, address: u64) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
-    let k = unsafe { kernel() };
+    let k = &mut unsafe { kernel() };
     entry::begin(k, Entry::Exception, vector);
     let exception = decode_exception(vector, error, address);
     benchmark::note_exception(k, exception);
@@ -271,7 +259,7 @@ extern "C" fn pecan_interrupt(vector: u64) -> ! {
         Err(Unclaimed::Exception) => pecan_exception(vector, 0, 0),
     };
     // SAFETY: the entry stub calls this once an entry, after boot.
-    let k = unsafe { kernel() };
+    let k = &mut unsafe { kernel() };
     entry::begin(k, Entry::Interrupt, vector);
     let next = entry::interrupt(k, irq);
     resume(k, next)

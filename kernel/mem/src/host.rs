@@ -1,11 +1,12 @@
 //! A kernel on the host port, for tests: safe ways to make the memory and the state that a port's boot code
 //! makes on a machine.
 
-use std::alloc::{Layout, alloc_zeroed};
+use core::ptr::NonNull;
+use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 
 use pecan_arch::{BootData, host};
 
-use crate::{Kernel, boot::BootMemory};
+use crate::{Kernel, boot::BootMemory, state::State};
 
 /// Alignment of the emulated memory: the largest object a test can make in it.
 const ALIGN: usize = 1 << 21;
@@ -18,8 +19,11 @@ pub fn kernel(bytes: usize) -> &'static mut Kernel {
     let memory = unsafe { alloc_zeroed(layout) };
     assert!(!memory.is_null() && bytes > 0, "no {bytes} bytes for a test machine");
     host::set_memory(memory, bytes);
-    // SAFETY: fresh memory of the right layout, never freed and never moved.
-    unsafe { Kernel::init(alloc_zeroed(Layout::new::<Kernel>()).cast()) }
+    let layout = Layout::new::<State>();
+    // SAFETY: the size is not zero.
+    let at = NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
+    // SAFETY: fresh memory of the right layout, never freed.
+    Box::leak(Box::new(unsafe { Kernel::boot(at.cast()) }))
 }
 
 /// The memory that `boot` speaks of, which must lie in the emulated machine's. Once per machine.

@@ -21,4 +21,4 @@ pub use object::{
     NotificationState, PageTable, Refill, Reply, ReplyNext, SchedContext, Tcb, ThreadState, follow,
 };
 pub use slot::{CNodeRef, Slot};
-pub use state::{CoreState, IrqState, Kernel};
+pub use state::{CoreState, GlobalState, IrqState, Kernel};

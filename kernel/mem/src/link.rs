@@ -49,6 +49,15 @@ impl<T> Link<T> {
         Link(unsafe { NonNull::new_unchecked(addr as *mut T) })
     }
 
+    /// Makes a link out of a pointer.
+    ///
+    /// # Safety
+    /// As for [`Link::from_addr`].
+    pub(crate) const unsafe fn from_ptr(at: *mut T) -> Self {
+        // SAFETY: not null by obligation 1.
+        Link(unsafe { NonNull::new_unchecked(at) })
+    }
+
     /// Makes a link to an object that is known to live in kernel memory.
     #[inline(always)]
     pub(crate) fn of(object: &T) -> Self {

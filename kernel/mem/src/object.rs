@@ -571,14 +571,14 @@ impl Tcb {
     /// The thread's address space, as far as it has been worked out in this epoch.
     #[inline(always)]
     pub fn known_space(&self, k: &Kernel) -> Option<Space> {
-        if self.spaces.epoch.get() == k.core.epoch.get() { self.spaces.space.get() } else { None }
+        if self.spaces.epoch.get() == k.epoch() { self.spaces.space.get() } else { None }
     }
 
     /// The slot that a capability address means, as far as the thread's CSpace has been worked out in this epoch
     /// and is a single CNode.
     #[inline(always)]
     pub fn known_slot(&self, k: &Kernel, cptr: u64) -> Option<Link<Slot>> {
-        let known = self.spaces.epoch.get() == k.core.epoch.get() && cptr < self.spaces.slot_count.get();
+        let known = self.spaces.epoch.get() == k.epoch() && cptr < self.spaces.slot_count.get();
         // SAFETY: 1. and 2.: `learn_spaces` took address and count from a CNode, which lives: the epoch ends
         // before a CNode does. The index is below the count.
         known.then(|| unsafe {
@@ -590,7 +590,7 @@ impl Tcb {
     /// True if the roots of the thread's spaces have been worked out in this epoch.
     #[inline(always)]
     pub fn knows_spaces(&self, k: &Kernel) -> bool {
-        self.spaces.epoch.get() == k.core.epoch.get()
+        self.spaces.epoch.get() == k.epoch()
     }
 
     /// Notes what the roots of the thread's spaces come to: the address space, and the CNode if it takes capability
@@ -601,7 +601,7 @@ impl Tcb {
         let count = cnode.map_or(0, |cnode| 1 << cnode.radix());
         self.spaces.slot_count.set(count);
         self.spaces.slot_mask.set(count.wrapping_sub(1));
-        self.spaces.epoch.set(k.core.epoch.get());
+        self.spaces.epoch.set(k.epoch());
     }
 
     /// Forgets what the roots of the thread's spaces come to.

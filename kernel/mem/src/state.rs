@@ -1,6 +1,38 @@
-//! The kernel's own state: one value, which is also the kernel lock.
+//! The kernel lock, and the state that is the kernel's own.
+//!
+//! [`Kernel`] is the lock: a token that owns no object. Whoever holds one is the only one in the kernel. `&Kernel` lets
+//! follow links ([`Link::get`]); `&mut Kernel`, which whatever destroys objects takes, says that no followed link is
+//! alive. A reference to the token is a reference to no object, so `&mut Kernel` is unique as Rust demands, while links
+//! lead to the same objects as [`Kernel::core`] and [`Kernel::global`] do. On a machine the token has no size and
+//! the state is a static, so neither costs a register. On the host there are many machines, and the token knows its own.
+//!
+//! The state is made of cells and only ever borrowed shared. It has two parts.
+//!
+//! - [`CoreState`] is what one core owns: what it runs and charges, its clock and timer, its queues of ready threads and of
+//!   threads that wait for budget, its idle thread. Only this core changes it, or another one that holds the kernel lock
+//!   and has stopped this one. Today there is one core.
+//! - [`GlobalState`] is what all cores share: interrupts, address-space identifiers, I/O ports, the domain schedule, and
+//!   progress of operations that go on at any core. It is changed under the kernel lock only.
+//!
+//! **Who owns a running thread's context.** The TCB in [`CoreState::current`] belongs to that core: while user level runs
+//! the core's entry code writes the registers there before it has any lock, and the core's processor may hold newer values
+//! of what is loaded lazily ([`CoreState::fpu_owner`]). So nobody else reads or writes the context of a thread that is
+//! current on a core, or whose vector registers are in it, before that core has been made to enter the kernel
+//! and to store them. A thread that is current on no core belongs to whoever holds the kernel lock.
+//!
+//! **The epoch is global** ([`Kernel::end_epoch`]). What threads know of their spaces is used on the fast paths without a
+//! look at the capabilities. The epoch ends when a CNode, a root table or an ASID goes; that concerns the current thread of
+//! every core, not only the one that deletes: it too may use a space that is about to go. With several cores whoever ends the
+//! epoch must also make every core leave the address space that goes before its memory is given back.
+//!
+//! Invariants, checked by `pecan_core::invariants`: [`CoreState::current`] and [`CoreState::current_sc`] live; each thread in
+//! [`CoreState::ready`] is of the queue's domain and priority and each in the release queue waits for its budget; each
+//! slot in [`GlobalState::irq_slots`] is in the derivation list. `pecan_core` calls everything here, and the image makes the
+//! token, once per entry.
 
-use core::{cell::Cell, marker::PhantomData, ptr::addr_of_mut};
+use core::{cell::Cell, marker::PhantomData};
+#[cfg(target_os = "none")]
+use core::{cell::UnsafeCell, mem::MaybeUninit};
 
 use pecan_arch::Space;
 use pecan_config::{
@@ -20,26 +52,6 @@ pub const PRIORITIES: usize = 256;
 pub const LATENCY_WORDS: usize = 6;
 /// ASID pools.
 pub const ASID_POOLS: usize = 8;
-
-/// The kernel's state, and the lock on it: whoever holds a reference is the only one in the kernel.
-pub struct Kernel {
-    /// The state of the core.
-    pub core: CoreState,
-    /// One slot for each interrupt, with the capability to the notification that it signals.
-    pub irq_slots: [Slot; pecan_arch::MAX_IRQ],
-    /// What each interrupt is used for.
-    pub irq_states: [Cell<IrqState>; pecan_arch::MAX_IRQ],
-    /// The ASID pools.
-    pub asid_pools: [Cell<Option<Link<AsidPool>>>; ASID_POOLS],
-    /// I/O ports that have been given out, a bit each.
-    pub io_ports: [Cell<u64>; 65536 / 64],
-    /// The domain schedule.
-    pub domain_schedule: [DomainScheduleEntry; NUM_DOMAIN_SCHEDULES],
-    /// Where the domain schedule begins anew.
-    pub domain_start: Cell<usize>,
-    /// Neither sent to nor shared with another host thread.
-    _not_send: PhantomData<*const ()>,
-}
 
 /// What an interrupt is used for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,7 +116,27 @@ pub struct ReadyQueues {
     pub top: Cell<u8>,
 }
 
-/// The state of one core.
+/// What all cores share.
+pub struct GlobalState {
+    /// Ends, and another one begins, when the root of some thread's spaces goes or changes; see [`Kernel::end_epoch`].
+    epoch: Cell<u64>,
+    /// One slot for each interrupt, with the capability to the notification that it signals.
+    pub irq_slots: [Slot; pecan_arch::MAX_IRQ],
+    /// What each interrupt is used for.
+    pub irq_states: [Cell<IrqState>; pecan_arch::MAX_IRQ],
+    /// The ASID pools.
+    pub asid_pools: [Cell<Option<Link<AsidPool>>>; ASID_POOLS],
+    /// I/O ports that have been given out, a bit each.
+    pub io_ports: [Cell<u64>; 65536 / 64],
+    /// The domain schedule.
+    pub domain_schedule: [DomainScheduleEntry; NUM_DOMAIN_SCHEDULES],
+    /// Where the domain schedule begins anew.
+    pub domain_start: Cell<usize>,
+    /// Where the cancelling of badged sends goes on that was last preempted.
+    pub cancelling: Cancelling,
+}
+
+/// What one core owns.
 #[repr(C)]
 pub struct CoreState {
     /// The thread that runs (or whose system call is being handled).
@@ -122,8 +154,6 @@ pub struct CoreState {
     pub timer: Cell<u64>,
     /// `current_sc` must be charged, and the two above be set anew, before user level runs.
     pub reprogram: Cell<bool>,
-    /// Ends, and another one begins, when the root of some thread's spaces goes or changes; see [`Kernel::end_epoch`].
-    pub epoch: Cell<u64>,
     /// The current domain.
     pub domain: Cell<u8>,
     /// Index in the domain schedule.
@@ -140,8 +170,6 @@ pub struct CoreState {
     pub ready: [ReadyQueues; NUM_DOMAINS],
     /// Threads that have waited for budget so far.
     pub release_turn: Cell<u64>,
-    /// Where the cancelling of badged sends goes on that was last preempted.
-    pub cancelling: Cancelling,
     /// What a kernel that measures itself knows of its latency; nothing otherwise.
     pub latency: [Cell<u64>; if MEASURE_LATENCY { LATENCY_WORDS } else { 0 }],
     /// See [`Tracking`]; nothing in a kernel that does not track.
@@ -154,38 +182,137 @@ pub struct CoreState {
 
 const _: () = assert!(MAX_NUM_NODES == 1, "more than one core is not there yet");
 
-impl Kernel {
+/// All of the kernel's own state. It holds links to its own parts, so it stays where it was made.
+pub(crate) struct State {
+    core: CoreState,
+    global: GlobalState,
+}
+
+impl State {
     /// Writes the initial state to `at`: the idle thread runs, nothing else exists.
     ///
     /// # Safety
-    /// 1. `at` is valid for writes, aligned, and not otherwise used for `'a`.
-    /// 2. The value is not moved: it holds links to its own parts.
-    pub unsafe fn init<'a>(at: *mut Kernel) -> &'a mut Kernel {
-        // SAFETY: 1. covers the writes. All-zero bytes are a value of every field but those set here:
-        // links in options are null pointers (`None`), enums begin at 0, slots are empty.
+    /// `at` is valid for writes, aligned, and not otherwise used.
+    unsafe fn init(at: *mut State) {
+        // SAFETY: the obligation covers the writes. All-zero bytes are a value of every field but those set here:
+        // links in options are null pointers (`None`), enums begin at 0, slots are empty. The references that calls make
+        // are to cells that have their value.
         unsafe {
             at.write_bytes(0, 1);
-            let core = addr_of_mut!((*at).core);
-            let (idle, idle_sc) = (addr_of_mut!((*core).idle_thread), addr_of_mut!((*core).idle_sc));
+            (*at).global.epoch = Cell::new(1);
+            let core = &raw mut (*at).core;
+            let (idle, idle_sc) = (&raw mut (*core).idle_thread, &raw mut (*core).idle_sc);
+            let (thread, sc) = (Link::from_ptr(idle), Link::from_ptr(idle_sc));
             crate::retype::init_tcb(idle);
-            (*core).current = Cell::new(Link::from_addr(idle as usize));
-            (*core).epoch = Cell::new(1);
-            (*core).current_sc = Cell::new(Link::from_addr(idle_sc as usize));
-            let (k, idle, idle_sc) = (&mut *at, (*core).current.get(), (*core).current_sc.get());
-            idle.get(k).state.set(ThreadState::Idle);
-            idle.get(k).sched_context.set(Some(idle_sc));
-            let sc = idle_sc.get(k);
-            sc.tcb.set(Some(idle));
-            sc.refill_capacity.set(2);
-            k
+            (*idle).state.set(ThreadState::Idle);
+            (*idle).sched_context.set(Some(sc));
+            (*idle_sc).tcb.set(Some(thread));
+            (*idle_sc).refill_capacity.set(2);
+            (*core).current = Cell::new(thread);
+            (*core).current_sc = Cell::new(sc);
         }
+    }
+}
+
+/// The kernel lock: a token that owns nothing (see the module's documentation). Whoever holds it is the only one in the
+/// kernel.
+pub struct Kernel {
+    /// The state of this machine, one of many.
+    #[cfg(not(target_os = "none"))]
+    state: core::ptr::NonNull<State>,
+    /// Neither sent to nor shared with another host thread.
+    _not_send: PhantomData<*const ()>,
+}
+
+/// Where the state lies on a machine.
+#[cfg(target_os = "none")]
+struct Storage(UnsafeCell<MaybeUninit<State>>);
+
+// SAFETY: only `Kernel` reaches the contents, and there is one at a time (obligations of `boot` and `enter`).
+#[cfg(target_os = "none")]
+unsafe impl Sync for Storage {}
+
+#[cfg(target_os = "none")]
+static STATE: Storage = Storage(UnsafeCell::new(MaybeUninit::uninit()));
+
+#[cfg(target_os = "none")]
+const _: () = assert!(size_of::<Kernel>() == 0);
+
+#[cfg(target_os = "none")]
+impl Kernel {
+    /// Makes the initial state, in which the idle thread runs and nothing else exists, and the lock on it.
+    ///
+    /// # Safety
+    /// To be called once, before any [`Kernel::enter`].
+    pub unsafe fn boot() -> Kernel {
+        // SAFETY: the storage is used for nothing else, and by the obligation not yet.
+        unsafe { State::init(STATE.0.get().cast()) };
+        Kernel { _not_send: PhantomData }
+    }
+
+    /// Takes the lock for the length of one entry.
+    ///
+    /// # Safety
+    /// 1. What [`Kernel::boot`] returned has been dropped, or is not used any more.
+    /// 2. To be called at most once an entry. Entries do not overlap: one core runs the kernel, and interrupts that it
+    ///    lets in run no Rust code.
+    #[inline(always)]
+    pub unsafe fn enter() -> Kernel {
+        Kernel { _not_send: PhantomData }
+    }
+
+    #[inline(always)]
+    fn state(&self) -> &State {
+        // SAFETY: `boot` has initialised it (obligation 1 of `enter`); it is only ever borrowed shared, and the lock is in
+        // hand.
+        unsafe { &*STATE.0.get().cast::<State>() }
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+impl Kernel {
+    /// Makes the initial state at `at`, in which the idle thread runs and nothing else exists, and the lock on it.
+    ///
+    /// # Safety
+    /// `at` is valid for writes, aligned, and used for nothing else as long as the lock lives.
+    pub(crate) unsafe fn boot(at: core::ptr::NonNull<State>) -> Kernel {
+        // SAFETY: the caller's obligation.
+        unsafe { State::init(at.as_ptr()) };
+        Kernel { state: at, _not_send: PhantomData }
+    }
+
+    #[inline(always)]
+    fn state(&self) -> &State {
+        // SAFETY: `boot` has initialised it; it is only ever borrowed shared, and lives as long as the lock.
+        unsafe { self.state.as_ref() }
+    }
+}
+
+impl Kernel {
+    /// What this core owns.
+    #[inline(always)]
+    pub fn core(&self) -> &CoreState {
+        &self.state().core
+    }
+
+    /// What all cores share.
+    #[inline(always)]
+    pub fn global(&self) -> &GlobalState {
+        &self.state().global
+    }
+
+    /// The epoch, from 1 on: see [`Kernel::end_epoch`].
+    #[inline(always)]
+    pub fn epoch(&self) -> u64 {
+        self.global().epoch.get()
     }
 
     /// What threads know of their spaces ([`Tcb::known_space`], [`Tcb::known_slot`]) is not true any more: to be called
-    /// before a capability to a CNode or a root table leaves a slot, and when an address space loses its ASID.
+    /// before a capability to a CNode or a root table leaves a slot, and when an address space loses its ASID. It
+    /// concerns the current thread of every core.
     #[inline]
     pub fn end_epoch(&self) {
-        self.core.epoch.set(self.core.epoch.get() + 1);
+        self.global().epoch.set(self.epoch() + 1);
     }
 
     /// Switches the processor to an address space.

@@ -2,7 +2,10 @@
 
 extern crate std;
 
-use core::ops::{Deref, DerefMut, Range};
+use core::{
+    ops::{Deref, DerefMut, Range},
+    ptr::NonNull,
+};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 
 use pecan_arch::{PhysAddr, host, phys_to_virt};
@@ -10,6 +13,7 @@ use pecan_arch::{PhysAddr, host, phys_to_virt};
 use crate::{
     Cap, Kernel,
     retype::{ObjectKind, create},
+    state::State,
 };
 
 /// Physical memory of a [`Machine`] in bytes, log2.
@@ -76,7 +80,7 @@ impl Saved {
 /// An emulated machine of this host thread, with a fresh kernel in its memory: only the idle thread exists.
 pub struct Machine {
     base: *mut u8,
-    kernel: *mut Kernel,
+    kernel: Kernel,
     layout: Layout,
     /// Where the next boot object can lie, and the end of the memory for them.
     next: u64,
@@ -88,28 +92,27 @@ impl Machine {
     /// of a machine are dead once it is dropped.
     #[expect(clippy::new_without_default, reason = "not a plain value")]
     pub fn new() -> Machine {
-        const { assert!(size_of::<Kernel>() as u64 <= FREE_START / 2) };
+        const { assert!(size_of::<State>() as u64 <= FREE_START / 2) };
         Machine::with_memory(MEMORY_BITS, FREE_START / 2, FREE_START)
     }
 
     /// A machine of `2^bits` bytes, all of them for the kernel and its boot objects: for tests that save and
     /// load its memory very often.
     pub fn small(bits: u32) -> Machine {
-        let start = (size_of::<Kernel>() as u64).next_multiple_of(64);
+        let start = (size_of::<State>() as u64).next_multiple_of(64);
         Machine::with_memory(bits, start, 1 << bits)
     }
 
     fn with_memory(bits: u32, next: u64, end: u64) -> Machine {
         let layout = Layout::from_size_align(1 << bits, 1 << 21).expect("a size that memory can have");
-        assert!(size_of::<Kernel>() as u64 <= next && next <= end && end <= 1 << bits);
+        assert!(size_of::<State>() as u64 <= next && next <= end && end <= 1 << bits);
         // SAFETY: the size is not 0.
-        let base = unsafe { alloc_zeroed(layout) };
-        if base.is_null() {
-            handle_alloc_error(layout);
-        }
-        host::set_memory(base, 1 << bits);
-        // SAFETY: the memory is large enough, aligned, new, and the kernel stays where it is until `drop`.
-        let kernel: *mut Kernel = unsafe { Kernel::init(base.cast()) };
+        let base =
+            NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
+        host::set_memory(base.as_ptr(), 1 << bits);
+        // SAFETY: the memory is large enough, aligned, new, and there until `drop`.
+        let kernel = unsafe { Kernel::boot(base.cast()) };
+        let base = base.as_ptr();
         Machine { base, kernel, layout, next, end }
     }
 
@@ -244,15 +247,13 @@ impl Deref for Machine {
     type Target = Kernel;
 
     fn deref(&self) -> &Kernel {
-        // SAFETY: `new` made it, `drop` has not run, and there is no other way to it than this value.
-        unsafe { &*self.kernel }
+        &self.kernel
     }
 }
 
 impl DerefMut for Machine {
     fn deref_mut(&mut self) -> &mut Kernel {
-        // SAFETY: as in `deref`.
-        unsafe { &mut *self.kernel }
+        &mut self.kernel
     }
 }
 

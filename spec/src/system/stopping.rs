@@ -13,7 +13,7 @@ impl System {
     /// was stopped, and false if it was done before.
     pub fn enter_and_stop(&mut self, call: &Call, point: u64, by: Arrival) -> bool {
         // The kernel looks at that point, if not before.
-        self.k.core.work_units.set(MAX_NUM_WORK_UNITS_PER_PREEMPTION.saturating_sub(point as usize));
+        self.k.core().work_units.set(MAX_NUM_WORK_UNITS_PER_PREEMPTION.saturating_sub(point as usize));
         match by {
             Arrival::Interrupt(irq) => {
                 let looks = if point as usize > MAX_NUM_WORK_UNITS_PER_PREEMPTION { point } else { 1 };
@@ -33,10 +33,10 @@ impl System {
     pub fn signalled_by(&mut self, vector: u64, index: u64) {
         let (k, irq) = (&*self.k, (model::FIRST_INTERRUPT + vector) as usize);
         pecan_arch::irq_route_msi(irq);
-        k.irq_states[irq].set(mem::IrqState::Handler);
+        k.global().irq_states[irq].set(mem::IrqState::Handler);
         pecan_arch::irq_mask(irq, false);
         let from = self.cspace.slot(index);
-        derivation::insert(k, from.get(k).words(), from, k.irq_slots[irq].link());
+        derivation::insert(k, from.get(k).words(), from, k.global().irq_slots[irq].link());
         let cap = mem::Cap::IrqHandler { irq: irq as u16 };
         derivation::insert_root(k, cap, self.keeper.slot(self.kept));
         self.kept += 1;

@@ -54,7 +54,7 @@ pub(super) fn write(
     word(offset_of!(BootInfo, num_nodes), 1);
     word(offset_of!(BootInfo, ipc_buffer), layout.ipc_buffer);
     word(offset_of!(BootInfo, init_thread_cnode_size_bits), ROOT_CNODE_SIZE_BITS as u64);
-    word(offset_of!(BootInfo, init_thread_domain), k.core.domain.get() as u64);
+    word(offset_of!(BootInfo, init_thread_domain), k.core().domain.get() as u64);
     for (offset, region) in [
         (offset_of!(BootInfo, empty), regions.empty),
         (offset_of!(BootInfo, user_image_frames), regions.user_image_frames),

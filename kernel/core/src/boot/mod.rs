@@ -291,7 +291,7 @@ fn report(boot: &BootData, untyped: u64, objects: u64) {
 /// ready to run and in no queue.
 pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result<Link<Tcb>, BootError> {
     budget::start(k);
-    k.irq_states[IRQ_TIMER].set(IrqState::Timer);
+    k.global().irq_states[IRQ_TIMER].set(IrqState::Timer);
     if boot.module.is_none() {
         return Err(BootError::NoModule);
     }
@@ -331,7 +331,7 @@ pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result
     let pool_cap = b.alloc(ObjectKind::AsidPool { base: 0 })?;
     if let Cap::AsidPool { pool, .. } = pool_cap {
         pool.get(k).roots[ROOT_ASID as usize].set(Some(vspace));
-        k.asid_pools[0].set(Some(pool));
+        k.global().asid_pools[0].set(Some(pool));
     }
     b.provide(k, slot::INIT_THREAD_ASID_POOL, pool_cap);
     let user_image_paging = b.region(|b| {
@@ -405,13 +405,13 @@ impl Builder<'_, '_> {
         tcb.ipc_buffer.set(layout.ipc_buffer);
         tcb.priority.set(MAX_PRIORITY as u8);
         tcb.mcp.set(MAX_PRIORITY as u8);
-        tcb.domain.set(k.core.domain.get());
+        tcb.domain.set(k.core().domain.get());
         let mut name = [0; NAME_LEN];
         name[..10].copy_from_slice(b"rootserver");
         tcb.name.set(name);
 
         let slice = us_to_ticks(BOOT_THREAD_TIME_SLICE_MS * 1000);
-        refill::start(sc, refill::MIN_REFILLS, slice, 0, k.core.time.get());
+        refill::start(sc, refill::MIN_REFILLS, slice, 0, k.core().time.get());
         sc.tcb.set(Some(thread));
         tcb.sched_context.set(Some(sc.link()));
 

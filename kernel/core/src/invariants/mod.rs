@@ -112,12 +112,12 @@ impl Found<'_, '_> {
             thread_count += 1;
             Ok::<(), Broken>(())
         };
-        let idle = k.core.idle_thread.link();
+        let idle = k.core().idle_thread.link();
         thread(idle)?;
         self.seen.insert(idle.addr(), tag::TCB)?;
-        self.seen.insert(k.core.idle_sc.link().addr(), tag::SCHED_CONTEXT)?;
-        let logs = k.core.tracking.iter().map(|t| &t.log);
-        k.irq_slots.iter().chain(logs).try_for_each(|slot| self.slot(slot.link()))?;
+        self.seen.insert(k.core().idle_sc.link().addr(), tag::SCHED_CONTEXT)?;
+        let logs = k.core().tracking.iter().map(|t| &t.log);
+        k.global().irq_slots.iter().chain(logs).try_for_each(|slot| self.slot(slot.link()))?;
         roots.iter().try_for_each(|&cap| self.contents(cap))?;
         let mut next = 0;
         while let Some(link) = self.slots[..self.count].get(next).copied().flatten() {
@@ -174,7 +174,7 @@ impl Found<'_, '_> {
 /// The threads of the release queue, first the one that is released first.
 #[cfg(not(target_os = "none"))]
 pub fn release_order(k: &Kernel) -> std::vec::Vec<Link<Tcb>> {
-    let first = k.core.release_head.get().map(|first| first.get(k));
+    let first = k.core().release_head.get().map(|first| first.get(k));
     let all = core::iter::successors(first, |t| release::after(k, t));
     let mut order: std::vec::Vec<&Tcb> = all.collect();
     order.sort_by_key(|t| (t.release.time.get(), t.release.turn.get()));
@@ -584,7 +584,7 @@ impl<'k> State<'_, 'k> {
     /// Ready queues and the release queue.
     fn check_queues(&self) -> Result<(), Broken> {
         let k = self.k;
-        for (domain, queues) in k.core.ready.iter().enumerate() {
+        for (domain, queues) in k.core().ready.iter().enumerate() {
             for (priority, head) in queues.heads.iter().enumerate() {
                 let bit = queues.bitmap[priority / 64].get() >> (priority % 64) & 1 != 0;
                 ensure!(bit == head.get().is_some(), "the bitmap is wrong about priority {priority}");
@@ -622,9 +622,9 @@ impl<'k> State<'_, 'k> {
                 }
             }
         }
-        if let Some(ep) = k.core.cancelling.endpoint.get() {
+        if let Some(ep) = k.global().cancelling.endpoint.get() {
             self.alive(ep, tag::ENDPOINT, "cancelling")?;
-            if let Some(next) = k.core.cancelling.next.get() {
+            if let Some(next) = k.global().cancelling.next.get() {
                 self.alive(next, tag::TCB, "cancelling")?;
                 let state = next.get(k).state.get();
                 ensure!(
@@ -633,7 +633,7 @@ impl<'k> State<'_, 'k> {
                 );
             }
         }
-        let first = k.core.release_head.get().map(|first| first.get(k));
+        let first = k.core().release_head.get().map(|first| first.get(k));
         for t in core::iter::successors(first, |t| release::after(k, t)) {
             let link = t.link();
             self.alive(link, tag::TCB, "release queue")?;
@@ -666,7 +666,7 @@ impl<'k> State<'_, 'k> {
                 "{link:?} is wrong about being in the release queue"
             );
         }
-        if let Some(owner) = k.core.fpu_owner.get() {
+        if let Some(owner) = k.core().fpu_owner.get() {
             self.alive(owner, tag::TCB, "the vector unit")?;
         }
         Ok(())

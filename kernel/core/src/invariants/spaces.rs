@@ -15,7 +15,7 @@ impl State<'_, '_> {
                 self.seen.insert(entry, mark::MAPPED)?;
             }
         }
-        for (i, pool) in k.asid_pools.iter().enumerate() {
+        for (i, pool) in k.global().asid_pools.iter().enumerate() {
             let Some(pool) = pool.get() else { continue };
             self.alive(pool, tag::ASID_POOL, ("ASID pool", i))?;
             for (n, root) in pool.get(k).roots.iter().enumerate() {
@@ -26,7 +26,7 @@ impl State<'_, '_> {
         }
         for (link, cap) in self.caps() {
             let Cap::AsidPool { pool, base } = cap else { continue };
-            let known = k.asid_pools.get(base as usize / AsidPool::LEN).and_then(|pool| pool.get());
+            let known = k.global().asid_pools.get(base as usize / AsidPool::LEN).and_then(|pool| pool.get());
             ensure!(known == Some(pool), "{cap:?} in {link:?} is not in use");
         }
         Ok(())

@@ -179,7 +179,7 @@ fn yielding_to_errors() {
 
 /// Calls a capability in the name of the current thread; the scheduler chooses who goes on.
 fn system_call(w: &mut World, cptr: u64, label: Label, words: &[u64], extra: &[u64]) -> Link<Tcb> {
-    let current = w.k.core.current.get();
+    let current = w.k.core().current.get();
     w.set_message(current, label as u64, words, extra);
     current.get(&w.k).context.set(reg::CAP, cptr);
     w.syscall(Syscall::Call)
@@ -208,7 +208,7 @@ fn yielding_to_an_equal_runs_it_and_tells_what_it_used() {
     w.call(THREAD, Label::TcbSetPriority, &[1], &[TCB]).expect("sets");
     for (sc, thread) in [(TARGET, o.thread), (SMALL, o.other)] {
         assert_eq!(system_call(&mut w, sc, Label::SchedContextYieldTo, &[], &[]), w.thread);
-        assert_eq!(w.k.core.ready[0].heads[1].get(), Some(thread));
+        assert_eq!(w.k.core().ready[0].heads[1].get(), Some(thread));
     }
 }
 
@@ -225,7 +225,7 @@ fn who_yielded_gets_its_answer_when_the_other_goes() {
         crate::finalise::delete(&mut w.k, slot)
             .map(|next| crate::scheduler::schedule(&w.k, next).link())
             .ok();
-        assert_eq!(w.k.core.current.get(), w.thread);
+        assert_eq!(w.k.core().current.get(), w.thread);
         assert!(w.thread.get(&w.k).yield_to.get().is_none());
         assert_eq!(w.message(w.thread), (0, vec![0]));
     }
@@ -254,14 +254,14 @@ fn a_call_lends_the_scheduling_context_and_deleting_the_reply_returns_it() {
     let Cap::SchedContext { sc, .. } = w.cap(SC) else { unreachable!() };
     call_server(&mut w, &o);
     assert_eq!(sc.get(&w.k).tcb.get(), Some(o.thread));
-    assert_eq!(w.k.core.current_sc.get(), sc);
+    assert_eq!(w.k.core().current_sc.get(), sc);
     assert!(w.thread.get(&w.k).sched_context.get().is_none());
     let slot = w.slot(REPLY);
     let next = crate::finalise::delete(&mut w.k, slot).expect("is not preempted");
     let next = crate::scheduler::schedule(&w.k, next).link();
     assert_eq!(sc.get(&w.k).tcb.get(), Some(w.thread));
     assert!(o.thread.get(&w.k).sched_context.get().is_none());
-    assert_eq!(next, w.k.core.idle_thread.link(), "the caller was not answered");
+    assert_eq!(next, w.k.core().idle_thread.link(), "the caller was not answered");
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn the_time_of_a_call_is_the_callers() {
     configure(&mut w, SC, 1_000, 10_000, 0);
     call_server(&mut w, &o);
     host::advance_time(us_to_ticks(1_000));
-    assert_eq!(entry::interrupt(&mut w.k, IRQ_TIMER), w.k.core.idle_thread.link());
+    assert_eq!(entry::interrupt(&mut w.k, IRQ_TIMER), w.k.core().idle_thread.link());
     assert!(o.thread.get(&w.k).is_released_later.get(), "the server waits on its client's budget");
     host::advance_time(us_to_ticks(9_000));
     assert_eq!(entry::interrupt(&mut w.k, IRQ_TIMER), o.thread);
@@ -299,7 +299,7 @@ fn a_trap_where_the_budget_ends_is_told_and_charged() {
         let Cap::SchedContext { sc, .. } = w.cap(SC) else { unreachable!() };
         assert_eq!(sc.get(&w.k).consumed.get(), us_to_ticks(1_000));
         assert_eq!(o.thread.get(&w.k).is_released_later.get(), passive);
-        assert_eq!(runs, if passive { w.k.core.idle_thread.link() } else { o.thread });
+        assert_eq!(runs, if passive { w.k.core().idle_thread.link() } else { o.thread });
         w.check();
         if passive {
             host::advance_time(us_to_ticks(9_000));
@@ -322,13 +322,13 @@ fn a_timeout_is_told_to_the_handler_if_there_is_one() {
     let (mut w, o) = world();
     configure(&mut w, SC, 1_000, 10_000, 0);
     call_server(&mut w, &o);
-    w.k.core.current.set(w.thread);
+    w.k.core().current.set(w.thread);
     let handler = w.call(THREAD, Label::TcbSetTimeoutEndpoint, &[], &[EP]);
-    w.k.core.current.set(o.thread);
+    w.k.core().current.set(o.thread);
     assert_eq!(handler, Ok(vec![]));
     o.thread.get(&w.k).state.set(ThreadState::Running);
     host::advance_time(us_to_ticks(1_000));
-    assert_eq!(entry::interrupt(&mut w.k, IRQ_TIMER), w.k.core.idle_thread.link());
+    assert_eq!(entry::interrupt(&mut w.k, IRQ_TIMER), w.k.core().idle_thread.link());
     assert!(matches!(o.thread.get(&w.k).fault.get(), Fault::Timeout { .. }));
     assert!(matches!(o.thread.get(&w.k).state.get(), ThreadState::BlockedOnSend { .. }));
     assert!(!o.thread.get(&w.k).is_released_later.get());
@@ -400,7 +400,7 @@ fn domain_errors() {
     fails(&mut w, DOMAIN, entry, &[1, 0, 1 << 56], &[], Error::InvalidArgument, &[2]);
     let longest = (1 << 56) - 1;
     w.call(DOMAIN, entry, &[last - 1, 0, longest], &[]).expect("it is the longest there is");
-    assert_eq!(w.k.domain_schedule[last as usize - 1].duration.get(), longest);
+    assert_eq!(w.k.global().domain_schedule[last as usize - 1].duration.get(), longest);
     if domains > 1 {
         fails(&mut w, DOMAIN, entry, &[1, 1, 0], &[], Error::InvalidArgument, &[2]);
         w.call(DOMAIN, set, &[1], &[THREAD]).expect("sets");
@@ -411,16 +411,16 @@ fn domain_errors() {
     fails(&mut w, DOMAIN, begin, &[1], &[], Error::InvalidArgument, &[0]);
     fails(&mut w, DOMAIN, begin, &[last], &[], Error::InvalidArgument, &[0]);
     fails(&mut w, DOMAIN, Label::TcbSuspend, &[], &[], Error::IllegalOperation, &[]);
-    assert_eq!((w.k.core.domain.get(), w.k.domain_start.get()), (0, 0));
+    assert_eq!((w.k.core().domain.get(), w.k.global().domain_start.get()), (0, 0));
 }
 
 #[test]
 fn what_has_just_been_used_counts_as_consumed() {
     let mut w = World::new();
     let ask = |w: &mut World| w.call(SC, Label::SchedContextConsumed, &[], &[]).expect("answers")[0];
-    w.k.core.time.set(pecan_arch::now());
+    w.k.core().time.set(pecan_arch::now());
     ask(&mut w);
     host::advance_time(us_to_ticks(30));
-    w.k.core.time.set(pecan_arch::now());
+    w.k.core().time.set(pecan_arch::now());
     assert_eq!((ask(&mut w), ask(&mut w)), (30, 0));
 }

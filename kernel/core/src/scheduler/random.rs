@@ -161,8 +161,8 @@ fn threads(w: &World) -> Vec<Link<Tcb>> {
 
 fn step(w: &mut World, r: &mut Random) -> String {
     host::advance_time(if r.one_in(4) { r.below(us_to_ticks(60)) } else { r.below(2_000) });
-    let current = w.k.core.current.get();
-    let idle = current == w.k.core.idle_thread.link();
+    let current = w.k.core().current.get();
+    let idle = current == w.k.core().idle_thread.link();
     if host::machine().deadline.get() <= pecan_arch::now() {
         entry::interrupt(&mut w.k, IRQ_TIMER);
         return "timer".into();
@@ -202,7 +202,7 @@ fn step(w: &mut World, r: &mut Random) -> String {
     if let (None, Some(sc)) = (thread.sched_context.get(), free) {
         if sc.refill_max.get() == 0 {
             let period = if r.one_in(2) { 0 } else { us_to_ticks(1_000) };
-            refill::start(sc, 2, us_to_ticks(200), period, k.core.time.get());
+            refill::start(sc, 2, us_to_ticks(200), period, k.core().time.get());
         }
         next = next.and(k, crate::sched_context::bind_tcb(k, sc, thread));
     }
@@ -216,7 +216,7 @@ fn check(w: &World, all: bool) -> Result<(), String> {
     if all {
         crate::invariants::check(k, &[w.cap(CNODE), w.cap(TCB)]).map_err(|broken| broken.to_string())?;
     }
-    let core = &k.core;
+    let core = k.core();
     let current = core.current.get();
     let idle = current == core.idle_thread.link();
     let ensure = |condition: bool, text: &str| if condition { Ok(()) } else { Err(text.to_string()) };
@@ -266,8 +266,8 @@ fn random_system_calls_keep_every_promise() {
         for i in 0..400 {
             history.push(step(&mut w, &mut r));
             steps += 1;
-            idle += (w.k.core.current.get() == w.k.core.idle_thread.link()) as u32;
-            waiting += w.k.core.release_head.get().is_some() as u32;
+            idle += (w.k.core().current.get() == w.k.core().idle_thread.link()) as u32;
+            waiting += w.k.core().release_head.get().is_some() as u32;
             for thread in threads(&w) {
                 let t = thread.get(&w.k);
                 lent += t.sched_context.get().is_some_and(|sc| sc.get(&w.k).reply.get().is_some()) as u32;

@@ -15,7 +15,7 @@ const BASE: u64 = FREE + 16;
 
 /// Invokes a capability in the name of the current thread. Returns who runs then.
 fn invoke(w: &mut World, cptr: u64, label: Label, words: &[u64], extra: &[u64]) -> Link<Tcb> {
-    let current = w.k.core.current.get();
+    let current = w.k.core().current.get();
     w.set_message(current, label as u64, words, extra);
     current.get(&w.k).context.set(reg::CAP, cptr);
     let next = w.syscall(Syscall::Call);
@@ -106,7 +106,7 @@ fn configuring_ones_own_scheduling_context_costs_no_turn() {
     let equal = thread(&mut w, 0, PRIORITY as u64);
     assert_eq!(start(&mut w, 0), first);
     configure(&mut w, SC, 2_000, 2_000, 0, 0);
-    assert_eq!(w.k.core.current.get(), first);
+    assert_eq!(w.k.core().current.get(), first);
     assert!(equal.get(&w.k).is_queued.get() && !first.get(&w.k).is_queued.get());
     // That of a thread that is ready puts it behind its equals.
     let other = thread(&mut w, 1, PRIORITY as u64);
@@ -169,12 +169,12 @@ fn a_thread_without_budget_waits_for_its_refill() {
     assert_eq!(host::machine().deadline.get(), pecan_arch::now() + us_to_ticks(1_000));
     assert_eq!(timer(&mut w, 1_000), first);
     assert!(high.get(&w.k).is_released_later.get());
-    assert_eq!(w.k.core.release_head.get(), Some(high));
+    assert_eq!(w.k.core().release_head.get(), Some(high));
     // The first thread's own slice ends before.
     assert_eq!(timer(&mut w, 5_000), first);
     assert_eq!(host::machine().deadline.get(), released);
     assert_eq!(timer(&mut w, 4_000), high);
-    assert_eq!(w.k.core.release_head.get(), None);
+    assert_eq!(w.k.core().release_head.get(), None);
     assert!(first.get(&w.k).is_queued.get());
 }
 
@@ -212,18 +212,18 @@ fn nothing_is_due_early_once_who_was_first_has_left_the_release_queue() {
             thread
         })
         .into();
-    let due = |w: &World| w.k.core.quiet_until.get() - pecan_arch::now();
-    assert_eq!(w.k.core.release_head.get(), Some(threads[0]));
+    let due = |w: &World| w.k.core().quiet_until.get() - pecan_arch::now();
+    assert_eq!(w.k.core().release_head.get(), Some(threads[0]));
     assert!(due(&w) < us_to_ticks(20_000));
     invoke(&mut w, BASE, Label::TcbSuspend, &[], &[]);
-    assert_eq!(w.k.core.release_head.get(), Some(threads[1]));
+    assert_eq!(w.k.core().release_head.get(), Some(threads[1]));
     assert!((us_to_ticks(40_000)..us_to_ticks(50_000)).contains(&due(&w)));
 }
 
 #[test]
 fn a_preempted_operation_that_stopped_its_caller_is_charged_and_makes_way() {
     let w = World::new();
-    let (thread, sc) = (w.thread.get(&w.k), w.k.core.current_sc.get().get(&w.k));
+    let (thread, sc) = (w.thread.get(&w.k), w.k.core().current_sc.get().get(&w.k));
     let used = us_to_ticks(100);
     assert_eq!(budget::check_preempted(&w.k), Next::Resume);
     // It could go on: what it used is charged when somebody else runs.
@@ -237,7 +237,7 @@ fn a_preempted_operation_that_stopped_its_caller_is_charged_and_makes_way() {
     // It has given its scheduling context away.
     thread.state.set(ThreadState::Running);
     host::advance_time(used);
-    let other = w.k.core.idle_sc.link();
+    let other = w.k.core().idle_sc.link();
     thread.sched_context.set(Some(other));
     other.get(&w.k).refill_max.set(2);
     assert_eq!(budget::check_preempted(&w.k), Next::Choose);
@@ -253,25 +253,25 @@ fn suspending_and_resuming_gives_no_budget() {
     assert_eq!(w.syscall(Syscall::Yield), first);
     for _ in 0..3 {
         invoke(&mut w, BASE, Label::TcbSuspend, &[], &[]);
-        assert_eq!(w.k.core.release_head.get(), None);
+        assert_eq!(w.k.core().release_head.get(), None);
         assert_eq!(start(&mut w, 0), first);
-        assert_eq!(w.k.core.release_head.get(), Some(high));
+        assert_eq!(w.k.core().release_head.get(), Some(high));
     }
 }
 
 #[test]
 fn the_current_thread_suspending_itself_makes_way() {
     let mut w = World::new();
-    assert_eq!(invoke_suspend_self(&mut w), w.k.core.idle_thread.link());
+    assert_eq!(invoke_suspend_self(&mut w), w.k.core().idle_thread.link());
     assert_eq!(w.thread.get(&w.k).state.get(), ThreadState::Inactive);
     assert_eq!(host::machine().vspace.get(), None);
     // The timer comes once as it was set; then nothing wakes the idle thread for a long time.
-    assert_eq!(timer(&mut w, 5_000), w.k.core.idle_thread.link());
+    assert_eq!(timer(&mut w, 5_000), w.k.core().idle_thread.link());
     assert!(host::machine().deadline.get() > us_to_ticks(1_000_000_000));
 }
 
 fn invoke_suspend_self(w: &mut World) -> Link<Tcb> {
-    let current = w.k.core.current.get();
+    let current = w.k.core().current.get();
     w.set_message(current, Label::TcbSuspend as u64, &[], &[]);
     current.get(&w.k).context.set(reg::CAP, TCB);
     w.syscall(Syscall::Call)
@@ -283,8 +283,8 @@ fn the_idle_thread_yields_to_a_released_one() {
     let high = thread(&mut w, 0, PRIORITY as u64);
     start(&mut w, 0);
     assert_eq!(invoke_suspend_self(&mut w), high);
-    assert_eq!(timer(&mut w, 1_000), w.k.core.idle_thread.link());
-    assert_eq!(timer(&mut w, 5_000), w.k.core.idle_thread.link());
+    assert_eq!(timer(&mut w, 1_000), w.k.core().idle_thread.link());
+    assert_eq!(timer(&mut w, 5_000), w.k.core().idle_thread.link());
     assert_eq!(timer(&mut w, 4_000), high);
 }
 
@@ -304,7 +304,7 @@ fn priorities_are_as_fine_as_they_say() {
     let order: Vec<_> = runs.iter().map(|t| t.get(&w.k).priority.get()).collect();
     assert!(order.is_sorted_by(|a, b| a >= b), "{order:?}");
     assert!(threads.iter().all(|t| runs.contains(t)));
-    assert_eq!(w.syscall(Syscall::Yield), w.k.core.idle_thread.link());
+    assert_eq!(w.syscall(Syscall::Yield), w.k.core().idle_thread.link());
 }
 
 #[test]
@@ -380,11 +380,11 @@ fn a_live_scheduling_context_can_be_configured() {
     configure(&mut w, BASE + 1, 4_000, 20_000, 0, 0);
     let sc = high.get(&w.k).sched_context.get().expect("bound").get(&w.k);
     assert_eq!(refill::head(sc).amount.get(), us_to_ticks(1_000));
-    assert_eq!(w.k.core.release_head.get(), Some(high));
+    assert_eq!(w.k.core().release_head.get(), Some(high));
     // The thread that runs: what it has used of its slice counts.
     host::advance_time(us_to_ticks(1_000));
     configure(&mut w, SC, 3_000, 3_000, 0, 0);
-    assert_eq!(w.k.core.current.get(), w.thread);
+    assert_eq!(w.k.core().current.get(), w.thread);
     assert_eq!(host::machine().deadline.get(), pecan_arch::now() + us_to_ticks(3_000));
     host::advance_time(us_to_ticks(1_000));
     configure(&mut w, SC, 4_000, 4_000, 0, 0);
@@ -402,12 +402,12 @@ fn vector_registers_follow_their_thread() {
     *machine.fpu_registers.borrow_mut() = vec![2; 64];
     assert_eq!(w.syscall(Syscall::Yield), w.thread);
     assert_eq!(machine.fpu_registers.borrow()[..64], [1; 64]);
-    assert_eq!(w.k.core.fpu_owner.get(), Some(w.thread));
+    assert_eq!(w.k.core().fpu_owner.get(), Some(w.thread));
     // Without the unit nothing is loaded; the owner stays.
     invoke(&mut w, BASE, Label::TcbSetFlags, &[0, 1], &[]);
     assert_eq!(timer(&mut w, 10_000), high);
     assert!(!machine.fpu_enabled.get());
-    assert_eq!(w.k.core.fpu_owner.get(), Some(w.thread));
+    assert_eq!(w.k.core().fpu_owner.get(), Some(w.thread));
     assert_eq!(w.syscall(Syscall::Yield), w.thread);
     assert!(machine.fpu_enabled.get());
     // A deleted owner is forgotten.
@@ -415,7 +415,7 @@ fn vector_registers_follow_their_thread() {
     assert_eq!(timer(&mut w, 10_000), high);
     assert_eq!(w.syscall(Syscall::Yield), w.thread);
     w.delete(BASE).expect("deletes");
-    assert_ne!(w.k.core.fpu_owner.get(), Some(high));
+    assert_ne!(w.k.core().fpu_owner.get(), Some(high));
 }
 
 #[test]
@@ -427,15 +427,15 @@ fn nobody_gets_the_registers_of_a_thread_when_nobody_runs() {
     pecan_arch::load_context(&first.get(&w.k).context);
     host::machine().bases.set((8, 9));
     let idle = invoke_suspend_self(&mut w);
-    assert_eq!(idle, w.k.core.idle_thread.link());
+    assert_eq!(idle, w.k.core().idle_thread.link());
     // Its bases are saved, and its vector registers stay in the processor until somebody else wants the unit.
     let context = &first.get(&w.k).context;
     assert_eq!((context.get(reg::TLS_BASE), context.get(reg::GS_BASE)), (8, 9));
-    assert_eq!(w.k.core.fpu_owner.get(), Some(first));
+    assert_eq!(w.k.core().fpu_owner.get(), Some(first));
     host::machine().bases.set((1, 2));
     let next = crate::thread::restart(&w.k, first.get(&w.k));
     assert_eq!(scheduler::schedule(&w.k, next).link(), first);
-    assert_eq!(w.k.core.fpu_owner.get(), Some(first));
+    assert_eq!(w.k.core().fpu_owner.get(), Some(first));
     assert_eq!(host::machine().bases.get(), (8, 9));
     let idle = &idle.get(&w.k).context;
     assert_eq!(
@@ -453,12 +453,12 @@ fn a_thread_without_the_vector_unit_does_not_get_it_by_taking_it_from_another() 
     assert_eq!(start(&mut w, 0), high);
     assert_eq!(w.syscall(Syscall::Yield), w.thread);
     // The other thread's registers are in the unit, which this one may not use.
-    w.k.core.fpu_owner.set(Some(high));
+    w.k.core().fpu_owner.set(Some(high));
     invoke(&mut w, TCB, Label::TcbSetFlags, &[0, 1], &[]);
     assert!(!machine.fpu_enabled.get());
-    assert_eq!(w.k.core.fpu_owner.get(), Some(high));
+    assert_eq!(w.k.core().fpu_owner.get(), Some(high));
     invoke(&mut w, BASE, Label::TcbSetFlags, &[0, 1], &[]);
-    assert_eq!(w.k.core.fpu_owner.get(), None);
+    assert_eq!(w.k.core().fpu_owner.get(), None);
     assert!(!machine.fpu_enabled.get());
 }
 
@@ -475,10 +475,10 @@ fn deleting_a_thread_or_its_scheduling_context_takes_it_from_every_queue() {
     }
     w.delete(BASE).expect("deletes");
     w.delete(BASE + 3).expect("deletes");
-    assert_eq!(w.k.core.release_head.get(), None);
+    assert_eq!(w.k.core().release_head.get(), None);
     w.delete(BASE + 4).expect("deletes");
     w.delete(BASE + 7).expect("deletes");
-    let queues = &w.k.core.ready[0];
+    let queues = &w.k.core().ready[0];
     assert!(queues.heads.iter().all(|head| head.get().is_none()));
     assert!(queues.bitmap.iter().all(|word| word.get() == 0));
 }
@@ -505,11 +505,11 @@ fn domains_take_turns() {
     assert_eq!(host::machine().domains_forgotten.get(), forgotten, "within a domain");
     assert_eq!(timer(&mut w, 100), other);
     assert_eq!(host::machine().domains_forgotten.get(), forgotten + 1, "between two domains");
-    assert_eq!(timer(&mut w, 1_000), w.k.core.idle_thread.link(), "its budget of 1 ms is used up");
+    assert_eq!(timer(&mut w, 1_000), w.k.core().idle_thread.link(), "its budget of 1 ms is used up");
     assert_eq!(timer(&mut w, 1_000), first);
     // Moving it here lets it run in this domain, once it has budget.
     assert_eq!(invoke(&mut w, DOMAIN, Label::DomainSetSet, &[0], &[BASE]), first);
-    assert_eq!(timer(&mut w, 4_000), w.k.core.idle_thread.link(), "nothing is left in domain 1");
+    assert_eq!(timer(&mut w, 4_000), w.k.core().idle_thread.link(), "nothing is left in domain 1");
     assert_eq!(timer(&mut w, 2_000), first);
     assert_eq!(timer(&mut w, 2_000), other);
 }

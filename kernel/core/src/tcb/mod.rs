@@ -133,7 +133,7 @@ fn decode_sched_context(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded
             Ok(Some(sc))
         }
         // The current thread cannot go on without.
-        Cap::Null if tcb == k.core.current.get() => Err(SyscallError::IllegalOperation),
+        Cap::Null if tcb == k.core().current.get() => Err(SyscallError::IllegalOperation),
         Cap::Null => Ok(None),
         _ => Err(SyscallError::InvalidCapability(2)),
     }
@@ -221,7 +221,7 @@ fn set_flags(k: &Kernel, inv: &Invocation, thread: &Tcb, clear: u64, set: u64) -
         scheduler::release_fpu(k, thread, true);
     }
     // Saving another thread's registers has switched the unit on.
-    scheduler::load_fpu(k, k.core.current.get().get(k));
+    scheduler::load_fpu(k, k.core().current.get().get(k));
     if inv.call {
         message::put(k, inv.thread.get(k), 0, flags);
     }

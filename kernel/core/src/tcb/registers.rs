@@ -64,7 +64,7 @@ pub(super) fn decode_copy(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
 
 /// The registers of the thread that asks are in use.
 fn not_current(k: &Kernel, tcb: Link<Tcb>) -> Decoded<()> {
-    if tcb == k.core.current.get() { Err(SyscallError::IllegalOperation) } else { Ok(()) }
+    if tcb == k.core().current.get() { Err(SyscallError::IllegalOperation) } else { Ok(()) }
 }
 
 pub(super) fn read(k: &Kernel, inv: &Invocation, source: &Tcb, suspend: bool, count: usize) -> Done {
@@ -90,7 +90,7 @@ pub(super) fn write(k: &Kernel, inv: &Invocation, target: &Tcb, resume: bool, co
 pub(super) fn copy(k: &Kernel, target: &Tcb, copying: Copying) -> Next {
     let Copying { source, suspend_source, resume_target, frame, integer } = copying;
     let source = source.get(k);
-    let current = k.core.current.get();
+    let current = k.core().current.get();
     if suspend_source {
         thread::suspend(k, source);
     }
@@ -117,7 +117,7 @@ pub(super) fn copy(k: &Kernel, target: &Tcb, copying: Copying) -> Next {
 }
 
 pub(super) fn set_tls_base(k: &Kernel, target: &Tcb, base: u64) {
-    let is_current = target.link() == k.core.current.get();
+    let is_current = target.link() == k.core().current.get();
     if is_current {
         pecan_arch::sync_context(&target.context);
     }

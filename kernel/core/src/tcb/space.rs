@@ -116,7 +116,7 @@ pub(super) fn install_spaces(
     let next = install(k, inv, tcb, Tcb::SLOT_CSPACE, spaces.cspace)?.settle(k);
     let more = install(k, inv, tcb, Tcb::SLOT_VSPACE, spaces.vspace)?;
     tcb.get(k).forget_spaces();
-    if tcb == k.core.current.get() {
+    if tcb == k.core().current.get() {
         scheduler::load_vspace(k, tcb.get(k));
     }
     Ok(next.and(k, more))

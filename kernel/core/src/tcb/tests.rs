@@ -232,13 +232,13 @@ fn the_same_scheduling_context_again_changes_nothing() {
     let Cap::SchedContext { sc, .. } = w.cap(OTHER_SC) else { unreachable!() };
     let available = |w: &World| crate::refill::head(sc.get(&w.k)).time.get();
     let since = available(&w);
-    w.k.core.time.set(w.k.core.time.get() + 1_000_000);
+    w.k.core().time.set(w.k.core().time.get() + 1_000_000);
     ok(&mut w, Label::TcbSetSchedParams, &[1, 1], &[TCB, OTHER_SC, EP]);
     assert_eq!(available(&w), since);
     // Bound anew it is available from now on.
     ok(&mut w, Label::TcbSetSchedParams, &[1, 1], &[TCB, FREE + 40, EP]);
     ok(&mut w, Label::TcbSetSchedParams, &[1, 1], &[TCB, OTHER_SC, EP]);
-    assert_eq!(available(&w), w.k.core.time.get());
+    assert_eq!(available(&w), w.k.core().time.get());
 }
 
 #[test]

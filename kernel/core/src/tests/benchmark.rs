@@ -25,7 +25,7 @@ const ENTRY: u64 = 10;
 
 /// Makes a benchmark system call as user level does; the thread that runs then.
 fn enter(w: &mut World, call: Syscall, arg: u64) -> Link<Tcb> {
-    w.k.core.current.get().get(&w.k).context.set(reg::CAP, arg);
+    w.k.core().current.get().get(&w.k).context.set(reg::CAP, arg);
     entry::begin(&w.k, Entry::Syscall, call as u64);
     host::advance_time(ENTRY);
     let next = entry::special_syscall(&mut w.k, call as i64);
@@ -36,7 +36,7 @@ fn enter(w: &mut World, call: Syscall, arg: u64) -> Link<Tcb> {
 /// The answer to a call that the kernel has.
 #[track_caller]
 fn ask(w: &mut World, call: Syscall, arg: u64) -> u64 {
-    let thread = w.k.core.current.get();
+    let thread = w.k.core().current.get();
     assert_eq!(enter(w, call, arg), thread, "{call:?} is unknown");
     thread.get(&w.k).context.get(reg::CAP)
 }
@@ -45,14 +45,15 @@ fn ask(w: &mut World, call: Syscall, arg: u64) -> u64 {
 fn switch(k: &Kernel, to: Link<Tcb>) {
     entry::begin(k, Entry::Syscall, Syscall::Yield as u64);
     host::advance_time(ENTRY);
-    k.core.current.set(to);
+    k.core().current.set(to);
     entry::leave(k);
 }
 
 /// The words of a utilisation: of the thread, the idle thread and all.
 fn told(w: &mut World, tcb: u64) -> [[u64; 4]; 3] {
     assert_eq!(ask(w, Syscall::BenchmarkGetThreadUtilisation, tcb), 0);
-    let buffer = message::buffer_for_reading(&w.k, w.k.core.current.get().get(&w.k)).expect("an IPC buffer");
+    let buffer =
+        message::buffer_for_reading(&w.k, w.k.core().current.get().get(&w.k)).expect("an IPC buffer");
     let word = |i| buffer.get(buffer::MSG + i);
     assert_eq!(word(utilisation::IDLE_LOCAL), word(utilisation::IDLE_TCB));
     [utilisation::TCB, utilisation::IDLE_TCB, utilisation::TOTAL]
@@ -109,7 +110,7 @@ fn time_goes_to_who_runs() {
     let mut w = World::new();
     host::set_time(1_000);
     let Cap::Tcb { tcb: other } = w.make(ObjectType::Tcb, 0, FREE) else { unreachable!() };
-    let (first, idle) = (w.thread, w.k.core.idle_thread.link());
+    let (first, idle) = (w.thread, w.k.core().idle_thread.link());
     assert_eq!(told(&mut w, TCB), [[0; 4]; 3]);
     assert_eq!(ask(&mut w, Syscall::BenchmarkResetLog, 0), 0);
     // The first thread runs for 100, the other one for 30, nobody for 500, the first again for 7; each turn ends with the
@@ -177,7 +178,7 @@ fn a_dump_has_a_line_for_each_thread_that_ran() {
         tcb
     });
     w.thread.get(&w.k).name.set(*b"first\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
-    let (first, idle) = (w.thread, w.k.core.idle_thread.link());
+    let (first, idle) = (w.thread, w.k.core().idle_thread.link());
     let dump = |w: &mut World| {
         host::take_console();
         ask(w, Syscall::BenchmarkDumpAllThreadsUtilisation, 0);
@@ -219,14 +220,14 @@ fn a_thread_that_goes_while_it_is_in_the_kernel_is_forgotten() {
     entry::begin(&w.k, Entry::Syscall, Syscall::Call as u64);
     let _ = tcb::finalise(&mut w.k, other);
     let _ = scheduler::schedule(&w.k, scheduler::Next::Choose);
-    w.k.core.current.set(first);
+    w.k.core().current.set(first);
     host::advance_time(ENTRY);
     entry::leave(&w.k);
     ask(&mut w, Syscall::BenchmarkFinalizeLog, 0);
     let [its, _, total] = told(&mut w, TCB);
     assert_eq!(total, [50 + 3 * ENTRY, 2, 2 * ENTRY, 2], "the time is nobody's, and counts");
     assert_eq!(its[..2], [2 * ENTRY, 1]);
-    assert!(w.k.core.tracking.iter().all(|t| t.newest.get() == Some(first) && t.from.get() == Some(first)));
+    assert!(w.k.core().tracking.iter().all(|t| t.newest.get() == Some(first) && t.from.get() == Some(first)));
 }
 
 /// A world whose kernel logs into the frame in slot `FREE`.
@@ -344,7 +345,7 @@ fn the_log_goes_with_the_capability_that_it_was_given() {
         return;
     }
     let mut w = logging();
-    let log = |w: &World| w.k.core.tracking.first().expect("it tracks").log.link();
+    let log = |w: &World| w.k.core().tracking.first().expect("it tracks").log.link();
     assert_eq!(log(&w).get(&w.k).cap(), w.cap(FREE), "a copy");
     // A frame may be the buffer twice; the old copy goes.
     assert_eq!(ask(&mut w, Syscall::BenchmarkSetLogBuffer, FREE), 0);

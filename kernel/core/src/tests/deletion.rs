@@ -281,7 +281,7 @@ fn a_stopped_cancelling_ends_with_its_endpoint() {
         sender(&mut w, endpoints[0], FREE + at, 7, 1);
     }
     assert!(cancel_a_step(&mut w, FREE + 2));
-    let under_way = |w: &World| w.k.core.cancelling.endpoint.get();
+    let under_way = |w: &World| w.k.global().cancelling.endpoint.get();
     assert_eq!(under_way(&w), Some(endpoints[0]));
     assert_eq!(w.delete(FREE + 1), OK);
     assert_eq!(under_way(&w), Some(endpoints[0]), "another endpoint is no matter");
@@ -396,8 +396,8 @@ fn a_thread_that_deletes_itself_on_a_slow_processor_is_gone() {
     w.set_message(w.thread, Label::CNodeDelete as u64, &[TCB, DEPTH], &[]);
     w.thread.get(&w.k).context.set(reg::CAP, CNODE);
     // The first preemption point looks whether something more urgent waits.
-    w.k.core.work_units.set(pecan_config::MAX_NUM_WORK_UNITS_PER_PREEMPTION);
-    assert_eq!(w.syscall(Syscall::Call), w.k.core.idle_thread.link());
+    w.k.core().work_units.set(pecan_config::MAX_NUM_WORK_UNITS_PER_PREEMPTION);
+    assert_eq!(w.syscall(Syscall::Call), w.k.core().idle_thread.link());
     assert_eq!(w.cap(TCB), Cap::Null, "nobody comes back to delete the rest");
     w.check();
 }

@@ -171,7 +171,7 @@ fn a_capability_to_send_along_that_is_not_there_is_a_fault() {
     let Cap::Endpoint { ep, .. } = w.make(ObjectType::Endpoint, 0, FREE) else { panic!() };
     for (blocking, state) in [(false, ThreadState::Running), (true, ThreadState::Inactive)] {
         w.set_message(w.thread, 0, &[1], &[1 << ROOT_RADIX]);
-        w.k.core.current.set(w.thread);
+        w.k.core().current.set(w.thread);
         let how = How { call: false, blocking, donate: false, first_phase: false };
         assert!(invoke::invoke(&mut w.k, FREE, how).is_ok());
         // Nobody handles it, and nothing is sent.
@@ -196,7 +196,7 @@ fn a_call_in_a_cspace_of_several_cnodes_can_be_stopped_before_it_does_anything()
     let Cap::Notification { ntfn, .. } = ntfn else { panic!("not a notification") };
     let mut signal = |late| {
         w.set_message(w.thread, 0, &[], &[UNTYPED, CNODE]);
-        w.k.core.time.set(pecan_arch::now() - late);
+        w.k.core().time.set(pecan_arch::now() - late);
         let result = invoke::invoke(&mut w.k, FREE + 1, how).map(|_| ());
         while pecan_arch::take_pending_irq().is_some() {}
         let (k, thread) = (&w.k, w.thread);

@@ -6,5 +6,6 @@ mod cnode;
 mod deletion;
 mod lookup;
 mod random;
+mod token;
 mod transfer;
 mod untyped;

@@ -36,7 +36,12 @@ pub(super) fn decode_control(k: &Kernel, inv: &Invocation) -> Decoded<MakePool> 
     }
     inv.need(2, 2)?;
     let (untyped, root) = (inv.extra_slot(0), inv.extra_slot(1));
-    let free = k.asid_pools.iter().position(|pool| pool.get().is_none()).ok_or(SyscallError::DeleteFirst)?;
+    let free = k
+        .global()
+        .asid_pools
+        .iter()
+        .position(|pool| pool.get().is_none())
+        .ok_or(SyscallError::DeleteFirst)?;
     let kind = ObjectKind::AsidPool { base: (free * AsidPool::LEN) as u16 };
     match untyped.get(k).cap() {
         Cap::Untyped { bits, device: false, .. } if bits as u32 == kind.bits() => {}
@@ -53,7 +58,7 @@ pub(super) fn make_pool(k: &mut Kernel, op: MakePool) {
     while !retype::reset_step(k, op.untyped, kind.bits()) {}
     let cap = retype::carve(k, op.untyped, kind, 1).map(|batch| Cap::unpack(batch.first()));
     if let Some(cap @ Cap::AsidPool { pool, base }) = cap {
-        k.asid_pools[base as usize / AsidPool::LEN].set(Some(pool));
+        k.global().asid_pools[base as usize / AsidPool::LEN].set(Some(pool));
         derivation::insert_new(k, op.untyped, op.dest, cap);
     }
 }
@@ -71,7 +76,7 @@ pub(super) fn decode_pool(k: &Kernel, inv: &Invocation) -> Decoded<Assign> {
     if level as usize != ROOT_LEVEL {
         return Err(SyscallError::InvalidCapability(1));
     }
-    match k.asid_pools.get(base as usize / AsidPool::LEN).and_then(|pool| pool.get()) {
+    match k.global().asid_pools.get(base as usize / AsidPool::LEN).and_then(|pool| pool.get()) {
         None => {
             let failure = LookupFailure::InvalidRoot;
             return Err(SyscallError::FailedLookup { source: false, failure });

@@ -89,7 +89,7 @@ pub(crate) fn direct_cspace(tcb: &Tcb) -> Option<CNodeRef> {
 /// The root table of the address space with this ASID.
 #[inline(always)]
 pub fn find_root(k: &Kernel, asid: u16) -> Option<Link<PageTable>> {
-    let pool = k.asid_pools[asid as usize / AsidPool::LEN % k.asid_pools.len()].get()?;
+    let pool = k.global().asid_pools[asid as usize / AsidPool::LEN % k.global().asid_pools.len()].get()?;
     pool.get(k).roots[asid as usize % AsidPool::LEN].get()
 }
 
@@ -184,7 +184,7 @@ pub(crate) fn page_rights(cap: FrameRights, read: bool, write: bool) -> PageRigh
 
 /// Makes the processor use the current thread's address space as it is now: without one, the kernel's.
 pub fn refresh(k: &Kernel) {
-    match space(k, k.core.current.get().get(k)) {
+    match space(k, k.core().current.get().get(k)) {
         Some(space) => k.switch_vspace(space),
         None => pecan_arch::switch_kernel_vspace(),
     }
@@ -195,7 +195,7 @@ pub fn delete_asid(k: &Kernel, asid: u16, root: Link<PageTable>) {
     if find_root(k, asid) != Some(root) {
         return;
     }
-    let pool = k.asid_pools[asid as usize / AsidPool::LEN].get();
+    let pool = k.global().asid_pools[asid as usize / AsidPool::LEN].get();
     if let Some(pool) = pool {
         pool.get(k).roots[asid as usize % AsidPool::LEN].set(None);
     }
@@ -207,7 +207,7 @@ pub fn delete_asid(k: &Kernel, asid: u16, root: Link<PageTable>) {
 
 /// The last capability to an ASID pool goes: its address spaces lose their ASIDs.
 pub fn delete_asid_pool(k: &Kernel, base: u16, pool: Link<AsidPool>) {
-    let Some(entry) = k.asid_pools.get(base as usize / AsidPool::LEN) else { return };
+    let Some(entry) = k.global().asid_pools.get(base as usize / AsidPool::LEN) else { return };
     if entry.get() != Some(pool) {
         return;
     }

@@ -328,7 +328,7 @@ fn asid_pools() {
     assert_eq!((find_root(&w.k, 1), host::machine().flush_log.borrow().back()), (None, Some(&(1, None))));
     assert_eq!(w.call(POOL, Label::X86AsidPoolAssign, &[], &[VSPACE2]), Ok(vec![]));
     assert_eq!(w.revoke(SPARE), Ok(vec![]));
-    assert_eq!((w.cap(POOL), w.k.asid_pools[0].get()), (Cap::Null, None));
+    assert_eq!((w.cap(POOL), w.k.global().asid_pools[0].get()), (Cap::Null, None));
     assert_eq!(find_root(&w.k, 1), None);
     assert_eq!(w.revoke(UNTYPED_2M), Ok(vec![]), "nothing refers to what is gone");
 }
