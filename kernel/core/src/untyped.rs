@@ -4,6 +4,7 @@ use pecan_abi::{
     Label, ObjectType,
     constants::{MAX_UNTYPED_BITS, MIN_SCHED_CONTEXT_BITS, MIN_UNTYPED_BITS},
 };
+use pecan_arch::frame_level_supported;
 use pecan_config::{RESET_CHUNK_BITS, RETYPE_FAN_OUT_LIMIT};
 use pecan_mem::{
     CNodeRef, Cap, Kernel, Link, LookupFailure, Slot,
@@ -19,6 +20,9 @@ use crate::{
     invoke::{Done, Invocation},
     lookup,
 };
+
+/// Level of frames of 1 GiB, which not every processor has.
+const HUGE_LEVEL: usize = 2;
 
 /// A retype that will succeed.
 struct Retype {
@@ -92,7 +96,9 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Retype> {
 
 /// The kind of object that the first two arguments describe, and its size in bytes, log2.
 fn object_kind(object_type: u64, size_bits: u64) -> Decoded<(ObjectKind, u32)> {
-    let object_type = ObjectType::from_word(object_type).ok_or(SyscallError::InvalidArgument(0))?;
+    let object_type = ObjectType::from_word(object_type)
+        .filter(|&wanted| wanted != ObjectType::HugePage || frame_level_supported(HUGE_LEVEL))
+        .ok_or(SyscallError::InvalidArgument(0))?;
     if size_bits >= u64::BITS as u64 {
         return Err(SyscallError::RangeError(0, MAX_UNTYPED_BITS as u64));
     }
@@ -107,7 +113,7 @@ fn object_kind(object_type: u64, size_bits: u64) -> Decoded<(ObjectKind, u32)> {
         ObjectType::Reply => ObjectKind::Reply,
         ObjectType::Page4K => ObjectKind::Frame { level: 0 },
         ObjectType::LargePage => ObjectKind::Frame { level: 1 },
-        ObjectType::HugePage => ObjectKind::Frame { level: 2 },
+        ObjectType::HugePage => ObjectKind::Frame { level: HUGE_LEVEL as u8 },
         ObjectType::PageTable => ObjectKind::PageTable { level: 0 },
         ObjectType::PageDirectory => ObjectKind::PageTable { level: 1 },
         ObjectType::Pdpt => ObjectKind::PageTable { level: 2 },

@@ -1,7 +1,7 @@
 //! The processor: time, and instructions that tests use.
 
 use core::{
-    arch::asm,
+    arch::{asm, x86_64::__cpuid},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -38,4 +38,9 @@ pub fn spin(us: u64) {
     while us_since(start) < us {
         core::hint::spin_loop();
     }
+}
+
+/// The processor has frames of 1 GiB.
+pub fn has_huge_frames() -> bool {
+    __cpuid(0x8000_0001).edx >> 26 & 1 != 0
 }

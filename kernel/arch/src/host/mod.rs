@@ -58,6 +58,8 @@ pub struct Machine {
     pub flush_log: RefCell<VecDeque<(u16, Option<u64>)>>,
     /// Calls of [`forget_domain`].
     pub domains_forgotten: Cell<u64>,
+    /// The processor has no frames of level [`MAX_FRAME_LEVEL`].
+    pub lacks_largest_frame: Cell<bool>,
     /// Live FS and GS base.
     pub bases: Cell<(u64, u64)>,
     /// DR7: the breakpoints that are on.
@@ -241,7 +243,7 @@ pub fn virt_to_phys(v: usize) -> PhysAddr {
 
 /// Frames of this level's size exist.
 pub fn frame_level_supported(level: usize) -> bool {
-    level <= MAX_FRAME_LEVEL
+    level < MAX_FRAME_LEVEL || level == MAX_FRAME_LEVEL && !machine().lacks_largest_frame.get()
 }
 
 /// The kernel's entry `index` (from [`ROOT_USER_ENTRIES`] on) of every root table.

@@ -1,4 +1,5 @@
 use pecan_abi::{Error, Label, ObjectType};
+use pecan_arch::host;
 use pecan_config::RETYPE_FAN_OUT_LIMIT;
 use pecan_mem::{Cap, testing::FREE_START};
 
@@ -33,6 +34,20 @@ fn every_kind_of_object_can_be_made() {
     assert_eq!(w.revoke(UNTYPED), OK);
     assert_eq!(w.family(UNTYPED), []);
     w.check();
+}
+
+#[test]
+fn frames_that_the_processor_lacks_are_no_type() {
+    let mut w = World::new();
+    let huge = ObjectType::HugePage as u64;
+    let too_large = (Error::NotEnoughMemory, vec![1 << 20]);
+    assert_eq!(retype(&mut w, &[huge, 0, 0, 0, FREE, 1], &[CNODE]), too_large);
+    host::machine().lacks_largest_frame.set(true);
+    for size in [0, 64] {
+        let unknown = (Error::InvalidArgument, vec![0]);
+        assert_eq!(retype(&mut w, &[huge, size, 0, 0, FREE, 1], &[CNODE]), unknown);
+    }
+    assert_eq!(w.retype(UNTYPED_4M, ObjectType::LargePage, 0, FREE, 1), OK, "the smaller ones are there");
 }
 
 #[test]
