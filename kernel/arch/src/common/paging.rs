@@ -75,11 +75,15 @@ impl CacheAttr {
     /// Device registers.
     pub const UNCACHEABLE: Self = Self(3);
 
-    /// From the ABI's attribute word, of which only the low three bits count. The values it does not define
-    /// select a stricter kind of caching.
+    /// For a frame, from the ABI's attribute word. Of that only the low three bits count; the values that the ABI does not
+    /// define select a stricter kind of caching.
+    ///
+    /// A frame of memory is ordinary memory whatever the word says: the kernel clears it, and reads messages from it, through
+    /// the cache, and two ways to cache one address are not coherent (SDM volume 3, "Programming the PAT"). Devices see what
+    /// is in the cache, so drivers lose nothing.
     #[inline(always)]
-    pub const fn from_abi(word: u64) -> Self {
-        Self((word & 7) as u8)
+    pub const fn of_frame(device: bool, word: u64) -> Self {
+        if device { Self((word & 7) as u8) } else { Self::WRITE_BACK }
     }
 }
 
@@ -168,7 +172,7 @@ mod tests {
         for level in 0..=MAX_FRAME_LEVEL {
             let a = PhysAddr(5 << level_shift(level));
             for attr in 0..8 {
-                let e = Pte::frame(a, level, RW, CacheAttr::from_abi(attr));
+                let e = Pte::frame(a, level, RW, CacheAttr::of_frame(true, attr));
                 assert!(e.is_present() && !e.is_table(level));
                 assert_eq!(e.addr(level), a);
             }
@@ -188,10 +192,17 @@ mod tests {
     }
 
     #[test]
+    fn memory_is_cached_in_one_way() {
+        for word in [0, 1, 2, 3, 4, 7, u64::MAX] {
+            assert_eq!(CacheAttr::of_frame(false, word), CacheAttr::WRITE_BACK);
+        }
+    }
+
+    #[test]
     fn cache_attributes_select_the_matching_pat_entry() {
         for abi in 0..5u64 {
             for level in 0..2 {
-                let e = Pte::frame(PhysAddr(0), level, RW, CacheAttr::from_abi(abi)).0;
+                let e = Pte::frame(PhysAddr(0), level, RW, CacheAttr::of_frame(true, abi)).0;
                 let pat = if level == 0 { e >> 7 & 1 } else { e >> 12 & 1 };
                 let index = pat << 2 | e >> 3 & 3;
                 let kind = PAT >> (index * 8) & 0xff;

@@ -205,7 +205,7 @@ impl Builder<'_, '_> {
             base,
             0,
             vspace::page_rights(FrameRights::ReadWrite, true, true),
-            CacheAttr::from_abi(0),
+            CacheAttr::WRITE_BACK,
         );
         self.entry(k, vaddr, 0)?.set(k, page);
         Ok(Cap::Frame { base, level, rights, device, mapping: Some(Mapping { asid: ROOT_ASID, vaddr }) })

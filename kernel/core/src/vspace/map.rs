@@ -105,7 +105,7 @@ pub(super) fn decode_table(k: &Kernel, inv: &Invocation) -> Decoded<TableOp> {
 
 #[inline(always)]
 pub(super) fn decode_frame(k: &Kernel, inv: &Invocation) -> Decoded<FrameOp> {
-    let Cap::Frame { base, level, rights, mapping, .. } = inv.cap_of(tag::FRAME) else {
+    let Cap::Frame { base, level, rights, device, mapping } = inv.cap_of(tag::FRAME) else {
         return Err(SyscallError::IllegalOperation);
     };
     match inv.label {
@@ -121,7 +121,7 @@ pub(super) fn decode_frame(k: &Kernel, inv: &Invocation) -> Decoded<FrameOp> {
     inv.need(3, 1)?;
     let vaddr = inv.arg(k, 0);
     let wanted = CapRights(inv.arg(k, 1));
-    let cache = CacheAttr::from_abi(inv.arg(k, 2));
+    let cache = CacheAttr::of_frame(device, inv.arg(k, 2));
     let (root, asid) = vspace_argument(k, inv)?;
     let size = 1u64 << level_shift(level as usize);
     match mapping {

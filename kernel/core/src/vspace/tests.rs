@@ -137,6 +137,17 @@ fn pages_are_mapped_remapped_and_unmapped() {
 }
 
 #[test]
+fn memory_is_cached_whatever_the_attributes_say() {
+    let mut w = world();
+    map_tables(&mut w);
+    let Cap::Frame { base, .. } = w.make(ObjectType::Page4K, 0, SPARE) else { panic!("no frame") };
+    for attributes in 0..8 {
+        assert_eq!(w.call(SPARE, Label::X86PageMap, &[0x7000, RW, attributes], &[VSPACE]), Ok(vec![]));
+        assert_eq!(pte(&w, PT, 7), Pte(base.0 | 7), "attributes {attributes}");
+    }
+}
+
+#[test]
 fn a_copy_of_a_capability_to_a_mapped_page_is_not_mapped() {
     let mut w = world();
     map_tables(&mut w);
