@@ -83,6 +83,8 @@ pub enum BootError {
     ModuleOutside,
     /// No clock of known speed to tell time by.
     NoClock,
+    /// Clocks that were compared do not agree.
+    UnsteadyClock,
     /// The kernel image is larger than its page tables provide for.
     ImageTooLarge,
 }
@@ -97,6 +99,9 @@ impl BootError {
             Self::OutOfMemory => "too little memory",
             Self::ModuleOutside => "the root task's file lies outside the memory: give the machine more",
             Self::NoClock => "no clock of known speed: neither CPUID nor a PIT tells the TSC's frequency",
+            Self::UnsteadyClock => {
+                "the clock's speed cannot be measured: its measurements disagree, as on a host that is too busy"
+            }
             Self::ImageTooLarge => "the kernel image is larger than its page tables provide for",
         }
     }

@@ -6,6 +6,11 @@
 #![cfg_attr(target_os = "none", no_std)]
 
 mod boot;
+#[cfg_attr(
+    not(target_os = "none"),
+    allow(dead_code, reason = "only ports that have clocks to measure use it")
+)]
+mod calibrate;
 mod contract;
 mod regions;
 mod text;

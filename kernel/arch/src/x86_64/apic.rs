@@ -138,9 +138,9 @@ pub fn timer_free_run() {
     write(TIMER_INITIAL, u32::MAX);
 }
 
-/// What is left of the timer's count.
-pub fn timer_count() -> u32 {
-    read(TIMER_CURRENT)
+/// What the timer has counted since [`timer_free_run`]; its largest value once it has run out.
+pub fn timer_elapsed() -> u32 {
+    u32::MAX - read(TIMER_CURRENT)
 }
 
 /// Unmasks the timer, in its mode for the rest of the time.

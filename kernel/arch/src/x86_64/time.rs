@@ -7,12 +7,14 @@ use super::core_block::OneCore;
 use super::cpu::{self, cpuid, io_read, io_write, rdtsc, wrmsr};
 use super::features::{Features, has};
 use crate::boot::BootError;
+use crate::calibrate::{self, Clocks, Failure, Look};
 
+/// Hz of the interval timer (PIT), on every PC.
 const PIT_HZ: u64 = 1_193_182;
-/// Longest calibration: 20 ms.
-const PIT_LIMIT: u16 = (PIT_HZ / 50) as u16;
-/// Calibration ends when its uncertainty is this small a part of it.
-const PRECISION: u64 = 2000;
+/// What the PIT counts down from.
+const PIT_START: u16 = u16::MAX;
+/// A measurement takes at most this part of a second: the PIT counts for 55 ms.
+const MEASUREMENTS: u64 = 25;
 
 /// See [`kernel_wcet_ticks`].
 const WCET_US: u64 = 10;
@@ -29,19 +31,19 @@ static CLOCK: OneCore<Clock> =
     OneCore::new(Clock { mhz: Cell::new(1), wcet: Cell::new(WCET_US), timer_ratio: Cell::new(1 << 32) });
 
 /// Finds out how fast the clock and the timer run, and starts the timer.
+///
+/// # Errors
+/// Nothing tells the clock's frequency, or clocks that are compared do not agree.
 pub fn init() -> Result<(), BootError> {
-    let known = hz_from_cpuid();
-    let hz = match known {
-        Some(hz) if has(Features::TSC_DEADLINE) => hz,
-        _ => match calibrate() {
-            Some(m) => {
-                CLOCK
-                    .timer_ratio
-                    .set((u128::from(m.timer) << 32).checked_div(m.tsc.into()).unwrap_or(1 << 32) as u64);
-                known.unwrap_or(m.tsc * PIT_HZ / m.pit)
-            }
-            None if has(Features::TSC_DEADLINE) => u64::from(cpuid(0x16, 0).eax & 0xffff) * 1_000_000,
-            None => 0,
+    let hz = match hz_from_cpuid() {
+        Some(hz) => hz,
+        None => match calibrate::ratio(&mut Pit::default(), PIT_HZ / MEASUREMENTS) {
+            Ok(ratio) => ((u128::from(ratio) * u128::from(PIT_HZ)) >> 32) as u64,
+            Err(failure) => match (base_hz_from_cpuid(), failure) {
+                (Some(hz), _) => hz,
+                (None, Failure::Stopped) => return Err(BootError::NoClock),
+                (None, Failure::Disagree) => return Err(BootError::UnsteadyClock),
+            },
         },
     };
     let mhz = (hz + 500_000) / 1_000_000;
@@ -50,6 +52,10 @@ pub fn init() -> Result<(), BootError> {
     }
     CLOCK.mhz.set(mhz as u32);
     CLOCK.wcet.set(us_to_ticks(WCET_US));
+    if !has(Features::TSC_DEADLINE) {
+        let ratio = calibrate::ratio(&mut Timer::default(), hz / MEASUREMENTS);
+        CLOCK.timer_ratio.set(ratio.map_err(|_| BootError::UnsteadyClock)?);
+    }
     apic::timer_enable();
     Ok(())
 }
@@ -66,88 +72,70 @@ fn hz_from_cpuid() -> Option<u64> {
     (khz != 0).then_some(u64::from(khz) * 1000)
 }
 
-/// What passed on each clock during the calibration.
-struct Measured {
-    pit: u64,
-    tsc: u64,
-    timer: u32,
-    /// Of `tsc`, in ticks.
-    uncertainty: u64,
+/// The frequency that the processor is sold with, if it says it: about that of the clock (SDM volume 2, CPUID leaf 16H).
+fn base_hz_from_cpuid() -> Option<u64> {
+    let mhz = cpuid(0x16, 0).eax & 0xffff;
+    (mhz != 0).then_some(u64::from(mhz) * 1_000_000)
 }
 
-impl Measured {
-    /// Precise to one part in `parts`.
-    fn within(&self, parts: u64) -> bool {
-        self.uncertainty.saturating_mul(parts) <= self.tsc
+/// The time-stamp counter, measured against the PIT's second channel.
+#[derive(Default)]
+struct Pit {
+    /// The channel's output tells when it has run out.
+    has_output: bool,
+}
+
+impl Pit {
+    /// Bits 0 and 1: the channel counts, and drives the speaker. Bit 5 is its output.
+    const GATE: u16 = 0x61;
+    const DATA: u16 = 0x42;
+    const COMMAND: u16 = 0x43;
+
+    fn output(&self) -> bool {
+        io_read(Self::GATE, 1) & 1 << 5 != 0
     }
 }
 
-/// A moment at which the PIT's count was seen to change.
-struct Edge {
-    pit: u16,
-    tsc: u64,
-    timer: u32,
-    /// Ticks within which the change happened.
-    width: u64,
-}
-
-/// Waits for the PIT to count on; `None` if it does not.
-fn edge() -> Option<Edge> {
-    let (mut before, mut then) = (pit_count(), rdtsc());
-    for _ in 0..100_000 {
-        let (pit, timer, tsc) = (pit_count(), apic::timer_count(), rdtsc());
-        if pit != before {
-            return Some(Edge { pit, tsc, timer, width: tsc - then });
-        }
-        (before, then) = (pit, tsc);
+impl Clocks for Pit {
+    fn start(&mut self) {
+        io_write(Self::GATE, 1, io_read(Self::GATE, 1) & !2 | 1);
+        io_write(Self::COMMAND, 1, 0xb0); // channel 2, both bytes, count down once
+        PIT_START.to_le_bytes().into_iter().for_each(|byte| io_write(Self::DATA, 1, byte.into()));
+        // It is low until the count has run out, and high from then on. Where it is high at once, nobody drives it.
+        self.has_output = !self.output();
+        // The count is loaded a tick later.
+        self.look();
     }
-    None
-}
 
-/// Measures until the result is good. Something that stops this machine for milliseconds in the middle (firmware,
-/// a busy host under an emulator) spoils a measurement; the best of a few is taken then.
-fn calibrate() -> Option<Measured> {
-    let mut best = measure()?;
-    for _ in 0..7 {
-        if best.within(PRECISION / 4) {
-            break;
-        }
-        let next = measure()?;
-        if u128::from(next.uncertainty) * u128::from(best.tsc)
-            < u128::from(best.uncertainty) * u128::from(next.tsc)
-        {
-            best = next;
-        }
+    fn look(&mut self) -> Option<Look> {
+        let before = rdtsc();
+        io_write(Self::COMMAND, 1, 0x80); // latch the count of channel 2
+        let [low, high] = [(); 2].map(|()| io_read(Self::DATA, 1) as u8);
+        let ran_out = self.has_output && self.output();
+        let after = rdtsc();
+        let reference = (PIT_START - u16::from_le_bytes([low, high])).into();
+        (!ran_out).then_some(Look { before, reference, after })
     }
-    Some(best)
 }
 
-/// Compares the clock and the timer with the PIT's second channel, for as long as precision needs.
-fn measure() -> Option<Measured> {
-    let gate = io_read(0x61, 1);
-    io_write(0x61, 1, gate & !2 | 1);
-    io_write(0x43, 1, 0xb0); // channel 2, both bytes, count down once
-    io_write(0x42, 1, 0xff);
-    io_write(0x42, 1, 0xff);
-    apic::timer_free_run();
-    let start = edge()?;
-    let result = loop {
-        let e = edge()?;
-        let (pit, tsc) = (start.pit.wrapping_sub(e.pit), e.tsc - start.tsc);
-        let (timer, uncertainty) = (start.timer.wrapping_sub(e.timer), start.width + e.width);
-        let result = Measured { pit: pit.into(), tsc, timer, uncertainty };
-        if result.within(PRECISION) || pit >= PIT_LIMIT {
-            break result;
-        }
-    };
-    io_write(0x61, 1, gate);
-    Some(result)
+/// The local APIC's timer, measured against the time-stamp counter.
+#[derive(Default)]
+struct Timer {
+    started: u64,
 }
 
-fn pit_count() -> u16 {
-    io_write(0x43, 1, 0x80);
-    let low = io_read(0x42, 1);
-    (low | io_read(0x42, 1) << 8) as u16
+impl Clocks for Timer {
+    fn start(&mut self) {
+        apic::timer_free_run();
+        self.started = rdtsc();
+    }
+
+    fn look(&mut self) -> Option<Look> {
+        let count = || u64::from(apic::timer_elapsed());
+        let (before, tsc, after) = (count(), rdtsc(), count());
+        let ran_out = after == u32::MAX.into();
+        (!ran_out).then_some(Look { before, reference: tsc - self.started, after })
+    }
 }
 
 /// The clock, in ticks.
