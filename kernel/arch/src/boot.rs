@@ -1,6 +1,6 @@
 //! What a port finds out while it boots and hands to the portable kernel.
 
-use crate::PhysAddr;
+use crate::{PhysAddr, say};
 
 /// A range of physical memory, `start` inclusive, `end` exclusive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -71,6 +71,13 @@ pub struct BootData<'a> {
 /// Why a port cannot bring the machine up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BootError {
+    /// The processor lacks some of what the kernel or every program needs.
+    Processor {
+        /// What is needed, by name.
+        needed: &'static [&'static str],
+        /// Of these what is missing, a bit each.
+        missing: u32,
+    },
     /// The boot loader is not one the kernel knows.
     NotMultiboot,
     /// The boot loader's information is not where it should be or contradicts itself.
@@ -85,14 +92,25 @@ pub enum BootError {
     NoClock,
     /// Clocks that were compared do not agree.
     UnsteadyClock,
+    /// No interrupt controller for devices.
+    NoIoapic,
     /// The kernel image is larger than its page tables provide for.
     ImageTooLarge,
 }
 
 impl BootError {
-    /// The reason, in a few words.
-    pub fn text(self) -> &'static str {
-        match self {
+    /// Prints the reason, in one line without its end.
+    pub fn say(self) {
+        let text = match self {
+            Self::Processor { needed, missing } => {
+                say("this processor lacks", &[]);
+                let names = needed.iter().enumerate().filter(|(i, _)| missing >> i & 1 != 0);
+                for (i, (_, name)) in names.enumerate() {
+                    say(if i == 0 { " " } else { ", " }, &[]);
+                    say(name, &[]);
+                }
+                ""
+            }
             Self::NotMultiboot => "not started by a Multiboot 1 or 2 boot loader",
             Self::MalformedBootInfo => "the boot loader's information is malformed",
             Self::NoMemoryMap => "the boot loader passed on no memory map",
@@ -102,7 +120,25 @@ impl BootError {
             Self::UnsteadyClock => {
                 "the clock's speed cannot be measured: its measurements disagree, as on a host that is too busy"
             }
+            Self::NoIoapic => "this machine has no I/O APIC, which interrupts of devices need",
             Self::ImageTooLarge => "the kernel image is larger than its page tables provide for",
-        }
+        };
+        say(text, &[]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::take_console;
+
+    #[test]
+    fn all_that_a_processor_lacks_is_said() {
+        let said = |missing| {
+            BootError::Processor { needed: &["a", "b", "c"], missing }.say();
+            take_console()
+        };
+        assert_eq!(said(0b010), "this processor lacks b");
+        assert_eq!(said(0b111), "this processor lacks a, b, c");
     }
 }

@@ -87,8 +87,8 @@ fn cannot_start(say_why: impl FnOnce()) -> ! {
 extern "C" fn pecan_boot(magic: u32, info: u32) -> ! {
     let mut store = port::boot::Store::default();
     // SAFETY: this is the first thing that runs, once, on the boot code's page tables and stack.
-    let data = unsafe { port::boot::init(magic, info, &mut store) }
-        .unwrap_or_else(|e| cannot_start(|| say(e.text(), &[])));
+    let data =
+        unsafe { port::boot::init(magic, info, &mut store) }.unwrap_or_else(|e| cannot_start(|| e.say()));
     // SAFETY: user level does not run yet, so `kernel` has not been called.
     let k = &mut unsafe { Kernel::boot() };
     // SAFETY: the port has mapped all of `data.memory`, and nothing but what it lists as reserved, the module, and the

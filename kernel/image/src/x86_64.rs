@@ -71,8 +71,14 @@ pecan_boot_entry:
     cld
     movl %eax, %ebp
     movl %ebx, %esp
-    movl $(no_long_mode_text - WINDOW), %esi
 
+    // Code in Rust has conditional moves wherever the compiler likes; what else is needed is asked for there.
+    movl $(no_cmov_text - WINDOW), %esi
+    movl $1, %eax
+    cpuid
+    btl $15, %edx
+    jnc cannot_start
+    movl $(no_long_mode_text - WINDOW), %esi
     movl $0x80000000, %eax
     cpuid
     cmpl $0x80000001, %eax
@@ -161,6 +167,8 @@ boot_gdt:
 boot_gdt_pointer:
     .short 15
     .long boot_gdt - WINDOW
+no_cmov_text:
+    .asciz "Pecan cannot start: this processor lacks cmov\r\n"
 no_long_mode_text:
     .asciz "Pecan cannot start: this processor has no 64-bit mode\r\n"
 too_little_memory_text:

@@ -24,6 +24,24 @@ pub enum Board {
     Pc,
     /// Q35 and ICH9, of 2009.
     Q35,
+    /// A PC without PCI and I/O APIC.
+    #[value(skip)]
+    Isa,
+    /// [`Board::Pc`] without its interval timer.
+    #[value(skip)]
+    PcWithoutPit,
+}
+
+impl Board {
+    /// Its name, and options, in QEMU's terms.
+    fn name(self) -> &'static str {
+        match self {
+            Board::Pc => "pc",
+            Board::Q35 => "q35",
+            Board::Isa => "isapc",
+            Board::PcWithoutPit => "pc,pit=off",
+        }
+    }
 }
 
 /// What machine to run on.
@@ -144,7 +162,7 @@ impl Boot<'_> {
     fn command(&self, interactive: bool) -> Command {
         let machine = self.machine;
         let mut qemu = Command::new("qemu-system-x86_64");
-        let board = if machine.machine == Board::Pc { "pc" } else { "q35" };
+        let board = machine.machine.name();
         qemu.args(["-accel", "tcg", "-machine", board, "-cpu", &machine.cpu, "-m", &machine.memory]);
         qemu.args(["-smp", &machine.smp.to_string()]);
         qemu.args(["-display", "none", "-nic", "none", "-no-reboot", "-device", EXIT_PORT]);

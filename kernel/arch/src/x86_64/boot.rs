@@ -46,6 +46,7 @@ pub struct Store {
 /// To be called once, first, on the boot tables and the boot stack of the image's entry code, with `store` on that stack.
 pub unsafe fn init(magic: u32, info: u32, store: &mut Store) -> Result<BootData<'_>, BootError> {
     serial::init();
+    features::check()?;
     multiboot::read(&BootMemory, magic, info.into(), &mut store.info).map_err(|e| match e {
         multiboot::Error::NotMultiboot => BootError::NotMultiboot,
         multiboot::Error::Malformed => BootError::MalformedBootInfo,
@@ -98,6 +99,9 @@ pub unsafe fn init(magic: u32, info: u32, store: &mut Store) -> Result<BootData<
         if apic::init_ioapic(address) {
             device(address.into());
         }
+    }
+    if apic::num_ioapics() == 0 {
+        return Err(BootError::NoIoapic);
     }
     time::init()?;
 

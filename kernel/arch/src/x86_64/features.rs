@@ -3,7 +3,7 @@
 use super::core_block::CORE;
 use super::cpu::{self, cpuid};
 use super::firmware::Mitigations;
-use crate::say;
+use crate::{BootError, say};
 
 /// A set of processor features.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,23 @@ features! {
     17 IBPB "ibpb";
     18 RSB_FILL "rsb-fill";
     19 VERW "verw";
+}
+
+/// What the kernel and every program cannot do without, besides 64-bit mode: bits of CPUID leaf 1 (EDX), and of leaf
+/// 0x8000_0001 (EDX) from 32 on. Compilers take `fxsr` to `sse2` for granted, and `cmov`, which the image's entry code asks for
+/// (x86-64 psABI, "Micro-Architecture Levels").
+const NEEDED: &[u32] = &[0, 4, 5, 6, 8, 9, 24, 25, 26, 32 + 11];
+/// Their names.
+const NEEDED_NAMES: &[&str] = &["fpu", "tsc", "msr", "pae", "cx8", "apic", "fxsr", "sse", "sse2", "syscall"];
+
+/// Asks the processor for what it must have.
+///
+/// # Errors
+/// It lacks some of it.
+pub fn check() -> Result<(), BootError> {
+    let has = u64::from(cpuid(0x8000_0001, 0).edx) << 32 | u64::from(cpuid(1, 0).edx);
+    let missing = (0..NEEDED.len()).filter(|&i| has >> NEEDED[i] & 1 == 0).fold(0, |set, i| set | 1 << i);
+    if missing == 0 { Ok(()) } else { Err(BootError::Processor { needed: NEEDED_NAMES, missing }) }
 }
 
 /// True if the kernel uses this feature. Constant after [`detect`].

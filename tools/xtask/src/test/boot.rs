@@ -76,6 +76,11 @@ const fn bad(name: &'static str, expected: &'static str, spoil: Spoil) -> Case {
     Case { name, spoil, expected, ..PLAIN }
 }
 
+/// A machine on which the kernel cannot run.
+const fn lacks(name: &'static str, board: Board, cpu: &'static str, expected: &'static str) -> Case {
+    Case { name, machine: (board, cpu, "1G"), expected, ..PLAIN }
+}
+
 const fn told(name: &'static str, cpu: &'static str, command_line: &'static str) -> Case {
     Case { name, machine: (Board::Pc, cpu, "1G"), command_line, ..PLAIN }
 }
@@ -89,7 +94,7 @@ const fn overflow(
     Case { name, machine: (Board::Pc, cpu, "1G"), expected: "KERNEL PANIC: exception 8,", overflow, ..PLAIN }
 }
 
-const CASES: [Case; 24] = [
+const CASES: &[Case] = &[
     good("pc_with_the_oldest_processor", Board::Pc, "qemu64", "1G"),
     good("q35_with_the_oldest_processor", Board::Q35, "qemu64", "1G"),
     good("q35_with_the_newest_processor", Board::Q35, "max", "1G"),
@@ -100,6 +105,21 @@ const CASES: [Case; 24] = [
     good("q35_with_4_gib", Board::Q35, "qemu64", "4G"),
     good("pc_with_8_gib", Board::Pc, "qemu64", "8G"),
     good("q35_with_16_gib", Board::Q35, "max", "16G"),
+    good("pc_without_no_execute", Board::Pc, "max,-nx", "1G"),
+    lacks("no_64_bit_mode", Board::Pc, "max,-lm", "Pecan cannot start: this processor has no 64-bit mode"),
+    lacks("no_local_apic", Board::Pc, "max,-apic", "Pecan cannot start: this processor lacks apic"),
+    lacks("no_system_calls", Board::Pc, "max,-syscall", "Pecan cannot start: this processor lacks syscall"),
+    lacks("no_sse2", Board::Pc, "max,-sse2", "Pecan cannot start: this processor lacks sse2"),
+    lacks("no_fxsave", Board::Pc, "max,-fxsr", "Pecan cannot start: this processor lacks fxsr"),
+    lacks("no_conditional_moves", Board::Pc, "max,-cmov", "Pecan cannot start: this processor lacks cmov"),
+    lacks(
+        "several_things_missing",
+        Board::Q35,
+        "qemu64,-apic,-sse,-sse2,-syscall",
+        "Pecan cannot start: this processor lacks apic, sse, sse2, syscall",
+    ),
+    lacks("no_ioapic", Board::Isa, "max", "Pecan cannot start: this machine has no I/O APIC"),
+    lacks("no_clock", Board::PcWithoutPit, "max", "Pecan cannot start: no clock of known speed"),
     told("all_measures_against_side_channels", "max", "mitigations=all"),
     told("no_measures_against_side_channels", "Nehalem", "mitigations=off"),
     overflow("a_kernel_stack_that_overflows", "max", &[("pecan_syscall", Some("pecan_stack_guard"))]),
