@@ -70,6 +70,8 @@ pecan_boot_entry:
     cli
     cld
     movl %eax, %ebp
+    xorl %eax, %eax
+    movl %eax, %dr7                     // no breakpoints
     movl %ebx, %esp
 
     // Code in Rust has conditional moves wherever the compiler likes; what else is needed is asked for there.
@@ -113,14 +115,14 @@ pecan_boot_entry:
     movl %eax, boot_root - WINDOW + 256 * 8
     movl $(boot_high - WINDOW + 3), boot_root - WINDOW + 511 * 8
 
-    movl %cr4, %eax
-    orl $(1 << 5), %eax                 // physical address extension
+    // Nothing is kept of what the boot loader had on: five levels of tables, for one.
+    movl $(1 << 5), %eax                // physical address extension
     movl %eax, %cr4
     movl $(boot_root - WINDOW), %eax
     movl %eax, %cr3
     movl $0xc0000080, %ecx              // EFER: long mode
-    rdmsr
-    orl $(1 << 8), %eax
+    movl $(1 << 8), %eax
+    xorl %edx, %edx
     wrmsr
     movl %cr0, %eax
     orl $0x80000001, %eax

@@ -1,6 +1,6 @@
 //! From the boot loader's state to one in which the portable kernel can run.
 
-use super::cpu::{self, cpuid, rdmsr, read_cr4, write_cr0, write_cr4, wrmsr};
+use super::cpu::{self, cpuid, rdmsr, write_cr0, write_cr4, wrmsr};
 use super::features::{self, Features, has};
 use super::firmware::acpi::{self, MAX_IOAPICS, Platform};
 use super::firmware::{Memory, multiboot};
@@ -153,9 +153,10 @@ unsafe fn control_registers() {
     let bit = |f, b: u32| if has(f) { 1u64 << b } else { 0 };
     // Protection, paging, write protection in ring 0, x87 errors as exceptions; no emulation.
     let cr0 = 1 << 31 | 1 << 16 | 1 << 5 | 1 << 4 | 1 << 1 | 1;
-    // Physical address extension, machine checks, FXSAVE and its exceptions, and what there is.
+    // Physical address extension, FXSAVE and its exceptions, and what there is. Tables have four levels, whatever mode the
+    // boot loader used.
     let cr4 = 1 << 5
-        | 1 << 6
+        | u64::from(cpuid(1, 0).edx >> 7 & 1) << 6 // machine checks
         | 1 << 9
         | 1 << 10
         | bit(Features::PGE, 7)
@@ -169,7 +170,7 @@ unsafe fn control_registers() {
     unsafe {
         wrmsr(cpu::MSR_EFER, rdmsr(cpu::MSR_EFER) | 1 | bit(Features::NX, 11) | bit(Features::AUTO_IBRS, 21));
         write_cr0(cr0);
-        write_cr4(read_cr4() & 1 << 12 | cr4);
+        write_cr4(cr4);
         let speculation = bit(Features::IBRS, 0) | bit(Features::SSBD, 2);
         if speculation != 0 {
             wrmsr(cpu::MSR_SPEC_CTRL, speculation);

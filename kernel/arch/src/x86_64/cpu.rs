@@ -9,6 +9,7 @@ pub const MSR_APIC_BASE: u32 = 0x1b;
 pub const MSR_SPEC_CTRL: u32 = 0x48;
 pub const MSR_PRED_CMD: u32 = 0x49;
 pub const MSR_ARCH_CAPABILITIES: u32 = 0x10a;
+pub const MSR_SYSENTER_CS: u32 = 0x174;
 pub const MSR_PAT: u32 = 0x277;
 pub const MSR_TSC_DEADLINE: u32 = 0x6e0;
 pub const MSR_X2APIC: u32 = 0x800;
@@ -55,7 +56,7 @@ pub fn flush_caches() {
 }
 
 macro_rules! control_register {
-    ($read:ident, $write:ident, $name:literal) => {
+    (read $read:ident, $name:literal) => {
         #[doc = concat!("Reads ", $name, ".")]
         #[inline(always)]
         pub fn $read() -> u64 {
@@ -64,7 +65,8 @@ macro_rules! control_register {
             unsafe { asm!(concat!("mov {}, ", $name), out(reg) v, options(nomem, nostack, preserves_flags)) };
             v
         }
-
+    };
+    (write $write:ident, $name:literal) => {
         #[doc = concat!("Writes ", $name, ".")]
         ///
         /// # Safety
@@ -76,9 +78,11 @@ macro_rules! control_register {
         }
     };
 }
-control_register!(read_cr0, write_cr0, "cr0");
-control_register!(read_cr3, write_cr3, "cr3");
-control_register!(read_cr4, write_cr4, "cr4");
+control_register!(read read_cr0, "cr0");
+control_register!(write write_cr0, "cr0");
+control_register!(read read_cr3, "cr3");
+control_register!(write write_cr3, "cr3");
+control_register!(write write_cr4, "cr4");
 
 /// The time-stamp counter.
 #[inline(always)]

@@ -119,6 +119,9 @@ pub fn init() {
             options(preserves_flags),
         );
         asm!("ltr {0:x}", in(reg) TSS_SELECTOR, options(nostack, preserves_flags));
+        // What a boot loader has left: no local descriptors, and `sysenter` raises an exception.
+        asm!("lldt {0:x}", in(reg) 0, options(nostack, preserves_flags));
+        wrmsr(cpu::MSR_SYSENTER_CS, 0);
 
         wrmsr(cpu::MSR_STAR, KERNEL_CS << 32 | (KERNEL_SS | 3) << 48);
         wrmsr(cpu::MSR_LSTAR, entry::syscall_stub());
