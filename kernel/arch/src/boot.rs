@@ -2,6 +2,9 @@
 
 use crate::{PhysAddr, say};
 
+/// Bytes of a page, in which memory is given out.
+const PAGE: u64 = 4096;
+
 /// A range of physical memory, `start` inclusive, `end` exclusive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PhysRegion {
@@ -25,6 +28,15 @@ impl PhysRegion {
     /// No byte is in the range.
     pub const fn is_empty(&self) -> bool {
         self.end.0 <= self.start.0
+    }
+
+    /// The pages that the range touches, from the first byte of the first to the end of the last.
+    pub const fn whole_pages(&self) -> Self {
+        let end = match self.end.0.checked_next_multiple_of(PAGE) {
+            Some(end) => end,
+            None => !(PAGE - 1),
+        };
+        Self::new(self.start.0 & !(PAGE - 1), end)
     }
 }
 
@@ -52,9 +64,9 @@ pub struct BootData<'a> {
     /// The part of `memory` that the kernel boots in (what this borrows from, for one): free memory from the first return
     /// to user level on. Page-aligned.
     pub boot_only: PhysRegion,
-    /// Device registers that the kernel keeps for itself (interrupt controllers): user level never gets them.
-    /// Page-aligned, sorted, disjoint.
-    pub kernel_devices: &'a [PhysRegion],
+    /// What user level does not get in any form, outside `memory`: registers with which it could send the kernel what ends
+    /// it, and memory that is not kept track of. Page-aligned, sorted, disjoint.
+    pub withheld: &'a [PhysRegion],
     /// First address that the processor cannot form; device memory ends here at the latest.
     pub phys_limit: PhysAddr,
     /// The root task's ELF file: the exact bytes, at any alignment. None if the boot loader brought none. It lies
@@ -140,5 +152,20 @@ mod tests {
         };
         assert_eq!(said(0b010), "this processor lacks b");
         assert_eq!(said(0b111), "this processor lacks a, b, c");
+    }
+
+    #[test]
+    fn pages_are_those_that_are_touched() {
+        let pages = |start, end| {
+            let r = PhysRegion::new(start, end).whole_pages();
+            (r.start.0, r.end.0)
+        };
+        assert_eq!(pages(0x1000, 0x2000), (0x1000, 0x2000));
+        assert_eq!(pages(0x1fff, 0x2001), (0x1000, 0x3000));
+        assert_eq!(
+            pages(u64::MAX - 5, u64::MAX),
+            (u64::MAX - 4095, u64::MAX - 4095),
+            "the last page has no end"
+        );
     }
 }

@@ -65,13 +65,43 @@ impl Set<[PhysRegion]> {
     }
 
     /// Adds a region, merging it with those it overlaps or touches. When the list is full, the smallest region is
-    /// given up: memory is lost, nothing breaks.
-    pub fn add(&mut self, region: PhysRegion) {
-        let mut new = region;
-        if new.is_empty() {
-            return;
+    /// given up and returned: the set has less than it should.
+    pub fn add(&mut self, region: PhysRegion) -> Option<PhysRegion> {
+        let new = self.merge(region)?;
+        if self.len < self.list.len() {
+            self.insert(new);
+            return None;
         }
-        let mut kept = 0;
+        let smallest = (0..self.len).min_by_key(|&i| self.list[i].len());
+        let Some(smallest) = smallest.filter(|&i| self.list[i].len() < new.len()) else { return Some(new) };
+        let lost = self.take(smallest);
+        self.insert(new);
+        Some(lost)
+    }
+
+    /// Adds a region to a set that may have too much rather than too little: when the list is full, the region is joined
+    /// with the nearest. Returns the gap between them, which is in the set without having been added.
+    pub fn cover(&mut self, region: PhysRegion) -> Option<PhysRegion> {
+        let mut new = self.merge(region)?;
+        let mut gap = None;
+        if self.len == self.list.len() {
+            let between =
+                |r: &PhysRegion| PhysRegion { start: r.end.min(new.end), end: r.start.max(new.start) };
+            let i = (0..self.len).min_by_key(|&i| between(&self.list[i]).len())?;
+            gap = Some(between(&self.list[i]));
+            let near = self.take(i);
+            new = PhysRegion { start: new.start.min(near.start), end: new.end.max(near.end) };
+        }
+        self.insert(new);
+        gap
+    }
+
+    /// Takes out what a region overlaps or touches. The union of all that; none if the region is empty.
+    fn merge(&mut self, region: PhysRegion) -> Option<PhysRegion> {
+        if region.is_empty() {
+            return None;
+        }
+        let (mut new, mut kept) = (region, 0);
         for i in 0..self.len {
             let r = self.list[i];
             if r.end < new.start || r.start > new.end {
@@ -82,30 +112,36 @@ impl Set<[PhysRegion]> {
             }
         }
         self.len = kept;
-        if self.len == self.list.len() {
-            let Some(smallest) = (0..self.len).min_by_key(|&i| self.list[i].len()) else { return };
-            if self.list[smallest].len() >= new.len() {
-                return;
-            }
-            self.list.copy_within(smallest + 1.., smallest);
-            self.len -= 1;
-        }
-        let at = self.as_slice().iter().take_while(|r| r.start < new.start).count();
+        Some(new)
+    }
+
+    /// Puts a region where it belongs; there is room, and it touches no other.
+    fn insert(&mut self, region: PhysRegion) {
+        let at = self.as_slice().iter().take_while(|r| r.start < region.start).count();
         self.list.copy_within(at..self.len, at + 1);
-        self.list[at] = new;
+        self.list[at] = region;
         self.len += 1;
     }
 
-    /// Takes a region out, of which any part may or may not be there.
-    pub fn remove(&mut self, region: PhysRegion) {
+    fn take(&mut self, i: usize) -> PhysRegion {
+        let taken = self.list[i];
+        self.list.copy_within(i + 1..self.len, i);
+        self.len -= 1;
+        taken
+    }
+
+    /// Takes a region out, of which any part may or may not be there. Where that makes two of one, and the list is full, the
+    /// smallest region is given up and returned, as by [`add`](Self::add).
+    pub fn remove(&mut self, region: PhysRegion) -> Option<PhysRegion> {
         let overlaps = |r: &PhysRegion| r.start.max(region.start) < r.end.min(region.end);
+        let mut lost = None;
         while let Some(i) = self.as_slice().iter().position(overlaps) {
-            let old = self.list[i];
-            self.list.copy_within(i + 1..self.len, i);
-            self.len -= 1;
-            self.add(PhysRegion { start: old.start, end: region.start });
-            self.add(PhysRegion { start: region.end, end: old.end });
+            let old = self.take(i);
+            // Only one region can have something on both sides.
+            lost = lost.or(self.add(PhysRegion { start: old.start, end: region.start }));
+            lost = lost.or(self.add(PhysRegion { start: region.end, end: old.end }));
         }
+        lost
     }
 
     /// True if all of `region` is in the set.
@@ -120,7 +156,7 @@ mod tests {
 
     fn set(list: &[(u64, u64)]) -> Regions<8> {
         let mut s = Regions::new();
-        list.iter().for_each(|&(a, b)| s.add(PhysRegion::new(a, b)));
+        list.iter().for_each(|&(a, b)| assert_eq!(s.add(PhysRegion::new(a, b)), None));
         s
     }
     fn list(s: &Regions<8>) -> Vec<(u64, u64)> {
@@ -155,12 +191,32 @@ mod tests {
 
     #[test]
     fn a_full_list_gives_up_the_smallest() {
+        let region = PhysRegion::new;
         let mut s = Regions::<3>::new();
-        for (a, b) in [(0, 10), (20, 25), (40, 50), (60, 70), (80, 81)] {
-            s.add(PhysRegion::new(a, b));
+        let regions = [(0, 10), (20, 25), (40, 50), (60, 70), (80, 81)].map(|(a, b)| region(a, b));
+        let lost = regions.map(|r| s.add(r));
+        assert_eq!(lost, [None, None, None, Some(region(20, 25)), Some(region(80, 81))]);
+        assert_eq!(s.as_slice(), [region(0, 10), region(40, 50), region(60, 70)]);
+        assert_eq!(s.remove(region(47, 49)), Some(region(49, 50)));
+        assert_eq!(s.as_slice(), [region(0, 10), region(40, 47), region(60, 70)]);
+        assert_eq!(s.remove(region(5, 65)), None);
+        assert_eq!(s.as_slice(), [region(0, 5), region(65, 70)]);
+    }
+
+    #[test]
+    fn a_full_list_that_must_have_all_closes_the_smallest_gap() {
+        let mut s = Regions::<3>::new();
+        let all = [(50, 60), (0, 10), (100, 110), (25, 30), (112, 120), (58, 70)];
+        for (i, (a, b)) in all.into_iter().enumerate() {
+            let gap = s.cover(PhysRegion::new(a, b));
+            assert_eq!(
+                gap.map(|g| (g.start.0, g.end.0)),
+                [(10, 25), (110, 112)].get(i.wrapping_sub(3)).copied()
+            );
+            assert!(all[..=i].iter().all(|&(a, b)| s.contains(PhysRegion::new(a, b))), "{:?}", s.as_slice());
         }
-        assert_eq!(s.as_slice(), [PhysRegion::new(0, 10), PhysRegion::new(40, 50), PhysRegion::new(60, 70)]);
-        s.remove(PhysRegion::new(47, 49));
-        assert_eq!(s.as_slice(), [PhysRegion::new(0, 10), PhysRegion::new(40, 47), PhysRegion::new(60, 70)]);
+        assert_eq!(s.as_slice().len(), 3);
+        assert_eq!(s.cover(PhysRegion::new(7, 7)), None);
+        assert_eq!(s.as_slice().len(), 3);
     }
 }

@@ -58,7 +58,7 @@ pub struct BootMemory<'a> {
 
 impl<'a> BootMemory<'a> {
     /// The free memory (`boot.memory` without `boot.reserved`, `boot.boot_only` and the module), and as device memory all
-    /// that the processor can address besides, without `boot.kernel_devices`.
+    /// that the processor can address besides, without `boot.withheld`.
     ///
     /// # Safety
     /// 1. `boot.memory` is RAM, all of it seen by the kernel at `phys_to_virt`.
@@ -73,11 +73,15 @@ impl<'a> BootMemory<'a> {
             free.add(region);
             devices.remove(region);
         }
-        boot.kernel_devices.iter().for_each(|&r| devices.remove(r));
-        boot.reserved.iter().for_each(|&r| free.remove(r));
+        for &region in boot.withheld {
+            devices.remove(region);
+        }
+        for &region in boot.reserved {
+            free.remove(region);
+        }
         free.remove(boot.boot_only);
         let module = boot.module.unwrap_or_default();
-        free.remove(whole_pages(module));
+        free.remove(module.whole_pages());
         BootMemory { free, devices, boot, module, made: 0, released: false, _not_send: PhantomData }
     }
 
@@ -100,13 +104,15 @@ impl<'a> BootMemory<'a> {
     /// made, only untyped memory.
     pub fn release(&mut self) {
         self.released = true;
-        for gone in [whole_pages(core::mem::take(&mut self.module)), self.boot.boot_only] {
+        for gone in [core::mem::take(&mut self.module).whole_pages(), self.boot.boot_only] {
             for region in self.boot.memory {
                 self.free
                     .add(PhysRegion { start: region.start.max(gone.start), end: region.end.min(gone.end) });
             }
         }
-        self.boot.reserved.iter().for_each(|&r| self.free.remove(r));
+        for &region in self.boot.reserved {
+            self.free.remove(region);
+        }
     }
 
     /// Makes an object of zeroed memory, as high up as possible. `None` if there is no memory left for it, or after
@@ -189,10 +195,4 @@ fn frame_bytes(frame: Cap, offset: usize, len: usize) -> Option<usize> {
     let Cap::Frame { base, level, device: false, .. } = frame else { return None };
     let end = offset.checked_add(len)?;
     (end <= 1 << pecan_arch::level_shift(level as usize)).then(|| phys_to_virt(base) + offset)
-}
-
-/// The pages that a range touches.
-fn whole_pages(region: PhysRegion) -> PhysRegion {
-    const PAGE: u64 = 1 << MIN_PIECE_BITS;
-    PhysRegion::new(region.start.0 & !(PAGE - 1), region.end.0.next_multiple_of(PAGE))
 }

@@ -40,6 +40,11 @@ pub fn spin(us: u64) {
     }
 }
 
+/// The processor is of AMD or Hygon, by the first letters of its signature.
+pub fn is_amd() -> bool {
+    matches!(&__cpuid(0).ebx.to_le_bytes(), b"Auth" | b"Hygo")
+}
+
 /// The processor has frames of 1 GiB.
 pub fn has_huge_frames() -> bool {
     __cpuid(0x8000_0001).edx >> 26 & 1 != 0

@@ -2,14 +2,13 @@
 
 use super::cpu::{self, cpuid, rdmsr, write_cr0, write_cr4, wrmsr};
 use super::features::{self, Features, has};
-use super::firmware::acpi::{self, MAX_IOAPICS, Platform};
-use super::firmware::{Memory, multiboot};
+use super::firmware::acpi::{self, Platform};
+use super::firmware::multiboot::MAX_REGIONS;
+use super::firmware::{Memory, multiboot, withheld};
 use super::{PhysAddr, apic, serial, tables, time, vspace};
 use crate::common::paging::PAT;
 use crate::{BootData, BootError, PhysRegion, Regions, say};
 
-/// Regions of RAM that are kept track of: as many as a memory map can come to.
-const MAX_REGIONS: usize = multiboot::MAX_MAP;
 /// What the boot tables show: the first 4 GiB, at the start of the physmap.
 const BOOT_WINDOW: u64 = 1 << 32;
 /// The interrupt vectors and the data of the BIOS: not RAM to us, whatever the memory map says.
@@ -35,7 +34,7 @@ impl Memory for BootMemory {
 pub struct Store {
     memory: Regions<MAX_REGIONS>,
     reserved: Regions<4>,
-    devices: Regions<{ MAX_IOAPICS + 1 }>,
+    withheld: Regions<{ withheld::MAX_REGIONS }>,
     info: multiboot::Info,
 }
 
@@ -47,12 +46,13 @@ pub struct Store {
 pub unsafe fn init(magic: u32, info: u32, store: &mut Store) -> Result<BootData<'_>, BootError> {
     serial::init();
     features::check()?;
-    multiboot::read(&BootMemory, magic, info.into(), &mut store.info).map_err(|e| match e {
+    let Store { memory, reserved, withheld, info: loaded } = store;
+    multiboot::read(&BootMemory, magic, info.into(), loaded).map_err(|e| match e {
         multiboot::Error::NotMultiboot => BootError::NotMultiboot,
         multiboot::Error::Malformed => BootError::MalformedBootInfo,
         multiboot::Error::NoMemoryMap => BootError::NoMemoryMap,
     })?;
-    let info = &store.info;
+    let info = &*loaded;
     features::detect(info.mitigations);
     let rsdp = info.rsdp.and_then(|b| acpi::check_rsdp(&b)).or_else(|| acpi::find_rsdp(&BootMemory));
     let platform = rsdp.and_then(|r| acpi::platform(&BootMemory, &r));
@@ -62,14 +62,28 @@ pub unsafe fn init(magic: u32, info: u32, store: &mut Store) -> Result<BootData<
     };
 
     // RAM is what the firmware calls so and nothing else of its map claims.
-    let memory = &mut store.memory;
-    let region = |e: &crate::MemoryMapEntry| PhysRegion::new(e.base, e.base.saturating_add(e.len));
-    info.map().iter().filter(|e| e.kind == 1).for_each(|e| memory.add(region(e)));
-    info.map().iter().filter(|e| e.kind != 1).for_each(|e| memory.remove(region(e)));
+    let mut withhold = |region: PhysRegion| {
+        withheld.cover(region.whole_pages());
+    };
+    *memory = info.usable;
+    info.other.as_slice().iter().filter_map(|&r| memory.remove(r)).for_each(&mut withhold);
     let usable = memory.total();
-    memory.remove(BIOS_DATA);
-    memory.remove(PhysRegion::new(vspace::PHYSMAP_SIZE.min(1 << phys_bits), u64::MAX));
+    memory.remove(BIOS_DATA).into_iter().for_each(&mut withhold);
+    let beyond = PhysRegion::new(vspace::PHYSMAP_SIZE.min(1 << phys_bits), u64::MAX);
+    memory
+        .as_slice()
+        .iter()
+        .map(|r| PhysRegion { start: r.start.max(beyond.start), ..*r })
+        .for_each(&mut withhold);
+    memory.remove(beyond);
+    info.unfit.as_slice().iter().copied().for_each(&mut withhold);
+    withheld::add(withheld, &BootMemory, rsdp.as_ref(), features::is_amd());
     memory.align(12);
+    let mut mapped = *memory;
+    if let Some(lost) = mapped.remove(vspace::image_read_only()) {
+        memory.remove(lost);
+        withheld.cover(lost);
+    }
     if !memory.contains(vspace::image()) {
         return Err(BootError::OutOfMemory);
     }
@@ -83,39 +97,31 @@ pub unsafe fn init(magic: u32, info: u32, store: &mut Store) -> Result<BootData<
     if module.is_some_and(|m| !memory.contains(m)) {
         return Err(BootError::ModuleOutside);
     }
-    let mut mapped = *memory;
-    mapped.remove(vspace::image_read_only());
     let used = vspace::build(mapped.as_slice(), pool)?;
-    store.reserved.add(vspace::image());
-    store.reserved.add(used);
+    reserved.add(vspace::image());
+    reserved.add(used);
 
     tables::init();
     apic::disable_legacy();
-    let mut device = |page: u64| store.devices.add(PhysRegion::new(page, page + 4096));
-    device(apic::init_local());
+    let local = apic::init_local();
+    withheld.cover(PhysRegion::new(local, local + 4096));
     let assumed = Platform { num_ioapics: 1, ioapics: [apic::DEFAULT_IOAPIC; _], processors: 1 };
     let platform = platform.unwrap_or(assumed);
     for &address in &platform.ioapics[..platform.num_ioapics] {
-        if apic::init_ioapic(address) {
-            device(address.into());
-        }
+        apic::init_ioapic(address);
     }
     if apic::num_ioapics() == 0 {
         return Err(BootError::NoIoapic);
     }
     time::init()?;
 
-    announce(store, &platform);
-    if store.info.unread > 0 {
-        say("# entries of the firmware's memory map are too many\n", &[store.info.unread as u64]);
-    }
-    let info = &store.info;
+    announce(memory, &platform);
     Ok(BootData {
-        memory: store.memory.as_slice(),
+        memory: memory.as_slice(),
         usable,
-        reserved: store.reserved.as_slice(),
+        reserved: reserved.as_slice(),
         boot_only: vspace::boot_memory(),
-        kernel_devices: store.devices.as_slice(),
+        withheld: withheld.as_slice(),
         phys_limit: PhysAddr(1 << phys_bits),
         module,
         rsdp,
@@ -186,7 +192,7 @@ unsafe fn control_registers() {
     }
 }
 
-fn announce(store: &Store, platform: &Platform) {
+fn announce(memory: &Regions<MAX_REGIONS>, platform: &Platform) {
     let unless = |feature, text| {
         if !has(feature) {
             say(text, &[])
@@ -200,8 +206,7 @@ fn announce(store: &Store, platform: &Platform) {
     unless(Features::X2APIC, " xapic");
     unless(Features::TSC_DEADLINE, " apic-timer");
     let pins = (0..apic::num_ioapics()).map(apic::ioapic_pins).sum::<usize>();
-    let numbers =
-        [time::tsc_mhz().into(), store.memory.total() >> 20, pins as u64, platform.processors as u64];
+    let numbers = [time::tsc_mhz().into(), memory.total() >> 20, pins as u64, platform.processors as u64];
     say("; # MHz, # MiB, # IOAPIC pins, # CPU", &numbers);
     say(if platform.processors == 1 { "\n" } else { "s, 1 used\n" }, &[]);
 }

@@ -108,7 +108,12 @@ pub fn detect(mitigations: Mitigations) {
 /// User level can read what is mapped for the kernel alone: on every processor that does not say otherwise, but those of
 /// AMD and Hygon.
 fn subject_to_meltdown() -> bool {
-    !matches!(&cpuid(0, 0).ebx.to_le_bytes(), b"Auth" | b"Hygo")
+    !is_amd()
+}
+
+/// The processor is of AMD or Hygon.
+pub fn is_amd() -> bool {
+    matches!(&cpuid(0, 0).ebx.to_le_bytes(), b"Auth" | b"Hygo")
 }
 
 /// The state components the profile asks for: those of them that this processor has. x87 and SSE always are.

@@ -29,6 +29,7 @@ tests! {
     untypeds_are_aligned_and_do_not_overlap;
     memory_untypeds_are_unused;
     device_memory_covers_the_devices;
+    device_memory_has_nothing_that_sends_messages;
     most_memory_is_handed_out;
     the_extra_information_is_well_formed;
     the_time_stamp_counter_runs_as_said;
@@ -182,8 +183,26 @@ fn device_memory_covers_the_devices(_: &Env) {
     };
     assert!(device(0xb_8000), "the text screen");
     assert!(device(0x80_0000_0000), "addresses far above memory");
-    assert!(!device(0xfee0_0000), "the local APIC is the kernel's");
-    assert!(!device(0xfec0_0000), "the IOAPIC is the kernel's");
+    assert!(device(0xfed4_0000), "what lies between the windows of interrupts");
+}
+
+/// Where a store is an interrupt, or sets what a device sends as one: messages and the local APIC, I/O APICs, HPETs, and what
+/// AMD's processors make interrupts of.
+const SENDERS: [(u64, u64); 4] = [
+    (0xfee0_0000, 0xfef0_0000),
+    (0xfec0_0000, 0xfed0_0000),
+    (0xfed0_0000, 0xfed0_4000),
+    (0xfd_0000_0000, 0x100_0000_0000),
+];
+
+fn device_memory_has_nothing_that_sends_messages(_: &Env) {
+    let senders = if machine::is_amd() { &SENDERS[..] } else { &SENDERS[..3] };
+    for untyped in untypeds() {
+        let end = untyped.paddr + (1 << untyped.size_bits);
+        for &(start, past) in senders {
+            assert!(end <= start || untyped.paddr >= past, "{untyped:x?} overlaps {start:#x}..{past:#x}");
+        }
+    }
 }
 
 fn most_memory_is_handed_out(_: &Env) {

@@ -26,6 +26,7 @@ tests! {
     a_message_of_a_deleted_handler_signals_nobody: CNodeDelete / NoError;
     a_message_to_a_vector_that_nobody_has_does_no_harm;
     a_message_to_a_vector_that_nobody_has_does_no_harm_while_nothing_runs;
+    no_store_is_a_message;
 }
 
 /// Vectors of the tests, the least and the greatest among them.
@@ -56,7 +57,7 @@ impl Device {
         let device = (0..32).map(on_bus).find(|device| device.config(0) == EDU);
         let device = device.expect("QEMU's device `edu` (cargo xtask test gives one)");
         device.set_config(4, device.config(4) | 6); // answers to memory accesses, and makes some itself
-        device.map(env, u64::from(device.config(0x10) & !0xf));
+        assert!(map(env, u64::from(device.config(0x10) & !0xf)), "device memory");
         assert_eq!(device.read(0) >> 16, 0x0100, "the device's identification");
         device
     }
@@ -69,32 +70,6 @@ impl Device {
     fn set_config(&self, register: u32, value: u32) {
         inv::io_port_out32(self.ports, 0xcf8, (self.place | register).into()).expect("out");
         inv::io_port_out32(self.ports, 0xcfc, value.into()).expect("out");
-    }
-
-    /// Maps the page of physical memory at `address`, out of device memory that is halved until it is one.
-    #[track_caller]
-    fn map(&self, env: &Env, address: u64) {
-        let bi = boot_info();
-        let list = &bi.untyped_list[..bi.untyped.len() as usize];
-        let holds = |u: &pecan_abi::boot::UntypedDesc| {
-            u.is_device != 0 && (u.paddr..u.paddr + (1 << u.size_bits)).contains(&address)
-        };
-        let index = list.iter().position(holds).expect("device memory");
-        let (mut untyped, mut base) = (bi.untyped.start + index as u64, list[index].paddr);
-        let make = |from, object: ObjectType, bits: u64, count| {
-            let first = env.slots(count);
-            inv::untyped_retype(from, object.word(), bits, ROOT, 0, 0, first, count).expect("retype");
-            first
-        };
-        for bits in (u64::from(PAGE_BITS)..list[index].size_bits.into()).rev() {
-            let upper = u64::from(address >= base + (1 << bits));
-            untyped = make(untyped, ObjectType::Untyped, bits, 2) + upper;
-            base += upper << bits;
-        }
-        let frame = make(untyped, ObjectType::Page4K, 0, 1);
-        env.map_tables(slot::INIT_THREAD_VSPACE, WINDOW);
-        let uncached = vm_attributes::CACHE_DISABLED;
-        inv::page_map(frame, slot::INIT_THREAD_VSPACE, WINDOW, CapRights::READ_WRITE, uncached).expect("map");
     }
 
     fn read(&self, register: u64) -> u32 {
@@ -147,6 +122,34 @@ impl Device {
         inv::irq_handler_set_notification(dest, notification).expect("set notification");
         dest
     }
+}
+
+/// Maps the page of physical memory at `address` at [`WINDOW`], out of device memory that is halved until it is one; false if
+/// it is in no device memory.
+#[track_caller]
+fn map(env: &Env, address: u64) -> bool {
+    let bi = boot_info();
+    let list = &bi.untyped_list[..bi.untyped.len() as usize];
+    let holds = |u: &pecan_abi::boot::UntypedDesc| {
+        u.is_device != 0 && (u.paddr..u.paddr + (1 << u.size_bits)).contains(&address)
+    };
+    let Some(index) = list.iter().position(holds) else { return false };
+    let (mut untyped, mut base) = (bi.untyped.start + index as u64, list[index].paddr);
+    let make = |from, object: ObjectType, bits: u64, count| {
+        let first = env.slots(count);
+        inv::untyped_retype(from, object.word(), bits, ROOT, 0, 0, first, count).expect("retype");
+        first
+    };
+    for bits in (u64::from(PAGE_BITS)..list[index].size_bits.into()).rev() {
+        let upper = u64::from(address >= base + (1 << bits));
+        untyped = make(untyped, ObjectType::Untyped, bits, 2) + upper;
+        base += upper << bits;
+    }
+    let frame = make(untyped, ObjectType::Page4K, 0, 1);
+    env.map_tables(slot::INIT_THREAD_VSPACE, WINDOW);
+    let uncached = vm_attributes::CACHE_DISABLED;
+    inv::page_map(frame, slot::INIT_THREAD_VSPACE, WINDOW, CapRights::READ_WRITE, uncached).expect("map");
+    true
 }
 
 /// Nothing comes for a while.
@@ -264,4 +267,16 @@ fn is_heard(env: &Env, device: &Device) {
     device.set_vector(VECTORS[1]);
     device.raise();
     assert_eq!(raw::wait(notification).badge, 1);
+}
+
+/// A store to any place of the window is what a device's message is: of the kind in bits 8 to 10, an NMI for one.
+fn no_store_is_a_message(env: &Env) {
+    const NMI: u32 = 4 << 8;
+    for address in [0xfeef_f000u64, 0xfee8_0000, 0xfee0_1000, 0xfee0_0000] {
+        if map(env, address) {
+            // SAFETY: a page of device memory is mapped there; if the kernel is right, this is not reached.
+            unsafe { (WINDOW as *mut u32).write_volatile(NMI) };
+            panic!("device memory has {address:#x}, and the kernel has survived a store there");
+        }
+    }
 }

@@ -37,24 +37,25 @@ fn extra_boot_information(env: &mut Env<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The HPET of a PC, whose first word has the number of its maker in bits 16 to 31.
-const HPET: u64 = 0xfed0_0000;
+/// The page of a PC's firmware where a processor begins, which is with a far jump 16 bytes before the end.
+const RESET: u64 = 0xffff_f000;
+const FAR_JUMP: u8 = 0xea;
 
 fn device_memory(env: &mut Env<'_>) -> Result<(), Failure> {
-    // A frame further up first, so that what is split off before it has to be found again.
-    let above = env.pool.device_frame::<SmallPage>(HPET + 0x5000, env.cspace)?;
-    check!(above.physical_address()? == HPET + 0x5000);
-    let frame = env.pool.device_frame::<SmallPage>(HPET, env.cspace)?;
-    check!(frame.physical_address()? == HPET);
-    check!(env.pool.device_frame::<SmallPage>(HPET, env.cspace).is_err());
-    check!(env.pool.device_frame::<SmallPage>(HPET + 8, env.cspace) == Err(Error::AlignmentError));
+    let frame = env.pool.device_frame::<SmallPage>(RESET, env.cspace)?;
+    check!(frame.physical_address()? == RESET);
+    // What was split off before it has to be found again.
+    let below = env.pool.device_frame::<SmallPage>(RESET - 0x5000, env.cspace)?;
+    check!(below.physical_address()? == RESET - 0x5000);
+    check!(env.pool.device_frame::<SmallPage>(RESET, env.cspace).is_err());
+    check!(env.pool.device_frame::<SmallPage>(RESET + 8, env.cspace) == Err(Error::AlignmentError));
 
     let Env { space, slots, memory, .. } = env;
     let mut objects = Objects::new(*slots, core::slice::from_mut(*memory));
     let address = space.map_anywhere(&mut objects, frame, CapRights::READ, vm_attributes::UNCACHEABLE)?;
-    // SAFETY: the frame is mapped there; reading the register has no side effect.
-    let id = unsafe { (address as *const u32).read_volatile() };
-    check!(id >> 16 == 0x8086);
+    // SAFETY: the frame is mapped there, and is read-only memory.
+    let first = unsafe { (address as *const u8).add(0xff0).read_volatile() };
+    check!(first == FAR_JUMP);
     Ok(())
 }
 

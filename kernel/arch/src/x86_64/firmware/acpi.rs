@@ -1,12 +1,15 @@
-//! The few ACPI tables the kernel reads: the root pointer, the root table, and the MADT for its IOAPICs.
+//! The few ACPI tables the kernel reads: the root pointer, the root table, the MADT for its IOAPICs, and of others where
+//! they say that registers are (ACPI specification 6.5, 5.2.5 to 5.2.12; IA-PC HPET specification 1.0a, 3.2.4; Intel VT-d
+//! specification 4.0, 8.3; AMD I/O virtualization specification 3.07, 5.2.2).
 
 use super::{Memory, u16_at, u32_at, u64_at};
+use crate::PhysRegion;
 
 /// IOAPICs that the kernel keeps track of.
 pub const MAX_IOAPICS: usize = 8;
 
 /// Bytes of the root pointer from revision 2 on.
-const RSDP_LEN: usize = 36;
+pub const RSDP_LEN: usize = 36;
 /// Bytes of the root pointer's first revision.
 const RSDP_OLD_LEN: usize = 20;
 const HEADER_LEN: usize = 36;
@@ -58,37 +61,96 @@ pub fn find_rsdp(memory: &impl Memory) -> Option<[u8; RSDP_LEN]> {
 
 /// The whole table at `at`, if it has this signature and its sum is right.
 fn table<'m>(memory: &'m impl Memory, at: u64, signature: &[u8; 4]) -> Option<&'m [u8]> {
+    any_table(memory, at).filter(|t| &t[..4] == signature)
+}
+
+/// The whole table at `at`, at least its header, if its sum is right.
+fn any_table(memory: &impl Memory, at: u64) -> Option<&[u8]> {
     let header = memory.bytes(at, HEADER_LEN)?;
     let len = u32_at(header, 4)? as usize;
-    if &header[..4] != signature || !(HEADER_LEN..=MAX_TABLE_LEN).contains(&len) {
+    if !(HEADER_LEN..=MAX_TABLE_LEN).contains(&len) {
         return None;
     }
     memory.bytes(at, len).filter(|b| checksum_holds(b))
 }
 
-/// Follows the root pointer to the MADT and reads it. `None` if any table on the way is missing or broken.
-pub fn platform(memory: &impl Memory, rsdp: &[u8; RSDP_LEN]) -> Option<Platform> {
-    let old = u32_at(rsdp, 16)?.into();
-    let new = if rsdp[15] >= 2 { u64_at(rsdp, 24)? } else { 0 };
+/// The tables that the root pointer leads to, but those that are broken.
+fn tables<'m, M: Memory>(
+    memory: &'m M,
+    rsdp: &[u8; RSDP_LEN],
+) -> impl Iterator<Item = &'m [u8]> + use<'m, M> {
+    let old = u32_at(rsdp, 16).map_or(0, u64::from);
+    let new = if rsdp[15] >= 2 { u64_at(rsdp, 24).unwrap_or(0) } else { 0 };
     let (root, width) = match table(memory, new, b"XSDT") {
         Some(t) if new != 0 => (t, 8),
-        _ => (table(memory, old, b"RSDT")?, 4),
+        _ => (table(memory, old, b"RSDT").unwrap_or(&[0; HEADER_LEN]), 4),
     };
     root[HEADER_LEN..]
         .chunks_exact(width)
-        .filter_map(|e| if width == 8 { u64_at(e, 0) } else { u32_at(e, 0).map(u64::from) })
-        .find_map(|at| table(memory, at, b"APIC"))
-        .map(madt)
+        .filter_map(move |e| if width == 8 { u64_at(e, 0) } else { u32_at(e, 0).map(u64::from) })
+        .filter_map(|at| any_table(memory, at))
+}
+
+/// Follows the root pointer to the MADT and reads it. `None` if any table on the way is missing or broken.
+pub fn platform(memory: &impl Memory, rsdp: &[u8; RSDP_LEN]) -> Option<Platform> {
+    tables(memory, rsdp).find(|t| t[..4] == *b"APIC").map(madt)
+}
+
+/// Tells where the registers are of the devices that send what they are told to the address that they are told: I/O APICs,
+/// HPETs, and IOMMUs, which report faults in this way.
+pub fn message_senders(memory: &impl Memory, rsdp: &[u8; RSDP_LEN], tell: &mut impl FnMut(PhysRegion)) {
+    let mut registers = |at: Option<u64>, len: u64| {
+        if let Some(at) = at {
+            tell(PhysRegion::new(at, at.saturating_add(len)));
+        }
+    };
+    for t in tables(memory, rsdp) {
+        match &t[..4] {
+            b"APIC" => entries(t, MADT_ENTRIES, short_length)
+                .filter(|e| e[0] == 1)
+                .for_each(|e| registers(u32_at(e, 4).map(u64::from), 4096)),
+            b"HPET" => registers(u64_at(t, 44), 1024),
+            // Hardware units: their registers are 4 KiB or a power of two more.
+            b"DMAR" => entries(t, HEADER_LEN + 12, long_length)
+                .filter(|e| u16_at(e, 0) == Some(0))
+                .for_each(|e| registers(u64_at(e, 8), 4096 << e.get(5).map_or(0, |size| size & 15))),
+            // Hardware definitions: the registers with the performance counters.
+            b"IVRS" => entries(t, HEADER_LEN + 12, long_length)
+                .filter(|e| matches!(e[0], 0x10 | 0x11 | 0x40))
+                .for_each(|e| registers(u64_at(e, 8), 512 << 10)),
+            _ => {}
+        }
+    }
+}
+
+/// Where the entries of the MADT begin.
+const MADT_ENTRIES: usize = HEADER_LEN + 8;
+
+/// The length of an entry that has it in its second byte.
+fn short_length(entry: &[u8]) -> Option<usize> {
+    entry.get(1).copied().map(usize::from)
+}
+
+/// The length of an entry that has it in its second pair of bytes.
+fn long_length(entry: &[u8]) -> Option<usize> {
+    u16_at(entry, 2).map(usize::from)
+}
+
+/// The entries of a table from `start` on, up to the first that is broken; all have the bytes that tell their length.
+fn entries(table: &[u8], start: usize, length: fn(&[u8]) -> Option<usize>) -> impl Iterator<Item = &[u8]> {
+    let mut rest = table.get(start..).unwrap_or(&[]);
+    core::iter::from_fn(move || {
+        let entry = rest.get(..length(rest)?).filter(|e| length(e).is_some())?;
+        rest = &rest[entry.len()..];
+        Some(entry)
+    })
 }
 
 fn madt(t: &[u8]) -> Platform {
     let mut p = Platform::default();
     let mut first = [0u32; MAX_IOAPICS];
-    let mut rest = t.get(HEADER_LEN + 8..).unwrap_or(&[]);
-    while let [kind, len, ..] = *rest {
-        let Some(entry) = rest.get(..len as usize).filter(|e| e.len() >= 2) else { break };
-        rest = &rest[entry.len()..];
-        match kind {
+    for entry in entries(t, MADT_ENTRIES, short_length) {
+        match entry[0] {
             0 => p.processors += usize::from(u32_at(entry, 4).unwrap_or(0) & 1 != 0),
             9 => p.processors += usize::from(u32_at(entry, 8).unwrap_or(0) & 1 != 0),
             1 if p.num_ioapics < MAX_IOAPICS => {
@@ -222,5 +284,62 @@ mod tests {
             let root = check_rsdp(&rsdp(2, 0x1000, 0x2000)).unwrap();
             assert_eq!(platform(&machine(sum(t, 9)), &root), None);
         }
+    }
+    fn senders(tables: &[Vec<u8>]) -> Vec<(u64, u64)> {
+        let at = |i: usize| 0x10_0000 + i as u64 * 0x1000;
+        let root: Vec<u8> = (0..tables.len()).flat_map(|i| at(i).to_le_bytes()).collect();
+        let mut memory = vec![(0x2000, acpi(b"XSDT", &root))];
+        memory.extend(tables.iter().enumerate().map(|(i, t)| (at(i), t.clone())));
+        let mut found = Vec::new();
+        let rsdp = check_rsdp(&rsdp(2, 0, 0x2000)).unwrap();
+        message_senders(&Pieces(memory), &rsdp, &mut |r| found.push((r.start.0, r.len())));
+        found
+    }
+
+    #[test]
+    fn devices_that_can_send_messages_are_found() {
+        let bytes = |at: u64| at.to_le_bytes().to_vec();
+        let hpet = [vec![0; 8], bytes(0xfed0_0000), vec![0; 8]].concat();
+        let unit = |size: u8, at| [vec![0, 0, 16, 0, 1, size, 0, 0], bytes(at)].concat();
+        let reserved_memory =
+            [vec![1, 0, 24, 0, 0, 0, 0, 0], bytes(0x7000_0000), bytes(0x7001_0000)].concat();
+        let units = [vec![0; 12], unit(0, 0xfed9_0000), reserved_memory, unit(2, 0xfed9_4000)].concat();
+        let definition = |kind, at| [vec![kind, 0, 24, 0, 0, 0, 0, 0], bytes(at), vec![0; 8]].concat();
+        let definitions = [vec![0; 12], definition(0x10, 0xfeb8_0000), definition(0x20, 0x1000)].concat();
+        let madt = madt_body(&[&ioapic(0xfec0_0000, 0), &CPU, &ioapic(0xfd00_1000, 24)]);
+        let tables = [
+            acpi(b"HPET", &hpet),
+            acpi(b"DMAR", &units),
+            acpi(b"SSDT", &hpet),
+            acpi(b"IVRS", &definitions),
+            acpi(b"APIC", &madt),
+        ];
+        let all = [
+            (0xfed0_0000, 0x400),
+            (0xfed9_0000, 0x1000),
+            (0xfed9_4000, 0x4000),
+            (0xfeb8_0000, 0x8_0000),
+            (0xfec0_0000, 0x1000),
+            (0xfd00_1000, 0x1000),
+        ];
+        assert_eq!(senders(&tables), all);
+        // Tables that are cut short, with a sum that is right, and lengths that lead nowhere.
+        for (signature, body) in
+            [(b"HPET", &hpet), (b"DMAR", &units), (b"IVRS", &definitions), (b"APIC", &madt)]
+        {
+            for len in 0..body.len() {
+                let found = senders(&[acpi(signature, &body[..len])]);
+                assert!(found.iter().all(|r| all.contains(r)), "{len} bytes: {found:x?}");
+            }
+            for wrong in [0, 1, 3] {
+                let mut body = body.clone();
+                let at = 14.min(body.len() - 2);
+                body[at..at + 2].fill(wrong);
+                senders(&[acpi(signature, &body)]);
+            }
+        }
+        let far = [vec![0; 12], unit(15, u64::MAX - 5)].concat();
+        assert_eq!(senders(&[acpi(b"DMAR", &far)]), [(u64::MAX - 5, 5)]);
+        assert_eq!(senders(&[]), []);
     }
 }

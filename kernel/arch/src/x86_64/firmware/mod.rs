@@ -3,6 +3,7 @@
 
 pub mod acpi;
 pub mod multiboot;
+pub mod withheld;
 
 /// Physical memory to read from.
 pub trait Memory {

@@ -1,14 +1,21 @@
 //! What a Multiboot boot loader hands over, of either version.
 
+use pecan_abi::arch::boot::MULTIBOOT_MAX_MMAP_ENTRIES;
+
 use super::{Memory, Mitigations, u32_at, u64_at};
-use crate::{MemoryMapEntry, PhysRegion};
+use crate::{MemoryMapEntry, PhysRegion, Regions};
 
 /// What a Multiboot 1 loader leaves in `eax`.
 pub const MAGIC1: u32 = 0x2bad_b002;
 /// What a Multiboot 2 loader leaves in `eax`.
 pub const MAGIC2: u32 = 0x36d7_6289;
-/// Entries of the firmware's memory map that are kept (UEFI's have well over a hundred).
-pub const MAX_MAP: usize = 256;
+/// Regions of one kind that are kept track of (UEFI's memory maps have well over a hundred entries).
+pub const MAX_REGIONS: usize = 256;
+/// Kinds of memory in the firmware's map: usable, and defective.
+const USABLE: u32 = 1;
+const DEFECTIVE: u32 = 5;
+/// Regions of memory fit for nobody that are kept apart.
+const MAX_UNFIT: usize = 32;
 /// Bytes of the command line that are read.
 const MAX_LINE: usize = 1024;
 /// Boot modules that are kept: the root task and others, which only matter for not being overwritten.
@@ -16,16 +23,20 @@ pub const MAX_MODULES: usize = 8;
 
 /// What the boot loader said.
 pub struct Info {
-    map: [MemoryMapEntry; MAX_MAP],
+    map: [MemoryMapEntry; MULTIBOOT_MAX_MMAP_ENTRIES],
     map_len: usize,
+    /// What the firmware calls usable memory, anywhere in its map.
+    pub usable: Regions<MAX_REGIONS>,
+    /// What it calls anything else: not memory to us, even if it calls it usable, too.
+    pub other: Regions<MAX_REGIONS>,
+    /// Memory that fails, or about which the map says more than there is room for: to be given to nobody.
+    pub unfit: Regions<MAX_UNFIT>,
     modules: [PhysRegion; MAX_MODULES],
     modules_len: usize,
     /// What the kernel's command line says of side channels.
     pub mitigations: Mitigations,
     /// The ACPI root pointer's bytes, if the loader passes it on; not checked.
     pub rsdp: Option<[u8; 36]>,
-    /// Entries of the memory map for which there was no room.
-    pub unread: usize,
 }
 
 /// Why the boot loader's information is of no use.
@@ -43,19 +54,21 @@ impl Default for Info {
     /// Nothing yet.
     fn default() -> Self {
         Info {
-            map: [MemoryMapEntry { base: 0, len: 0, kind: 0 }; MAX_MAP],
+            map: [MemoryMapEntry { base: 0, len: 0, kind: 0 }; _],
             map_len: 0,
+            usable: Regions::new(),
+            other: Regions::new(),
+            unfit: Regions::new(),
             modules: [PhysRegion::new(0, 0); MAX_MODULES],
             modules_len: 0,
             mitigations: Mitigations::Auto,
             rsdp: None,
-            unread: 0,
         }
     }
 }
 
 impl Info {
-    /// The firmware's memory map, as it is.
+    /// The firmware's memory map, as it is: as many entries as the boot information can pass on.
     pub fn map(&self) -> &[MemoryMapEntry] {
         &self.map[..self.map_len]
     }
@@ -69,8 +82,12 @@ impl Info {
         if let Some(e) = self.map.get_mut(self.map_len) {
             *e = MemoryMapEntry { base, len, kind };
             self.map_len += 1;
-        } else {
-            self.unread += 1;
+        }
+        let region = PhysRegion::new(base, base.saturating_add(len));
+        let no_room = if kind == USABLE { self.usable.add(region) } else { self.other.cover(region) };
+        let defective = Some(region).filter(|_| kind == DEFECTIVE);
+        for unfit in no_room.into_iter().chain(defective) {
+            self.unfit.cover(unfit);
         }
     }
 
@@ -201,13 +218,50 @@ mod tests {
         );
     }
 
-    #[test]
-    fn entries_for_which_there_is_no_room_are_counted() {
+    /// A memory map of these regions.
+    fn mapped(entries: impl IntoIterator<Item = (u64, u64, u32)>) -> Info {
         let map: Vec<u8> =
-            (0..MAX_MAP as u64 + 7).flat_map(|i| map_entry1(i << 20, 0x1000 << (i % 3), 1)).collect();
+            entries.into_iter().flat_map(|(at, len, kind)| map_entry1(at, len, kind)).collect();
         let info = words(&[1 << 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, map.len() as u32, 0x800]);
-        let info = read(&Pieces(vec![(0x500, info), (0x800, map)]), MAGIC1, 0x500).unwrap();
-        assert_eq!((info.map().len(), info.unread), (MAX_MAP, 7));
+        read(&Pieces(vec![(0x500, info), (0x800, map)]), MAGIC1, 0x500).unwrap()
+    }
+
+    #[test]
+    fn entries_beyond_those_that_are_passed_on_count() {
+        let info = mapped((0..200).map(|i| (i << 24, 0x80_0000, 1 + (i % 4) as u32)));
+        assert_eq!(info.map().len(), MULTIBOOT_MAX_MMAP_ENTRIES);
+        assert_eq!((info.usable.as_slice().len(), info.other.as_slice().len()), (50, 150));
+        assert!(info.unfit.as_slice().is_empty());
+    }
+
+    #[test]
+    fn nothing_of_what_finds_no_room_is_forgotten() {
+        const MIB: u64 = 1 << 20;
+        // More pieces of memory than there is room for, the smallest in the middle.
+        let size = |i: u64| (i.abs_diff(200) + 1) << 12;
+        let info = mapped((0..400).map(|i| (i * 16 * MIB, size(i), 1)));
+        for i in 0..400 {
+            let region = PhysRegion::new(i * 16 * MIB, i * 16 * MIB + size(i));
+            assert!(info.usable.contains(region) != info.unfit.contains(region), "{i}");
+        }
+        assert!(
+            info.usable.as_slice().len() == MAX_REGIONS && info.usable.contains(PhysRegion::new(0, size(0)))
+        );
+        // More reserved pieces: the gaps between those that had to be joined are fit for nobody.
+        let info = mapped((0..400).map(|i| (i * 16 * MIB, MIB, 2)));
+        for i in 0..399 {
+            assert!(info.other.contains(PhysRegion::new(i * 16 * MIB, i * 16 * MIB + MIB)));
+            let gap = PhysRegion::new(i * 16 * MIB + MIB, (i + 1) * 16 * MIB);
+            assert_eq!(info.other.contains(gap), info.unfit.contains(gap), "{i}");
+        }
+        assert_eq!(info.other.as_slice().len(), MAX_REGIONS);
+    }
+
+    #[test]
+    fn defective_memory_is_for_nobody() {
+        let info = mapped([(0, 1 << 30, 1), (0x10_3000, 0x2000, 5), (0x20_0000, 0x1000, 3)]);
+        assert_eq!(info.unfit.as_slice(), [PhysRegion::new(0x10_3000, 0x10_5000)]);
+        assert!(info.other.contains(PhysRegion::new(0x10_3000, 0x10_5000)));
     }
 
     #[test]
