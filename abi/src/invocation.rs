@@ -338,7 +338,7 @@ pub const INVOCATIONS: &[Invocation] = table! {
     "Moves a thread to a domain."
     DomainSet.set(domain: U8, thread: Cap) = DomainSetSet
         [IllegalOperation, InvalidArgument, InvalidCapability];
-    "Sets an entry of the domain schedule: a domain and how long it runs, in timer ticks."
+    "Sets an entry of the domain schedule: a domain and how long it runs, in timer ticks (40 us at least)."
     DomainSet.schedule_configure(index: Word, domain: U8, duration: Time) = DomainScheduleConfigure
         [IllegalOperation, InvalidArgument, RangeError];
     "Sets the entry at which the domain schedule starts over, and starts there."

@@ -117,7 +117,7 @@ const GOAL: u64 = 1_001_000_000;
 const LONG_STATES: usize = 80_000_000;
 /// Families that go on for longer than a run has time, or nearly so. They come last in a long run, in this order, the
 /// ones whose transitions are cheap at the end.
-const ENDLESS: [&str; 8] = [
+const ENDLESS: [&str; 9] = [
     "fault answers",
     "registers",
     "large frames",
@@ -125,6 +125,7 @@ const ENDLESS: [&str; 8] = [
     "one CNode",
     "parameters",
     "domains",
+    "short turns",
     "many slots",
 ];
 

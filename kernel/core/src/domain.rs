@@ -22,6 +22,12 @@ pub fn start(k: &Kernel) {
     begin(k, 0);
 }
 
+/// What a domain gets at least when its turn comes, in ticks. Whoever enters the kernel when no more than the smallest
+/// budget is left makes the system call again in the next turn; as much again is left before, to come that far.
+fn least_duration() -> u64 {
+    2 * refill::min_budget()
+}
+
 /// The time of the current domain is up.
 #[inline(always)]
 pub fn is_over(k: &Kernel) -> bool {
@@ -45,7 +51,10 @@ fn begin(k: &Kernel, index: usize) {
     }
     let duration = entry.duration.get();
     // The longest duration stands for no end.
-    let end = if duration == MAX_DURATION { u64::MAX } else { core.time.get().saturating_add(duration) };
+    let end = match duration {
+        MAX_DURATION => u64::MAX,
+        _ => core.time.get().saturating_add(duration.max(least_duration())),
+    };
     core.domain_end.set(end);
     core.reprogram.set(true);
 }

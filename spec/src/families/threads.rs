@@ -215,6 +215,35 @@ pub(super) const FAMILIES: &[Family] = &[
         },
     },
     Family {
+        name: "short turns",
+        about: "two threads in two domains, whose turns are shorter than anything takes, or little longer",
+        system: || {
+            threads(&[100, 100], |s| {
+                s.control(at::FREE, pecan_mem::Cap::Domain);
+            })
+        },
+        events: |_| {
+            let entry = |index, duration| {
+                invoke(at::FREE, Label::DomainScheduleConfigure, &[index, index, duration], &[])
+            };
+            let start = |index| invoke(at::FREE, Label::DomainScheduleSetStart, &[index], &[]);
+            let mut events = vec![
+                start(0),
+                start(1),
+                invoke(at::FREE, Label::DomainSetSet, &[1], &[at::B]),
+                after(19_999, start(0)),
+                after(20_000, start(1)),
+                Event::Tick { ticks: 20_000 },
+                Event::Tick { ticks: 40_000 },
+                yields(),
+            ];
+            for duration in [1, 20_000, 20_001, 40_000, 40_001] {
+                events.extend([entry(0, duration), entry(1, duration)]);
+            }
+            events
+        },
+    },
+    Family {
         name: "fault answers",
         about: "a handler answers faults with registers, and nothing of them is forgotten",
         system: || {

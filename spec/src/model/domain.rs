@@ -80,12 +80,13 @@ impl Step {
         Ok(vec![])
     }
 
+    /// A turn is long enough for its threads to do something: twice what it takes to begin with anything.
     fn begin_domain(&mut self, index: u64) {
         let schedule = &mut self.s.schedule;
         let (domain, duration) = schedule.entries[&index];
         schedule.at = index;
         schedule.domain = domain;
-        schedule.left = (duration != FOR_EVER).then_some(duration as i64);
+        schedule.left = (duration != FOR_EVER).then_some((duration as i64).max(2 * least()));
     }
 
     /// The domain's time is up, or so nearly that nobody can begin with anything.

@@ -66,7 +66,7 @@ impl Chooser<'_, '_> {
             4 => (DOMAINS, DomainSetSet, vec![r.below(4) / 3], vec![self.thread()]),
             _ if r.below(4) == 0 => (DOMAINS, DomainScheduleSetStart, vec![r.below(3)], vec![]),
             _ => {
-                let words = vec![r.below(3), r.below(2), r.pick(&[0, 200_000, 1_000_000])];
+                let words = vec![r.below(3), r.below(2), r.pick(&[0, 1, 20_000, 40_001, 200_000, 1_000_000])];
                 (DOMAINS, DomainScheduleConfigure, words, vec![])
             }
         }

@@ -515,6 +515,36 @@ fn domains_take_turns() {
 }
 
 #[test]
+fn a_domain_of_any_duration_gets_something_done() {
+    if pecan_config::NUM_DOMAINS < 2 {
+        return;
+    }
+    let least = refill::min_budget();
+    for duration in [1, 20, least - 1, least, least + 1, 2 * least - 1, 2 * least, 2 * least + 1] {
+        let mut w = World::new();
+        let (first, other) = (w.thread, thread(&mut w, 0, PRIORITY as u64));
+        invoke(&mut w, DOMAIN, Label::DomainSetSet, &[1], &[BASE]);
+        start(&mut w, 0);
+        for domain in [0, 1] {
+            let entry = [domain, domain, duration];
+            invoke(&mut w, DOMAIN, Label::DomainScheduleConfigure, &entry, &[]);
+        }
+        invoke(&mut w, DOMAIN, Label::DomainScheduleSetStart, &[0], &[]);
+        for _ in 0..3 {
+            let (begin, end) = (pecan_arch::now(), host::machine().deadline.get());
+            assert_eq!(end - begin, duration.max(2 * least), "{duration}");
+            // A system call that is made half of the time later is done, not put off.
+            host::set_time(begin + least - 1);
+            assert_eq!(invoke(&mut w, SC, Label::SchedContextConsumed, &[], &[]), first);
+            host::set_time(end);
+            assert_eq!(entry::interrupt(&mut w.k, IRQ_TIMER), other, "{duration}");
+            host::set_time(host::machine().deadline.get());
+            assert_eq!(entry::interrupt(&mut w.k, IRQ_TIMER), first, "{duration}");
+        }
+    }
+}
+
+#[test]
 fn a_higher_thread_takes_over_from_one_that_is_queued_already() {
     for queued in [false, true] {
         let mut w = World::new();

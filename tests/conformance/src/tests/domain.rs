@@ -36,6 +36,7 @@ tests! {
     a_thread_that_moves_itself_stops: DomainSetSet / NoError;
     a_blocked_thread_moves: DomainSetSet / NoError;
     a_thread_out_of_budget_moves: DomainSetSet / NoError;
+    turns_of_any_duration_let_threads_go_on: DomainScheduleConfigure / NoError, DomainScheduleSetStart / NoError;
 }
 
 const DOMAIN: CPtr = slot::DOMAIN;
@@ -329,4 +330,30 @@ fn a_thread_out_of_budget_moves(env: &Env) {
     assert!(thread.has_returned());
     inv::domain_set_set(DOMAIN, 0, thread.tcb).expect("set the domain");
     assert_eq!(thread.join(), 4);
+}
+
+/// Durations that are over before a thread can do anything, and those around the smallest budget (20 us), as ticks: none
+/// of them keeps threads from making system calls, in either domain.
+fn turns_of_any_duration_let_threads_go_on(env: &Env) {
+    let notification = env.notification();
+    let badged = env.mint(notification, 1);
+    in_other_domain(env, move || {
+        loop {
+            signal(badged);
+        }
+    });
+    let us = machine::ticks(1);
+    for duration in [1, 20, us, 10 * us, 20 * us - 1, 20 * us, 20 * us + 1, 21 * us, 40 * us, 41 * us] {
+        configure(0, 0, duration).expect("configure");
+        configure(1, 1, duration).expect("configure");
+        configure(2, 0, 0).expect("configure");
+        inv::domain_set_schedule_set_start(DOMAIN, 0).expect("set start");
+        for _ in 0..3 {
+            let start = machine::tsc();
+            while poll(notification) == 0 {
+                assert!(machine::us_since(start) < 2_000_000, "the other domain does not run");
+            }
+        }
+        reset();
+    }
 }
