@@ -352,7 +352,7 @@ fn sizes_and_bounds() {
     assert_eq!((PAGING_INDEX_BITS, PAGING_ENTRY_BITS), (9, 3));
     assert_eq!((ASID_POOL_BITS, ASID_POOL_INDEX_BITS, NUM_ASID_POOLS_BITS), (12, 9, 3));
     assert_eq!((USER_TOP, PADDR_USER_DEVICE_TOP), (140_737_488_351_232, 140_737_488_355_328));
-    assert_eq!((IRQ_VECTOR_MIN, IRQ_VECTOR_MAX, IRQ_OFFSET), (0, 109, 48));
+    assert_eq!((IRQ_VECTOR_MIN, IRQ_VECTOR_MAX, IRQ_OFFSET), (0, 107, 48));
     assert_eq!((fault_kind::DATA, fault_kind::INSTRUCTION), (0, 1));
     assert_eq!((sched_context_flag::NONE, sched_context_flag::SPORADIC), (0, 1));
     assert_eq!((tcb_flag::NONE, tcb_flag::FPU_DISABLED, tcb_flag::MASK), (0, 1, 1));

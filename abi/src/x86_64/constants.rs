@@ -44,8 +44,8 @@ pub const PADDR_USER_DEVICE_TOP: u64 = 1 << 47;
 
 /// The least interrupt vector a user can ask for, counted from the first that user level has.
 pub const IRQ_VECTOR_MIN: u64 = 0;
-/// The greatest one.
-pub const IRQ_VECTOR_MAX: u64 = 109;
+/// The greatest one. (libsel4's header says 109, but the kernel of this ABI refuses 108 and 109.)
+pub const IRQ_VECTOR_MAX: u64 = 107;
 /// The processor's vector of user vector 0.
 pub const IRQ_OFFSET: u64 = 0x30;
 

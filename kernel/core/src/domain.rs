@@ -89,11 +89,12 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
     const DOMAINS: u64 = NUM_DOMAINS as u64;
     Ok(match inv.label {
         Some(Label::DomainSetSet) => {
-            inv.need(1, 1)?;
+            inv.need(1, 0)?;
             let domain = inv.arg(k, 0);
             if domain >= DOMAINS {
                 return Err(SyscallError::InvalidArgument(0));
             }
+            inv.need(1, 1)?;
             let thread = inv.extra_words(k, 0).tcb().ok_or(SyscallError::InvalidArgument(1))?;
             Op::Set { thread, domain: domain as u8 }
         }

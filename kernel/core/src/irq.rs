@@ -50,7 +50,11 @@ fn decode_control(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
     let ioapic = match inv.label {
         Some(Label::X86IrqIssueIrqHandlerIoapic) => true,
         Some(Label::X86IrqIssueIrqHandlerMsi) => false,
-        // `IrqIssueIrqHandler` is for machines without IOAPIC.
+        // For machines without IOAPIC.
+        Some(Label::IrqIssueIrqHandler) => {
+            inv.need(3, 1)?;
+            return Err(SyscallError::IllegalOperation);
+        }
         _ => return Err(SyscallError::IllegalOperation),
     };
     inv.need(7, 1)?;
@@ -196,7 +200,7 @@ mod tests {
             Error::RevokeFirst,
             &[],
         );
-        assert_eq!(w.call(IRQ_CONTROL, MSI, &[FREE + 2, DEPTH, 255, 31, 7, 99, 109], &[CNODE]), Ok(vec![]));
+        assert_eq!(w.call(IRQ_CONTROL, MSI, &[FREE + 2, DEPTH, 255, 31, 7, 99, 107], &[CNODE]), Ok(vec![]));
         assert_eq!(w.cap(FREE + 2), Cap::IrqHandler { irq: IRQ_USER_MAX as u16 });
         // A copy of a handler is its child.
         assert_eq!(w.copy(FREE + 3, HANDLER, pecan_abi::CapRights::ALL), Ok(vec![]));
@@ -221,8 +225,8 @@ mod tests {
             let at = (IRQ_CONTROL, label);
             w.fails(at, &good[..6], &[CNODE], Error::TruncatedMessage, &[]);
             w.fails(at, &good, &[], Error::TruncatedMessage, &[]);
-            w.fails(at, &with(6, 110), &[CNODE], Error::RangeError, &[0, 109]);
-            w.fails(at, &with(6, u64::MAX), &[CNODE], Error::RangeError, &[0, 109]);
+            w.fails(at, &with(6, 108), &[CNODE], Error::RangeError, &[0, 107]);
+            w.fails(at, &with(6, u64::MAX), &[CNODE], Error::RangeError, &[0, 107]);
             w.fails(at, &with(0, CNODE), &[CNODE], Error::DeleteFirst, &[]);
             w.fails(at, &with(1, 65), &[CNODE], Error::RangeError, &[1, 64]);
             w.fails(at, &good, &[IRQ_CONTROL], Error::FailedLookup, &[0, 1]);
@@ -240,6 +244,9 @@ mod tests {
             Error::IllegalOperation,
             &[],
         );
+        let get = (IRQ_CONTROL, Label::IrqIssueIrqHandler);
+        w.fails(get, &[1, HANDLER], &[CNODE], Error::TruncatedMessage, &[]);
+        w.fails(get, &[1, HANDLER, DEPTH], &[], Error::TruncatedMessage, &[]);
         w.fails((IRQ_CONTROL, Label::IrqAckIrq), &[], &[], Error::IllegalOperation, &[]);
     }
 

@@ -265,7 +265,6 @@ fn decode_configure(k: &Kernel, inv: &Invocation) -> Decoded<Configuration> {
     inv.need(5, 1)?;
     let (budget, period, extra_refills) = (inv.arg(k, 0), inv.arg(k, 1), inv.arg(k, 2));
     let (badge, flags) = (inv.arg(k, 3), inv.arg(k, 4));
-    let sc = inv.extra_words(k, 0).sched_context().ok_or(SyscallError::InvalidCapability(1))?;
     let (min, max) = (pecan_arch::ticks_to_us(refill::min_budget()), pecan_arch::max_us());
     for us in [budget, period] {
         if !(min..=max).contains(&us) {
@@ -275,18 +274,19 @@ fn decode_configure(k: &Kernel, inv: &Invocation) -> Decoded<Configuration> {
     if budget > period {
         return Err(SyscallError::RangeError(min, period));
     }
+    let sc = inv.extra_words(k, 0).sched_context().ok_or(SyscallError::InvalidCapability(1))?;
+    let round_robin = budget == period;
     let max_extra = (sc.get(k).refill_capacity() - refill::MIN_REFILLS) as u64;
-    if extra_refills > max_extra {
+    if !round_robin && extra_refills > max_extra {
         return Err(SyscallError::RangeError(0, max_extra));
     }
-    let round_robin = budget == period;
     Ok(Configuration {
         sc,
         budget: pecan_arch::us_to_ticks(budget),
         period: if round_robin { 0 } else { pecan_arch::us_to_ticks(period) },
-        refills: match refill::MIN_REFILLS + extra_refills as usize {
-            _ if round_robin => refill::MIN_REFILLS,
-            refills => refills.min(refill::MAX_REFILLS),
+        refills: match round_robin {
+            true => refill::MIN_REFILLS,
+            false => (refill::MIN_REFILLS + extra_refills as usize).min(refill::MAX_REFILLS),
         },
         badge,
         sporadic: flags & sched_context_flag::SPORADIC != 0,

@@ -23,11 +23,12 @@ impl Step {
 
     /// A thread moves to a domain.
     fn set_domain(&mut self, inv: &Invocation) -> Answer {
-        inv.need(1, 1)?;
+        inv.need(1, 0)?;
         let domain = inv.words[0];
         if domain >= NUM_DOMAINS as u64 {
             return Err(wrong(0));
         }
+        inv.need(1, 1)?;
         let Some(Cap::Thread { thread }) = self.cap(inv.extra[0]) else { return Err(wrong(1)) };
         let ready = self.is_ready(thread);
         if ready {

@@ -18,6 +18,10 @@ impl Step {
         let by_pin = match Label::from_word(inv.label) {
             Some(Label::X86IrqIssueIrqHandlerIoapic) => true,
             Some(Label::X86IrqIssueIrqHandlerMsi) => false,
+            Some(Label::IrqIssueIrqHandler) => {
+                inv.need(3, 1)?;
+                return Err(illegal());
+            }
             _ => return Err(illegal()),
         };
         inv.need(7, 1)?;

@@ -40,12 +40,11 @@ pub(super) const EXCEPTION_MESSAGE: [usize; 3] = [IP, SP, FLAGS];
 pub(super) const TIMEOUT_MESSAGE: [usize; 19] =
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, TLS];
 
-/// Flags that user level may choose: arithmetic, single step, direction, alignment, identification.
-const USER_FLAGS: u64 = 0x25_0dd5;
+/// Flags that user level may choose: arithmetic and direction; where there are hardware breakpoints single step, alignment
+/// and identification, too.
+const USER_FLAGS: u64 = if pecan_config::HARDWARE_DEBUG { 0x25_0dd5 } else { 0xcd5 };
 /// Flags that all of user level runs with: interrupts are on.
 const FIXED_FLAGS: u64 = 0x202;
-/// Jumping to an address that no processor can have faults here.
-const NOWHERE: u64 = 0xffff_8000_0000_0000;
 
 /// The registers of a thread.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -79,8 +78,8 @@ impl Registers {
         let possible = (value as i64) << 16 >> 16 == value as i64;
         self[register] = match register {
             FLAGS => value & USER_FLAGS | FIXED_FLAGS,
-            IP if !possible => NOWHERE,
-            TLS | GS if !possible => 0,
+            // An address that no processor can have.
+            IP | TLS | GS if !possible => 0,
             _ => value,
         };
     }

@@ -21,9 +21,6 @@ impl Step {
         }
         inv.need(5, 1)?;
         let [budget, period, extra, badge, flags] = [0, 1, 2, 3, 4].map(|i| inv.words[i]);
-        let Some(Cap::SchedContext { sc, bits }) = self.cap(inv.extra[0]) else {
-            return Err(invalid_capability(1));
-        };
         let (min, max) = (pecan_arch::ticks_to_us(least() as u64), pecan_arch::max_us());
         if ![budget, period].iter().all(|us| (min..=max).contains(us)) {
             return Err(range(min, max));
@@ -31,12 +28,16 @@ impl Step {
         if budget > period {
             return Err(range(min, period));
         }
+        let Some(Cap::SchedContext { sc, bits }) = self.cap(inv.extra[0]) else {
+            return Err(invalid_capability(1));
+        };
+        // Round robin has no use for extra refills, and any number of them is ignored.
+        let round_robin = budget == period;
         let most = max_extra_refills(bits) as u64;
-        if extra > most {
+        if !round_robin && extra > most {
             return Err(range(0, most));
         }
         let ticks = |us| pecan_arch::us_to_ticks(us) as i64;
-        let round_robin = budget == period;
         let (period, extra) = if round_robin { (0, 0) } else { (ticks(period), extra) };
         self.configure(sc, MIN_REFILLS + extra, ticks(budget), period);
         let context = self.context(sc);

@@ -143,8 +143,8 @@ impl Step {
     /// `TCB_SetSpace`: the fault handler, and the roots of the thread's spaces.
     fn set_space(&mut self, thread: Name, inv: &Invocation) -> Result<(), Failure> {
         inv.need(2, 3)?;
-        let handler = self.handler(inv, 0, 1)?;
         let roots = self.checked_roots(thread, inv, 1)?;
+        let handler = self.handler(inv, 0, 1)?;
         self.install(thread, thread_slot::FAULT, handler, inv)?;
         self.install_roots(thread, roots, inv)?;
         Ok(())

@@ -93,14 +93,15 @@ pub const TIMEOUT_MESSAGE: [Reg; 19] =
 
 /// Flags a thread has at its start: interrupts on, and the bit that is always one.
 pub const FLAGS_INITIAL: u64 = 0x202;
-/// Flags that user level may choose: CF, PF, AF, ZF, SF, TF, DF, OF, RF, AC, ID.
-const FLAGS_USER: u64 = 0x0025_0dd5;
+/// Flags that user level may choose for a thread: CF, PF, AF, ZF, SF, DF, OF; where threads can be debugged TF, RF, AC and
+/// ID, too.
+const FLAGS_USER: u64 = if pecan_config::HARDWARE_DEBUG { 0x0025_0dd5 } else { 0xcd5 };
 /// TF: a debug exception after each instruction.
 const FLAG_TRAP: u64 = 1 << 8;
 /// RF: no debug exception from a breakpoint on the next instruction.
 const FLAG_RESUME: u64 = 1 << 16;
-/// What an instruction pointer that no processor accepts becomes: a kernel address, so that the thread
-/// page-faults at user level instead of making the return instruction fault inside the kernel.
+/// What an instruction pointer that no processor accepts becomes where a thread is to resume: a kernel address, so that
+/// the thread page-faults at user level instead of making the return instruction fault inside the kernel.
 pub(crate) const HARMLESS_IP: u64 = 0xffff_8000_0000_0000;
 
 /// Selector of the user code segment, with privilege level 3 (`sysretq` fixes the order of the descriptors).
@@ -168,8 +169,8 @@ impl UserContext {
     }
 
     /// Writes a register with a value from user level, changed where the processor would refuse it:
-    /// privileged flags are dropped, an instruction pointer or segment base that is not canonical becomes one
-    /// that is.
+    /// flags that are not its to choose are dropped, an instruction pointer or segment base that is not canonical
+    /// becomes 0.
     #[inline(always)]
     pub fn set_user(&self, r: Reg, value: u64) {
         let canonical = is_canonical(value);
@@ -177,8 +178,7 @@ impl UserContext {
             r,
             match r {
                 FLAGS => value & FLAGS_USER | FLAGS_INITIAL,
-                FAULT_IP | NEXT_IP if !canonical => HARMLESS_IP,
-                TLS_BASE | GS_BASE if !canonical => 0,
+                FAULT_IP | NEXT_IP | TLS_BASE | GS_BASE if !canonical => 0,
                 _ => value,
             },
         );
@@ -310,10 +310,10 @@ mod tests {
     fn user_values_are_made_acceptable() {
         let c = UserContext::new();
         c.set_user(FLAGS, u64::MAX);
-        assert_eq!(c.get(FLAGS), FLAGS_USER | FLAGS_INITIAL);
+        assert_eq!(c.get(FLAGS), if pecan_config::HARDWARE_DEBUG { 0x25_0fd7 } else { 0xed7 });
         assert_eq!(c.get(FLAGS) & 0x7000, 0, "neither IOPL nor NT");
         c.set_user(FAULT_IP, 0x0000_8000_0000_0000);
-        assert_eq!(c.get(FAULT_IP), HARMLESS_IP);
+        assert_eq!(c.get(FAULT_IP), 0);
         c.set(NEXT_IP, 0x1234_0000_0000_0000);
         assert_eq!(c.get(NEXT_IP), HARMLESS_IP);
         c.set_user(FAULT_IP, 0x0000_7fff_ffff_ffff);

@@ -2,8 +2,8 @@
 
 /// First number that user level can ask for; below are those of the legacy controller, which is not used.
 pub const IRQ_USER_MIN: usize = 16;
-/// Last number that user level can ask for.
-pub const IRQ_USER_MAX: usize = 125;
+/// Last number that user level can ask for. The two above are kept for interrupts between cores.
+pub const IRQ_USER_MAX: usize = 123;
 /// The kernel's own timer.
 pub const IRQ_TIMER: usize = 126;
 /// Every interrupt number is below this.

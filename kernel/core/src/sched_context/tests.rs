@@ -79,7 +79,9 @@ fn configuring_sets_what_was_asked_for() {
     assert_eq!((sc.refill_max.get(), sc.badge.get(), sc.sporadic.get()), (10, 77, true));
     assert_eq!(refill::head(sc).amount.get(), us_to_ticks(1_000));
     // Budget and period the same: round robin, and the number of refills is ignored.
-    configure(&mut w, TARGET, 20, 20, 4);
+    for extra in [4, 9, u64::MAX] {
+        configure(&mut w, TARGET, 20, 20, extra);
+    }
     let sc = o.sc.get(&w.k);
     assert_eq!((sc.period.get(), sc.refill_max.get(), sc.sporadic.get()), (0, 2, false));
 }
@@ -96,7 +98,9 @@ fn configuration_errors() {
     for (budget, period) in
         [(0, 5000), (19, 5000), (max + 1, 5000), (5000, 0), (5000, 19), (5000, max + 1), (0, 0)]
     {
-        fails(&mut w, on, label, &[budget, period, 0, 0, 0], &[TARGET], Error::RangeError, &[20, max]);
+        for sc in [TARGET, THREAD] {
+            fails(&mut w, on, label, &[budget, period, 0, 0, 0], &[sc], Error::RangeError, &[20, max]);
+        }
     }
     fails(&mut w, on, label, &[5000, 4999, 0, 0, 0], &[TARGET], Error::RangeError, &[20, 4999]);
     fails(&mut w, on, label, &[100, 200, 9, 0, 0], &[TARGET], Error::RangeError, &[0, 8]);

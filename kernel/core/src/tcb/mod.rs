@@ -83,8 +83,8 @@ fn decode(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Op> {
         }
         Some(Label::TcbSetSpace) => {
             inv.need(2, 3)?;
-            let fault = space::decode_handler(k, inv, 0, 1)?;
-            Op::SetSpace { fault, spaces: space::decode_spaces(k, inv, tcb, 1)? }
+            let spaces = space::decode_spaces(k, inv, tcb, 1)?;
+            Op::SetSpace { fault: space::decode_handler(k, inv, 0, 1)?, spaces }
         }
         Some(Label::TcbSuspend) => Op::Suspend,
         Some(Label::TcbResume) => Op::Resume,

@@ -281,6 +281,9 @@ fn spaces() {
         {
             let (label, words, extra) = make(cspace, vspace, EP);
             fails(&mut w, label, &words, &extra, Error::IllegalOperation, &[]);
+            // They are looked at before the fault handler.
+            let (label, words, extra) = make(cspace, vspace, NTFN);
+            fails(&mut w, label, &words, &extra, Error::IllegalOperation, &[]);
         }
         let (label, words, extra) = make(OTHER_CNODE, VSPACE, EP);
         ok(&mut w, label, &words, &extra);

@@ -15,6 +15,7 @@ tests! {
     a_thread_moves_back: DomainSetSet / NoError;
     set_of_a_domain_out_of_range: DomainSetSet / InvalidArgument;
     set_of_what_is_no_thread: DomainSetSet / InvalidArgument;
+    set_looks_at_the_domain_first: DomainSetSet / InvalidArgument, DomainSetSet / TruncatedMessage;
     two_domains_take_turns: DomainScheduleConfigure / NoError, DomainScheduleSetStart / NoError;
     each_domain_gets_its_time: DomainScheduleConfigure / NoError;
     the_schedule_wraps_at_an_end_marker: DomainScheduleConfigure / NoError;
@@ -100,6 +101,14 @@ fn set_of_what_is_no_thread(env: &Env) {
     for wrong in [endpoint, ROOT, empty] {
         env.refused(Error::InvalidArgument { index: 1 }, || inv::domain_set_set(DOMAIN, 0, wrong));
     }
+}
+
+fn set_looks_at_the_domain_first(env: &Env) {
+    let set = |domain| invoke_as(DOMAIN, Label::DomainSetSet, &[], &[domain]).map(drop);
+    for domain in [256, u64::MAX] {
+        env.refused(Error::InvalidArgument { index: 0 }, || set(domain));
+    }
+    env.refused_as(Kind::TruncatedMessage, || set(0));
 }
 
 fn two_domains_take_turns(env: &Env) {

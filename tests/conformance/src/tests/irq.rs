@@ -2,16 +2,17 @@
 //! the first IOAPIC.
 
 use pecan::{Error, LookupFailure, raw::{self, invocations as inv}};
-use pecan_abi::{CPtr, CapRights, Error as Kind, boot::slot, constants as c};
+use pecan_abi::{CPtr, CapRights, Error as Kind, Label, boot::slot, constants as c};
 
 use crate::{
     Env,
-    env::{DEPTH, HIGH, ROOT, delete, is_empty, poll, revoke},
+    env::{DEPTH, HIGH, ROOT, delete, invoke_as, is_empty, poll, revoke},
     machine,
 };
 
 tests! {
     get_is_refused_with_an_ioapic: IrqIssueIrqHandler / IllegalOperation;
+    get_is_looked_at_even_so: IrqIssueIrqHandler / TruncatedMessage;
     an_interrupt_signals_its_notification: X86IrqIssueIrqHandlerIoapic / NoError, IrqSetIrqHandler / NoError,
         IrqAckIrq / NoError;
     an_interrupt_preempts_the_running_thread: IrqSetIrqHandler / NoError;
@@ -339,6 +340,24 @@ fn every_vector_can_be_had(env: &Env) {
     for vector in c::IRQ_VECTOR_MIN..=c::IRQ_VECTOR_MAX {
         msi_handler(env, vector);
     }
+    // The two above are the kernel's, for interrupts between cores.
+    assert_eq!(c::IRQ_VECTOR_MAX, 107);
+    let dest = env.slot();
+    for vector in [108, 109, 110] {
+        env.refused(Error::RangeError { min: 0, max: 107 }, || get_msi(dest, vector));
+        env.refused(Error::RangeError { min: 0, max: 107 }, || {
+            inv::irq_control_get_ioapic(CONTROL, ROOT, dest, DEPTH, 0, TIMER_PIN, 0, 0, vector)
+        });
+    }
+}
+
+fn get_is_looked_at_even_so(env: &Env) {
+    let dest = env.slot();
+    let get = |caps: &[CPtr], words: &[u64]| {
+        env.refused_as(Kind::TruncatedMessage, || invoke_as(CONTROL, Label::IrqIssueIrqHandler, caps, words));
+    };
+    get(&[ROOT], &[VECTOR, dest]);
+    get(&[], &[VECTOR, dest, DEPTH.into()]);
 }
 
 fn revoking_the_control_takes_all_handlers(env: &Env) {

@@ -16,6 +16,8 @@ tests! {
     configure_with_times_out_of_range: SchedControlConfigureFlags / RangeError;
     configure_with_too_many_refills: SchedControlConfigureFlags / RangeError;
     configure_takes_as_many_refills_as_fit: SchedControlConfigureFlags / NoError;
+    configure_ignores_extra_refills_of_round_robin: SchedControlConfigureFlags / NoError;
+    configure_looks_at_the_times_first: SchedControlConfigureFlags / RangeError;
     configure_releases_a_waiting_thread: SchedControlConfigureFlags / NoError;
     bind_makes_a_thread_run: SchedContextBind / NoError;
     bind_of_what_cannot_be_bound: SchedContextBind / InvalidCapability;
@@ -106,6 +108,27 @@ fn configure_takes_as_many_refills_as_fit(env: &Env) {
     for bits in [c::MIN_SCHED_CONTEXT_BITS, 8, 10] {
         let sc = env.retype(ObjectType::SchedContext, bits.into(), 1);
         configure(sc, 1_000, 2_000, c::max_extra_refills(bits) as u64).expect("configure");
+    }
+}
+
+fn configure_ignores_extra_refills_of_round_robin(env: &Env) {
+    let thread = env.passive_thread(HIGH);
+    let sc = env.retype(ObjectType::SchedContext, c::MIN_SCHED_CONTEXT_BITS.into(), 1);
+    for refills in [1, 1000, u64::MAX] {
+        configure(sc, 10_000, 10_000, refills).expect("configure");
+    }
+    inv::sched_context_bind(sc, thread.tcb).expect("bind");
+    thread.start(|| 5);
+    assert_eq!(thread.join(), 5);
+}
+
+fn configure_looks_at_the_times_first(env: &Env) {
+    let (endpoint, empty) = (env.endpoint(), env.slot());
+    for wrong in [endpoint, empty] {
+        for (budget, period) in [(0, 0), (1, 1_000), (1_000, u64::MAX), (2_000, 1_000)] {
+            env.refused_as(Kind::RangeError, || configure(wrong, budget, period, 0));
+        }
+        env.refused(Error::InvalidCapability { index: 1 }, || configure(wrong, 1_000, 2_000, u64::MAX));
     }
 }
 

@@ -15,6 +15,7 @@ tests! {
     some_registers_are_read: TcbReadRegisters / NoError;
     some_registers_are_written: TcbWriteRegisters / NoError;
     dangerous_flags_are_not_written: TcbWriteRegisters / NoError;
+    an_address_that_does_not_exist_becomes_zero: TcbWriteRegisters / NoError;
     a_bad_instruction_pointer_faults_in_user_mode: TcbWriteRegisters / NoError;
     reading_stops_the_thread_if_asked: TcbReadRegisters / NoError, TcbSuspend / NoError;
     reading_a_number_out_of_range: TcbReadRegisters / RangeError;
@@ -35,6 +36,7 @@ tests! {
     set_space_with_the_wrong_types: TcbSetSpace / IllegalOperation;
     set_space_with_untypeds_in_use: TcbSetSpace / RevokeFirst;
     set_space_with_a_bad_fault_endpoint: TcbSetSpace / InvalidCapability;
+    set_space_looks_at_the_spaces_first: TcbSetSpace / IllegalOperation;
     set_priority_reschedules: TcbSetPriority / NoError;
     set_priority_above_the_authority: TcbSetPriority / RangeError;
     set_priority_with_a_bad_authority: TcbSetPriority / InvalidCapability;
@@ -129,8 +131,19 @@ fn dangerous_flags_are_not_written(env: &Env) {
     const VM86: u64 = 1 << 17;
     assert_eq!(flags & INTERRUPTS, INTERRUPTS, "interrupts could be turned off");
     assert_eq!(flags & (IOPL | NESTED_TASK | VM86), 0, "system flags could be set: {flags:#x}");
+    // Without hardware breakpoints, it is the arithmetic flags and the direction that can be chosen.
+    assert!(pecan_abi::HARDWARE_DEBUG || flags == 0xed7, "{flags:#x}");
     write(tcb, &UserContext { rflags: 0, ..some_registers() });
-    assert_eq!(read(tcb).rflags & INTERRUPTS, INTERRUPTS, "interrupts could be turned off");
+    assert_eq!(read(tcb).rflags, INTERRUPTS | 2, "interrupts could be turned off");
+}
+
+fn an_address_that_does_not_exist_becomes_zero(env: &Env) {
+    let tcb = env.tcb();
+    let ips = [0x8000_0000_0000, 0xdead_0000_0000_0000, 0xffff_7fff_ffff_ffff, 0x7fff_ffff_ffff, 0xffff_8000_0000_0000];
+    for (ip, read_back) in ips.into_iter().zip([0, 0, 0, ips[3], ips[4]]) {
+        write(tcb, &UserContext { rip: ip, ..some_registers() });
+        assert_eq!(read(tcb).rip, read_back, "{ip:#x}");
+    }
 }
 
 /// A fault of a thread that is started at an address of another thread's choice.
@@ -399,6 +412,14 @@ fn set_space_with_a_bad_fault_endpoint(env: &Env) {
         let good = env.copy_with(endpoint, rights);
         inv::tcb_set_space(wrong.tcb, good, ROOT, 0, VSPACE, 0).expect("set space");
     }
+}
+
+fn set_space_looks_at_the_spaces_first(env: &Env) {
+    let (tcb, bad, endpoint) = (env.tcb(), env.notification(), env.endpoint());
+    for (cspace, vspace) in [(endpoint, VSPACE), (ROOT, endpoint), (0, VSPACE), (ROOT, 0)] {
+        env.refused(Error::IllegalOperation, || inv::tcb_set_space(tcb, bad, cspace, 0, vspace, 0));
+    }
+    env.refused(Error::InvalidCapability { index: 1 }, || inv::tcb_set_space(tcb, bad, ROOT, 0, VSPACE, 0));
 }
 
 const AUTHORITY: CPtr = slot::INIT_THREAD_TCB;

@@ -321,13 +321,20 @@ fn a_page_is_mapped_twice_through_copies(env: &Env) {
 fn a_page_is_mapped_elsewhere_only_by_a_copy(env: &Env) {
     let frame = env.frame();
     let page = env.map(frame);
-    env.refused_as(Kind::InvalidArgument, || map(frame, OWN, page.0 + 4096));
+    // Before anything else about the new address: that it is not aligned, or has no tables.
+    for at in [page.0 + 4096, page.0 + 1, AT, AT + 1] {
+        env.refused(Error::InvalidArgument { index: 0 }, || map(frame, OWN, at));
+    }
     assert_eq!(touch(env, page.0, true), None);
 }
 
 fn a_page_in_another_vspace(env: &Env) {
     let (frame, vspace) = (env.frame(), env.vspace());
     let page = env.map(frame);
+    // With and without tables for it there.
+    for at in [page.0, page.0 + 4096, page.0 + 1, AT] {
+        env.refused(Error::InvalidCapability { index: 1 }, || map(frame, vspace, at));
+    }
     env.map_tables(vspace, page.0);
     env.refused(Error::InvalidCapability { index: 1 }, || map(frame, vspace, page.0));
 }

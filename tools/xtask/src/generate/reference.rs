@@ -24,6 +24,7 @@ pub fn text() -> String {
     objects(&mut out);
     invocations(&mut out);
     faults(&mut out);
+    differences(&mut out);
     boot_information(&mut out);
     benchmark(&mut out);
     out
@@ -349,6 +350,31 @@ fn faults(out: &mut String) {
         };
         let words: Vec<String> = words.iter().map(|(index, what)| format!("{index}: {what}")).collect();
         writeln!(out, "| {} | `{}` | {} |", tag.word(), tag.name(), words.join("; ")).unwrap();
+    }
+}
+
+/// What programs written for another kernel of this interface may notice.
+fn differences(out: &mut String) {
+    table(out, 2, "Where seL4 answers otherwise", &["where", "this kernel", "seL4 16.0"]);
+    for [place, ours, theirs] in [
+        [
+            "`IOPortControl::issue`, port numbers above 0xffff",
+            "`InvalidArgument`, with the number of the argument",
+            "the low 16 bits count",
+        ],
+        ["`Page::map` where another page is mapped", "`DeleteFirst`", "the new mapping replaces the old one"],
+        [
+            "page fault of an instruction fetch",
+            "word 2 is 1, and the error code has the bit of a fetch (0x10)",
+            "word 2 is 0, and the bit is 0: pages can always be executed",
+        ],
+        [
+            "`DomainSet::schedule_configure`, less than 40 us",
+            "accepted; a turn takes 40 us, so that threads of the domain get something done",
+            "accepted; such a domain may get nothing done",
+        ],
+    ] {
+        writeln!(out, "| {place} | {ours} | {theirs} |").unwrap();
     }
 }
 
