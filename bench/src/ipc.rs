@@ -12,7 +12,7 @@ use crate::{
     COM1, PRIORITY, least,
     partner::{Partner, Partners, Role},
     probe::{self, Call, timed},
-    report,
+    row,
 };
 
 /// A partner in the other address space, of a higher priority, without the FPU.
@@ -43,13 +43,13 @@ fn repeating(call: Syscall, cap: u64, length: u64, reply: u64) -> UserContext {
 pub fn measure(partners: &mut Partners, objects: &mut Objects<'_>) -> Result<()> {
     let overhead = probe::overhead();
     let nothing = Call::new(Syscall::BenchmarkNullSyscall, 0, 0);
-    report("null", least(|| Ok(once(nothing) - overhead + probe::STUB))?);
+    row("null", || Ok(once(nothing) - overhead + probe::STUB))?;
 
     for (length, call_id, reply_id) in [(0, "call0", "replyrecv0"), (10, "call10", "replyrecv10")] {
         let (ep, server) = server(partners, objects, length)?;
         let call = Call::new(Syscall::Call, ep.cptr(), length);
-        report(call_id, least(|| Ok(server.after_of(timed(call).before) - overhead))?);
-        report(reply_id, least(|| Ok(timed(call).after.wrapping_sub(server.before()) - overhead))?);
+        row(call_id, || Ok(server.after_of(timed(call).before) - overhead))?;
+        row(reply_id, || Ok(timed(call).after.wrapping_sub(server.before()) - overhead))?;
     }
     round_trips(partners, objects)?;
 
@@ -58,10 +58,10 @@ pub fn measure(partners: &mut Partners, objects: &mut Objects<'_>) -> Result<()>
     let registers = repeating(Syscall::Recv, ep.cptr(), 0, reply.cptr());
     let receiver = partners.start(objects, Role { active: true, registers, ..ROLE })?;
     let send = Call::new(Syscall::Send, ep.cptr(), 0);
-    report("send", least(|| Ok(receiver.after_of(timed(send).before) - overhead))?);
+    row("send", || Ok(receiver.after_of(timed(send).before) - overhead))?;
 
     signals(partners, objects, overhead)?;
-    report("yield", least(|| Ok(once(Call::new(Syscall::Yield, 0, 0)) - overhead))?);
+    row("yield", || Ok(once(Call::new(Syscall::Yield, 0, 0)) - overhead))?;
     faults(partners, objects, overhead)
 }
 
@@ -105,7 +105,7 @@ fn round_trips(partners: &mut Partners, objects: &mut Objects<'_>) -> Result<()>
             boot::TCB.set_flags(tcb_flag::FPU_DISABLED, 0)?;
             overhead += probe::FPU_OVERHEAD;
         }
-        report(id, least(|| Ok(probe::round_trip(ep.cptr(), fpu) - overhead))?);
+        row(id, || Ok(probe::round_trip(ep.cptr(), fpu) - overhead))?;
         boot::TCB.set_flags(0, tcb_flag::FPU_DISABLED)?;
     }
     Ok(())
@@ -116,24 +116,21 @@ fn signals(partners: &mut Partners, objects: &mut Objects<'_>, overhead: u32) ->
     let signal = Call::new(Syscall::Send, ntfn.cptr(), 0);
     let wait = Call::new(Syscall::Wait, ntfn.cptr(), 0);
     let poll = Call::new(Syscall::NBWait, ntfn.cptr(), 0);
-    let pair = |first, second| {
-        let first = once(first);
-        once(second);
-        first - overhead
-    };
-    report("signal", least(|| Ok(pair(signal, wait)))?);
-    report(
-        "wait",
-        least(|| {
-            once(signal);
-            Ok(once(wait) - overhead)
-        })?,
-    );
-    report("poll", least(|| Ok(once(poll) - overhead))?);
+    row("signal", || {
+        let instructions = once(signal) - overhead;
+        once(wait);
+        Ok(instructions)
+    })?;
+    row("wait", || {
+        once(signal);
+        probe::prepared();
+        Ok(once(wait) - overhead)
+    })?;
+    row("poll", || Ok(once(poll) - overhead))?;
 
     let registers = repeating(Syscall::Wait, ntfn.cptr(), 0, 0);
     let waiter = partners.start(objects, Role { active: true, registers, ..ROLE })?;
-    report("signal-switch", least(|| Ok(waiter.after_of(timed(signal).before) - overhead))?);
+    row("signal-switch", || Ok(waiter.after_of(timed(signal).before) - overhead))?;
     Ok(())
 }
 
@@ -153,14 +150,12 @@ fn faults(partners: &mut Partners, objects: &mut Objects<'_>, overhead: u32) -> 
     let faulter = partners.start(objects, role)?;
     // Before the fault: the reading, keeping it, and the instruction that faults.
     const FAULT_OVERHEAD: u32 = 3;
-    let ways = least(|| {
+    row("fault", || {
         timed(Call::new(Syscall::Send, start.cptr(), 0));
         let there = handler.after_of(faulter.before()) - FAULT_OVERHEAD;
         let back = faulter.after_of(handler.before()) - overhead;
         Ok(there + back)
-    })?;
-    report("fault", ways);
-    Ok(())
+    })
 }
 
 /// An interrupt, from the instruction after which it is taken to the handler's first one.
@@ -191,13 +186,11 @@ pub fn measure_irq(partners: &mut Partners, objects: &mut Objects<'_>, ports: Ca
     let registers = repeating(Syscall::Wait, ntfn.cptr(), 0, 0);
     let handler = partners.start(objects, Role { active: true, registers, ..ROLE })?;
     irq.ack()?;
-    let instructions = least(|| {
+    row("irq", || {
         let t = enable(true);
         enable(false);
         ports.in8(COM1 + 2)?;
         irq.ack()?;
         Ok(handler.after_of(t.before) - alone)
-    })?;
-    report("irq", instructions);
-    Ok(())
+    })
 }

@@ -45,9 +45,14 @@ fn serial(bytes: &[u8]) {
     }
 }
 
-/// Prints a figure.
-pub fn report(id: &str, instructions: u32) {
+/// Measures the operation of a row of `budgets.toml` and prints its figure.
+pub fn row(id: &str, mut measure: impl FnMut() -> Result<u32>) -> Result<()> {
+    let instructions = least(|| {
+        probe::sample_begins(id);
+        measure()
+    })?;
     println!("bench {id} {instructions}");
+    Ok(())
 }
 
 /// The least of several measurements.

@@ -10,9 +10,9 @@ use pecan::{
 };
 
 use crate::{
-    SAMPLES, least,
+    SAMPLES,
     probe::{self, Call, timed},
-    report,
+    row,
 };
 
 /// An address that nothing else uses.
@@ -55,12 +55,12 @@ fn retype<T: Object>(memory: Cap<Untyped>, dest: Slot) -> Result<u32> {
     invoke(memory.cptr(), Label::UntypedRetype, [dest.root.cptr()], words)
 }
 
-/// Makes as many objects as are measured; returns the least figure and the slots.
-fn retype_all<T: Object>(objects: &mut Objects<'_>, memory: Cap<Untyped>) -> Result<(u32, Slot)> {
+/// Measures retyping as the row `id`, which makes an object for each sample; returns their slots.
+fn retype_row<T: Object>(id: &str, objects: &mut Objects<'_>, memory: Cap<Untyped>) -> Result<Slot> {
     let slots = objects.slots.take(SAMPLES as u64)?;
     let mut next = 0..;
-    let figure = least(|| retype::<T>(memory, slots.offset(next.next().unwrap_or(0))))?;
-    Ok((figure, slots))
+    row(id, || retype::<T>(memory, slots.offset(next.next().unwrap_or(0))))?;
+    Ok(slots)
 }
 
 /// Objects from an untyped of its own, which never is without children and so is not cleared meanwhile.
@@ -68,13 +68,11 @@ fn retypes(objects: &mut Objects<'_>) -> Result<()> {
     let memory = objects.split(20)?.untyped;
     let first = objects.slots.take(1)?;
     retype::<Endpoint>(memory, first)?;
-    report("retype-ep", retype_all::<Endpoint>(objects, memory)?.0);
-    report("retype-4k", retype_all::<SmallPage>(objects, memory)?.0);
-    let (figure, tcbs) = retype_all::<Tcb>(objects, memory)?;
-    report("retype-tcb", figure);
+    retype_row::<Endpoint>("retype-ep", objects, memory)?;
+    retype_row::<SmallPage>("retype-4k", objects, memory)?;
+    let tcbs = retype_row::<Tcb>("retype-tcb", objects, memory)?;
     let mut next = 0..;
-    report("delete-tcb", least(|| delete(tcbs.offset(next.next().unwrap_or(0))))?);
-    Ok(())
+    row("delete-tcb", || delete(tcbs.offset(next.next().unwrap_or(0))))
 }
 
 fn delete(slot: Slot) -> Result<u32> {
@@ -92,39 +90,28 @@ fn slots(objects: &mut Objects<'_>) -> Result<()> {
     let [a, b, c, d] = pair(dest, source);
     let copy = || invoke(root, Label::CNodeCopy, [root], [a, b, c, d, rights]);
     let mint = || invoke(root, Label::CNodeMint, [root], [a, b, c, d, rights, 7]);
-    report(
-        "copy",
-        least(|| {
-            let n = copy()?;
-            delete(dest)?;
-            Ok(n)
-        })?,
-    );
-    report(
-        "mint",
-        least(|| {
-            let n = mint()?;
-            delete(dest)?;
-            Ok(n)
-        })?,
-    );
-    report(
-        "move",
-        least(|| {
-            copy()?;
-            let n = invoke(root, Label::CNodeMove, [root], pair(other, dest))?;
-            delete(other)?;
-            Ok(n)
-        })?,
-    );
-    report(
-        "delete",
-        least(|| {
-            copy()?;
-            delete(dest)
-        })?,
-    );
-    Ok(())
+    row("copy", || {
+        let n = copy()?;
+        delete(dest)?;
+        Ok(n)
+    })?;
+    row("mint", || {
+        let n = mint()?;
+        delete(dest)?;
+        Ok(n)
+    })?;
+    row("move", || {
+        copy()?;
+        probe::prepared();
+        let n = invoke(root, Label::CNodeMove, [root], pair(other, dest))?;
+        delete(other)?;
+        Ok(n)
+    })?;
+    row("delete", || {
+        copy()?;
+        probe::prepared();
+        delete(dest)
+    })
 }
 
 fn mappings(objects: &mut Objects<'_>) -> Result<()> {
@@ -135,20 +122,14 @@ fn mappings(objects: &mut Objects<'_>) -> Result<()> {
     let words = [ADDRESS + PAGE_SIZE, CapRights::READ_WRITE.0, vm_attributes::DEFAULT];
     let map = || invoke(frame.cptr(), Label::X86PageMap, [boot::VSPACE.cptr()], words);
     let unmap = || invoke(frame.cptr(), Label::X86PageUnmap, [], []);
-    report(
-        "map",
-        least(|| {
-            let n = map()?;
-            unmap()?;
-            Ok(n)
-        })?,
-    );
-    report(
-        "unmap",
-        least(|| {
-            map()?;
-            unmap()
-        })?,
-    );
-    Ok(())
+    row("map", || {
+        let n = map()?;
+        unmap()?;
+        Ok(n)
+    })?;
+    row("unmap", || {
+        map()?;
+        probe::prepared();
+        unmap()
+    })
 }

@@ -105,6 +105,16 @@ pub fn round_trip(ep: u64, fpu: bool) -> u32 {
     advanced
 }
 
+/// Tells who follows the program (`tools/xtask/src/bench/trace.rs`) that a sample of this row begins here.
+pub fn sample_begins(id: &str) {
+    bench_row(id.as_ptr(), id.len());
+}
+
+/// Tells who follows the program that what the sample has done so far was preparation.
+pub fn prepared() {
+    bench_prepared();
+}
+
 /// Instructions of a stub of `pecan::raw`, of which `syscall` is one.
 pub const STUB: u32 = 5;
 /// Instructions of a round trip that are neither the kernel's nor a stub's: in the client the reading, keeping it and
@@ -114,6 +124,10 @@ pub const ROUND_TRIP_OVERHEAD: u32 = 3 + 3;
 pub const FPU_OVERHEAD: u32 = 2;
 
 unsafe extern "C" {
+    /// Does nothing; a place to stop at. `id` are `length` bytes.
+    safe fn bench_row(id: *const u8, length: usize);
+    /// Does nothing; a place to stop at.
+    safe fn bench_prepared();
     /// Makes the same system call for ever, with the clock read before and after into its record.
     ///
     /// Registers at the start: rbp the capability, rbx the message information, r12 the reply object, r13 the number,
@@ -217,16 +231,19 @@ bench_fault_handler:
     ret
     .endm
 
-    // The stretch between these two marks is what `cargo xtask bench` follows for the row of cache lines.
-    .global bench_lines_start
-    .global bench_lines_end
     .balign 64
-bench_lines_start:
 bench_round_trip:
-    ROUND_TRIP bench_lines_end:
+    ROUND_TRIP
     .balign 64
 bench_round_trip_fpu:
     ROUND_TRIP paddd xmm0, xmm0
+
+    .global bench_row
+    .global bench_prepared
+bench_row:
+    ret
+bench_prepared:
+    ret
     .text
     "#,
     wait = const Syscall::Wait.number(),

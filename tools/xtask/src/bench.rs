@@ -5,12 +5,16 @@
 //! instructions each may take, is in `bench/budgets.toml`.
 
 mod branches;
+mod cycles;
 mod lines;
 mod pages;
+mod path;
+mod trace;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use path::{Path, Paths};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -41,6 +45,9 @@ pub struct Args {
     /// Write the figures into the tables of docs/, too.
     #[arg(long)]
     docs: bool,
+    /// Show by source function and line what the rows spend instructions, stores, cache lines and cycles on.
+    #[arg(long)]
+    path: bool,
 }
 
 /// A row of `bench/budgets.toml`.
@@ -58,7 +65,7 @@ struct Budget {
 }
 
 /// A row of the report.
-#[derive(Serialize, Debug, PartialEq, Eq)]
+#[derive(Serialize, Debug, Default, PartialEq, Eq)]
 struct Row {
     id: String,
     what: String,
@@ -66,6 +73,8 @@ struct Row {
     budget: Option<u64>,
     aim: Option<u64>,
     sel4: Option<u64>,
+    #[serde(flatten)]
+    path: Option<Path>,
 }
 
 impl Row {
@@ -85,6 +94,9 @@ impl Row {
 struct Report<'a> {
     arch: &'a str,
     commit: String,
+    /// Whose models the estimated cycles come from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cycles_by: Option<String>,
     rows: &'a [Row],
 }
 
@@ -106,11 +118,24 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     }
     budgets.retain(|(id, _)| filter.chooses(id));
     let bench = Bench::build(ws, args)?;
-    let rows = table(budgets, bench.measure(&filter)?);
+    let counted = bench.count(&filter)?;
+    let traces = trace::follow(&bench.boot(&Machine::counting()), &followed(&counted, &filter))?;
+    let paths = Paths::of(ws, &traces);
+    let mut figures = paths.round_trip_lines();
+    figures.extend(counted);
+    if filter.chooses_any(&IMAGE_ROWS) {
+        figures.extend(bench.image()?);
+    }
+    figures.retain(|id, _| filter.chooses(id));
+    let rows = table(budgets, figures, &paths);
     print(&rows);
+    if args.path {
+        path::print(ws, &bench.kernel.elf, &traces, &paths)?;
+    }
     if args.docs {
         let machine = Machine::counting().with_cpu(WINDOW_CPU);
-        pages::write(ws, &rows, &run_once(&bench.boot(&machine), &filter)?)?;
+        let spent = path::page(ws, &bench.kernel.elf, &traces, &paths)?;
+        pages::write(ws, &rows, &run_once(&bench.boot(&machine))?, &spent)?;
     } else if args.filters.is_empty() && !pages::agree(ws, &rows)? {
         println!("the tables in docs/ have other figures; `cargo xtask bench --docs` writes them");
     }
@@ -119,7 +144,7 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
         let arch = match args.arch {
             Arch::X86_64 => "x86_64",
         };
-        let report = Report { arch, commit: commit(ws), rows: &rows };
+        let report = Report { arch, commit: commit(ws), cycles_by: paths.by, rows: &rows };
         fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -177,20 +202,16 @@ impl<'a> Bench<'a> {
         Boot { machine, kernel: &self.kernel.image, root_task: Some(&self.root_task), gdb: None }
     }
 
-    /// Measures what the filter chooses. Without one everything is measured twice, and both runs must agree.
-    fn measure(&self, filter: &Filter<'_>) -> Result<BTreeMap<String, u64>> {
+    /// Counts every row of the program. Without a filter they are counted twice, and both runs must agree.
+    fn count(&self, filter: &Filter<'_>) -> Result<BTreeMap<String, u64>> {
         let machine = Machine::counting();
         let boot = self.boot(&machine);
-        let mut figures = run_once(&boot, filter)?;
+        let figures = run_once(&boot)?;
         if filter.0.is_empty()
-            && let Some(what) = difference(&figures, &run_once(&boot, filter)?)
+            && let Some(what) = difference(&figures, &run_once(&boot)?)
         {
             bail!("two runs differ, so the figures mean nothing: {what}");
         }
-        if filter.chooses_any(&IMAGE_ROWS) {
-            figures.extend(self.image()?);
-        }
-        figures.retain(|id, _| filter.chooses(id));
         Ok(figures)
     }
 
@@ -205,26 +226,25 @@ impl<'a> Bench<'a> {
     }
 }
 
+/// Those of the counted rows that are to be followed.
+fn followed(counted: &BTreeMap<String, u64>, filter: &Filter<'_>) -> BTreeMap<String, u64> {
+    let wanted = |id: &str| filter.chooses(id) || id == path::ROUND_TRIP && filter.chooses_any(&LINE_ROWS);
+    counted.iter().filter(|(id, _)| wanted(id)).map(|(id, n)| (id.clone(), *n)).collect()
+}
+
 /// The first figure that is not the same in both runs.
 fn difference(first: &BTreeMap<String, u64>, second: &BTreeMap<String, u64>) -> Option<String> {
     let id = first.keys().chain(second.keys()).find(|id| first.get(*id) != second.get(*id))?;
     Some(format!("{id} {:?} and {:?}", first.get(id), second.get(id)))
 }
 
-fn run_once(boot: &Boot<'_>, filter: &Filter<'_>) -> Result<BTreeMap<String, u64>> {
+fn run_once(boot: &Boot<'_>) -> Result<BTreeMap<String, u64>> {
     let mut session = boot.session(crate::ui::verbose(), TIME)?;
     let wait = session.wait(|c| c.lines().iter().any(|l| l == "bench: done").then_some(()))?;
     if !matches!(wait, Wait::Found(())) {
         return Err(session.failure(&wait, "the end of the benchmark"));
     }
-    let mut figures: BTreeMap<String, u64> =
-        session.console.lines().iter().filter_map(|l| figure(l)).collect();
-    drop(session);
-    if filter.chooses_any(&LINE_ROWS) {
-        let lines = lines::measure(boot)?;
-        figures.extend(LINE_ROWS.map(String::from).into_iter().zip([lines.code, lines.data]));
-    }
-    Ok(figures)
+    Ok(session.console.lines().iter().filter_map(|l| figure(l)).collect())
 }
 
 /// `bench ID INSTRUCTIONS`.
@@ -240,15 +260,15 @@ fn budgets(text: &str) -> Result<Vec<(String, Budget)>> {
 }
 
 /// The budgets' rows with their figures, then figures without a budget.
-fn table(budgets: Vec<(String, Budget)>, mut figures: BTreeMap<String, u64>) -> Vec<Row> {
+fn table(budgets: Vec<(String, Budget)>, mut figures: BTreeMap<String, u64>, paths: &Paths) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for (id, Budget { what, budget, aim, sel4 }) in budgets {
-        let instructions = figures.remove(&id);
-        rows.push(Row { id, what, instructions, budget: Some(budget), aim, sel4 });
+        let (instructions, path) = (figures.remove(&id), paths.rows.get(&id).cloned());
+        rows.push(Row { id, what, instructions, budget: Some(budget), aim, sel4, path });
     }
     for (id, instructions) in figures {
-        let what = "(not in bench/budgets.toml)".into();
-        rows.push(Row { id, what, instructions: Some(instructions), budget: None, aim: None, sel4: None });
+        let (what, path) = ("(not in bench/budgets.toml)".into(), paths.rows.get(&id).cloned());
+        rows.push(Row { id, what, instructions: Some(instructions), path, ..Row::default() });
     }
     rows
 }
@@ -262,11 +282,19 @@ fn print(rows: &[Row]) {
         (Some(n), Some(sel4)) if sel4 > 0 => format!("{:.2}", n as f64 / sel4 as f64),
         _ => "-".into(),
     };
-    println!("{:<16}{:>8}{:>8}{:>8}{:>8}{:>8}  what", "id", "ours", "budget", "aim", "seL4", "ratio");
+    print!("{:<16}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}", "id", "ours", "budget", "aim", "seL4", "ratio", "stores");
+    cycles::PROCESSORS.iter().for_each(|processor| print!("{processor:>9}"));
+    println!("  what");
     for row in rows {
         let (n, budget, aim, sel4) =
             (number(row.instructions), number(row.budget), number(row.aim), number(row.sel4));
-        println!("{:<16}{n:>8}{budget:>8}{aim:>8}{sel4:>8}{:>8}  {}", row.id, ratio(row), row.what);
+        print!("{:<16}{n:>8}{budget:>8}{aim:>8}{sel4:>8}{:>8}", row.id, ratio(row));
+        print!("{:>8}", number(row.path.as_ref().map(|p| p.stores)));
+        for processor in cycles::PROCESSORS {
+            let cycles = row.path.as_ref().and_then(|p| p.cycles.as_ref()?.get(processor).copied());
+            print!("{:>9}", number(cycles));
+        }
+        println!("  {}", row.what);
     }
 }
 
@@ -289,15 +317,31 @@ mod tests {
             .iter()
             .filter_map(|l| figure(l))
             .collect();
-        let rows = table(budgets.unwrap(), figures);
+        let path = Path {
+            stores: 38,
+            lines_code: 14,
+            lines_data: 9,
+            system: 5,
+            cycles: Some([("skylake", 60), ("znver3", 50)].into()),
+        };
+        let paths = Paths {
+            by: Some("LLVM 14".into()),
+            rows: [("call".to_string(), path)].into(),
+            steps: BTreeMap::new(),
+        };
+        let rows = table(budgets.unwrap(), figures, &paths);
         let wrong: Vec<_> = rows.iter().filter_map(Row::wrong).collect();
         assert_eq!(wrong, ["yield was not measured", "call takes 201, its budget is 200"]);
         assert_eq!((rows[2].id.as_str(), rows[2].instructions, rows[2].budget), ("new", Some(7), None));
-        let text =
-            serde_json::to_string(&Report { arch: "x86_64", commit: "c".into(), rows: &rows[1..2] }).unwrap();
+        let report = |rows| Report { arch: "x86_64", commit: "c".into(), cycles_by: paths.by.clone(), rows };
         assert_eq!(
-            text,
-            r#"{"arch":"x86_64","commit":"c","rows":[{"id":"call","what":"Call","instructions":201,"budget":200,"aim":null,"sel4":212}]}"#
+            serde_json::to_string(&report(&rows[1..2])).unwrap(),
+            r#"{"arch":"x86_64","commit":"c","cycles_by":"LLVM 14","rows":[{"id":"call","what":"Call","instructions":201,"budget":200,"aim":null,"sel4":212,"stores":38,"lines_code":14,"lines_data":9,"system":5,"cycles":{"skylake":60,"znver3":50}}]}"#
+        );
+        let plain = Report { cycles_by: None, ..report(&rows[..1]) };
+        assert_eq!(
+            serde_json::to_string(&plain).unwrap(),
+            r#"{"arch":"x86_64","commit":"c","rows":[{"id":"yield","what":"Yield","instructions":null,"budget":9,"aim":null,"sel4":null}]}"#
         );
     }
 

@@ -74,22 +74,39 @@ impl Debugger {
 
     /// Runs until the instruction at an address is reached for the `count`-th time.
     pub fn run_to(&mut self, address: u64, count: usize) -> Result<()> {
-        let set = self.ask(&format!("Z1,{address:x},1"))?;
-        if set != "OK" {
-            bail!("QEMU sets no breakpoint: {set}");
-        }
+        self.set_breakpoint(address)?;
         for _ in 0..count {
-            // From the instruction itself the machine would not move.
-            if self.registers()?.rip == address {
-                self.step()?;
-            }
-            self.ask("c").context("the machine does not get there")?;
-            if self.registers()?.rip != address {
+            if self.go_to_breakpoint()?.rip != address {
                 bail!("the machine stopped elsewhere");
             }
         }
-        self.ask(&format!("z1,{address:x},1"))?;
-        Ok(())
+        self.clear_breakpoint(address)
+    }
+
+    /// Sets a breakpoint.
+    pub fn set_breakpoint(&mut self, address: u64) -> Result<()> {
+        let set = self.ask(&format!("Z1,{address:x},1"))?;
+        if set == "OK" { Ok(()) } else { bail!("QEMU sets no breakpoint: {set}") }
+    }
+
+    /// Takes a breakpoint away.
+    pub fn clear_breakpoint(&mut self, address: u64) -> Result<()> {
+        self.ask(&format!("z1,{address:x},1")).map(drop)
+    }
+
+    /// Leaves the instruction where the machine is, and runs to the next one with a breakpoint.
+    pub fn go_to_breakpoint(&mut self) -> Result<Registers> {
+        // With a breakpoint here the machine would not move.
+        self.step()?;
+        self.ask("c").context("the machine does not get there")?;
+        self.registers()
+    }
+
+    /// Lets the machine take interrupts while it executes single instructions; its timers stand still then.
+    pub fn interrupt_steps(&mut self) -> Result<()> {
+        // Bit 0 is single steps, bit 1 would keep interrupts back, bit 2 keeps timers back.
+        let set = self.ask("Qqemu.sstep=5")?;
+        if set == "OK" { Ok(()) } else { bail!("QEMU does not let interrupts into single steps: {set}") }
     }
 
     /// Executes an instruction.

@@ -78,6 +78,14 @@ const RUSTFMT: Need = Need {
     found: || program("cargo-fmt"),
 };
 
+/// What only the estimates of `cargo xtask bench` need; without it they are left out.
+const LLVM: Need = Need {
+    what: "llvm-mca, for the cycles of `bench`",
+    packages: &["llvm"],
+    component: None,
+    found: || program("llvm-mca"),
+};
+
 /// Where GRUB's modules for PCs with a BIOS are.
 pub const GRUB_BIOS: &str = "/usr/lib/grub/i386-pc";
 
@@ -208,8 +216,9 @@ pub fn doctor(_ws: &Workspace) -> Outcome {
     report(&CLIPPY, true);
     report(&RUSTFMT, true);
     report(&CXX, true);
+    report(&LLVM, true);
     IMAGE_NEEDS.iter().for_each(|n| report(n, true));
-    let optional = Missing::of([&CLIPPY, &RUSTFMT, &CXX].into_iter().chain(&IMAGE_NEEDS));
+    let optional = Missing::of([&CLIPPY, &RUSTFMT, &CXX, &LLVM].into_iter().chain(&IMAGE_NEEDS));
     if !optional.is_empty() {
         println!(
             "what is absent is installed when a command needs it, or now: {}",
@@ -258,6 +267,11 @@ pub fn qemu() -> Result<()> {
 /// Makes sure that there is a C++ compiler.
 pub fn cxx() -> Result<()> {
     ensure(&[CXX])
+}
+
+/// Makes sure that LLVM's tools are there.
+pub fn llvm() -> Result<()> {
+    ensure(&[LLVM])
 }
 
 /// Makes sure that the tools for images are there.

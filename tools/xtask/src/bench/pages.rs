@@ -1,4 +1,4 @@
-//! The tables of figures in `docs/`, written from what was measured.
+//! The tables of figures in `docs/` and `bench/`, written from what was measured.
 
 use std::{collections::BTreeMap, fmt::Write, fs};
 
@@ -13,6 +13,8 @@ const MARKS: [&str; 2] = ["<!-- figures -->\n", "<!-- end of figures -->\n"];
 const COSTS: &str = "docs/costs.md";
 /// What the window against Meltdown adds.
 const SIDE_CHANNELS: &str = "docs/side-channels.md";
+/// What Call and ReplyRecv spend.
+const PATH: &str = "bench/path.md";
 /// Rows of the second page.
 const WINDOW: [&str; 6] = ["null", "call0", "replyrecv0", "roundtrip", "fault", "irq"];
 
@@ -22,9 +24,11 @@ pub fn agree(ws: &Workspace, rows: &[Row]) -> Result<bool> {
     Ok(with_table(&text, &costs(rows)).context(COSTS)? == text)
 }
 
-/// Writes the tables. `window` are the figures where user level sees only a window of the kernel.
-pub fn write(ws: &Workspace, rows: &[Row], window: &BTreeMap<String, u64>) -> Result<()> {
-    for (path, table) in [(COSTS, costs(rows)), (SIDE_CHANNELS, beside(rows, window))] {
+/// Writes the tables. `window` are the figures where user level sees only a window of the kernel, `spent` are the
+/// tables of bench/path.md.
+pub fn write(ws: &Workspace, rows: &[Row], window: &BTreeMap<String, u64>, spent: &str) -> Result<()> {
+    let tables = [(COSTS, costs(rows)), (SIDE_CHANNELS, beside(rows, window)), (PATH, spent.to_string())];
+    for (path, table) in tables {
         let text = with_table(&read(ws, path)?, &table).context(path)?;
         fs::write(ws.join(path), text).with_context(|| format!("cannot write {path}"))?;
         println!("wrote {path}");
@@ -76,9 +80,8 @@ mod tests {
             id: id.into(),
             what: format!("what {id} is"),
             instructions: Some(n),
-            budget: None,
             aim: Some(5),
-            sel4: None,
+            ..Row::default()
         };
         let rows = [row("null", 7), row("copy", 8)];
         let written = with_table(page, &costs(&rows)).unwrap();
