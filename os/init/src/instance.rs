@@ -10,7 +10,10 @@ use object::{
 };
 use pecan::{
     CSpaceRoot, Cap, CapRights, Priorities, SchedParams, UserContext,
-    abi::{Syscall, constants::vm_attributes},
+    abi::{
+        Syscall,
+        constants::{tcb_flag, vm_attributes},
+    },
     alloc::Objects,
     boot,
     cspace::SlotRange,
@@ -281,7 +284,8 @@ impl Maker<'_> {
     fn make(&mut self, given: &Given<'_>, devices: &mut Devices) -> Result<(), StartError> {
         let fault_ep = self.objects().mint(given.supervisor, CapRights::ALL, FAULT | given.id)?;
         self.live.foreign.push(fault_ep.any());
-        self.record(0, "thread", "", 0, "itself");
+        let registers = if self.component.fpu { "itself" } else { "itself, without vector registers" };
+        self.record(0, "thread", "", 0, registers);
         self.record(0, "CNode", "", 0, "its CSpace");
         self.record(0, "VSpace", "", 0, "its address space");
         let time = if self.component.budget_us == self.component.period_us {
@@ -323,6 +327,9 @@ impl Maker<'_> {
         tcb.configure(cspace, self.space.cap(), layout::IPC_BUFFER, ipc_buffer)?;
         let priorities = Priorities { authority: boot::TCB, mcp: 0, priority };
         tcb.set_sched_params(priorities, sched_context, fault_ep)?;
+        if !self.component.fpu {
+            tcb.set_flags(0, tcb_flag::FPU_DISABLED)?;
+        }
         let registers =
             UserContext { rip: entry, rflags: RFLAGS, rdi: layout::STARTUP, ..UserContext::default() };
         tcb.write_registers(true, &registers)?;

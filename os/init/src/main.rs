@@ -16,7 +16,11 @@ mod system;
 
 use core::convert::Infallible;
 
-use pecan::{boot::BootInfo, types::Reply};
+use pecan::{
+    abi::constants::tcb_flag,
+    boot::{self, BootInfo},
+    types::Reply,
+};
 use pecan_manifest::{Archive, ArchiveError};
 use pecan_service::Replies;
 
@@ -69,6 +73,8 @@ impl From<pecan::Error> for Failure {
 }
 
 fn main(boot: BootInfo) -> Result<Infallible, Failure> {
+    // It is built without vector registers: the kernel need not switch them when it comes here and goes back.
+    boot::TCB.set_flags(0, tcb_flag::FPU_DISABLED)?;
     let archive = archive().map_err(Failure::Archive)?;
     let mut system = System::new(&boot, archive)?;
     pecan_runtime::set_console(output::write);

@@ -8,6 +8,8 @@ use crate::{instance::Live, memory::Memory, output::say, symbols};
 
 /// The most frames of a stack that are looked at.
 const FRAMES: usize = 4096;
+/// The exception of a thread that uses the vector unit and may not.
+const DEVICE_NOT_AVAILABLE: u64 = 7;
 /// The most lines of a backtrace.
 const LINES: usize = 24;
 
@@ -30,6 +32,10 @@ fn describe(fault: &Fault, live: &Live) -> String {
                 "where nothing is mapped"
             };
             format!("page fault: it tried to {access} {addr:#x}, {why}")
+        }
+        // The kernel raises it for nothing else.
+        Fault::UserException { number: DEVICE_NOT_AVAILABLE, .. } => {
+            "it used a floating-point or vector register, but its description says `fpu = false`".into()
         }
         Fault::UserException { number, code, .. } => {
             format!("{} (exception {number}, code {code:#x})", Fault::exception_name(number))

@@ -46,6 +46,8 @@ pub struct Component {
     pub ports: Vec<Ports>,
     /// Whether it shows the system log: what the initial task has to say.
     pub log: bool,
+    /// Whether it may use floating-point and vector registers; if not, using one is a fault.
+    pub fpu: bool,
 }
 
 /// When a component is started.

@@ -193,7 +193,7 @@ impl<'a> Bench<'a> {
     fn build(ws: &'a Workspace, args: &Args) -> Result<Bench<'a>> {
         let toolchain = doctor::toolchain(ws)?;
         doctor::qemu()?;
-        let root_task = build::program(ws, &toolchain, "bench")?;
+        let root_task = build::root_task(ws, &toolchain, "bench")?;
         let kernel = build::kernel(ws, &toolchain, &args.profile)?;
         Ok(Bench { ws, toolchain, root_task, kernel })
     }

@@ -14,7 +14,7 @@ use crate::{
     paths::Workspace,
     process,
     profile::Profile,
-    toolchain::{Purpose, TARGET, Toolchain},
+    toolchain::{Purpose, SOFT_FLOAT, Toolchain},
 };
 
 /// A built kernel.
@@ -68,7 +68,7 @@ fn kernel_image(ws: &Workspace, profile: &str) -> PathBuf {
 
 /// Where the linker's output for the kernel of a profile is, once it is built.
 pub fn kernel_elf(ws: &Workspace, name: &str, profile: &Profile) -> PathBuf {
-    ws.bare().join(format!("kernel-{name}/{TARGET}/{}/pecan-kernel", cargo_profile(profile)))
+    ws.bare().join(format!("kernel-{name}/{SOFT_FLOAT}/{}/pecan-kernel", cargo_profile(profile)))
 }
 
 /// Cargo's profile for a kernel: a debug kernel is optimised too, but checks its assertions. One that measures itself
@@ -87,37 +87,71 @@ fn set_hardware_debug(cargo: &mut Command, on: bool) {
     };
 }
 
-/// Builds user-level packages; returns the path of each program by its name.
+/// Root tasks that do without floating-point and vector registers: those that measure or test what the kernel does with
+/// these, and the initial task of our systems, which is switched to at every fault. The description of a system says
+/// which of its components do.
+const WITHOUT_FPU: [&str; 4] = ["bench", "conformance", "fuzz", "pecan-init"];
+
+/// What a root task is built for.
+pub fn purpose(package: &str) -> Purpose {
+    if WITHOUT_FPU.contains(&package) { Purpose::UserWithoutFpu } else { Purpose::User }
+}
+
+/// Builds user-level packages, each for its purpose; returns the path of each program.
 pub fn programs(
     ws: &Workspace,
     toolchain: &Toolchain,
     what: &str,
-    packages: &[&str],
-) -> Result<BTreeMap<String, PathBuf>> {
+    packages: &[(&str, Purpose)],
+) -> Result<BTreeMap<(String, Purpose), PathBuf>> {
     programs_for(ws, toolchain, what, packages, false)
 }
 
 /// [`programs`], for kernels with or without hardware breakpoints: the labels of invocations differ.
-pub fn programs_for(
+fn programs_for(
+    ws: &Workspace,
+    toolchain: &Toolchain,
+    what: &str,
+    packages: &[(&str, Purpose)],
+    hardware_debug: bool,
+) -> Result<BTreeMap<(String, Purpose), PathBuf>> {
+    // One folder for all purposes: what only runs while building is built once.
+    let dir = ws.bare().join(if hardware_debug { "user-hwdebug" } else { "user" });
+    let mut found = BTreeMap::new();
+    for (purpose, kind) in [(Purpose::UserWithoutFpu, ", without vector registers"), (Purpose::User, "")] {
+        let packages: Vec<&str> = packages.iter().filter(|p| p.1 == purpose).map(|p| p.0).collect();
+        if packages.is_empty() {
+            continue;
+        }
+        let mut cargo = toolchain.cargo(ws, "build", purpose, &dir);
+        set_hardware_debug(&mut cargo, hardware_debug);
+        cargo.args(["--release", "--message-format=json-render-diagnostics"]);
+        for package in packages {
+            cargo.args(["--package", package]);
+        }
+        let report = process::step(&format!("{what}{kind}"), &mut cargo)?;
+        found.extend(executables(&report)?.into_iter().map(|(name, path)| ((name, purpose), path)));
+    }
+    Ok(found)
+}
+
+/// Builds packages of root tasks for kernels with or without hardware breakpoints; returns the path of each program by
+/// its name.
+pub fn root_tasks(
     ws: &Workspace,
     toolchain: &Toolchain,
     what: &str,
     packages: &[&str],
     hardware_debug: bool,
 ) -> Result<BTreeMap<String, PathBuf>> {
-    let dir = ws.bare().join(if hardware_debug { "user-hwdebug" } else { "user" });
-    let mut cargo = toolchain.cargo(ws, "build", Purpose::User, &dir);
-    set_hardware_debug(&mut cargo, hardware_debug);
-    cargo.args(["--release", "--message-format=json-render-diagnostics"]);
-    for package in packages {
-        cargo.args(["--package", package]);
-    }
-    executables(&process::step(what, &mut cargo)?)
+    let packages: Vec<_> = packages.iter().map(|p| (*p, purpose(p))).collect();
+    let programs = programs_for(ws, toolchain, what, &packages, hardware_debug)?;
+    Ok(programs.into_iter().map(|((name, _), path)| (name, path)).collect())
 }
 
-/// Builds a user-level package and returns its program of the same name.
-pub fn program(ws: &Workspace, toolchain: &Toolchain, package: &str) -> Result<PathBuf> {
-    programs(ws, toolchain, &format!("building {package}"), &[package])?
+/// Builds the package of a root task and returns its program of the same name.
+pub fn root_task(ws: &Workspace, toolchain: &Toolchain, package: &str) -> Result<PathBuf> {
+    root_tasks(ws, toolchain, &format!("building {package}"), &[package], false)?
         .remove(package)
         .with_context(|| format!("the package {package} has no program of its name"))
 }

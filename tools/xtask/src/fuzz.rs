@@ -134,7 +134,7 @@ impl Fuzzer {
             let profile = Profile::load(ws, name)?;
             let kernel = build::kernel(ws, toolchain, name)?.image;
             let programs =
-                build::programs_for(ws, toolchain, "building fuzz", &["fuzz"], profile.hardware_debug)?;
+                build::root_tasks(ws, toolchain, "building fuzz", &["fuzz"], profile.hardware_debug)?;
             let program =
                 programs.get("fuzz").context("the package fuzz has no program of its name")?.clone();
             built.insert(name.to_string(), Built { profile, kernel, program });

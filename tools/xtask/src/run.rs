@@ -64,7 +64,7 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     }
     let root_task = match (&args.root_task, &args.package) {
         (Some(path), _) => qemu::existing(path)?,
-        (None, Some(package)) => build::program(ws, &toolchain, package)?,
+        (None, Some(package)) => build::root_task(ws, &toolchain, package)?,
         (None, None) => assemble(ws, &toolchain, &args.system)?,
     };
     let kernel = match &args.kernel {

@@ -17,8 +17,10 @@ use anyhow::{Result, bail};
 
 use crate::{paths::Workspace, process};
 
-/// The bare-metal target for 64-bit PCs.
-pub const TARGET: &str = "x86_64-unknown-none";
+/// The target of code that uses neither floating-point nor vector registers, on 64-bit PCs.
+pub const SOFT_FLOAT: &str = "x86_64-unknown-none";
+/// The description of the target of all other programs, which the compiler does not know of itself.
+pub const HARD_FLOAT: &str = "user/targets/x86_64-pecan.json";
 
 /// A toolchain that can build for bare metal.
 #[derive(Clone, Debug)]
@@ -29,13 +31,23 @@ pub struct Toolchain {
     system_linker: bool,
 }
 
-/// What a build is for: the kernel and the programs differ in where they live in the address space.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What a build is for: the kernel and the programs differ in where they live in the address space, and in the registers
+/// that they may use.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Purpose {
-    /// The kernel, in the highest 2 GiB.
+    /// The kernel, in the highest 2 GiB, without floating-point and vector registers.
     Kernel,
-    /// Programs, in the lowest 2 GiB.
+    /// Programs, in the lowest 2 GiB, with all registers.
     User,
+    /// Programs that do without floating-point and vector registers, which need not be switched for them.
+    UserWithoutFpu,
+}
+
+impl Purpose {
+    /// The target, as cargo takes it in the root of the working tree.
+    fn target(self) -> &'static str {
+        if self == Purpose::User { HARD_FLOAT } else { SOFT_FLOAT }
+    }
 }
 
 impl Toolchain {
@@ -89,8 +101,8 @@ impl Toolchain {
         command.current_dir(ws.root());
         command.env("CARGO", self.bin.join("cargo")).env("RUSTC", self.bin.join("rustc"));
         command.env("CARGO_ENCODED_RUSTFLAGS", self.flags(ws, purpose).join("\u{1f}"));
-        command.args(["--target", TARGET, "--target-dir"]).arg(target_dir);
-        command.env("RUSTC_BOOTSTRAP", "1");
+        command.args(["--target", purpose.target(), "--target-dir"]).arg(target_dir);
+        command.env("RUSTC_BOOTSTRAP", "1").arg("-Zjson-target-spec");
         let crates = if purpose == Purpose::Kernel { "core" } else { "core,alloc" };
         command.arg(format!("-Zbuild-std={crates}")).arg("-Zbuild-std-features=compiler-builtins-mem");
         if ui_color() {
@@ -108,7 +120,9 @@ impl Toolchain {
             // No indirect jumps (docs/side-channels.md): a `match` becomes comparisons.
             Purpose::Kernel => flags.extend(["-Ccode-model=kernel".into(), "-Cjump-tables=no".into()]),
             // Frame pointers let the supervisor walk the stack of a component that died.
-            Purpose::User => flags.extend(["-Ccode-model=small".into(), "-Cforce-frame-pointers=yes".into()]),
+            Purpose::User | Purpose::UserWithoutFpu => {
+                flags.extend(["-Ccode-model=small".into(), "-Cforce-frame-pointers=yes".into()])
+            }
         }
         flags.push(format!("--remap-path-prefix={}=.", ws.root().display()));
         flags
@@ -210,7 +224,7 @@ mod tests {
     fn every_build_has_its_libraries_built() {
         let toolchain = Toolchain { bin: "/usr/bin".into(), system_linker: true };
         let ws = Workspace::find().unwrap();
-        for purpose in [Purpose::Kernel, Purpose::User] {
+        for purpose in [Purpose::Kernel, Purpose::User, Purpose::UserWithoutFpu] {
             let cargo = process::shown(&toolchain.cargo(&ws, "build", purpose, Path::new("target")));
             assert!(cargo.contains("-Zbuild-std=core"), "{cargo}");
         }
@@ -232,6 +246,7 @@ mod tests {
         let of = |purpose| toolchain.flags(&ws, purpose);
         assert!(of(Purpose::Kernel).contains(&"-Ccode-model=kernel".to_string()));
         assert!(of(Purpose::User).contains(&"-Ccode-model=small".to_string()));
+        assert!(of(Purpose::UserWithoutFpu).contains(&"-Ccode-model=small".to_string()));
         assert!(of(Purpose::User).contains(&"-Clinker=ld.lld".to_string()));
     }
 }

@@ -9,13 +9,14 @@ use pecan_component::{main, println, startup};
 main!(main);
 
 /// The ways to die, with what each of them does.
-const KINDS: [(&str, fn()); 6] = [
+const KINDS: [(&str, fn()); 7] = [
     ("null", null_pointer),
     ("stack", stack_overflow),
     ("illegal", illegal_instruction),
     ("div0", division_by_zero),
     ("panic", panic),
     ("cap", missing_capability),
+    ("fpu", vector_register),
 ];
 
 #[inline(never)]
@@ -69,6 +70,13 @@ fn missing_capability() {
     Cap::<Endpoint>::new(0xdead).call(Message::empty(0));
 }
 
+#[inline(never)]
+fn vector_register() {
+    // SAFETY: none: this is the mistake to be shown. The description of this component says that it does without vector
+    // registers, so all that can happen is an exception. Otherwise a register is zeroed that nobody else uses.
+    unsafe { asm!("xorps xmm0, xmm0", options(nomem, nostack)) };
+}
+
 fn main() -> u64 {
     let kind = startup().arguments().next().unwrap_or_default();
     match KINDS.iter().find(|(name, _)| *name == kind) {
@@ -76,7 +84,7 @@ fn main() -> u64 {
             die();
             println!("crash {kind}: still alive");
         }
-        None => println!("usage: crash null|stack|illegal|div0|panic|cap"),
+        None => println!("usage: crash null|stack|illegal|div0|panic|cap|fpu"),
     }
     2
 }

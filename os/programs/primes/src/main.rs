@@ -22,7 +22,7 @@ fn main() -> u64 {
         }
     };
     let mut composite = alloc::vec![false; limit];
-    let mut count = 0;
+    let mut count = 0u32;
     for n in 2..limit {
         if composite[n] {
             continue;
@@ -32,6 +32,7 @@ fn main() -> u64 {
             composite[multiple] = true;
         }
     }
-    println!("{}: {count} primes below {limit}", startup().name());
+    let share = f64::from(count) / limit.max(1) as f64 * 100.0;
+    println!("{}: {count} primes below {limit}, {share:.1} % of the numbers", startup().name());
     0
 }

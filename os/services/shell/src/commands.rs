@@ -93,7 +93,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "kill", arguments: "NAME", about: "end a component", run: Shell::kill },
     Command {
         name: "crash",
-        arguments: "null|stack|illegal|div0|panic|cap",
+        arguments: "null|stack|illegal|div0|panic|cap|fpu",
         about: "let a program die that way",
         run: Shell::crash,
     },

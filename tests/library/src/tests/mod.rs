@@ -1,5 +1,6 @@
 //! The tests, by topic.
 
+mod float;
 mod machine;
 mod messages;
 mod objects;
@@ -10,5 +11,7 @@ use crate::Test;
 
 /// Every test.
 pub fn all() -> impl Iterator<Item = &'static Test> {
-    [objects::TESTS, messages::TESTS, threads::TESTS, machine::TESTS, runtime::TESTS].into_iter().flatten()
+    [objects::TESTS, messages::TESTS, threads::TESTS, float::TESTS, machine::TESTS, runtime::TESTS]
+        .into_iter()
+        .flatten()
 }

@@ -6,6 +6,8 @@ use anyhow::{Result, bail, ensure};
 use pecan_manifest::{self as manifest, layout};
 use serde::{Deserialize, Deserializer, de::Error};
 
+use crate::toolchain::Purpose;
+
 /// A file of `systems/`.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
@@ -48,6 +50,9 @@ pub struct Component {
     ports: Vec<Ports>,
     #[serde(default)]
     log: bool,
+    /// Whether it uses floating-point and vector registers.
+    #[serde(default = "yes")]
+    fpu: bool,
 }
 
 #[derive(Deserialize, Debug, Clone, Copy, Default)]
@@ -103,6 +108,10 @@ struct Ports {
 
 fn default_budget() -> u64 {
     5
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A size: a number of bytes, or a text such as `"64K"` or `"2M"`.
@@ -202,6 +211,16 @@ impl Description {
 }
 
 impl Component {
+    /// What its program is built for.
+    pub fn purpose(&self) -> Purpose {
+        if self.fpu { Purpose::User } else { Purpose::UserWithoutFpu }
+    }
+
+    /// The name of its program in the archive. No package has a dot in its name.
+    pub fn program(&self) -> String {
+        if self.fpu { self.package.clone() } else { format!("{}.without-fpu", self.package) }
+    }
+
     fn check(&self, system: &Description) -> Result<manifest::Component> {
         let name = &self.name;
         ensure!(
@@ -248,7 +267,7 @@ impl Component {
         Ok(manifest::Component {
             name: name.clone(),
             about: self.about.clone(),
-            program: self.package.clone(),
+            program: self.program(),
             args: self.args.clone(),
             start: match self.start {
                 Start::Boot => manifest::Start::Boot,
@@ -273,6 +292,7 @@ impl Component {
             irqs: irqs.collect::<Result<_>>()?,
             ports: ports.collect::<Result<_>>()?,
             log: self.log,
+            fpu: self.fpu,
         })
     }
 

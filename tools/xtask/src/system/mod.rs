@@ -11,15 +11,15 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::paths::Workspace;
+use crate::{build, paths::Workspace, toolchain::Purpose};
 
 /// A file of `systems/`, checked.
 #[derive(Debug)]
 pub struct System {
     /// Package of the initial task.
     root: String,
-    /// Package of each program, and the name of its file in the archive.
-    programs: BTreeMap<String, String>,
+    /// Package and purpose of each program, and the name of its file in the archive.
+    programs: BTreeMap<(String, Purpose), String>,
     /// What the initial task is told of the system.
     manifest: pecan_manifest::System,
 }
@@ -41,13 +41,15 @@ impl System {
     fn parse(name: &str, text: &str) -> Result<System> {
         let description: description::Description = toml::from_str(text)?;
         let manifest = description.check(name)?;
-        let programs = description.component.iter().map(|c| (c.package.clone(), c.package.clone())).collect();
+        let components = description.component.iter();
+        let programs = components.map(|c| ((c.package.clone(), c.purpose()), c.program())).collect();
         Ok(System { root: description.root, programs, manifest })
     }
 
-    /// Every package that the system needs built.
-    pub fn packages(&self) -> Vec<&str> {
-        std::iter::once(&self.root).chain(self.programs.keys()).map(String::as_str).collect()
+    /// Every package that the system needs built, and what for.
+    pub fn packages(&self) -> Vec<(&str, Purpose)> {
+        let programs = self.programs.keys().map(|(package, purpose)| (package.as_str(), *purpose));
+        std::iter::once((self.root.as_str(), build::purpose(&self.root))).chain(programs).collect()
     }
 
     /// Whether the components that are made of a program have memory for it. What it takes at least beside its pages
@@ -67,22 +69,23 @@ impl System {
     }
 
     /// Puts the built programs together into the root task's image, in the folder `dir`, and returns its path.
-    pub fn assemble(&self, programs: &BTreeMap<String, PathBuf>, dir: &Path) -> Result<PathBuf> {
-        let read = |package: &str| -> Result<Vec<u8>> {
+    pub fn assemble(&self, programs: &BTreeMap<(String, Purpose), PathBuf>, dir: &Path) -> Result<PathBuf> {
+        let read = |package: &str, purpose| -> Result<Vec<u8>> {
             let path = programs
-                .get(package)
+                .get(&(package.to_string(), purpose))
                 .with_context(|| format!("the package {package} has no program of its name"))?;
             fs::read(path).with_context(|| format!("cannot read {}", path.display()))
         };
         let mut files = Vec::new();
-        for (package, file) in &self.programs {
-            let elf = image::strip(&read(package)?).with_context(|| format!("the program of {package}"))?;
-            self.check_memory(package, image::footprint(&elf)?)?;
+        for ((package, purpose), file) in &self.programs {
+            let elf = image::strip(&read(package, *purpose)?)
+                .with_context(|| format!("the program of {package}"))?;
+            self.check_memory(file, image::footprint(&elf)?)?;
             files.push((file.as_str(), elf));
         }
         let archive = pecan_manifest::pack(&self.manifest, files.iter().map(|(n, d)| (*n, d.as_slice())));
-        let root =
-            image::strip(&read(&self.root)?).with_context(|| format!("the program of {}", self.root))?;
+        let root = image::strip(&read(&self.root, build::purpose(&self.root))?)
+            .with_context(|| format!("the program of {}", self.root))?;
         let image =
             image::attach(&root, &archive).with_context(|| format!("the program of {}", self.root))?;
         let path = dir.join("root-task.elf");
@@ -109,11 +112,33 @@ mod tests {
             memory = "256K"
         "#;
         let system = System::parse("test", text).unwrap();
-        assert_eq!(system.packages(), ["init", "p"]);
+        assert_eq!(system.packages(), [("init", Purpose::User), ("p", Purpose::User)]);
         system.check_memory("p", 200 << 10).unwrap();
         system.check_memory("other", 1 << 30).unwrap();
         let error = system.check_memory("p", 250 << 10).unwrap_err().to_string();
         assert!(error.contains("`small` needs 286K of memory at least, but has 256K"), "{error}");
+    }
+
+    #[test]
+    fn a_program_is_built_for_each_kind_of_component_that_runs_it() {
+        let component = |name: &str, more: &str| {
+            format!(
+                "[[component]]\nname = \"{name}\"\npackage = \"p\"\nabout = \"\"\npriority = 1\nmemory = \"1M\"\n{more}\n"
+            )
+        };
+        let text = format!(
+            "root = \"pecan-init\"\n{}{}{}",
+            component("a", ""),
+            component("b", "fpu = false"),
+            component("c", "fpu = true")
+        );
+        let system = System::parse("test", &text).unwrap();
+        let (with, without) = (("p", Purpose::User), ("p", Purpose::UserWithoutFpu));
+        assert_eq!(system.packages(), [("pecan-init", Purpose::UserWithoutFpu), with, without]);
+        let parts = &system.manifest.components;
+        assert_eq!(parts.iter().map(|c| c.fpu).collect::<Vec<_>>(), [true, false, true]);
+        assert!(parts[0].program == parts[2].program && parts[0].program != parts[1].program);
+        assert!(System::parse("test", &format!("root = \"r\"\n{}", component("a", "fpu = 1"))).is_err());
     }
 
     #[test]

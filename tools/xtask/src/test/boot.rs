@@ -221,7 +221,7 @@ pub fn run(
         return Ok(tally);
     }
     let (name, what) = (ROOT_TASK.0, format!("building {}", ROOT_TASK.0));
-    let mut programs = build::programs_for(ws, toolchain, &what, &[name], hardware_debug)?;
+    let mut programs = build::root_tasks(ws, toolchain, &what, &[name], hardware_debug)?;
     let program = programs.remove(name).context("there is no root task to boot")?;
     let program = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
     for case in cases {

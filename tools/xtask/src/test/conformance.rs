@@ -110,7 +110,7 @@ fn build_for(
     packages: &[&str],
 ) -> Result<BTreeMap<String, PathBuf>> {
     let hardware_debug = Profile::load(ws, profile)?.hardware_debug;
-    build::programs_for(ws, toolchain, "building the conformance tests", packages, hardware_debug)
+    build::root_tasks(ws, toolchain, "building the conformance tests", packages, hardware_debug)
 }
 
 /// The names of the packages in `tests/`, sorted.
