@@ -1,6 +1,6 @@
 //! The table of invocations: what each kernel object does, with what parameters, and how it can fail.
 //!
-//! User-level stubs and the reference documentation are generated from it.
+//! User-level stubs, the kernel's decoders and the reference documentation are generated from it.
 
 use crate::{Error, Label};
 
@@ -153,6 +153,16 @@ pub struct Param {
     pub direction: Direction,
 }
 
+/// A part of what an invocation takes: so much the kernel asks of a message at once. What the parts before it
+/// say is judged first, so with a message that is too short the error may be another one.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// The name of its decoder in the kernel. Invocations may share one if they take the same at the same place.
+    pub name: &'static str,
+    /// How many parameters it has.
+    pub params: usize,
+}
+
 /// An invocation.
 #[derive(Clone, Copy, Debug)]
 pub struct Invocation {
@@ -164,6 +174,8 @@ pub struct Invocation {
     pub label: Label,
     /// Its parameters, in order; the object itself is not one of them.
     pub params: &'static [Param],
+    /// How the parameters to the kernel, which come first, divide into parts.
+    pub parts: &'static [Part],
     /// The errors it documents.
     pub errors: &'static [Error],
     /// What it does, in one line.
@@ -212,21 +224,36 @@ impl Invocation {
 }
 
 /// One line of the table: `"what it does" Object.method(in: Type, ...) -> (out: Type) = Label [Error, ...];`
+///
+/// `;` between parameters divides them into parts ([`Part`]); a part that begins with `@Name` has that name, others have
+/// the label's.
 macro_rules! table {
-    ($($doc:literal $object:ident . $method:ident ( $($in:ident : $in_ty:ident),* $(,)? )
-        $(-> ( $($out:ident : $out_ty:ident),* ))? = $label:ident [ $($error:ident),* ];)+) => {
+    ($($doc:literal $object:ident . $method:ident (
+            $(@ $first:ident)? $($in:ident : $in_ty:ident),*
+            $(; $(@ $part:ident)? $($more:ident : $more_ty:ident),+)*
+        ) $(-> ( $($out:ident : $out_ty:ident),* ))? = $label:ident [ $($error:ident),* ];)+) => {
         &[$(Invocation {
             object: Object::$object,
             method: stringify!($method),
             label: Label::$label,
             params: &[
                 $(Param { name: stringify!($in), ty: ParamType::$in_ty, direction: Direction::In },)*
+                $($(Param { name: stringify!($more), ty: ParamType::$more_ty, direction: Direction::In },)+)*
                 $($(Param { name: stringify!($out), ty: ParamType::$out_ty, direction: Direction::Out },)*)?
+            ],
+            parts: &[
+                part(&[stringify!($label) $(, stringify!($first))?], &[$(stringify!($in)),*]),
+                $(part(&[stringify!($label) $(, stringify!($part))?], &[$(stringify!($more)),+]),)*
             ],
             errors: &[$(Error::$error),*],
             doc: $doc,
         }),+]
     };
+}
+
+/// The part with the last of these names, and these parameters.
+const fn part(names: &[&'static str], params: &[&str]) -> Part {
+    Part { name: names[names.len() - 1], params: params.len() }
 }
 
 /// Every invocation, in the order of their labels. Those of a configuration are the ones whose label it has
@@ -282,11 +309,11 @@ pub const INVOCATIONS: &[Invocation] = table! {
     Tcb.set_breakpoint(bp_num: U16, vaddr: Word, kind: Word, size: Word, rw: Word) = TcbSetBreakpoint
         [AlignmentError, IllegalOperation, InvalidArgument, InvalidCapability, RangeError];
     "What a breakpoint waits for, and whether it does."
-    Tcb.get_breakpoint(bp_num: U16)
+    Tcb.get_breakpoint(@BreakpointNumber bp_num: U16)
         -> (vaddr: Word, kind: Word, size: Word, rw: Word, is_enabled: Bool) = TcbGetBreakpoint
         [IllegalOperation, InvalidCapability, RangeError];
     "Disables a breakpoint and clears it."
-    Tcb.unset_breakpoint(bp_num: U16) = TcbUnsetBreakpoint
+    Tcb.unset_breakpoint(@BreakpointNumber bp_num: U16) = TcbUnsetBreakpoint
         [IllegalOperation, InvalidCapability, RangeError];
     "Makes a thread fault after every `num_instructions` instructions; 0 ends that."
     Tcb.configure_single_stepping(bp_num: U16, num_instructions: Word) -> (bp_was_consumed: Bool)
@@ -297,31 +324,32 @@ pub const INVOCATIONS: &[Invocation] = table! {
     Tcb.set_flags(clear: Word, set: Word) -> (flags: Word) = TcbSetFlags [InvalidCapability];
 
     "Deletes every capability derived from the one in a slot."
-    CNode.revoke(index: Word, depth: U8) = CNodeRevoke
+    CNode.revoke(@CNodeTarget index: Word, depth: U8) = CNodeRevoke
         [FailedLookup, IllegalOperation, InvalidCapability, RangeError];
     "Deletes the capability in a slot."
-    CNode.delete(index: Word, depth: U8) = CNodeDelete
+    CNode.delete(@CNodeTarget index: Word, depth: U8) = CNodeDelete
         [FailedLookup, IllegalOperation, InvalidCapability, RangeError];
     "Aborts pending sends that were made with the badge of the endpoint capability in a slot."
-    CNode.cancel_badged_sends(index: Word, depth: U8) = CNodeCancelBadgedSends
+    CNode.cancel_badged_sends(@CNodeTarget index: Word, depth: U8) = CNodeCancelBadgedSends
         [FailedLookup, IllegalOperation, InvalidCapability, RangeError];
     "Copies a capability, with no more rights than given."
-    CNode.copy(dest_index: Word, dest_depth: U8, src_root: Cap, src_index: Word, src_depth: U8,
-        rights: Rights) = CNodeCopy
+    CNode.copy(@CNodeTarget dest_index: Word, dest_depth: U8;
+        @CNodeSource src_root: Cap, src_index: Word, src_depth: U8; rights: Rights) = CNodeCopy
         [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError, RevokeFirst];
     "Copies a capability, with no more rights than given, and gives it a badge or a guard."
-    CNode.mint(dest_index: Word, dest_depth: U8, src_root: Cap, src_index: Word, src_depth: U8,
-        rights: Rights, badge: Word) = CNodeMint
+    CNode.mint(@CNodeTarget dest_index: Word, dest_depth: U8;
+        @CNodeSource src_root: Cap, src_index: Word, src_depth: U8; rights: Rights, badge: Word) = CNodeMint
         [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError, RevokeFirst];
     "Moves a capability."
-    CNode.move_(dest_index: Word, dest_depth: U8, src_root: Cap, src_index: Word, src_depth: U8)
+    CNode.move_(@CNodeTarget dest_index: Word, dest_depth: U8;
+        @CNodeSource src_root: Cap, src_index: Word, src_depth: U8)
         = CNodeMove [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError];
     "Moves a capability and gives it a badge or a guard."
-    CNode.mutate(dest_index: Word, dest_depth: U8, src_root: Cap, src_index: Word, src_depth: U8,
-        badge: Word) = CNodeMutate
+    CNode.mutate(@CNodeTarget dest_index: Word, dest_depth: U8;
+        @CNodeSource src_root: Cap, src_index: Word, src_depth: U8; badge: Word) = CNodeMutate
         [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError];
     "Moves the pivot's capability to the destination and the source's to the pivot, with new badges or guards."
-    CNode.rotate(dest_index: Word, dest_depth: U8, dest_badge: Word, pivot_root: Cap, pivot_index: Word,
+    CNode.rotate(@CNodeTarget dest_index: Word, dest_depth: U8; dest_badge: Word, pivot_root: Cap, pivot_index: Word,
         pivot_depth: U8, pivot_badge: Word, src_root: Cap, src_index: Word, src_depth: U8) = CNodeRotate
         [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError];
 
@@ -336,7 +364,7 @@ pub const INVOCATIONS: &[Invocation] = table! {
     IrqHandler.clear() = IrqClearIrqHandler [IllegalOperation, InvalidCapability];
 
     "Moves a thread to a domain."
-    DomainSet.set(domain: U8, thread: Cap) = DomainSetSet
+    DomainSet.set(@DomainSetDomain domain: U8; thread: Cap) = DomainSetSet
         [IllegalOperation, InvalidArgument, InvalidCapability];
     "Sets an entry of the domain schedule: a domain and how long it runs, in timer ticks (40 us at least)."
     DomainSet.schedule_configure(index: Word, domain: U8, duration: Time) = DomainScheduleConfigure
@@ -361,17 +389,17 @@ pub const INVOCATIONS: &[Invocation] = table! {
     SchedContext.yield_to() -> (consumed: Time) = SchedContextYieldTo [IllegalOperation, InvalidCapability];
 
     "Maps a page-directory-pointer table."
-    Pdpt.map(vspace: Cap, vaddr: Word, attr: VmAttributes) = X86PdptMap
+    Pdpt.map(@TableMap vspace: Cap, vaddr: Word, attr: VmAttributes) = X86PdptMap
         [DeleteFirst, FailedLookup, IllegalOperation, InvalidArgument, InvalidCapability];
     "Unmaps it."
     Pdpt.unmap() = X86PdptUnmap [IllegalOperation, InvalidCapability, RevokeFirst];
     "Maps a page directory."
-    PageDirectory.map(vspace: Cap, vaddr: Word, attr: VmAttributes) = X86PageDirectoryMap
+    PageDirectory.map(@TableMap vspace: Cap, vaddr: Word, attr: VmAttributes) = X86PageDirectoryMap
         [DeleteFirst, FailedLookup, IllegalOperation, InvalidArgument, InvalidCapability];
     "Unmaps it."
     PageDirectory.unmap() = X86PageDirectoryUnmap [IllegalOperation, InvalidCapability, RevokeFirst];
     "Maps a page table."
-    PageTable.map(vspace: Cap, vaddr: Word, attr: VmAttributes) = X86PageTableMap
+    PageTable.map(@TableMap vspace: Cap, vaddr: Word, attr: VmAttributes) = X86PageTableMap
         [DeleteFirst, FailedLookup, IllegalOperation, InvalidArgument, InvalidCapability];
     "Unmaps it."
     PageTable.unmap() = X86PageTableUnmap [IllegalOperation, InvalidCapability, RevokeFirst];
@@ -392,17 +420,17 @@ pub const INVOCATIONS: &[Invocation] = table! {
         = X86IoPortControlIssue [DeleteFirst, FailedLookup, IllegalOperation, InvalidArgument,
          InvalidCapability, RangeError, RevokeFirst];
     "Reads 8 bits from a port."
-    IoPort.in8(port: U16) -> (result: U8) = X86IoPortIn8 [IllegalOperation, InvalidCapability];
+    IoPort.in8(@IoPortIn port: U16) -> (result: U8) = X86IoPortIn8 [IllegalOperation, InvalidCapability];
     "Reads 16 bits from a port."
-    IoPort.in16(port: U16) -> (result: U16) = X86IoPortIn16 [IllegalOperation, InvalidCapability];
+    IoPort.in16(@IoPortIn port: U16) -> (result: U16) = X86IoPortIn16 [IllegalOperation, InvalidCapability];
     "Reads 32 bits from a port."
-    IoPort.in32(port: U16) -> (result: U32) = X86IoPortIn32 [IllegalOperation, InvalidCapability];
+    IoPort.in32(@IoPortIn port: U16) -> (result: U32) = X86IoPortIn32 [IllegalOperation, InvalidCapability];
     "Writes 8 bits to a port."
-    IoPort.out8(port: Word, data: Word) = X86IoPortOut8 [IllegalOperation, InvalidCapability];
+    IoPort.out8(@IoPortOut port: Word, data: Word) = X86IoPortOut8 [IllegalOperation, InvalidCapability];
     "Writes 16 bits to a port."
-    IoPort.out16(port: Word, data: Word) = X86IoPortOut16 [IllegalOperation, InvalidCapability];
+    IoPort.out16(@IoPortOut port: Word, data: Word) = X86IoPortOut16 [IllegalOperation, InvalidCapability];
     "Writes 32 bits to a port."
-    IoPort.out32(port: Word, data: Word) = X86IoPortOut32 [IllegalOperation, InvalidCapability];
+    IoPort.out32(@IoPortOut port: Word, data: Word) = X86IoPortOut32 [IllegalOperation, InvalidCapability];
     "Creates the handler of an IOAPIC pin."
     IrqControl.get_ioapic(root: Cap, index: Word, depth: U8, ioapic: Word, pin: Word, level: Word,
         polarity: Word, vector: Word) = X86IrqIssueIrqHandlerIoapic

@@ -28,7 +28,7 @@ mod syscall;
 pub mod x86_64;
 
 pub use error::{Error, LookupFailureKind};
-pub use invocation::{Direction, INVOCATIONS, Invocation, Object, Param, ParamType};
+pub use invocation::{Direction, INVOCATIONS, Invocation, Object, Param, ParamType, Part};
 pub use ipc::MessageInfo;
 pub use rights::{CNodeCapData, CapRights};
 pub use syscall::{LATENCY_REPORT, Syscall};

@@ -12,7 +12,7 @@ use pecan_mem::{Debug, Fault, Kernel, Tcb};
 
 use crate::{
     error::{Decoded, SyscallError},
-    invoke::{Done, Invocation},
+    invoke::{Done, Invocation, args},
     message,
 };
 
@@ -29,31 +29,37 @@ pub enum Op {
 }
 
 /// Decodes an invocation that only exists with hardware breakpoints.
-pub fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
-    let words = match inv.label {
-        Some(Label::TcbSetBreakpoint) => 5,
-        Some(Label::TcbGetBreakpoint | Label::TcbUnsetBreakpoint) => 1,
-        Some(Label::TcbConfigureSingleStepping) => 2,
+pub fn decode(k: &Kernel, inv: Invocation<'_>, label: Option<Label>) -> Decoded<Op> {
+    Ok(match label {
+        Some(Label::TcbSetBreakpoint) => {
+            let args = args::TcbSetBreakpoint::decode(k, inv)?;
+            Op::Set(decode_number(args.bp_num)?, Some(decode_breakpoint(args)?))
+        }
+        Some(Label::TcbGetBreakpoint) => {
+            Op::Get(decode_number(args::BreakpointNumber::decode(k, inv)?.bp_num)?)
+        }
+        Some(Label::TcbUnsetBreakpoint) => {
+            Op::Set(decode_number(args::BreakpointNumber::decode(k, inv)?.bp_num)?, None)
+        }
+        Some(Label::TcbConfigureSingleStepping) => {
+            // The processor steps without a breakpoint: its number is not looked at.
+            Op::Step(args::TcbConfigureSingleStepping::decode(k, inv)?.num_instructions)
+        }
         _ => return Err(SyscallError::IllegalOperation),
-    };
-    inv.need(words, 0)?;
-    if inv.label == Some(Label::TcbConfigureSingleStepping) {
-        // The processor steps without a breakpoint: its number is not looked at.
-        return Ok(Op::Step(inv.arg(k, 1)));
-    }
-    let number = inv.arg(k, 0) as u16 as usize;
-    if number >= NUM_HW_BREAKPOINTS {
-        return Err(SyscallError::RangeError(0, NUM_HW_BREAKPOINTS as u64 - 1));
-    }
-    Ok(match inv.label {
-        Some(Label::TcbSetBreakpoint) => Op::Set(number, Some(decode_breakpoint(k, inv)?)),
-        Some(Label::TcbGetBreakpoint) => Op::Get(number),
-        _ => Op::Set(number, None),
     })
 }
 
-fn decode_breakpoint(k: &Kernel, inv: &Invocation) -> Decoded<Breakpoint> {
-    let [address, kind, size, access] = [1, 2, 3, 4].map(|i| inv.arg(k, i));
+/// The number of a breakpoint, of which the ABI passes 16 bits.
+fn decode_number(word: u64) -> Decoded<usize> {
+    let number = word as u16 as usize;
+    if number >= NUM_HW_BREAKPOINTS {
+        return Err(SyscallError::RangeError(0, NUM_HW_BREAKPOINTS as u64 - 1));
+    }
+    Ok(number)
+}
+
+fn decode_breakpoint(args: args::TcbSetBreakpoint) -> Decoded<Breakpoint> {
+    let args::TcbSetBreakpoint { vaddr: address, kind, size, rw: access, .. } = args;
     let check = |ok: bool, i: u64| if ok { Ok(()) } else { Err(SyscallError::InvalidArgument(i)) };
     check(address < USER_TOP, 1)?;
     let kind = BreakpointType::from_word(kind).unwrap_or(BreakpointType::SingleStep);
@@ -70,7 +76,7 @@ fn decode_breakpoint(k: &Kernel, inv: &Invocation) -> Decoded<Breakpoint> {
 }
 
 /// Carries an invocation out.
-pub fn commit(k: &Kernel, inv: &Invocation, thread: &Tcb, op: Op) -> Done {
+pub fn commit(k: &Kernel, inv: Invocation<'_>, thread: &Tcb, op: Op) -> Done {
     let Some(debug) = thread.debug() else { return Done::ok() };
     let mut words = 0;
     match op {
@@ -90,7 +96,7 @@ pub fn commit(k: &Kernel, inv: &Invocation, thread: &Tcb, op: Op) -> Done {
     Done::answer(words)
 }
 
-fn answer(k: &Kernel, inv: &Invocation, words: &[u64]) -> usize {
+fn answer(k: &Kernel, inv: Invocation<'_>, words: &[u64]) -> usize {
     if inv.call { message::put_all(k, inv.thread.get(k), words.iter().copied()) } else { 0 }
 }
 
@@ -152,10 +158,7 @@ mod tests {
     use pecan_mem::cap::tag;
 
     use super::*;
-    use crate::{
-        testing::{TCB, World},
-        transfer::ExtraCaps,
-    };
+    use crate::testing::{TCB, World};
 
     /// What the decoder makes of an invocation of the first thread's TCB, whatever the profile.
     fn decoded(w: &mut World, label: Label, words: &[u64]) -> Decoded<Op> {
@@ -163,17 +166,8 @@ mod tests {
         w.set_message(thread, label as u64, words, &[]);
         let slot = w.slot(TCB);
         assert_eq!(slot.get(&w.k).words().tag(), tag::TCB);
-        let inv = Invocation {
-            thread,
-            slot,
-            words: slot.get(&w.k).words(),
-            label: Some(label),
-            length: words.len(),
-            extra: ExtraCaps::none(slot),
-            buffer: message::buffer(&w.k, thread.get(&w.k), false),
-            call: true,
-        };
-        decode(&w.k, &inv)
+        let inv = Invocation::without_caps(&w.k, slot);
+        decode(&w.k, inv, Some(label))
     }
 
     const DATA: u64 = BreakpointType::Data as u64;

@@ -1,13 +1,13 @@
 //! CNode invocations: copying, moving and deleting capabilities.
 
-use pecan_abi::{CapRights, Label};
+use pecan_abi::Label;
 use pecan_mem::{Cap, Endpoint, EndpointRights, Kernel, Link, LookupFailure, Slot, Words};
 
 use crate::{
     derivation, endpoint,
     error::{Decoded, Stop, SyscallError},
     finalise,
-    invoke::{Done, Invocation},
+    invoke::{Done, Invocation, args},
     lookup,
     scheduler::Next,
 };
@@ -16,7 +16,7 @@ use crate::{
 ///
 /// # Errors
 /// Those of the ABI's CNode methods; `Preempted` for deleting, revoking and cancelling.
-pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
+pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     use Label::*;
     let Some(
         label @ (CNodeRevoke
@@ -27,12 +27,12 @@ pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
         | CNodeMove
         | CNodeMutate
         | CNodeRotate),
-    ) = inv.label
+    ) = inv.label()
     else {
         return Err(SyscallError::IllegalOperation.into());
     };
-    inv.need(2, 0)?;
-    let target = lookup::target(k, false, inv.slot, inv.arg(k, 0), inv.arg(k, 1))?;
+    let args::CNodeTarget { index, depth } = args::CNodeTarget::decode(k, inv)?;
+    let target = lookup::target(k, false, inv.slot, index, depth)?;
     let next = match label {
         CNodeRevoke => finalise::revoke(k, target)?,
         CNodeDelete => finalise::delete(k, target)?,
@@ -42,7 +42,7 @@ pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
             (ep, badge) => endpoint::cancel_badged(k, ep.get(k), badge)?,
         },
         CNodeRotate => {
-            decode_rotate(k, inv, target)?.commit(k);
+            decode_rotate(k, args::CNodeRotate::decode(k, inv)?, target)?.commit(k);
             Next::Resume
         }
         _ => {
@@ -88,28 +88,28 @@ impl Transfer {
 
 /// Copy, mint, move and mutate.
 #[inline]
-fn decode_transfer(k: &Kernel, inv: &Invocation, label: Label, dest: Link<Slot>) -> Decoded<Transfer> {
-    inv.need(4, 1)?;
+fn decode_transfer(k: &Kernel, inv: Invocation<'_>, label: Label, dest: Link<Slot>) -> Decoded<Transfer> {
+    let args::CNodeSource { src_root, src_index, src_depth } = args::CNodeSource::decode(k, inv)?;
     lookup::ensure_empty(k, dest)?;
-    let src_depth = inv.arg(k, 3);
-    let src = lookup::target(k, true, inv.extra_slot(0), inv.arg(k, 2), src_depth)?;
+    let src = lookup::target(k, true, src_root, src_index, src_depth)?;
     let mut cap = src.get(k).words();
     if cap.is_null() {
         return Err(missing(true, src_depth));
     }
     let copied = match label {
-        Label::CNodeCopy | Label::CNodeMint => {
-            inv.need(if label == Label::CNodeCopy { 5 } else { 6 }, 1)?;
-            cap = cap.with_rights(CapRights(inv.arg(k, 4)));
-            if label == Label::CNodeMint {
-                cap = derivation::update_data(cap, inv.arg(k, 5), false);
-            }
-            cap = derivation::derive(k, src, cap)?;
+        Label::CNodeCopy => {
+            let args::CNodeCopy { rights } = args::CNodeCopy::decode(k, inv)?;
+            cap = derivation::derive(k, src, cap.with_rights(rights))?;
+            true
+        }
+        Label::CNodeMint => {
+            let args::CNodeMint { rights, badge } = args::CNodeMint::decode(k, inv)?;
+            cap = derivation::derive(k, src, derivation::update_data(cap.with_rights(rights), badge, false))?;
             true
         }
         Label::CNodeMutate => {
-            inv.need(5, 1)?;
-            cap = derivation::update_data(cap, inv.arg(k, 4), true);
+            let args::CNodeMutate { badge } = args::CNodeMutate::decode(k, inv)?;
+            cap = derivation::update_data(cap, badge, true);
             false
         }
         _ => false,
@@ -141,13 +141,9 @@ impl Rotation {
 }
 
 #[inline(never)]
-fn decode_rotate(k: &Kernel, inv: &Invocation, dest: Link<Slot>) -> Decoded<Rotation> {
-    inv.need(8, 2)?;
-    let (pivot_data, pivot_index, pivot_depth) = (inv.arg(k, 2), inv.arg(k, 3), inv.arg(k, 4));
-    let (src_data, src_index, src_depth) = (inv.arg(k, 5), inv.arg(k, 6), inv.arg(k, 7));
-    let (pivot_root, src_root) = (inv.extra_slot(0), inv.extra_slot(1));
-    let src = lookup::target_slot(k, true, src_root, src_index, src_depth)?;
-    let pivot = lookup::target_slot(k, true, pivot_root, pivot_index, pivot_depth)?;
+fn decode_rotate(k: &Kernel, args: args::CNodeRotate, dest: Link<Slot>) -> Decoded<Rotation> {
+    let src = lookup::target_slot(k, true, args.src_root, args.src_index, args.src_depth)?;
+    let pivot = lookup::target_slot(k, true, args.pivot_root, args.pivot_index, args.pivot_depth)?;
     if pivot == src || pivot == dest {
         return Err(SyscallError::IllegalOperation);
     }
@@ -156,13 +152,14 @@ fn decode_rotate(k: &Kernel, inv: &Invocation, dest: Link<Slot>) -> Decoded<Rota
     }
     let (src_cap, pivot_cap) = (src.get(k).words(), pivot.get(k).words());
     if src_cap.is_null() {
-        return Err(missing(true, src_depth));
+        return Err(missing(true, args.src_depth));
     }
     if pivot_cap.is_null() {
-        return Err(missing(false, pivot_depth));
+        return Err(missing(false, args.pivot_depth));
     }
-    let src_cap = derivation::update_data(src_cap, src_data, true);
-    let pivot_cap = derivation::update_data(pivot_cap, pivot_data, true);
+    // The badges are named after the slots that they come to lie in.
+    let src_cap = derivation::update_data(src_cap, args.pivot_badge, true);
+    let pivot_cap = derivation::update_data(pivot_cap, args.dest_badge, true);
     if src_cap.is_null() || pivot_cap.is_null() {
         return Err(SyscallError::IllegalOperation);
     }

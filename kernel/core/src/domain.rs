@@ -6,7 +6,7 @@ use pecan_mem::{Kernel, Link, Tcb};
 
 use crate::{
     error::{Decoded, Stop, SyscallError},
-    invoke::{Done, Invocation},
+    invoke::{Done, Invocation, args},
     refill,
     scheduler::{self, Next},
 };
@@ -67,7 +67,7 @@ enum Op {
 }
 
 /// An invocation on the authority over domains.
-pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
+pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     Ok(Done::new(match decode(k, inv)? {
         Op::Set { thread, domain } => set(k, thread.get(k), domain),
         Op::Configure { index, domain, duration } => {
@@ -83,24 +83,23 @@ pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
     }))
 }
 
-fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
+fn decode(k: &Kernel, inv: Invocation<'_>) -> Decoded<Op> {
     /// The last entry always ends the schedule.
     const LAST: u64 = NUM_DOMAIN_SCHEDULES as u64 - 1;
     const DOMAINS: u64 = NUM_DOMAINS as u64;
-    Ok(match inv.label {
+    Ok(match inv.label() {
         Some(Label::DomainSetSet) => {
-            inv.need(1, 0)?;
-            let domain = inv.arg(k, 0);
+            let args::DomainSetDomain { domain } = args::DomainSetDomain::decode(k, inv)?;
             if domain >= DOMAINS {
                 return Err(SyscallError::InvalidArgument(0));
             }
-            inv.need(1, 1)?;
-            let thread = inv.extra_words(k, 0).tcb().ok_or(SyscallError::InvalidArgument(1))?;
+            let args::DomainSetSet { thread } = args::DomainSetSet::decode(k, inv)?;
+            let thread = thread.get(k).words().tcb().ok_or(SyscallError::InvalidArgument(1))?;
             Op::Set { thread, domain: domain as u8 }
         }
         Some(Label::DomainScheduleConfigure) => {
-            inv.need(3, 0)?;
-            let (index, domain, duration) = (inv.arg(k, 0), inv.arg(k, 1), inv.arg(k, 2));
+            let args::DomainScheduleConfigure { index, domain, duration } =
+                args::DomainScheduleConfigure::decode(k, inv)?;
             if index >= LAST {
                 return Err(SyscallError::RangeError(0, LAST - 1));
             }
@@ -114,8 +113,7 @@ fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
             Op::Configure { index: index as usize, domain: domain as u8, duration }
         }
         Some(Label::DomainScheduleSetStart) => {
-            inv.need(1, 0)?;
-            let index = inv.arg(k, 0);
+            let args::DomainScheduleSetStart { index } = args::DomainScheduleSetStart::decode(k, inv)?;
             if index > LAST {
                 return Err(SyscallError::RangeError(0, LAST));
             }

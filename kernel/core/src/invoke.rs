@@ -1,10 +1,15 @@
 //! Invocations: what is common to all, and the dispatch on the kind of capability.
+//!
+//! What each takes is decoded by `args`, which is generated from the table in `abi/`; nothing else reads the words and
+//! the extra capabilities of an invocation.
+
+pub(crate) mod args;
 
 use core::hint::cold_path;
 
 use pecan_abi::{
     Label, MessageInfo,
-    ipc::{MESSAGE_REGISTERS, buffer},
+    ipc::{MESSAGE_REGISTERS, MSG_MAX_EXTRA_CAPS, buffer},
 };
 use pecan_arch::reg;
 use pecan_mem::{
@@ -20,78 +25,144 @@ use crate::{
     notification, reply, sched_context,
     scheduler::Next,
     tcb,
-    transfer::{self, ExtraCaps, Parcel},
+    transfer::{self, Parcel},
     untyped, vspace,
 };
 
-/// An invocation as its decoders see it: the capability, the label, the arguments.
-pub struct Invocation {
+/// An invocation as its decoders see it: the capability, the label, and the message, of which `args` makes arguments.
+///
+/// It is passed by value, so that it need not be in memory where its parts are in registers.
+#[derive(Clone, Copy)]
+pub struct Invocation<'a> {
     /// The thread that invokes.
     pub thread: Link<Tcb>,
     /// The slot of the capability invoked.
     pub slot: Link<Slot>,
-    /// The capability invoked, packed: see [`Invocation::cap`].
+    /// The capability invoked, packed: see [`Invocation::cap_invoked`].
     pub words: Words,
-    /// What is asked for; `None` for a label that the ABI does not know.
-    pub label: Option<Label>,
-    /// Words in the message.
-    pub length: usize,
-    /// The extra capabilities that were passed, in order.
-    pub extra: ExtraCaps,
-    /// The IPC buffer, if some of the message lies there.
-    pub buffer: Option<Link<IpcBuffer>>,
     /// The kernel's answer is wanted.
     pub call: bool,
+    message: Message<'a>,
 }
 
-impl Invocation {
+/// The message of an invocation: few words, which are passed in registers to the functions that decode it.
+#[derive(Clone, Copy)]
+pub struct Message<'a> {
+    /// What the message has, as far as it is there.
+    info: MessageInfo,
+    /// The IPC buffer, if some of the message lies there.
+    buffer: Option<Link<IpcBuffer>>,
+    /// The first extra capability; without one, anything.
+    extra: Link<Slot>,
+    /// The other extra capabilities, in order; behind them, anything. `None` without any.
+    more: Option<&'a MoreCaps>,
+}
+
+/// The extra capabilities of an invocation but the first.
+type MoreCaps = [Link<Slot>; MSG_MAX_EXTRA_CAPS - 1];
+
+/// The rest of a message, from a word on: as many as the message has.
+#[derive(Clone, Copy)]
+pub struct Rest {
+    first: usize,
+}
+
+impl Rest {
+    /// How many words there are.
+    pub fn count(self, inv: Invocation<'_>) -> usize {
+        inv.message.info.length_capped().saturating_sub(self.first)
+    }
+
+    /// The word with index `i`, of which there must be more.
+    pub fn word(self, k: &Kernel, inv: Invocation<'_>, i: usize) -> u64 {
+        inv.word(k, self.first + i)
+    }
+}
+
+impl<'a> Message<'a> {
+    /// The message in the current thread's registers, which say that it is `info`, and in its IPC buffer. Without extra
+    /// capabilities, which are to be looked up, and `filler` instead.
+    #[inline(always)]
+    fn new(k: &Kernel, thread: &Tcb, info: MessageInfo, filler: Link<Slot>) -> Self {
+        // What does not fit into registers, words and capabilities, is in the IPC buffer.
+        let in_registers = info.0 & INFO_SHAPE <= MESSAGE_REGISTERS as u64;
+        let mut message = Message { info, buffer: None, extra: filler, more: None };
+        if !in_registers {
+            message.buffer = message::buffer(k, thread, false);
+            if message.buffer.is_none() {
+                let length = info.length().min(MESSAGE_REGISTERS) as u64;
+                message.info = MessageInfo::new(info.label(), 0, 0, length);
+            }
+        }
+        message
+    }
+}
+
+impl<'a> Invocation<'a> {
+    /// The current thread invokes the capability in `slot`.
+    #[inline(always)]
+    pub fn new(k: &Kernel, slot: Link<Slot>, message: Message<'a>, call: bool) -> Self {
+        Invocation { thread: k.core().current.get(), slot, words: slot.get(k).words(), call, message }
+    }
+
+    /// What the current thread's registers say, without extra capabilities.
+    #[cfg(test)]
+    pub fn without_caps(k: &Kernel, slot: Link<Slot>) -> Self {
+        let thread = k.core().current.get().get(k);
+        let info = MessageInfo(thread.context.get(reg::INFO));
+        Invocation::new(k, slot, Message::new(k, thread, info, slot), true)
+    }
+
+    /// What is asked for; `None` for a label that the ABI does not know.
+    #[inline(always)]
+    pub fn label(self) -> Option<Label> {
+        Label::from_word(self.message.info.label())
+    }
+
     /// The capability invoked.
-    pub fn cap(&self) -> Cap {
+    pub fn cap_invoked(self) -> Cap {
         Cap::unpack(self.words)
     }
 
     /// The capability invoked, which is known to have this tag; only what is looked at is unpacked.
     #[inline(always)]
-    pub fn cap_of(&self, tag: u64) -> Cap {
+    pub fn cap_of(self, tag: u64) -> Cap {
         Cap::unpack_as(tag, self.words)
     }
 
-    /// The argument word with index `i`, which must be below `length` (check with [`Invocation::need`]).
+    /// The message word with index `i`, of which there must be more (check with [`Invocation::need`]).
     #[inline(always)]
-    pub fn arg(&self, k: &Kernel, i: usize) -> u64 {
+    fn word(self, k: &Kernel, i: usize) -> u64 {
         if i < MESSAGE_REGISTERS {
             self.thread.get(k).context.get(reg::MSG[i])
         } else {
-            follow(self.buffer, k).map_or(0, |words| words.get(buffer::MSG + i))
+            follow(self.message.buffer, k).map_or(0, |words| words.get(buffer::MSG + i))
         }
     }
 
     /// Fails with `TruncatedMessage` unless there are at least `words` words and `caps` extra capabilities.
     #[inline(always)]
-    pub fn need(&self, words: usize, caps: usize) -> Decoded<()> {
-        if self.length < words || self.extra.count < caps {
+    fn need(self, words: usize, caps: usize) -> Decoded<()> {
+        let info = self.message.info;
+        if info.length() < words || info.extra_caps() < caps {
             Err(SyscallError::TruncatedMessage)
         } else {
             Ok(())
         }
     }
 
-    /// The extra capability with index `i`, of which there must be more (check with [`Invocation::need`]).
+    /// Where the extra capability with index `i` is, of which there must be more (check with [`Invocation::need`]).
     #[inline(always)]
-    pub fn extra_cap(&self, k: &Kernel, i: usize) -> Cap {
-        Cap::unpack(self.extra_words(k, i))
+    fn cap(self, i: usize) -> Link<Slot> {
+        match self.message.more {
+            Some(more) if i > 0 => more[i - 1],
+            _ => self.message.extra,
+        }
     }
 
-    /// [`Invocation::extra_cap`], packed.
-    #[inline(always)]
-    pub fn extra_words(&self, k: &Kernel, i: usize) -> Words {
-        self.extra_slot(i).get(k).words()
-    }
-
-    /// Where [`Invocation::extra_cap`] is.
-    #[inline(always)]
-    pub fn extra_slot(&self, i: usize) -> Link<Slot> {
-        self.extra.slots[i]
+    /// The message from the word with index `first` on.
+    fn rest(self, first: usize) -> Rest {
+        Rest { first }
     }
 }
 
@@ -147,6 +218,8 @@ pub fn invoke(k: &mut Kernel, cptr: u64, how: How) -> Result<Next, Preempted> {
     };
     match slot.get(k).words().tag() {
         tag::ENDPOINT | tag::NOTIFICATION | tag::REPLY => invoke_message(k, slot, how),
+        // There is nothing to invoke in the first phase, and no answer.
+        _ if how.first_phase => Ok(Next::Resume),
         _ => invoke_object(k, slot, how),
     }
 }
@@ -199,11 +272,11 @@ fn invoke_message(k: &Kernel, slot: Link<Slot>, how: How) -> Result<Next, Preemp
     thread.state.set(ThreadState::Restart);
     match message_to(k, thread, cap, how, parcel) {
         Some(next) => {
-            finish(thread, how, 0);
+            finish(thread, how.call, 0);
             Ok(next)
         }
         None => {
-            fail(k, thread, how, SyscallError::InvalidCapability(0));
+            fail(k, thread, how.call, SyscallError::InvalidCapability(0));
             Ok(Next::Resume)
         }
     }
@@ -229,9 +302,9 @@ fn look_ahead(k: &Kernel, thread: &Tcb, cap: Words, mut parcel: Parcel) -> Resul
 
 /// The system call of the current thread has done what it was to do, with so many words of an answer.
 #[inline(always)]
-fn finish(thread: &Tcb, how: How, words: usize) {
+fn finish(thread: &Tcb, call: bool, words: usize) {
     if thread.state.get() == ThreadState::Restart {
-        if how.call {
+        if call {
             thread.context.set(reg::CAP, 0);
             thread.context.set(reg::INFO, transfer::kernel_info(0, words).0);
         }
@@ -242,8 +315,8 @@ fn finish(thread: &Tcb, how: How, words: usize) {
 /// The system call of the current thread has failed.
 #[cold]
 #[inline(never)]
-fn fail(k: &Kernel, thread: &Tcb, how: How, error: SyscallError) {
-    if how.call {
+fn fail(k: &Kernel, thread: &Tcb, call: bool, error: SyscallError) {
+    if call {
         put_error(k, thread, error);
     }
     thread.state.set(ThreadState::Running);
@@ -252,41 +325,133 @@ fn fail(k: &Kernel, thread: &Tcb, how: How, error: SyscallError) {
 /// Invokes the kernel object behind the capability in a slot.
 #[inline(never)]
 fn invoke_object(k: &mut Kernel, slot: Link<Slot>, how: How) -> Result<Next, Preempted> {
-    let link = k.core().current.get();
-    let thread = link.get(k);
+    let thread = k.core().current.get().get(k);
     let info = MessageInfo(thread.context.get(reg::INFO));
-    // What does not fit into registers, words and capabilities, is in the IPC buffer.
-    let in_registers = info.0 & INFO_SHAPE <= MESSAGE_REGISTERS as u64;
-    let buffer = if in_registers { None } else { message::buffer(k, thread, false) };
-    let mut inv = Invocation {
-        thread: link,
-        slot,
-        words: slot.get(k).words(),
-        label: Label::from_word(info.label()),
-        length: info.length_capped().min(if buffer.is_some() { usize::MAX } else { MESSAGE_REGISTERS }),
-        buffer,
-        extra: ExtraCaps::none(slot),
-        call: how.call,
-    };
-    if let Err(failed) = transfer::find_extra_caps(k, thread, follow(buffer, k), info, &mut inv.extra) {
-        return Ok(cap_fault(k, how, failed));
+    let mut message = Message::new(k, thread, info, slot);
+    if message.info.extra_caps() > 0
+        && let Some(buffer) = follow(message.buffer, k)
+    {
+        match transfer::extra_cap(k, thread, buffer, 0) {
+            Ok(slot) => message.extra = slot,
+            Err(failed) => return Ok(cap_fault(k, how, failed)),
+        }
+        if message.info.extra_caps() > 1 {
+            return invoke_with_more(k, slot, message, how);
+        }
     }
-    thread.state.set(ThreadState::Restart);
-    let result = if how.first_phase {
-        Err(Stop::Error(SyscallError::InvalidCapability(0)))
-    } else {
-        latency::note(k, inv.words.tag(), info.label());
-        dispatch(k, &inv)
+    dispatch(k, slot, message, how.call)
+}
+
+/// [`invoke_object`] with more than one extra capability.
+#[inline(never)]
+fn invoke_with_more(
+    k: &mut Kernel,
+    slot: Link<Slot>,
+    message: Message<'_>,
+    how: How,
+) -> Result<Next, Preempted> {
+    let thread = k.core().current.get().get(k);
+    let mut more = [message.extra; MSG_MAX_EXTRA_CAPS - 1];
+    if let Some(buffer) = follow(message.buffer, k) {
+        for (i, slot) in more.iter_mut().enumerate().take(message.info.extra_caps() - 1) {
+            match transfer::extra_cap(k, thread, buffer, i + 1) {
+                Ok(found) => *slot = found,
+                Err(failed) => return Ok(cap_fault(k, how, failed)),
+            }
+        }
+    }
+    dispatch(k, slot, Message { more: Some(&more), ..message }, how.call)
+}
+
+/// Makes the function that carries out the invocations of one kind of object and ends their system call. It takes the
+/// parts of the message in registers; where [`Invocation`] has been taken apart again nothing of it is in memory.
+macro_rules! handler {
+    ($name:ident = $invoke:path) => {
+        #[inline(never)]
+        fn $name(
+            k: &mut Kernel,
+            slot: Link<Slot>,
+            info: MessageInfo,
+            buffer: Option<Link<IpcBuffer>>,
+            extra: Link<Slot>,
+            more: Option<&MoreCaps>,
+        ) -> Result<Next, Preempted> {
+            let call = is_call(info);
+            let inv = Invocation::new(k, slot, Message { info, buffer, extra, more }, call);
+            let result = $invoke(k, inv);
+            end(k, call, result)
+        }
     };
-    let thread = link.get(k);
+}
+
+handler!(invoke_untyped = untyped::invoke);
+handler!(invoke_cnode = cnode::invoke);
+handler!(invoke_memory = vspace::invoke);
+handler!(invoke_other = others);
+
+/// The bit of a message's information that says of an invocation that the kernel's answer is wanted: one of those that
+/// mean nothing in what is sent.
+const CALL: u64 = 1 << 9;
+
+fn is_call(info: MessageInfo) -> bool {
+    info.0 & CALL != 0
+}
+
+/// Invokes a kernel object.
+#[inline(always)]
+fn dispatch(k: &mut Kernel, slot: Link<Slot>, message: Message<'_>, call: bool) -> Result<Next, Preempted> {
+    let Message { info, buffer, extra, more } = message;
+    let info = MessageInfo(info.0 & !CALL | if call { CALL } else { 0 });
+    let tag = slot.get(k).words().tag();
+    latency::note(k, tag, info.label());
+    k.core().current.get().get(k).state.set(ThreadState::Restart);
+    match tag {
+        tag::UNTYPED => invoke_untyped(k, slot, info, buffer, extra, more),
+        tag::CNODE => invoke_cnode(k, slot, info, buffer, extra, more),
+        tag::FRAME | tag::PAGE_TABLE | tag::ASID_CONTROL | tag::ASID_POOL => {
+            invoke_memory(k, slot, info, buffer, extra, more)
+        }
+        _ => invoke_other(k, slot, info, buffer, extra, more),
+    }
+}
+
+/// Invokes objects whose invocations are rarer.
+fn others(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
+    match inv.words.tag() {
+        tag::TCB => tcb::invoke(k, inv),
+        tag::SCHED_CONTEXT => sched_context::invoke(k, inv),
+        tag::SCHED_CONTROL => {
+            cold_path();
+            sched_context::invoke_control(k, inv)
+        }
+        tag::DOMAIN => {
+            cold_path();
+            domain::invoke(k, inv)
+        }
+        tag::IRQ_CONTROL | tag::IRQ_HANDLER => {
+            cold_path();
+            irq::invoke(k, inv)
+        }
+        tag::IO_PORT_CONTROL | tag::IO_PORT => {
+            cold_path();
+            ioport::invoke(k, inv)
+        }
+        _ => Err(SyscallError::InvalidCapability(0).into()),
+    }
+}
+
+/// Ends the invocation of a kernel object by the current thread.
+#[inline(always)]
+fn end(k: &Kernel, call: bool, result: Result<Done, Stop>) -> Result<Next, Preempted> {
+    let thread = k.core().current.get().get(k);
     match result {
         Ok(done) => {
-            finish(thread, how, done.words);
+            finish(thread, call, done.words);
             Ok(done.next)
         }
         Err(Stop::Preempted) => Err(Preempted),
         Err(Stop::Error(error)) => {
-            fail(k, thread, how, error);
+            fail(k, thread, call, error);
             Ok(Next::Resume)
         }
     }
@@ -312,35 +477,6 @@ fn message_to(k: &Kernel, thread: &Tcb, cap: Words, how: How, parcel: Option<&Pa
         Some(notification::signal(k, ntfn.get(k), cap.badge()))
     } else {
         cap.reply().map(|reply| reply::send(k, thread, reply.get(k), cap.reply_grant(), parcel))
-    }
-}
-
-/// Invokes a kernel object.
-#[inline(always)]
-fn dispatch(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
-    match inv.words.tag() {
-        tag::UNTYPED => untyped::invoke(k, inv),
-        tag::CNODE => cnode::invoke(k, inv),
-        tag::TCB => tcb::invoke(k, inv),
-        tag::SCHED_CONTEXT => sched_context::invoke(k, inv),
-        tag::SCHED_CONTROL => {
-            cold_path();
-            sched_context::invoke_control(k, inv)
-        }
-        tag::DOMAIN => {
-            cold_path();
-            domain::invoke(k, inv)
-        }
-        tag::FRAME | tag::PAGE_TABLE | tag::ASID_CONTROL | tag::ASID_POOL => vspace::invoke(k, inv),
-        tag::IRQ_CONTROL | tag::IRQ_HANDLER => {
-            cold_path();
-            irq::invoke(k, inv)
-        }
-        tag::IO_PORT_CONTROL | tag::IO_PORT => {
-            cold_path();
-            ioport::invoke(k, inv)
-        }
-        _ => Err(SyscallError::InvalidCapability(0).into()),
     }
 }
 

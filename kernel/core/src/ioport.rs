@@ -8,7 +8,7 @@ use pecan_mem::{Cap, Kernel, Link, Slot, Tcb};
 use crate::{
     derivation,
     error::{Decoded, Stop, SyscallError},
-    invoke::{Done, Invocation},
+    invoke::{Done, Invocation, args},
     lookup, message,
 };
 
@@ -23,8 +23,8 @@ enum Op {
 }
 
 /// Invocations of I/O port control and I/O ports.
-pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
-    let op = match inv.cap() {
+pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
+    let op = match inv.cap_invoked() {
         Cap::IoPortControl => decode_control(k, inv)?,
         Cap::IoPort { first, last } => decode_ports(k, inv, first, last)?,
         _ => return Err(SyscallError::InvalidCapability(0).into()),
@@ -32,25 +32,25 @@ pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
     Ok(commit(k, op))
 }
 
-fn decode_control(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
-    if inv.label != Some(Label::X86IoPortControlIssue) {
+fn decode_control(k: &Kernel, inv: Invocation<'_>) -> Decoded<Op> {
+    if inv.label() != Some(Label::X86IoPortControlIssue) {
         return Err(SyscallError::IllegalOperation);
     }
-    inv.need(4, 1)?;
-    let port = |i| u16::try_from(inv.arg(k, i)).map_err(|_| SyscallError::InvalidArgument(i as u64));
-    let (first, last) = (port(0)?, port(1)?);
+    let args = args::X86IoPortControlIssue::decode(k, inv)?;
+    let port = |word, i| u16::try_from(word).map_err(|_| SyscallError::InvalidArgument(i));
+    let (first, last) = (port(args.first_port, 0)?, port(args.last_port, 1)?);
     if last < first {
         return Err(SyscallError::InvalidArgument(1));
     }
     if !are_free(k, first, last) {
         return Err(SyscallError::RevokeFirst);
     }
-    let dest = lookup::empty_target(k, inv.extra_slot(0), inv.arg(k, 2), inv.arg(k, 3))?;
+    let dest = lookup::empty_target(k, args.root, args.index, args.depth)?;
     Ok(Op::Issue { first, last, control: inv.slot, dest })
 }
 
-fn decode_ports(k: &Kernel, inv: &Invocation, first: u16, last: u16) -> Decoded<Op> {
-    let (bytes, out) = match inv.label {
+fn decode_ports(k: &Kernel, inv: Invocation<'_>, first: u16, last: u16) -> Decoded<Op> {
+    let (bytes, out) = match inv.label() {
         Some(Label::X86IoPortIn8) => (1, false),
         Some(Label::X86IoPortIn16) => (2, false),
         Some(Label::X86IoPortIn32) => (4, false),
@@ -59,14 +59,19 @@ fn decode_ports(k: &Kernel, inv: &Invocation, first: u16, last: u16) -> Decoded<
         Some(Label::X86IoPortOut32) => (4, true),
         _ => return Err(SyscallError::IllegalOperation),
     };
-    inv.need(if out { 2 } else { 1 }, 0)?;
+    let (port, value) = if out {
+        let args::IoPortOut { port, data } = args::IoPortOut::decode(k, inv)?;
+        (port, data)
+    } else {
+        (args::IoPortIn::decode(k, inv)?.port, 0)
+    };
     // The ABI passes 16 bits; the rest of the word is not the port's.
-    let port = inv.arg(k, 0) as u16;
+    let port = port as u16;
     if port < first || port as u32 + bytes - 1 > last as u32 {
         return Err(SyscallError::IllegalOperation);
     }
     Ok(if out {
-        Op::Out { port, bytes, value: inv.arg(k, 1) as u32 }
+        Op::Out { port, bytes, value: value as u32 }
     } else {
         Op::In { port, bytes, thread: inv.call.then_some(inv.thread) }
     })

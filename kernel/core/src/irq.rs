@@ -11,7 +11,7 @@ use crate::{
     derivation,
     error::{Decoded, Preempted, Stop, SyscallError},
     finalise,
-    invoke::{Done, Invocation},
+    invoke::{Done, Invocation, args},
     lookup, notification,
     scheduler::Next,
 };
@@ -32,8 +32,8 @@ enum Op {
 }
 
 /// Invocations of interrupt control and interrupt handlers.
-pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
-    let op = match inv.cap() {
+pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
+    let op = match inv.cap_invoked() {
         Cap::IrqControl => decode_control(k, inv)?,
         Cap::IrqHandler { irq } => decode_handler(k, inv, irq as usize)?,
         _ => return Err(SyscallError::InvalidCapability(0).into()),
@@ -41,54 +41,67 @@ pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
     Ok(Done::new(commit(k, op)?))
 }
 
-/// Fails unless the argument with index `i` is at most `max`.
-fn bounded(k: &Kernel, inv: &Invocation, i: usize, max: u64) -> Decoded<u64> {
-    Some(inv.arg(k, i)).filter(|&arg| arg <= max).ok_or(SyscallError::RangeError(0, max))
+/// Fails unless an argument is at most `max`.
+fn bounded(arg: u64, max: u64) -> Decoded<u64> {
+    Some(arg).filter(|&arg| arg <= max).ok_or(SyscallError::RangeError(0, max))
 }
 
-fn decode_control(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
-    let ioapic = match inv.label {
-        Some(Label::X86IrqIssueIrqHandlerIoapic) => true,
-        Some(Label::X86IrqIssueIrqHandlerMsi) => false,
+fn decode_control(k: &Kernel, inv: Invocation<'_>) -> Decoded<Op> {
+    let (irq, dest, route);
+    match inv.label() {
+        Some(Label::X86IrqIssueIrqHandlerIoapic) => {
+            let args = args::X86IrqIssueIrqHandlerIoapic::decode(k, inv)?;
+            (irq, dest) = decode_issue(k, args.vector, args.root, args.index, args.depth)?;
+            let last = num_ioapics().checked_sub(1).ok_or(SyscallError::IllegalOperation)?;
+            let ioapic = bounded(args.ioapic, last as u64)? as usize;
+            let last = ioapic_pins(ioapic).checked_sub(1).ok_or(SyscallError::IllegalOperation)?;
+            let pin = bounded(args.pin, last as u64)? as usize;
+            let (level, active_low) = (bounded(args.level, 1)? == 1, bounded(args.polarity, 1)? == 1);
+            route = Some(IrqRoute { ioapic, pin, level, active_low });
+        }
+        Some(Label::X86IrqIssueIrqHandlerMsi) => {
+            let args = args::X86IrqIssueIrqHandlerMsi::decode(k, inv)?;
+            (irq, dest) = decode_issue(k, args.vector, args.root, args.index, args.depth)?;
+            // The handle is the device's business.
+            for (arg, max) in [(args.pci_bus, 255), (args.pci_dev, 31), (args.pci_func, 7)] {
+                bounded(arg, max)?;
+            }
+            route = None;
+        }
         // For machines without IOAPIC.
         Some(Label::IrqIssueIrqHandler) => {
-            inv.need(3, 1)?;
+            args::IrqIssueIrqHandler::decode(k, inv)?;
             return Err(SyscallError::IllegalOperation);
         }
         _ => return Err(SyscallError::IllegalOperation),
-    };
-    inv.need(7, 1)?;
-    let irq = bounded(k, inv, 6, MAX_VECTOR)? as usize + IRQ_USER_MIN;
-    if k.global().irq_states[irq].get() != IrqState::Inactive {
-        return Err(SyscallError::RevokeFirst);
     }
-    let dest = lookup::empty_target(k, inv.extra_slot(0), inv.arg(k, 0), inv.arg(k, 1))?;
-    let route = if ioapic {
-        let last = num_ioapics().checked_sub(1).ok_or(SyscallError::IllegalOperation)?;
-        let ioapic = bounded(k, inv, 2, last as u64)? as usize;
-        let last = ioapic_pins(ioapic).checked_sub(1).ok_or(SyscallError::IllegalOperation)?;
-        let pin = bounded(k, inv, 3, last as u64)? as usize;
-        let (level, active_low) = (bounded(k, inv, 4, 1)? == 1, bounded(k, inv, 5, 1)? == 1);
-        Some(IrqRoute { ioapic, pin, level, active_low })
-    } else {
-        // Bus, device and function; the handle is the device's business.
-        for (i, max) in [(2, 255), (3, 31), (4, 7)] {
-            bounded(k, inv, i, max)?;
-        }
-        None
-    };
     Ok(Op::Issue { irq, route, control: inv.slot, dest })
 }
 
-fn decode_handler(k: &Kernel, inv: &Invocation, irq: usize) -> Decoded<Op> {
-    match inv.label {
+/// The interrupt of a vector, if it has no handler yet, and the empty slot for that.
+fn decode_issue(
+    k: &Kernel,
+    vector: u64,
+    root: Link<Slot>,
+    index: u64,
+    depth: u64,
+) -> Decoded<(usize, Link<Slot>)> {
+    let irq = bounded(vector, MAX_VECTOR)? as usize + IRQ_USER_MIN;
+    if k.global().irq_states[irq].get() != IrqState::Inactive {
+        return Err(SyscallError::RevokeFirst);
+    }
+    Ok((irq, lookup::empty_target(k, root, index, depth)?))
+}
+
+fn decode_handler(k: &Kernel, inv: Invocation<'_>, irq: usize) -> Decoded<Op> {
+    match inv.label() {
         Some(Label::IrqAckIrq) => Ok(Op::Ack { irq }),
         Some(Label::IrqClearIrqHandler) => Ok(Op::Unbind { irq }),
         Some(Label::IrqSetIrqHandler) => {
-            inv.need(0, 1)?;
-            let cap = inv.extra_words(k, 0);
+            let args::IrqSetIrqHandler { notification } = args::IrqSetIrqHandler::decode(k, inv)?;
+            let cap = notification.get(k).words();
             match cap.notification_for_signal() {
-                Some(_) => Ok(Op::Bind { irq, cap, src: inv.extra_slot(0) }),
+                Some(_) => Ok(Op::Bind { irq, cap, src: notification }),
                 None => Err(SyscallError::InvalidCapability(1)),
             }
         }

@@ -6,7 +6,7 @@ use pecan_mem::{Cap, Kernel, Link, Notification, SchedContext, Tcb, ThreadState,
 use crate::{
     budget,
     error::{Decoded, Stop, SyscallError},
-    invoke::{Done, Invocation},
+    invoke::{Done, Invocation, args},
     message, refill,
     scheduler::{self, Next},
 };
@@ -123,7 +123,7 @@ enum Op {
 }
 
 /// An invocation on a scheduling context.
-pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
+pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     let sc = inv.words.sched_context().ok_or(SyscallError::InvalidCapability(0))?.get(k);
     Ok(match decode(k, inv, sc)? {
         Op::BindTcb(thread) => Done::new(bind_tcb(k, sc, thread.get(k))),
@@ -149,12 +149,12 @@ pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
     })
 }
 
-fn decode(k: &Kernel, inv: &Invocation, sc: &SchedContext) -> Decoded<Op> {
+fn decode(k: &Kernel, inv: Invocation<'_>, sc: &SchedContext) -> Decoded<Op> {
     let current = k.core().current.get();
-    Ok(match inv.label {
+    Ok(match inv.label() {
         Some(Label::SchedContextBind) => {
-            inv.need(0, 1)?;
-            match inv.extra_cap(k, 0) {
+            let args::SchedContextBind { cap } = args::SchedContextBind::decode(k, inv)?;
+            match cap.get(k).cap() {
                 Cap::Tcb { tcb } => {
                     check_bindable(k, sc, tcb.get(k))?;
                     Op::BindTcb(tcb)
@@ -175,8 +175,8 @@ fn decode(k: &Kernel, inv: &Invocation, sc: &SchedContext) -> Decoded<Op> {
             Op::Unbind
         }
         Some(Label::SchedContextUnbindObject) => {
-            inv.need(0, 1)?;
-            match inv.extra_cap(k, 0) {
+            let args::SchedContextUnbindObject { cap } = args::SchedContextUnbindObject::decode(k, inv)?;
+            match cap.get(k).cap() {
                 Cap::Tcb { tcb } if sc.tcb.get() == Some(tcb) && tcb != current => Op::UnbindTcb,
                 Cap::Notification { ntfn, .. } if sc.notification.get() == Some(ntfn) => {
                     Op::UnbindNotification
@@ -203,7 +203,7 @@ fn decode(k: &Kernel, inv: &Invocation, sc: &SchedContext) -> Decoded<Op> {
     })
 }
 
-fn answer_consumed(k: &Kernel, inv: &Invocation, sc: &SchedContext) -> Done {
+fn answer_consumed(k: &Kernel, inv: Invocation<'_>, sc: &SchedContext) -> Done {
     if sc.link() == k.core().current_sc.get() {
         // What has been used since the last switch, too.
         budget::commit_time(k);
@@ -217,7 +217,7 @@ fn answer_consumed(k: &Kernel, inv: &Invocation, sc: &SchedContext) -> Done {
 
 /// Puts the thread of a scheduling context at the head of its queue. If it can run before the caller does, the
 /// caller gets its answer when it runs again, otherwise at once.
-fn yield_to(k: &Kernel, inv: &Invocation, sc: &SchedContext, thread: &Tcb) -> Done {
+fn yield_to(k: &Kernel, inv: Invocation<'_>, sc: &SchedContext, thread: &Tcb) -> Done {
     let caller = inv.thread.get(k);
     if let Some(other) = follow(sc.yield_from.get(), k) {
         complete_yield_to(k, other);
@@ -253,18 +253,17 @@ struct Configuration {
 }
 
 /// An invocation on the authority to configure scheduling contexts.
-pub fn invoke_control(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
+pub fn invoke_control(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     let configuration = decode_configure(k, inv)?;
     Ok(Done::new(configure(k, configuration)))
 }
 
-fn decode_configure(k: &Kernel, inv: &Invocation) -> Decoded<Configuration> {
-    if inv.label != Some(Label::SchedControlConfigureFlags) {
+fn decode_configure(k: &Kernel, inv: Invocation<'_>) -> Decoded<Configuration> {
+    if inv.label() != Some(Label::SchedControlConfigureFlags) {
         return Err(SyscallError::IllegalOperation);
     }
-    inv.need(5, 1)?;
-    let (budget, period, extra_refills) = (inv.arg(k, 0), inv.arg(k, 1), inv.arg(k, 2));
-    let (badge, flags) = (inv.arg(k, 3), inv.arg(k, 4));
+    let args::SchedControlConfigureFlags { sched_context, budget, period, extra_refills, badge, flags } =
+        args::SchedControlConfigureFlags::decode(k, inv)?;
     let (min, max) = (pecan_arch::ticks_to_us(refill::min_budget()), pecan_arch::max_us());
     for us in [budget, period] {
         if !(min..=max).contains(&us) {
@@ -274,7 +273,7 @@ fn decode_configure(k: &Kernel, inv: &Invocation) -> Decoded<Configuration> {
     if budget > period {
         return Err(SyscallError::RangeError(min, period));
     }
-    let sc = inv.extra_words(k, 0).sched_context().ok_or(SyscallError::InvalidCapability(1))?;
+    let sc = sched_context.get(k).words().sched_context().ok_or(SyscallError::InvalidCapability(1))?;
     let round_robin = budget == period;
     let max_extra = (sc.get(k).refill_capacity() - refill::MIN_REFILLS) as u64;
     if !round_robin && extra_refills > max_extra {

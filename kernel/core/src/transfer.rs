@@ -10,19 +10,11 @@ use pecan_mem::{Endpoint, Fault, IpcBuffer, Kernel, Link, LookupFailure, Slot, T
 use crate::{derivation, fault, lookup, message};
 
 /// The extra capabilities of a message.
-pub struct ExtraCaps {
+struct ExtraCaps {
     /// Where they are, in order; behind them, anything.
-    pub slots: [Link<Slot>; MSG_MAX_EXTRA_CAPS],
+    slots: [Link<Slot>; MSG_MAX_EXTRA_CAPS],
     /// How many there are.
-    pub count: usize,
-}
-
-impl ExtraCaps {
-    /// No capabilities; the slots are all `filler`.
-    #[inline(always)]
-    pub fn none(filler: Link<Slot>) -> Self {
-        ExtraCaps { slots: [filler, filler, filler], count: 0 }
-    }
+    count: usize,
 }
 
 /// The capabilities that a message takes along, and where they go, looked up before anything changes.
@@ -36,8 +28,16 @@ impl Parcel {
     /// Looks up the extra capabilities that a thread sends. Fails with the address that did not resolve.
     #[inline(never)]
     pub fn new(k: &Kernel, sender: &Tcb, info: MessageInfo) -> Result<Self, (u64, LookupFailure)> {
-        let mut caps = ExtraCaps::none(sender.first_slot());
-        find_extra_caps(k, sender, message::buffer_for_reading(k, sender), info, &mut caps)?;
+        let mut caps =
+            ExtraCaps { slots: [sender.first_slot(); MSG_MAX_EXTRA_CAPS], count: info.extra_caps() };
+        match message::buffer_for_reading(k, sender) {
+            Some(buffer) => {
+                for (i, slot) in caps.slots.iter_mut().enumerate().take(caps.count) {
+                    *slot = extra_cap(k, sender, buffer, i)?;
+                }
+            }
+            None => caps.count = 0,
+        }
         Ok(Parcel { caps, place: None })
     }
 
@@ -49,37 +49,16 @@ impl Parcel {
     }
 }
 
-/// Looks up the extra capabilities that a thread sends, where every instruction counts: the sender's IPC buffer is known,
-/// and `caps` holds none. Fails with the address that did not resolve.
+/// Where the extra capability with index `i` is that a thread sends. Fails with the address that did not resolve.
 #[inline(always)]
-pub fn find_extra_caps(
+pub fn extra_cap(
     k: &Kernel,
     sender: &Tcb,
-    buffer: Option<&IpcBuffer>,
-    info: MessageInfo,
-    caps: &mut ExtraCaps,
-) -> Result<(), (u64, LookupFailure)> {
-    let count = info.extra_caps();
-    let Some(buf) = buffer.filter(|_| count > 0) else { return Ok(()) };
-    caps.count = count;
-    // One is what most invocations have.
-    let cptr = buf.get(buffer::CAPS_OR_BADGES);
-    caps.slots[0] = lookup::cap(k, sender, cptr).map_err(|failure| (cptr, failure))?;
-    if count == 1 { Ok(()) } else { more_extra_caps(k, sender, buf, caps) }
-}
-
-#[inline(never)]
-fn more_extra_caps(
-    k: &Kernel,
-    sender: &Tcb,
-    buf: &IpcBuffer,
-    caps: &mut ExtraCaps,
-) -> Result<(), (u64, LookupFailure)> {
-    for (i, slot) in caps.slots.iter_mut().enumerate().take(caps.count).skip(1) {
-        let cptr = buf.get(buffer::CAPS_OR_BADGES + i);
-        *slot = lookup::cap(k, sender, cptr).map_err(|failure| (cptr, failure))?;
-    }
-    Ok(())
+    buffer: &IpcBuffer,
+    i: usize,
+) -> Result<Link<Slot>, (u64, LookupFailure)> {
+    let cptr = buffer.get(buffer::CAPS_OR_BADGES + i);
+    lookup::cap(k, sender, cptr).map_err(|failure| (cptr, failure))
 }
 
 /// Moves the message of `sender` (its fault, if it has one) to `receiver`, with the badge, and with the extra

@@ -17,7 +17,7 @@ use crate::{
     derivation,
     error::{Decoded, Stop, SyscallError},
     finalise::preemption_point,
-    invoke::{Done, Invocation},
+    invoke::{Done, Invocation, args},
     lookup,
 };
 
@@ -41,30 +41,35 @@ struct Retype {
 ///
 /// # Errors
 /// Those of `Untyped_Retype`; `Preempted` while the memory is being cleared.
-pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
+pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     let op = decode(k, inv)?;
     commit(k, op)
 }
 
-fn decode(k: &Kernel, inv: &Invocation) -> Decoded<Retype> {
+fn decode(k: &Kernel, inv: Invocation<'_>) -> Decoded<Retype> {
     let Cap::Untyped { bits, device, used, .. } = inv.cap_of(tag::UNTYPED) else {
         return Err(SyscallError::InvalidCapability(0));
     };
-    if inv.label != Some(Label::UntypedRetype) {
+    if inv.label() != Some(Label::UntypedRetype) {
         return Err(SyscallError::IllegalOperation);
     }
-    inv.need(6, 1)?;
-    let (index, depth, offset, count) = (inv.arg(k, 2), inv.arg(k, 3), inv.arg(k, 4), inv.arg(k, 5));
-
-    let (kind, object_bits) = object_kind(inv.arg(k, 0), inv.arg(k, 1))?;
-    let root = inv.extra_slot(0);
-    let node = match depth {
+    let args::UntypedRetype {
+        object_type,
+        size_bits,
+        root,
+        node_index,
+        node_depth,
+        node_offset: offset,
+        num_objects: count,
+    } = args::UntypedRetype::decode(k, inv)?;
+    let (kind, object_bits) = object_kind(object_type, size_bits)?;
+    let node = match node_depth {
         // The capability itself.
         0 => root,
-        _ => lookup::target(k, false, root, index, depth)?,
+        _ => lookup::target(k, false, root, node_index, node_depth)?,
     };
     let Some((node, ..)) = node.get(k).words().cnode() else {
-        let failure = LookupFailure::MissingCapability { bits_left: depth as u8 };
+        let failure = LookupFailure::MissingCapability { bits_left: node_depth as u8 };
         return Err(SyscallError::FailedLookup { source: false, failure });
     };
     let slots = 1u64 << node.radix();

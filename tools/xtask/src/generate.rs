@@ -1,5 +1,6 @@
 //! `cargo xtask generate`: the files that are written from the interface description in `abi/`.
 
+mod decoders;
 mod reference;
 mod stubs;
 
@@ -9,10 +10,14 @@ use anyhow::{Context, Result};
 
 use crate::{Outcome, paths::Workspace};
 
+/// The longest line of generated code, as `rustfmt.toml` has it.
+const MAX_WIDTH: usize = 110;
+
 /// Every generated file: its path below the top folder, and its text.
 pub fn generated_files() -> Vec<(PathBuf, String)> {
     vec![
         (PathBuf::from("user/pecan/src/raw/invocations.rs"), stubs::text()),
+        (PathBuf::from("kernel/core/src/invoke/args.rs"), decoders::text()),
         (PathBuf::from("docs/abi.md"), reference::text()),
     ]
 }

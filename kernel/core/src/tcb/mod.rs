@@ -5,12 +5,12 @@ mod space;
 
 use pecan_abi::{Label, constants::tcb_flag};
 use pecan_config::HARDWARE_DEBUG;
-use pecan_mem::{Cap, Kernel, Link, Notification, SchedContext, Tcb, follow};
+use pecan_mem::{Cap, Kernel, Link, Notification, SchedContext, Slot, Tcb, follow};
 
 use crate::{
     benchmark, breakpoint,
     error::{Decoded, Preempted, Stop, SyscallError},
-    invoke::{Done, Invocation},
+    invoke::{Done, Invocation, Rest, args},
     message, notification, sched_context,
     scheduler::{self, Next},
     thread,
@@ -21,7 +21,7 @@ use space::{Buffer, Install, Spaces};
 /// A decoded invocation on a thread.
 enum Op {
     ReadRegisters { suspend: bool, count: usize },
-    WriteRegisters { resume: bool, count: usize },
+    WriteRegisters { resume: bool, count: usize, regs: Rest },
     CopyRegisters(Copying),
     Configure { spaces: Spaces, buffer: Buffer },
     SetPriority(u8),
@@ -40,51 +40,55 @@ enum Op {
 }
 
 /// An invocation on a thread.
-pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
+pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     let tcb = inv.words.tcb().ok_or(SyscallError::InvalidCapability(0))?;
     let op = decode(k, inv, tcb)?;
     Ok(commit(k, inv, tcb, op)?)
 }
 
 #[inline(never)]
-fn decode(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Op> {
-    Ok(match inv.label {
+fn decode(k: &Kernel, inv: Invocation<'_>, tcb: Link<Tcb>) -> Decoded<Op> {
+    Ok(match inv.label() {
         Some(Label::TcbReadRegisters) => registers::decode_read(k, inv, tcb)?,
         Some(Label::TcbWriteRegisters) => registers::decode_write(k, inv, tcb)?,
         Some(Label::TcbCopyRegisters) => registers::decode_copy(k, inv)?,
         Some(Label::TcbConfigure) => {
-            inv.need(3, 3)?;
-            let buffer = space::decode_buffer(k, inv, inv.arg(k, 2), 2)?;
-            Op::Configure { spaces: space::decode_spaces(k, inv, tcb, 0)?, buffer }
+            let args = args::TcbConfigure::decode(k, inv)?;
+            let buffer = space::decode_buffer(k, args.buffer, args.buffer_frame)?;
+            let cspace = (args.cspace_root, args.cspace_root_data);
+            let vspace = (args.vspace_root, args.vspace_root_data);
+            Op::Configure { spaces: space::decode_spaces(k, tcb, cspace, vspace)?, buffer }
         }
         Some(Label::TcbSetPriority) => {
-            inv.need(1, 1)?;
-            Op::SetPriority(priority(inv.arg(k, 0), authority(k, inv)?)?)
+            let args = args::TcbSetPriority::decode(k, inv)?;
+            Op::SetPriority(priority(args.priority, authority(k, args.authority)?)?)
         }
         Some(Label::TcbSetMcPriority) => {
-            inv.need(1, 1)?;
-            Op::SetMcp(priority(inv.arg(k, 0), authority(k, inv)?)?)
+            let args = args::TcbSetMcPriority::decode(k, inv)?;
+            Op::SetMcp(priority(args.mcp, authority(k, args.authority)?)?)
         }
         Some(Label::TcbSetSchedParams) => {
-            inv.need(2, 3)?;
-            let authority = authority(k, inv)?;
-            let (mcp, prio) = (priority(inv.arg(k, 0), authority)?, priority(inv.arg(k, 1), authority)?);
-            let sched_context = decode_sched_context(k, inv, tcb)?;
-            let fault = space::decode_handler(k, inv, 2, 3)?;
+            let args = args::TcbSetSchedParams::decode(k, inv)?;
+            let authority = authority(k, args.authority)?;
+            let (mcp, prio) = (priority(args.mcp, authority)?, priority(args.priority, authority)?);
+            let sched_context = decode_sched_context(k, args.sched_context, tcb)?;
+            let fault = space::decode_handler(k, args.fault_ep, 3)?;
             Op::SetSchedParams { mcp, priority: prio, sched_context, fault }
         }
         Some(Label::TcbSetTimeoutEndpoint) => {
-            inv.need(0, 1)?;
-            Op::SetTimeoutEndpoint(space::decode_handler(k, inv, 0, 1)?)
+            let args = args::TcbSetTimeoutEndpoint::decode(k, inv)?;
+            Op::SetTimeoutEndpoint(space::decode_handler(k, args.timeout_fault_ep, 1)?)
         }
         Some(Label::TcbSetIpcBuffer) => {
-            inv.need(1, 1)?;
-            Op::SetIpcBuffer(space::decode_buffer(k, inv, inv.arg(k, 0), 0)?)
+            let args = args::TcbSetIpcBuffer::decode(k, inv)?;
+            Op::SetIpcBuffer(space::decode_buffer(k, args.buffer, args.buffer_frame)?)
         }
         Some(Label::TcbSetSpace) => {
-            inv.need(2, 3)?;
-            let spaces = space::decode_spaces(k, inv, tcb, 1)?;
-            Op::SetSpace { fault: space::decode_handler(k, inv, 0, 1)?, spaces }
+            let args = args::TcbSetSpace::decode(k, inv)?;
+            let cspace = (args.cspace_root, args.cspace_root_data);
+            let vspace = (args.vspace_root, args.vspace_root_data);
+            let spaces = space::decode_spaces(k, tcb, cspace, vspace)?;
+            Op::SetSpace { fault: space::decode_handler(k, args.fault_ep, 1)?, spaces }
         }
         Some(Label::TcbSuspend) => Op::Suspend,
         Some(Label::TcbResume) => Op::Resume,
@@ -95,22 +99,19 @@ fn decode(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Op> {
             }
             Op::UnbindNotification
         }
-        Some(Label::TcbSetTlsBase) => {
-            inv.need(1, 0)?;
-            Op::SetTlsBase(inv.arg(k, 0))
-        }
+        Some(Label::TcbSetTlsBase) => Op::SetTlsBase(args::TcbSetTlsBase::decode(k, inv)?.tls_base),
         Some(Label::TcbSetFlags) => {
-            inv.need(2, 0)?;
-            Op::SetFlags { clear: inv.arg(k, 0), set: inv.arg(k, 1) }
+            let args::TcbSetFlags { clear, set } = args::TcbSetFlags::decode(k, inv)?;
+            Op::SetFlags { clear, set }
         }
-        _ if HARDWARE_DEBUG => Op::Debug(breakpoint::decode(k, inv)?),
+        _ if HARDWARE_DEBUG => Op::Debug(breakpoint::decode(k, inv, inv.label())?),
         _ => return Err(SyscallError::IllegalOperation),
     })
 }
 
 /// The thread whose maximum controlled priority allows a change: the first extra capability.
-fn authority<'k>(k: &'k Kernel, inv: &Invocation) -> Decoded<&'k Tcb> {
-    follow(inv.extra_words(k, 0).tcb(), k).ok_or(SyscallError::InvalidCapability(1))
+fn authority(k: &Kernel, slot: Link<Slot>) -> Decoded<&Tcb> {
+    follow(slot.get(k).words().tcb(), k).ok_or(SyscallError::InvalidCapability(1))
 }
 
 /// A priority that `authority` may give.
@@ -123,9 +124,9 @@ fn priority(word: u64, authority: &Tcb) -> Decoded<u8> {
 }
 
 /// The scheduling context that a thread is to run on: the second extra capability; null for none.
-fn decode_sched_context(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Option<Link<SchedContext>>> {
+fn decode_sched_context(k: &Kernel, slot: Link<Slot>, tcb: Link<Tcb>) -> Decoded<Option<Link<SchedContext>>> {
     let thread = tcb.get(k);
-    match inv.extra_cap(k, 1) {
+    match slot.get(k).cap() {
         Cap::SchedContext { sc, .. } => {
             if thread.sched_context.get() != Some(sc) {
                 sched_context::check_bindable(k, sc.get(k), thread)?;
@@ -139,23 +140,25 @@ fn decode_sched_context(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded
     }
 }
 
-fn decode_bind(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Link<Notification>> {
-    inv.need(0, 1)?;
+fn decode_bind(k: &Kernel, inv: Invocation<'_>, tcb: Link<Tcb>) -> Decoded<Link<Notification>> {
+    let args::TcbBindNotification { notification } = args::TcbBindNotification::decode(k, inv)?;
     if tcb.get(k).bound_notification.get().is_some() {
         return Err(SyscallError::IllegalOperation);
     }
-    match inv.extra_words(k, 0).notification_for_wait() {
+    match notification.get(k).words().notification_for_wait() {
         Some(ntfn) if ntfn.get(k).head.get().is_none() && ntfn.get(k).bound_tcb.get().is_none() => Ok(ntfn),
         _ => Err(SyscallError::IllegalOperation),
     }
 }
 
-fn commit(k: &mut Kernel, inv: &Invocation, tcb: Link<Tcb>, op: Op) -> Result<Done, Preempted> {
+fn commit(k: &mut Kernel, inv: Invocation<'_>, tcb: Link<Tcb>, op: Op) -> Result<Done, Preempted> {
     Ok(Done::new(match op {
         Op::ReadRegisters { suspend, count } => {
             return Ok(registers::read(k, inv, tcb.get(k), suspend, count));
         }
-        Op::WriteRegisters { resume, count } => registers::write(k, inv, tcb.get(k), resume, count),
+        Op::WriteRegisters { resume, count, regs } => {
+            registers::write(k, inv, tcb.get(k), resume, count, regs)
+        }
         Op::CopyRegisters(copying) => registers::copy(k, tcb.get(k), copying),
         Op::Configure { spaces, buffer } => {
             let next = space::install_spaces(k, inv, tcb, spaces)?.settle(k);
@@ -214,7 +217,7 @@ fn set_sched_context(k: &Kernel, thread: &Tcb, sc: Option<Link<SchedContext>>) -
     }
 }
 
-fn set_flags(k: &Kernel, inv: &Invocation, thread: &Tcb, clear: u64, set: u64) -> Done {
+fn set_flags(k: &Kernel, inv: Invocation<'_>, thread: &Tcb, clear: u64, set: u64) -> Done {
     let flags = (thread.flags.get() as u64 & !clear | set) & tcb_flag::MASK;
     thread.flags.set(flags as u8);
     if flags & tcb_flag::FPU_DISABLED != 0 {

@@ -6,7 +6,7 @@ use pecan_mem::{Kernel, Link, Tcb};
 use super::Op;
 use crate::{
     error::{Decoded, SyscallError},
-    invoke::{Done, Invocation},
+    invoke::{Done, Invocation, Rest, args},
     message,
     scheduler::Next,
     thread,
@@ -29,36 +29,32 @@ pub(super) struct Copying {
     integer: bool,
 }
 
-pub(super) fn decode_read(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Op> {
-    inv.need(2, 0)?;
-    let (flags, count) = (inv.arg(k, 0), inv.arg(k, 1));
+pub(super) fn decode_read(k: &Kernel, inv: Invocation<'_>, tcb: Link<Tcb>) -> Decoded<Op> {
+    let args::TcbReadRegisters { suspend_source, count, .. } = args::TcbReadRegisters::decode(k, inv)?;
     if !(1..=COUNT as u64).contains(&count) {
         return Err(SyscallError::RangeError(1, COUNT as u64));
     }
     not_current(k, tcb)?;
-    Ok(Op::ReadRegisters { suspend: flags & 1 != 0, count: count as usize })
+    Ok(Op::ReadRegisters { suspend: suspend_source, count: count as usize })
 }
 
-pub(super) fn decode_write(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>) -> Decoded<Op> {
-    inv.need(2, 0)?;
-    let (flags, count) = (inv.arg(k, 0), inv.arg(k, 1));
-    if count > (inv.length - 2) as u64 {
+pub(super) fn decode_write(k: &Kernel, inv: Invocation<'_>, tcb: Link<Tcb>) -> Decoded<Op> {
+    let args::TcbWriteRegisters { resume_target, count, regs, .. } = args::TcbWriteRegisters::decode(k, inv)?;
+    if count > regs.count(inv) as u64 {
         return Err(SyscallError::TruncatedMessage);
     }
     not_current(k, tcb)?;
-    Ok(Op::WriteRegisters { resume: flags & 1 != 0, count: COUNT.min(count as usize) })
+    Ok(Op::WriteRegisters { resume: resume_target, count: COUNT.min(count as usize), regs })
 }
 
-pub(super) fn decode_copy(k: &Kernel, inv: &Invocation) -> Decoded<Op> {
-    inv.need(1, 1)?;
-    let flags = inv.arg(k, 0);
-    let source = inv.extra_words(k, 0).tcb().ok_or(SyscallError::InvalidCapability(1))?;
+pub(super) fn decode_copy(k: &Kernel, inv: Invocation<'_>) -> Decoded<Op> {
+    let args = args::TcbCopyRegisters::decode(k, inv)?;
     Ok(Op::CopyRegisters(Copying {
-        source,
-        suspend_source: flags & 1 != 0,
-        resume_target: flags & 2 != 0,
-        frame: flags & 4 != 0,
-        integer: flags & 8 != 0,
+        source: args.source.get(k).words().tcb().ok_or(SyscallError::InvalidCapability(1))?,
+        suspend_source: args.suspend_source,
+        resume_target: args.resume_target,
+        frame: args.transfer_frame,
+        integer: args.transfer_integer,
     }))
 }
 
@@ -67,7 +63,7 @@ fn not_current(k: &Kernel, tcb: Link<Tcb>) -> Decoded<()> {
     if tcb == k.core().current.get() { Err(SyscallError::IllegalOperation) } else { Ok(()) }
 }
 
-pub(super) fn read(k: &Kernel, inv: &Invocation, source: &Tcb, suspend: bool, count: usize) -> Done {
+pub(super) fn read(k: &Kernel, inv: Invocation<'_>, source: &Tcb, suspend: bool, count: usize) -> Done {
     if suspend {
         thread::suspend(k, source);
     }
@@ -78,9 +74,16 @@ pub(super) fn read(k: &Kernel, inv: &Invocation, source: &Tcb, suspend: bool, co
     Done::answer(message::put_all(k, inv.thread.get(k), registers))
 }
 
-pub(super) fn write(k: &Kernel, inv: &Invocation, target: &Tcb, resume: bool, count: usize) -> Next {
+pub(super) fn write(
+    k: &Kernel,
+    inv: Invocation<'_>,
+    target: &Tcb,
+    resume: bool,
+    count: usize,
+    regs: Rest,
+) -> Next {
     for (i, r) in all().take(count).enumerate() {
-        target.context.set_user(r, inv.arg(k, 2 + i));
+        target.context.set_user(r, regs.word(k, inv, i));
     }
     target.context.set(reg::NEXT_IP, target.context.get(reg::FAULT_IP));
     target.context.force_full_restore();

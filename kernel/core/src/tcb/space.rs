@@ -33,21 +33,20 @@ pub(super) struct Buffer {
     frame: Install,
 }
 
-/// A fault handler: the extra capability `extra`, number `number` in errors.
-pub(super) fn decode_handler(k: &Kernel, inv: &Invocation, extra: usize, number: u64) -> Decoded<Install> {
-    let cap = inv.extra_words(k, extra);
+/// A fault handler: the capability in `source`, number `number` in errors.
+pub(super) fn decode_handler(k: &Kernel, source: Link<Slot>, number: u64) -> Decoded<Install> {
+    let cap = source.get(k).words();
     if !cap.is_null() && !fault::is_handler(cap) {
         return Err(SyscallError::InvalidCapability(number));
     }
-    Ok(Install { cap, source: inv.extra_slot(extra) })
+    Ok(Install { cap, source })
 }
 
-/// An IPC buffer: its address, 0 for none, and the extra capability `extra`.
-pub(super) fn decode_buffer(k: &Kernel, inv: &Invocation, address: u64, extra: usize) -> Decoded<Buffer> {
-    let source = inv.extra_slot(extra);
+/// An IPC buffer: its address, 0 for none, and the capability to the frame behind it.
+pub(super) fn decode_buffer(k: &Kernel, address: u64, source: Link<Slot>) -> Decoded<Buffer> {
     let mut cap = Words::NULL;
     if address != 0 {
-        cap = derivation::derive(k, source, inv.extra_words(k, extra))?;
+        cap = derivation::derive(k, source, source.get(k).words())?;
         if !cap.is_memory() {
             return Err(SyscallError::IllegalOperation);
         }
@@ -58,8 +57,13 @@ pub(super) fn decode_buffer(k: &Kernel, inv: &Invocation, address: u64, extra: u
     Ok(Buffer { address, frame: Install { cap, source } })
 }
 
-/// Both roots: the extra capabilities `extra` and the next, with the first two argument words as their data.
-pub(super) fn decode_spaces(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>, extra: usize) -> Decoded<Spaces> {
+/// Both roots: where the capabilities are, each with its data.
+pub(super) fn decode_spaces(
+    k: &Kernel,
+    tcb: Link<Tcb>,
+    cspace: (Link<Slot>, u64),
+    vspace: (Link<Slot>, u64),
+) -> Decoded<Spaces> {
     let thread = tcb.get(k);
     // Replacing the last capability to a CNode would delete all that is in it.
     for slot in [&thread.slots[Tcb::SLOT_CSPACE], &thread.slots[Tcb::SLOT_VSPACE]] {
@@ -68,21 +72,21 @@ pub(super) fn decode_spaces(k: &Kernel, inv: &Invocation, tcb: Link<Tcb>, extra:
             return Err(SyscallError::IllegalOperation);
         }
     }
-    let cspace = root(k, inv, extra, inv.arg(k, 0))?;
+    let cspace = root(k, cspace)?;
     if cspace.cap.tag() != tag::CNODE {
         return Err(SyscallError::IllegalOperation);
     }
-    let vspace = root(k, inv, extra + 1, inv.arg(k, 1))?;
+    let vspace = root(k, vspace)?;
     if vspace.cap.vspace().is_none() {
         return Err(SyscallError::IllegalOperation);
     }
     Ok(Spaces { cspace, vspace })
 }
 
-/// A root: the extra capability `extra` with its data, if those are not 0.
+/// A root: the capability with its data, if those are not 0.
 #[inline(never)]
-fn root(k: &Kernel, inv: &Invocation, extra: usize, data: u64) -> Decoded<Install> {
-    let (source, mut cap) = (inv.extra_slot(extra), inv.extra_words(k, extra));
+fn root(k: &Kernel, (source, data): (Link<Slot>, u64)) -> Decoded<Install> {
+    let mut cap = source.get(k).words();
     if data != 0 {
         cap = derivation::update_data(cap, data, false);
     }
@@ -92,7 +96,7 @@ fn root(k: &Kernel, inv: &Invocation, extra: usize, data: u64) -> Decoded<Instal
 /// Replaces the capability in a thread's slot.
 pub(super) fn install(
     k: &mut Kernel,
-    inv: &Invocation,
+    inv: Invocation<'_>,
     tcb: Link<Tcb>,
     index: usize,
     new: Install,
@@ -109,7 +113,7 @@ pub(super) fn install(
 
 pub(super) fn install_spaces(
     k: &mut Kernel,
-    inv: &Invocation,
+    inv: Invocation<'_>,
     tcb: Link<Tcb>,
     spaces: Spaces,
 ) -> Result<Next, Preempted> {
@@ -124,7 +128,7 @@ pub(super) fn install_spaces(
 
 pub(super) fn install_buffer(
     k: &mut Kernel,
-    inv: &Invocation,
+    inv: Invocation<'_>,
     tcb: Link<Tcb>,
     buffer: Buffer,
 ) -> Result<Next, Preempted> {

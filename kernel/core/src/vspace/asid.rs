@@ -10,7 +10,7 @@ use super::ROOT_LEVEL;
 use crate::{
     derivation,
     error::{Decoded, SyscallError},
-    invoke::Invocation,
+    invoke::{Invocation, args},
     lookup,
 };
 
@@ -30,12 +30,12 @@ pub(super) struct Assign {
     asid: u16,
 }
 
-pub(super) fn decode_control(k: &Kernel, inv: &Invocation) -> Decoded<MakePool> {
-    if inv.label != Some(Label::X86AsidControlMakePool) {
+pub(super) fn decode_control(k: &Kernel, inv: Invocation<'_>) -> Decoded<MakePool> {
+    if inv.label() != Some(Label::X86AsidControlMakePool) {
         return Err(SyscallError::IllegalOperation);
     }
-    inv.need(2, 2)?;
-    let (untyped, root) = (inv.extra_slot(0), inv.extra_slot(1));
+    let args::X86AsidControlMakePool { untyped, root, index, depth } =
+        args::X86AsidControlMakePool::decode(k, inv)?;
     let free = k
         .global()
         .asid_pools
@@ -48,7 +48,7 @@ pub(super) fn decode_control(k: &Kernel, inv: &Invocation) -> Decoded<MakePool> 
         _ => return Err(SyscallError::InvalidCapability(1)),
     }
     derivation::ensure_no_children(k, untyped)?;
-    let dest = lookup::empty_target(k, root, inv.arg(k, 0), inv.arg(k, 1))?;
+    let dest = lookup::empty_target(k, root, index, depth)?;
     Ok(MakePool { untyped, dest, base: (free * AsidPool::LEN) as u16 })
 }
 
@@ -63,13 +63,12 @@ pub(super) fn make_pool(k: &mut Kernel, op: MakePool) {
     }
 }
 
-pub(super) fn decode_pool(k: &Kernel, inv: &Invocation) -> Decoded<Assign> {
-    let Cap::AsidPool { pool, base } = inv.cap() else { return Err(SyscallError::IllegalOperation) };
-    if inv.label != Some(Label::X86AsidPoolAssign) {
+pub(super) fn decode_pool(k: &Kernel, inv: Invocation<'_>) -> Decoded<Assign> {
+    let Cap::AsidPool { pool, base } = inv.cap_invoked() else { return Err(SyscallError::IllegalOperation) };
+    if inv.label() != Some(Label::X86AsidPoolAssign) {
         return Err(SyscallError::IllegalOperation);
     }
-    inv.need(0, 1)?;
-    let slot = inv.extra_slot(0);
+    let args::X86AsidPoolAssign { vspace: slot } = args::X86AsidPoolAssign::decode(k, inv)?;
     let Cap::PageTable { table, level, mapping: None } = slot.get(k).cap() else {
         return Err(SyscallError::InvalidCapability(1));
     };

@@ -1,6 +1,6 @@
 //! Mapping and unmapping of paging structures and frames.
 
-use pecan_abi::{CapRights, Label, constants::USER_TOP};
+use pecan_abi::{Label, constants::USER_TOP};
 use pecan_arch::{CacheAttr, PhysAddr, Pte, level_shift, tlb_flush_page};
 use pecan_mem::{Cap, Kernel, Link, LookupFailure, Mapping, PageTable, Slot, Tcb, cap::tag};
 
@@ -8,7 +8,7 @@ use super::{Entry, entry, find_root, page_rights, table_pte, unmap_frame, unmap_
 use crate::{
     derivation,
     error::{Decoded, SyscallError},
-    invoke::{Done, Invocation},
+    invoke::{Done, Invocation, args},
     message,
 };
 
@@ -46,8 +46,8 @@ pub(super) enum FrameOp {
 
 /// The address space that an invocation's extra capability names: its root and its ASID.
 #[inline(always)]
-fn vspace_argument(k: &Kernel, inv: &Invocation) -> Decoded<(Link<PageTable>, u16)> {
-    inv.extra_words(k, 0).vspace().ok_or(SyscallError::InvalidCapability(1))
+fn vspace_argument(k: &Kernel, slot: Link<Slot>) -> Decoded<(Link<PageTable>, u16)> {
+    slot.get(k).words().vspace().ok_or(SyscallError::InvalidCapability(1))
 }
 
 /// Fails unless the address space is the one that its ASID stands for now.
@@ -63,7 +63,7 @@ fn failed(failure: LookupFailure) -> SyscallError {
     SyscallError::FailedLookup { source: false, failure }
 }
 
-pub(super) fn decode_table(k: &Kernel, inv: &Invocation) -> Decoded<TableOp> {
+pub(super) fn decode_table(k: &Kernel, inv: Invocation<'_>) -> Decoded<TableOp> {
     let Cap::PageTable { table, level, mapping } = inv.cap_of(tag::PAGE_TABLE) else {
         return Err(SyscallError::IllegalOperation);
     };
@@ -73,24 +73,24 @@ pub(super) fn decode_table(k: &Kernel, inv: &Invocation) -> Decoded<TableOp> {
         2 => (Label::X86PdptMap, Label::X86PdptUnmap),
         _ => return Err(SyscallError::IllegalOperation),
     };
-    if inv.label == Some(unmap) {
+    if inv.label() == Some(unmap) {
         // Copies would keep speaking of the mapping.
         if !derivation::is_final(k, inv.slot) {
             return Err(SyscallError::RevokeFirst);
         }
         return Ok(TableOp::Unmap { slot: inv.slot, table, level, mapping });
     }
-    if inv.label != Some(map) {
+    if inv.label() != Some(map) {
         return Err(SyscallError::IllegalOperation);
     }
-    inv.need(2, 1)?;
+    let args::TableMap { vspace, vaddr, .. } = args::TableMap::decode(k, inv)?;
     if mapping.is_some() {
         return Err(SyscallError::InvalidCapability(0));
     }
-    let (root, asid) = vspace_argument(k, inv)?;
+    let (root, asid) = vspace_argument(k, vspace)?;
     let above = level as usize + 1;
     // An address anywhere in the range that the table covers will do.
-    let vaddr = inv.arg(k, 0) & !((1 << level_shift(above)) - 1);
+    let vaddr = vaddr & !((1 << level_shift(above)) - 1);
     if vaddr >= USER_TOP {
         return Err(SyscallError::InvalidArgument(0));
     }
@@ -104,11 +104,11 @@ pub(super) fn decode_table(k: &Kernel, inv: &Invocation) -> Decoded<TableOp> {
 }
 
 #[inline(always)]
-pub(super) fn decode_frame(k: &Kernel, inv: &Invocation) -> Decoded<FrameOp> {
+pub(super) fn decode_frame(k: &Kernel, inv: Invocation<'_>) -> Decoded<FrameOp> {
     let Cap::Frame { base, level, rights, device, mapping } = inv.cap_of(tag::FRAME) else {
         return Err(SyscallError::IllegalOperation);
     };
-    match inv.label {
+    match inv.label() {
         Some(Label::X86PageMap) => {}
         Some(Label::X86PageUnmap) => {
             return Ok(FrameOp::Unmap { slot: inv.slot, base, level, mapping });
@@ -118,11 +118,9 @@ pub(super) fn decode_frame(k: &Kernel, inv: &Invocation) -> Decoded<FrameOp> {
         }
         _ => return Err(SyscallError::IllegalOperation),
     }
-    inv.need(3, 1)?;
-    let vaddr = inv.arg(k, 0);
-    let wanted = CapRights(inv.arg(k, 1));
-    let cache = CacheAttr::of_frame(device, inv.arg(k, 2));
-    let (root, asid) = vspace_argument(k, inv)?;
+    let args::X86PageMap { vspace, vaddr, rights: wanted, attr } = args::X86PageMap::decode(k, inv)?;
+    let cache = CacheAttr::of_frame(device, attr);
+    let (root, asid) = vspace_argument(k, vspace)?;
     let size = 1u64 << level_shift(level as usize);
     match mapping {
         Some(m) if m.asid != asid => return Err(SyscallError::InvalidCapability(1)),

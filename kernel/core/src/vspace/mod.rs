@@ -27,7 +27,7 @@ use crate::{
 pub const ROOT_LEVEL: usize = PT_LEVELS - 1;
 
 /// Invocations of paging structures, frames, ASID control and ASID pools.
-pub fn invoke(k: &mut Kernel, inv: &Invocation) -> Result<Done, Stop> {
+pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     match inv.words.tag() {
         tag::FRAME => {
             let op = map::decode_frame(k, inv)?;
