@@ -1,7 +1,6 @@
 //! Turns `kernel/profiles/$PECAN_PROFILE.toml` into typed constants.
-//!
-//! The profiles use the simplest part of TOML (`key = value`, comments), which is read here without a crate
-//! so that the kernel's build depends on nothing.
+
+mod inherit;
 
 use std::{env, fs, path::PathBuf};
 
@@ -31,23 +30,24 @@ const OPTIONS: &[(&str, &str, &str)] = &[
     ("measure_latency", "bool", "The kernel measures how long it keeps interrupts off, and its stack."),
 ];
 
+/// Options that do not become a constant as they are.
+const OTHER_OPTIONS: &[&str] = &["fpu", "benchmark"];
+
 fn main() {
     println!("cargo:rerun-if-env-changed=PECAN_PROFILE");
+    println!("cargo:rerun-if-changed=inherit.rs");
+    println!("cargo:rerun-if-changed=build.rs");
     let name = env::var("PECAN_PROFILE").unwrap_or_else(|_| "default".into());
     let dir = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"))
         .join("../profiles");
-    let path = dir.join(format!("{name}.toml"));
-    println!("cargo:rerun-if-changed={}", path.display());
-    let text = fs::read_to_string(&path).unwrap_or_else(|e| {
-        panic!("profile `{name}`: cannot read {}: {e}; see kernel/profiles/", path.display())
-    });
+    let changed = |path: &std::path::Path| println!("cargo:rerun-if-changed={}", path.display());
+    let options = inherit::read(&dir, &name, changed).unwrap_or_else(|why| panic!("{why}"));
+    let known = |key: &str| OPTIONS.iter().any(|o| o.0 == key) || OTHER_OPTIONS.contains(&key);
+    if let Some(key) = options.keys().find(|key| !known(key)) {
+        panic!("profile `{name}` sets `{key}`, which is no option of the kernel");
+    }
     let value = |key: &str| -> String {
-        text.lines()
-            .map(|l| l.split('#').next().unwrap_or("").trim())
-            .find_map(|l| {
-                l.split_once('=').filter(|(k, _)| k.trim() == key).map(|(_, v)| v.trim().to_string())
-            })
-            .unwrap_or_else(|| panic!("profile `{name}` does not set `{key}`"))
+        options.get(key).cloned().unwrap_or_else(|| panic!("profile `{name}` does not set `{key}`"))
     };
     let mut out = format!("/// Name of the profile.\npub const PROFILE: &str = {name:?};\n");
     for (key, ty, doc) in OPTIONS {

@@ -1,11 +1,15 @@
 //! The kernel's profiles, and the configuration in the names that user-level builds expect.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::paths::Workspace;
+
+// The kernel's build reads profiles by the same code.
+#[path = "../../../kernel/config/inherit.rs"]
+mod inherit;
 
 /// A file of `kernel/profiles/`; what the options mean is said there.
 #[derive(Deserialize, Debug, Clone)]
@@ -64,8 +68,13 @@ impl Profile {
                 path.display()
             );
         }
-        let text = fs::read_to_string(&path)?;
-        toml::from_str(&text).with_context(|| format!("cannot understand the profile {}", path.display()))
+        Self::read(&ws.join("kernel/profiles"), name)
+    }
+
+    fn read(folder: &Path, name: &str) -> Result<Self> {
+        let options = inherit::read(folder, name, |_| ()).map_err(anyhow::Error::msg)?;
+        let text: String = options.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        toml::from_str(&text).with_context(|| format!("cannot understand the profile {name}"))
     }
 
     /// The names of all profiles, sorted.
@@ -185,6 +194,41 @@ mod tests {
             let profile = Profile::load(&ws, &name).unwrap();
             assert!(profile.fpu == "xsave" || profile.fpu == "fxsave", "{name}: fpu is {}", profile.fpu);
         }
+    }
+
+    #[test]
+    fn a_profile_has_what_it_does_not_set_from_the_one_it_inherits() {
+        let ws = Workspace::find().unwrap();
+        let folder = std::env::temp_dir().join(format!("pecan-xtask-profiles-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy(ws.join("kernel/profiles/default.toml"), folder.join("default.toml")).unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.join(format!("{name}.toml")), text).unwrap();
+        write("small", "inherits = \"default\"  # nearly\nnum_domains = 1\nfpu = \"fxsave\"\n");
+        write("smaller", "inherits = \"small\"\nnum_domain_schedules = 2\nfpu = \"xsave\"\n");
+        let smaller = Profile::read(&folder, "smaller").unwrap();
+        assert_eq!((smaller.num_domains, smaller.num_domain_schedules), (1, 2));
+        assert!(smaller.fpu == "xsave" && smaller.debug);
+
+        for (name, text, why) in [
+            ("misspelt", "inherits = \"default\"\nnum_domain = 1", "num_domain"),
+            ("orphan", "inherits = \"nobody\"", "profile `orphan` inherits `nobody`, which cannot be read"),
+            ("own", "inherits = \"own\"", "profile `own` inherits from itself: own -> own"),
+            ("ring", "inherits = \"ring_b\"", "inherits from itself: ring -> ring_b -> ring"),
+            ("ring_b", "inherits = \"ring\"", "inherits from itself: ring_b -> ring -> ring_b"),
+            ("bare", "inherits = default", "`inherits` is default, not a name in quotes"),
+            ("twice", "inherits = \"default\"\ndebug = true\ndebug = false", "line 3 sets again"),
+            ("prose", "inherits = \"default\"\ndebug", "line 2 is not of the form"),
+            ("little", "debug = true", "missing field"),
+        ] {
+            write(name, text);
+            if name != "ring" {
+                let error = format!("{:#}", Profile::read(&folder, name).unwrap_err());
+                assert!(error.contains(why), "{name}: {error}");
+            }
+        }
+        let error = Profile::read(&folder, "ring").unwrap_err().to_string();
+        assert!(error.contains("ring -> ring_b -> ring"), "{error}");
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
