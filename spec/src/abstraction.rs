@@ -135,7 +135,7 @@ struct Finder<'k> {
 enum Holder {
     CNode(CNodeRef),
     Thread(Link<Tcb>),
-    Dying(mem::ZombieKind, Link<mem::Slot>),
+    Dying(mem::Zombie),
 }
 
 impl Holder {
@@ -143,7 +143,7 @@ impl Holder {
         match cap {
             mem::Cap::CNode { cnode, .. } => Some(Holder::CNode(cnode)),
             mem::Cap::Tcb { tcb } => Some(Holder::Thread(tcb)),
-            mem::Cap::Zombie { kind, first, .. } => Some(Holder::Dying(kind, first)),
+            mem::Cap::Zombie { zombie, .. } => Some(Holder::Dying(zombie)),
             _ => None,
         }
     }
@@ -152,7 +152,7 @@ impl Holder {
         match self {
             Holder::CNode(cnode) => cnode.addr(),
             Holder::Thread(tcb) => tcb.addr(),
-            Holder::Dying(_, first) => first.addr(),
+            Holder::Dying(zombie) => zombie.first().addr(),
         }
     }
 }
@@ -202,15 +202,15 @@ impl Finder<'_> {
         let slot = |i| match node {
             Holder::CNode(cnode) => cnode.slot(i),
             Holder::Thread(t) => t.get(self.k).slots[i as usize].link(),
-            Holder::Dying(kind, first) => kind.slot(self.k, first, i),
+            Holder::Dying(zombie) => zombie.slot(self.k, i),
         };
         let count = match node {
             Holder::CNode(cnode) => 1 << cnode.radix(),
             Holder::Thread(_) => Tcb::SLOTS as u64,
-            Holder::Dying(kind, _) => kind.slots(),
+            Holder::Dying(zombie) => zombie.slots(),
         };
         let object = match node {
-            Holder::Dying(kind, first) => zombie_name(self.k, kind, first),
+            Holder::Dying(zombie) => zombie_name(self.k, zombie),
             _ => name(node.addr()),
         };
         self.places.push((slot(0).addr(), slot(count - 1).addr() + size_of::<mem::Slot>(), object));

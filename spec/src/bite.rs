@@ -64,7 +64,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "an endpoint that is half deleted lets others in",
         file: "kernel/core/src/finalise.rs",
-        right: "slot.set_words(slot.words().with_rights(CapRights(0)));",
+        right: "slot.replace(slot.words().with_rights(CapRights(0)));",
         wrong: "let _ = (slot, CapRights(0));",
         family: "stopped queues",
     },

@@ -10,7 +10,7 @@ use pecan_core::{budget, derivation, entry, fastpath, fault, invariants, refill,
 use pecan_mem::{
     self as mem, CNodeRef, Link, Mapping, Tcb, ThreadState,
     retype::ObjectKind,
-    testing::{Machine, Saved},
+    testing::{Machine, Saved, forge, insert_new},
 };
 
 use crate::abstraction::{self, Memo, Origin};
@@ -64,7 +64,6 @@ pub struct System {
     /// Holds a capability to everything that must stay. No thread can get at it.
     keeper: CNodeRef,
     kept: u64,
-    vspace: mem::Cap,
     buffers: mem::Cap,
     buffers_slot: u64,
     cspace_slot: u64,
@@ -126,7 +125,6 @@ impl System {
             cspace,
             keeper,
             kept: 0,
-            vspace,
             buffers,
             buffers_slot: BUFFERS,
             cspace_slot: CSPACE,
@@ -178,11 +176,12 @@ impl System {
         let mem::Cap::CNode { cnode: first, .. } = from.get(&self.k).cap() else {
             panic!("no CNode is in slot {node}")
         };
-        let cap = mem::Cap::CNode { cnode: second, guard: 0, guard_bits: 0 };
-        derivation::insert(&self.k, cap.pack(), self.keeper.slot(self.cspace_slot), first.slot(0));
-        let guard_bits = 64 - (first.radix() + second.radix()) as u8;
-        let cap = mem::Cap::CNode { cnode: first, guard: 0, guard_bits };
-        derivation::insert(&self.k, cap.pack(), from, self.keeper.slot(self.kept));
+        let copy = |from: Link<mem::Slot>, guard_bits, to| {
+            let cap = from.get(&self.k).words().with_guard(0, guard_bits).expect("a CNode");
+            derivation::insert(&self.k, cap, from, to);
+        };
+        copy(self.keeper.slot(self.cspace_slot), 0, first.slot(0));
+        copy(from, 64 - (first.radix() + second.radix()), self.keeper.slot(self.kept));
         self.kept += 1;
         self.kept - 1
     }
@@ -220,9 +219,9 @@ impl System {
         let slot = self.keeper.slot(self.kept);
         self.kept += 1;
         if self.kept == 1 {
-            derivation::insert_root(&self.k, cap, slot);
+            derivation::insert_root(&self.k, forge(cap), slot);
         } else {
-            derivation::insert_new(&self.k, self.keeper.slot(0), slot, cap);
+            insert_new(&self.k, self.keeper.slot(0), slot, cap);
         }
         slot
     }
@@ -230,7 +229,7 @@ impl System {
     /// Puts the only capability to a new object into slot `index` of the CSpace.
     pub fn make(&mut self, index: u64, kind: ObjectKind, what: &str) -> mem::Cap {
         let cap = self.k.boot_object(kind);
-        derivation::insert_new(&self.k, self.keeper.slot(0), self.cspace.slot(index), cap);
+        insert_new(&self.k, self.keeper.slot(0), self.cspace.slot(index), cap);
         self.frames.extend(matches!(cap, mem::Cap::Frame { .. }).then_some(cap));
         self.call_it(cap, what);
         cap
@@ -251,7 +250,7 @@ impl System {
 
     /// Puts an authority that does not descend from memory into slot `index` of the CSpace.
     pub fn control(&mut self, index: u64, cap: mem::Cap) {
-        derivation::insert_root(&self.k, cap, self.cspace.slot(index));
+        derivation::insert_root(&self.k, forge(cap), self.cspace.slot(index));
     }
 
     /// Puts a capability to `2^bits` bytes of device memory into slot `index`.
@@ -298,7 +297,8 @@ impl System {
 
     /// Puts a copy of the capability to the address space that all threads share into slot `index`.
     pub fn own_vspace(&mut self, index: u64) {
-        derivation::insert(&self.k, self.vspace.pack(), self.keeper.slot(VSPACE), self.cspace.slot(index));
+        let vspace = self.keeper.get(&self.k, VSPACE).words();
+        derivation::insert(&self.k, vspace, self.keeper.slot(VSPACE), self.cspace.slot(index));
     }
 
     /// Puts a copy of the capability to the ASID pool that the shared address space is of into slot `index`.
@@ -328,16 +328,17 @@ impl System {
             self.buffers_slot = self.kept - 1;
         }
         if let Some(index) = index {
-            derivation::insert(&self.k, cap.pack(), original, self.cspace.slot(index));
+            derivation::insert(&self.k, original.get(&self.k).words(), original, self.cspace.slot(index));
         }
         let k = &*self.k;
         let t = tcb.get(k);
-        let install = |cap: mem::Cap, from: u64, to: usize| {
-            derivation::insert(k, cap.pack(), self.keeper.slot(from), t.slots[to].link());
+        let install = |from: u64, to: usize| {
+            let cap = self.keeper.get(k, from).words();
+            derivation::insert(k, cap, self.keeper.slot(from), t.slots[to].link());
         };
-        install(self.vspace, VSPACE, Tcb::SLOT_VSPACE);
-        install(self.buffers, self.buffers_slot, Tcb::SLOT_IPC_BUFFER);
-        install(self.keeper.get(k, self.cspace_slot).cap(), self.cspace_slot, Tcb::SLOT_CSPACE);
+        install(VSPACE, Tcb::SLOT_VSPACE);
+        install(self.buffers_slot, Tcb::SLOT_IPC_BUFFER);
+        install(self.cspace_slot, Tcb::SLOT_CSPACE);
         t.ipc_buffer.set(0x10_0000 + 1024 * (self.threads % 4));
         t.priority.set(priority);
         t.mcp.set(100);
@@ -368,7 +369,7 @@ impl System {
         let mem::Cap::SchedContext { sc, .. } = cap else { unreachable!("a scheduling context was made") };
         match index {
             Some(index) => {
-                derivation::insert_new(&self.k, self.keeper.slot(0), self.cspace.slot(index), cap);
+                insert_new(&self.k, self.keeper.slot(0), self.cspace.slot(index), cap);
             }
             None => drop(self.keep(cap)),
         }
@@ -629,7 +630,7 @@ impl System {
         let kept = kept_buffers(s);
         for at in s.memory.keys().filter(|at| !kept.contains(&(*at & !1023))) {
             let frame = self.frames.iter().find_map(|frame| match frame {
-                mem::Cap::Frame { base, .. } if base.0 == at & !4095 => Some(frame.pack()),
+                mem::Cap::Frame { base, .. } if base.0 == at & !4095 => Some(forge(*frame).words()),
                 _ => None,
             });
             let buffer = frame.and_then(|frame| mem::retype::ipc_buffer(frame, *at, true));

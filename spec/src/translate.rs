@@ -73,14 +73,15 @@ pub(crate) fn cap(k: &Kernel, cap: mem::Cap) -> Cap {
         mem::Cap::AsidPool { pool, base } => Cap::AsidPool { pool: link_name(pool), base: base as u64 },
         mem::Cap::IoPortControl => Cap::IoPortControl,
         mem::Cap::IoPort { first, last } => Cap::IoPort { first, last },
-        mem::Cap::Zombie { kind, first, .. } => Cap::Zombie { object: zombie_name(k, kind, first) },
+        mem::Cap::Zombie { zombie, .. } => Cap::Zombie { object: zombie_name(k, zombie) },
         mem::Cap::Null => unreachable!("an empty slot holds no capability"),
     }
 }
 
 /// What a zombie once was.
-pub(crate) fn zombie_name(k: &Kernel, kind: mem::ZombieKind, first: Link<mem::Slot>) -> Name {
-    match kind {
+pub(crate) fn zombie_name(k: &Kernel, zombie: mem::Zombie) -> Name {
+    let first = zombie.first();
+    match zombie.kind() {
         mem::ZombieKind::Tcb => {
             let any = &k.core().idle_thread;
             name(first.addr() - (any.first_slot().addr() - any.link().addr()))

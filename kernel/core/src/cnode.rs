@@ -81,7 +81,8 @@ impl Transfer {
         if copied {
             derivation::insert(k, cap, src, dest);
         } else {
-            derivation::move_cap(k, cap, src, dest);
+            derivation::move_cap(k, src, dest);
+            become_changed(dest.get(k), cap);
         }
     }
 }
@@ -120,6 +121,14 @@ fn decode_transfer(k: &Kernel, inv: Invocation<'_>, label: Label, dest: Link<Slo
     Ok(Transfer { cap, src, dest, copied })
 }
 
+/// A capability that has been moved becomes `cap`: the same one, with another guard perhaps.
+#[inline(always)]
+fn become_changed(slot: &Slot, cap: Words) {
+    if slot.words() != cap {
+        slot.replace(cap);
+    }
+}
+
 /// A rotation that will succeed: `pivot` to `dest`, then `src` to `pivot`, each with what it becomes. `src` and
 /// `dest` may be the same slot.
 struct Rotation {
@@ -132,11 +141,13 @@ impl Rotation {
     fn commit(self, k: &Kernel) {
         let Rotation { pivot: (pivot_cap, pivot), src: (src_cap, src), dest } = self;
         if src == dest {
-            derivation::swap(k, src_cap, src, pivot_cap, pivot);
+            derivation::swap(k, src, pivot);
         } else {
-            derivation::move_cap(k, pivot_cap, pivot, dest);
-            derivation::move_cap(k, src_cap, src, pivot);
+            derivation::move_cap(k, pivot, dest);
+            derivation::move_cap(k, src, pivot);
         }
+        become_changed(dest.get(k), pivot_cap);
+        become_changed(pivot.get(k), src_cap);
     }
 }
 

@@ -8,7 +8,7 @@ use pecan_arch::{Exception, PhysAddr, phys_to_virt, reg, virt_to_phys};
 use pecan_mem::{
     Cap, EndpointRights, Kernel, Link, Mapping, Tcb, ThreadState,
     retype::ObjectKind,
-    testing::{FREE_START, MEMORY_BITS},
+    testing::{FREE_START, MEMORY_BITS, forge, set_cap},
 };
 
 use crate::{
@@ -45,7 +45,7 @@ impl Random {
 /// Clients with scheduling contexts and passive servers, all in one CSpace, in two address spaces.
 fn world() -> (World, Vec<Link<Tcb>>) {
     let mut w = World::new();
-    let put = |w: &World, slot, cap| derivation::insert_root(&w.k, cap, w.slot(slot));
+    let put = |w: &World, slot, cap| derivation::insert_root(&w.k, forge(cap), w.slot(slot));
     let Cap::Endpoint { ep, .. } = w.k.boot_object(ObjectKind::Endpoint) else { unreachable!() };
     let all = EndpointRights { send: true, receive: true, grant: true, grant_reply: true };
     put(&w, EP, Cap::Endpoint { ep, badge: 0, rights: all });
@@ -75,7 +75,7 @@ fn world() -> (World, Vec<Link<Tcb>>) {
         .collect();
 
     let mut threads = vec![w.thread];
-    w.thread.get(&w.k).slots[Tcb::SLOT_VSPACE].set_cap(roots[0]);
+    set_cap(&w.thread.get(&w.k).slots[Tcb::SLOT_VSPACE], roots[0]);
     for i in 1..THREADS {
         let Cap::Tcb { tcb } = w.k.boot_object(ObjectKind::Tcb) else { unreachable!() };
         let Cap::SchedContext { sc, .. } = w.k.boot_object(ObjectKind::SchedContext { bits: 8 }) else {
@@ -83,14 +83,14 @@ fn world() -> (World, Vec<Link<Tcb>>) {
         };
         let frame = w.k.boot_object(ObjectKind::Frame { level: 0 });
         let (t, sc) = (tcb.get(&w.k), sc.get(&w.k));
-        t.slots[Tcb::SLOT_CSPACE].set_cap(w.thread.get(&w.k).slots[Tcb::SLOT_CSPACE].cap());
-        t.slots[Tcb::SLOT_VSPACE].set_cap(roots[i as usize % 2]);
+        set_cap(&t.slots[Tcb::SLOT_CSPACE], w.thread.get(&w.k).slots[Tcb::SLOT_CSPACE].cap());
+        set_cap(&t.slots[Tcb::SLOT_VSPACE], roots[i as usize % 2]);
         if i != 2 {
             // All but one have an IPC buffer.
-            t.slots[Tcb::SLOT_IPC_BUFFER].set_cap(frame);
+            set_cap(&t.slots[Tcb::SLOT_IPC_BUFFER], frame);
             t.ipc_buffer.set(0x40_0400);
         }
-        t.slots[Tcb::SLOT_FAULT_HANDLER].set_cap(Cap::Endpoint { ep, badge: i, rights: all });
+        set_cap(&t.slots[Tcb::SLOT_FAULT_HANDLER], Cap::Endpoint { ep, badge: i, rights: all });
         t.priority.set(98 + i as u8);
         threads.push(tcb);
         if i > 2 {
@@ -261,7 +261,7 @@ fn fast_paths_do_what_the_slow_path_does() {
 fn a_short_message_needs_no_buffers() {
     let (w, threads) = world();
     for thread in &threads {
-        thread.get(&w.k).slots[Tcb::SLOT_IPC_BUFFER].set_cap(Cap::Null);
+        set_cap(&thread.get(&w.k).slots[Tcb::SLOT_IPC_BUFFER], Cap::Null);
     }
     let call = |length| fastpath::call::<true>(&w.k, EP, MessageInfo::new(0, 0, 0, length).0);
     assert!(matches!(call(5), Err(Miss::Slow)), "the slow path says what is moved without them");

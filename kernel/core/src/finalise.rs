@@ -11,7 +11,7 @@
 
 use pecan_abi::CapRights;
 use pecan_config::MAX_NUM_WORK_UNITS_PER_PREEMPTION;
-use pecan_mem::{Cap, Kernel, Link, Slot, ZombieKind};
+use pecan_mem::{Cap, Kernel, Link, Slot, Zombie};
 
 use crate::{
     budget, derivation, endpoint, error::Preempted, ioport, irq, latency, notification, reply, sched_context,
@@ -104,9 +104,9 @@ pub fn revoke(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
 #[inline(never)]
 fn empty_zombie(k: &mut Kernel, slot: Link<Slot>, mut next: Next) -> Result<Next, Preempted> {
     let mut active = slot;
-    while let Cap::Zombie { kind, first, remaining } = active.get(k).cap() {
-        let (index, last) = last_used(k, kind, first, remaining);
-        let zombie = Cap::Zombie { kind, first, remaining: index + 1 };
+    while let Cap::Zombie { zombie, remaining } = active.get(k).cap() {
+        let first = zombie.first();
+        let (index, last) = last_used(k, zombie, remaining);
 
         if last == active {
             // The zombie lies in its own CNode. At the first slot it is all that is left; anywhere else it
@@ -115,7 +115,8 @@ fn empty_zombie(k: &mut Kernel, slot: Link<Slot>, mut next: Next) -> Result<Next
                 derivation::remove(k, active);
                 break;
             }
-            derivation::swap(k, zombie.pack(), active, first.get(k).words(), first);
+            active.get(k).set_remaining(index + 1);
+            derivation::swap(k, active, first);
             active = first;
             continue;
         }
@@ -123,27 +124,28 @@ fn empty_zombie(k: &mut Kernel, slot: Link<Slot>, mut next: Next) -> Result<Next
         let finalised = finalise(k, last)?;
         next = next.and(k, finalised).settle(k);
         match last.get(k).cap() {
-            Cap::Zombie { first: inner, .. } if index == 0 => {
+            Cap::Zombie { zombie: inner, .. } if index == 0 => {
                 // Nothing is left of this one but the zombie around it (or one never begun with): go on there.
-                debug_assert!(inner != first);
+                debug_assert!(inner.first() != first);
                 derivation::remove(k, active);
-                derivation::move_cap(k, last.get(k).words(), last, active);
+                derivation::move_cap(k, last, active);
             }
-            Cap::Zombie { first: inner, .. } if inner == active => {
+            Cap::Zombie { zombie: inner, .. } if inner.first() == active => {
                 // This zombie is in the first slot of the next, just where it should be.
                 active = last;
             }
-            Cap::Zombie { first: inner, .. } => {
+            Cap::Zombie { zombie: inner, .. } => {
                 // Descend: the inner zombie to the active slot, this one to the inner's first slot, and what
                 // was there to the slot that the inner came from.
-                derivation::swap(k, zombie.pack(), active, last.get(k).words(), last);
-                derivation::swap(k, zombie.pack(), last, inner.get(k).words(), inner);
+                active.get(k).set_remaining(index + 1);
+                derivation::swap(k, active, last);
+                derivation::swap(k, last, inner.first());
             }
             _ if index == 0 => {
                 derivation::remove(k, active);
                 break;
             }
-            _ => active.get(k).set_cap(Cap::Zombie { kind, first, remaining: index }),
+            _ => active.get(k).set_remaining(index),
         }
         preemption_point(k)?;
     }
@@ -153,11 +155,11 @@ fn empty_zombie(k: &mut Kernel, slot: Link<Slot>, mut next: Next) -> Result<Next
 /// The last of the first `remaining` slots that is not empty, or one not far before: so many empty slots are
 /// passed over at one go.
 #[inline]
-fn last_used(k: &Kernel, kind: ZombieKind, first: Link<Slot>, remaining: u64) -> (u64, Link<Slot>) {
+fn last_used(k: &Kernel, zombie: Zombie, remaining: u64) -> (u64, Link<Slot>) {
     let mut index = remaining.saturating_sub(1);
     let stop = index.saturating_sub(EMPTY_SLOTS_AT_ONCE);
     loop {
-        let slot = kind.slot(k, first, index);
+        let slot = zombie.slot(k, index);
         if index == stop || !slot.get(k).is_empty() {
             return (index, slot);
         }
@@ -207,15 +209,13 @@ fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
             sched_context::finalise(k, sc.get(k));
             Next::Resume
         }
-        Cap::CNode { cnode, .. } => {
-            let kind = ZombieKind::CNode { radix: cnode.radix() as u8 };
-            become_zombie(k, slot, kind, cnode.slot(0));
+        Cap::CNode { .. } => {
+            slot.get(k).become_zombie(k);
             return Ok(Next::Resume);
         }
         Cap::Tcb { tcb } => {
             let next = tcb::finalise(k, tcb);
-            let first = tcb.get(k).first_slot();
-            become_zombie(k, slot, ZombieKind::Tcb, first);
+            slot.get(k).become_zombie(k);
             return Ok(next);
         }
         Cap::PageTable { table, level, mapping: Some(mapping) } => {
@@ -244,11 +244,7 @@ fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
 /// Takes all rights from the capability to an endpoint or a notification that is about to go.
 #[cold]
 fn disarm(slot: &Slot) {
-    slot.set_words(slot.words().with_rights(CapRights(0)));
-}
-
-fn become_zombie(k: &Kernel, slot: Link<Slot>, kind: ZombieKind, first: Link<Slot>) {
-    slot.get(k).set_cap(Cap::Zombie { kind, first, remaining: kind.slots() });
+    slot.replace(slot.words().with_rights(CapRights(0)));
 }
 
 #[cfg(test)]

@@ -124,9 +124,9 @@ impl<'a> Invocation<'a> {
         Cap::unpack(self.words)
     }
 
-    /// The capability invoked, which is known to have this tag; only what is looked at is unpacked.
+    /// The capability invoked, if it has this tag; only what is looked at is unpacked.
     #[inline(always)]
-    pub fn cap_of(self, tag: u64) -> Cap {
+    pub fn cap_of(self, tag: u64) -> Option<Cap> {
         Cap::unpack_as(tag, self.words)
     }
 

@@ -81,7 +81,7 @@ fn commit(k: &Kernel, op: Op) -> Done {
     match op {
         Op::Issue { first, last, control, dest } => {
             mark(k, first, last, true);
-            derivation::insert(k, Cap::IoPort { first, last }.pack(), control, dest);
+            derivation::insert_io_port(k, (first, last), control, dest);
             Done::ok()
         }
         Op::In { port, bytes, thread } => {

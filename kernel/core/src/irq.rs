@@ -118,7 +118,7 @@ fn commit(k: &mut Kernel, op: Op) -> Result<Next, Preempted> {
             }
             k.global().irq_states[irq].set(IrqState::Handler);
             irq_mask(irq, false);
-            derivation::insert(k, Cap::IrqHandler { irq: irq as u16 }.pack(), control, dest);
+            derivation::insert_irq_handler(k, irq as u16, control, dest);
             Next::Resume
         }
         Op::Ack { irq } => {

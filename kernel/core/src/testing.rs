@@ -4,9 +4,9 @@
 use pecan_abi::{CNodeCapData, CapRights, Error, Label, MessageInfo, ObjectType, Syscall, ipc::buffer};
 use pecan_arch::{PhysAddr, reg};
 use pecan_mem::{
-    CNodeRef, Cap, Link, Slot, Tcb, ThreadState,
+    CNodeRef, Cap, Link, Slot, Tcb, ThreadState, Words,
     retype::ObjectKind,
-    testing::{FREE_START, Machine},
+    testing::{FREE_START, Machine, forge},
 };
 
 use crate::{
@@ -105,7 +105,7 @@ impl World {
             (DEVICE, Cap::Untyped { base: PhysAddr(0xfee0_0000), bits: 12, device: true, used: 0 }),
         ];
         for (index, cap) in caps {
-            derivation::insert_root(&k, cap, root.slot(index));
+            derivation::insert_root(&k, forge(cap), root.slot(index));
         }
 
         budget::start(&k);
@@ -116,7 +116,12 @@ impl World {
             root.slot(CNODE),
             t.slots[Tcb::SLOT_CSPACE].link(),
         );
-        derivation::insert(&k, frame.pack(), root.slot(BUFFER), t.slots[Tcb::SLOT_IPC_BUFFER].link());
+        derivation::insert(
+            &k,
+            root.get(&k, BUFFER).words(),
+            root.slot(BUFFER),
+            t.slots[Tcb::SLOT_IPC_BUFFER].link(),
+        );
         t.ipc_buffer.set(0x1000);
         t.priority.set(PRIORITY);
         t.mcp.set(255);
@@ -138,6 +143,11 @@ impl World {
     /// The capability in a slot of the root CNode.
     pub fn cap(&self, index: u64) -> Cap {
         self.root.get(&self.k, index).cap()
+    }
+
+    /// The same, packed.
+    pub fn words(&self, index: u64) -> Words {
+        self.root.get(&self.k, index).words()
     }
 
     /// Puts a message into the registers and the IPC buffer of a thread.

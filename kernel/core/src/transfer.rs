@@ -137,7 +137,7 @@ fn transfer_caps(k: &Kernel, parcel: &Parcel, ep: Option<&Endpoint>, receiver: &
                     break;
                 };
                 match derivation::derive(k, slot, cap) {
-                    Ok(derived) if !derived.is_null() => derivation::insert(k, derived, slot, dest),
+                    Ok(derived) if derivation::insert(k, derived, slot, dest) => {}
                     _ => break,
                 }
                 used_slot = true;

@@ -1,16 +1,12 @@
 //! Untyped memory: retyping it into objects.
 
-use pecan_abi::{
-    Label, ObjectType,
-    constants::{MAX_UNTYPED_BITS, MIN_SCHED_CONTEXT_BITS, MIN_UNTYPED_BITS},
-};
+use pecan_abi::{Label, ObjectType, constants::MAX_UNTYPED_BITS};
 use pecan_arch::frame_level_supported;
 use pecan_config::{RESET_CHUNK_BITS, RETYPE_FAN_OUT_LIMIT};
 use pecan_mem::{
     CNodeRef, Cap, Kernel, Link, LookupFailure, Slot,
     cap::tag,
     retype::{self, ObjectKind},
-    slot,
 };
 
 use crate::{
@@ -47,7 +43,7 @@ pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
 }
 
 fn decode(k: &Kernel, inv: Invocation<'_>) -> Decoded<Retype> {
-    let Cap::Untyped { bits, device, used, .. } = inv.cap_of(tag::UNTYPED) else {
+    let Some(Cap::Untyped { bits, device, used, .. }) = inv.cap_of(tag::UNTYPED) else {
         return Err(SyscallError::InvalidCapability(0));
     };
     if inv.label() != Some(Label::UntypedRetype) {
@@ -124,20 +120,12 @@ fn object_kind(object_type: u64, size_bits: u64) -> Decoded<(ObjectKind, u32)> {
         ObjectType::Pdpt => ObjectKind::PageTable { level: 2 },
         ObjectType::Pml4 => ObjectKind::PageTable { level: 3 },
     };
-    let bits = kind.bits();
-    if bits > MAX_UNTYPED_BITS {
-        return Err(SyscallError::RangeError(0, MAX_UNTYPED_BITS as u64));
+    match kind.bits() {
+        // Too small for such an object.
+        ObjectKind::IMPOSSIBLE => Err(SyscallError::InvalidArgument(1)),
+        bits if bits > MAX_UNTYPED_BITS => Err(SyscallError::RangeError(0, MAX_UNTYPED_BITS as u64)),
+        bits => Ok((kind, bits)),
     }
-    let least = match kind {
-        ObjectKind::Untyped { .. } => MIN_UNTYPED_BITS,
-        ObjectKind::SchedContext { .. } => MIN_SCHED_CONTEXT_BITS,
-        ObjectKind::CNode { .. } => 1,
-        _ => 0,
-    };
-    if (size as u32) < least {
-        return Err(SyscallError::InvalidArgument(1));
-    }
-    Ok((kind, bits))
 }
 
 fn commit(k: &mut Kernel, op: Retype) -> Result<Done, Stop> {
@@ -147,7 +135,7 @@ fn commit(k: &mut Kernel, op: Retype) -> Result<Done, Stop> {
         }
     }
     if let Some(batch) = retype::carve(k, op.parent, op.kind, op.count) {
-        slot::place_batch(k, op.node.slots(k, op.first, op.count), &batch, op.parent);
+        derivation::place(k, op.node.slots(k, op.first, op.count), batch);
     }
     Ok(Done::ok())
 }

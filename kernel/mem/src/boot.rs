@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use pecan_arch::{BootData, PhysAddr, PhysRegion, Regions, phys_to_virt};
 
 use crate::{
-    cap::Cap,
+    cap::{Cap, Control, NewCap, Words},
     retype::{ObjectKind, create},
 };
 
@@ -115,10 +115,16 @@ impl<'a> BootMemory<'a> {
         }
     }
 
+    /// One of the authorities that are none over an object. They come into the world here: only who builds the root task
+    /// has such a value.
+    pub fn control(&mut self, control: Control) -> NewCap {
+        NewCap::control(control)
+    }
+
     /// Makes an object of zeroed memory, as high up as possible. `None` if there is no memory left for it, or after
     /// [`BootMemory::release`].
-    pub fn alloc(&mut self, kind: ObjectKind) -> Option<Cap> {
-        if self.released {
+    pub fn alloc(&mut self, kind: ObjectKind) -> Option<NewCap> {
+        if self.released || kind.bits() == ObjectKind::IMPOSSIBLE {
             return None;
         }
         let at = take_top(&mut self.free, kind.bits())?;
@@ -133,7 +139,7 @@ impl<'a> BootMemory<'a> {
 
     /// Copies `bytes` to `offset` in a frame that came from [`BootMemory::alloc`]. False, and nothing written,
     /// if it is no frame of memory or the bytes do not fit.
-    pub fn write(&mut self, frame: Cap, offset: usize, bytes: &[u8]) -> bool {
+    pub fn write(&mut self, frame: Words, offset: usize, bytes: &[u8]) -> bool {
         let Some(to) = frame_bytes(frame, offset, bytes.len()) else { return false };
         // SAFETY: the frame is RAM made of free memory and the range lies inside it. `bytes` is elsewhere: no
         // reference into frames is ever made at boot.
@@ -143,7 +149,7 @@ impl<'a> BootMemory<'a> {
 
     /// Copies `len` bytes at `from` in the module to `offset` in a frame that came from [`BootMemory::alloc`].
     /// False, and nothing written, if either range does not exist.
-    pub fn write_module(&mut self, frame: Cap, offset: usize, from: usize, len: usize) -> bool {
+    pub fn write_module(&mut self, frame: Words, offset: usize, from: usize, len: usize) -> bool {
         let Some(bytes) = from.checked_add(len).and_then(|end| self.module().get(from..end)) else {
             return false;
         };
@@ -178,21 +184,22 @@ impl<'a> BootMemory<'a> {
     }
 
     /// Takes the lowest piece of at least `1 << min_bits` bytes as untyped memory. What lies below it is lost.
-    pub fn take_untyped(&mut self, device: bool, min_bits: u32) -> Option<Cap> {
+    pub fn take_untyped(&mut self, device: bool, min_bits: u32) -> Option<NewCap> {
         let list = if device { &mut self.devices } else { &mut self.free };
         loop {
             let (base, bits) = take_piece(list)?;
             if bits >= min_bits {
                 // A new untyped counts as used up: its first retype resets it.
-                return Some(Cap::Untyped { base, bits: bits as u8, device, used: 1 << bits });
+                let cap = Cap::Untyped { base, bits: bits as u8, device, used: 1 << bits };
+                return Some(NewCap(cap.pack()));
             }
         }
     }
 }
 
 /// Address of `len` bytes at `offset` in a frame of memory.
-fn frame_bytes(frame: Cap, offset: usize, len: usize) -> Option<usize> {
-    let Cap::Frame { base, level, device: false, .. } = frame else { return None };
+fn frame_bytes(frame: Words, offset: usize, len: usize) -> Option<usize> {
+    let Cap::Frame { base, level, device: false, .. } = Cap::unpack(frame) else { return None };
     let end = offset.checked_add(len)?;
     (end <= 1 << pecan_arch::level_shift(level as usize)).then(|| phys_to_virt(base) + offset)
 }

@@ -4,17 +4,22 @@
 
 pub mod boot;
 pub mod cap;
+pub mod derivation;
 #[cfg(not(target_os = "none"))]
 pub mod host;
 pub mod link;
 pub mod object;
 pub mod retype;
+#[cfg(doctest)]
+mod seal;
 pub mod slot;
 pub mod state;
 #[cfg(not(target_os = "none"))]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 
-pub use cap::{Cap, EndpointRights, FrameRights, Mapping, Words, ZombieKind};
+pub use cap::{Cap, Control, EndpointRights, FrameRights, Mapping, NewCap, Words, Zombie, ZombieKind};
 pub use link::Link;
 pub use object::{
     AsidPool, Debug, Endpoint, EndpointState, Fault, IpcBuffer, LookupFailure, Notification,

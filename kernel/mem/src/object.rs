@@ -129,6 +129,8 @@ pub struct Notification {
     pub bound_tcb: Cell<Option<Link<Tcb>>>,
     /// The scheduling context lent to a passive thread that takes a signal.
     pub sched_context: Cell<Option<Link<SchedContext>>>,
+    /// Nobody else can build one: links are made of references, and this says that it lies in kernel memory.
+    _unused: [Cell<u64>; 2],
 }
 
 impl Notification {

@@ -6,11 +6,13 @@
 
 use core::ptr::addr_of_mut;
 
-use pecan_arch::{PhysAddr, phys_to_virt};
+use pecan_abi::constants::{MIN_SCHED_CONTEXT_BITS, MIN_UNTYPED_BITS};
+use pecan_arch::{MAX_FRAME_LEVEL, PT_LEVELS, PhysAddr, phys_to_virt};
 
 use crate::{
     Kernel,
-    cap::{Cap, EndpointRights, FrameRights, Words, ZombieKind},
+    cap::{Cap, EndpointRights, FrameRights, NewCap, Words},
+    derivation,
     link::Link,
     object::{Fault, IpcBuffer, PageTable, Refill, SchedContext, Tcb, ThreadState},
     slot::{CNodeRef, Slot},
@@ -60,10 +62,18 @@ pub enum ObjectKind {
 }
 
 impl ObjectKind {
-    /// Size in bytes, log2.
+    /// Of no object: larger than any memory.
+    pub const IMPOSSIBLE: u32 = 64;
+
+    /// Size in bytes, log2; [`ObjectKind::IMPOSSIBLE`] for what cannot be.
     #[inline]
     pub fn bits(self) -> u32 {
         match self {
+            ObjectKind::Untyped { bits } if (bits as u32) < MIN_UNTYPED_BITS => Self::IMPOSSIBLE,
+            ObjectKind::SchedContext { bits } if (bits as u32) < MIN_SCHED_CONTEXT_BITS => Self::IMPOSSIBLE,
+            ObjectKind::CNode { radix: 0 } => Self::IMPOSSIBLE,
+            ObjectKind::Frame { level } if level as usize > MAX_FRAME_LEVEL => Self::IMPOSSIBLE,
+            ObjectKind::PageTable { level } if level as usize >= PT_LEVELS => Self::IMPOSSIBLE,
             ObjectKind::Untyped { bits } | ObjectKind::SchedContext { bits } => bits as u32,
             ObjectKind::Tcb => {
                 if pecan_config::XSAVE_SIZE >= 832 {
@@ -89,10 +99,12 @@ impl ObjectKind {
 }
 
 /// Zeroes up to `2^chunk_bits` bytes below the watermark of an untyped capability and lowers it by as much.
-/// True once the watermark is 0.
-///
-/// The caller has checked that the capability has no children.
+/// True once there is nothing more to do: the watermark is 0, or the memory is not free, as capabilities descend
+/// from this one.
 pub fn reset_step(k: &mut Kernel, slot: Link<Slot>, chunk_bits: u32) -> bool {
+    if derivation::has_children(k, slot) {
+        return true;
+    }
     let slot = slot.get(k);
     let words = slot.words();
     let Some((base, bits, device, used)) = words.untyped() else { return true };
@@ -101,7 +113,8 @@ pub fn reset_step(k: &mut Kernel, slot: Link<Slot>, chunk_bits: u32) -> bool {
     if !device {
         let start = phys_to_virt(PhysAddr(base.0 + rest)) as *mut u64;
         // SAFETY: the memory is this capability's, RAM (hence mapped), and nothing else refers to it: no
-        // capability was derived from it (the caller's check). Sizes and chunks are multiples of 8 bytes.
+        // capability in any slot was derived from it, and what an object without capabilities leaves behind has
+        // been unlinked (the invariant of `Link`). Sizes and chunks are multiples of 8 bytes.
         unsafe { pecan_arch::zero(start, ((used - rest) / 8) as usize) }
     }
     slot.set_words(words.with_used(rest));
@@ -114,13 +127,10 @@ pub struct Batch {
     pub(crate) words: Words,
     /// The size of each, by which the address in the next one's capability is higher.
     pub(crate) size: u64,
-}
-
-impl Batch {
-    /// The first capability to the first of the objects.
-    pub fn first(&self) -> Words {
-        self.words
-    }
+    /// How many there are.
+    pub(crate) count: u64,
+    /// The untyped memory that they were made of.
+    pub(crate) parent: Link<Slot>,
 }
 
 /// Where `count` objects of a size would lie in an untyped capability with `used` bytes in use: the offset of
@@ -136,8 +146,8 @@ fn placement(bits: u8, used: u64, object_bits: u32, count: u64) -> Option<(u64, 
 /// Makes `count` objects of `kind` out of an untyped capability, raising its watermark. `None`, and nothing changed, if
 /// they do not fit or may not lie in device memory.
 #[inline(always)]
-pub fn carve(k: &mut Kernel, slot: Link<Slot>, kind: ObjectKind, count: u64) -> Option<Batch> {
-    let slot = slot.get(k);
+pub fn carve(k: &mut Kernel, parent: Link<Slot>, kind: ObjectKind, count: u64) -> Option<Batch> {
+    let slot = parent.get(k);
     let words = slot.words();
     let (base, bits, device, used) = words.untyped()?;
     if device && !kind.allowed_in_device() {
@@ -150,7 +160,7 @@ pub fn carve(k: &mut Kernel, slot: Link<Slot>, kind: ObjectKind, count: u64) -> 
     // SAFETY: this memory is the untyped capability's, so it is zero, aligned to the object's size, and nothing refers to it.
     unsafe { complete(kind, first, size as usize, count) };
     // SAFETY: such an object lies there now.
-    Some(Batch { words: unsafe { first_cap(kind, first, device) }.pack(), size })
+    Some(Batch { words: unsafe { first_cap(kind, first, device) }.pack(), size, count, parent })
 }
 
 /// Makes an object.
@@ -159,11 +169,11 @@ pub fn carve(k: &mut Kernel, slot: Link<Slot>, kind: ObjectKind, count: u64) -> 
 /// 1. The memory at `at`, `2^kind.bits()` bytes and aligned to that, is mapped and zero unless `device`.
 /// 2. Nothing refers to it.
 #[cfg_attr(target_os = "none", inline)]
-pub(crate) unsafe fn create(kind: ObjectKind, at: PhysAddr, device: bool) -> Cap {
+pub(crate) unsafe fn create(kind: ObjectKind, at: PhysAddr, device: bool) -> NewCap {
     // SAFETY: the caller's obligations.
     unsafe {
         complete(kind, at, 1 << kind.bits(), 1);
-        first_cap(kind, at, device)
+        NewCap(first_cap(kind, at, device).pack())
     }
 }
 
@@ -285,22 +295,4 @@ unsafe fn buffer_in(base: PhysAddr, level: usize, vaddr: u64) -> Link<IpcBuffer>
     // SAFETY: RAM is mapped, and the offset is aligned and inside the frame. User level writes to the same memory,
     // which the buffer's atomics allow for.
     unsafe { Link::from_addr(phys_to_virt(PhysAddr(base.0 + offset))) }
-}
-
-impl ZombieKind {
-    /// Slots of what was deleted.
-    pub fn slots(self) -> u64 {
-        match self {
-            ZombieKind::Tcb => Tcb::SLOTS as u64,
-            ZombieKind::CNode { radix } => 1 << radix,
-        }
-    }
-
-    /// The slot at `index` (below [`ZombieKind::slots`]) of the zombie that begins at `first`.
-    pub fn slot(self, k: &Kernel, first: Link<Slot>, index: u64) -> Link<Slot> {
-        match self {
-            ZombieKind::Tcb => Tcb::from_first_slot(first).get(k).slots[index as usize % Tcb::SLOTS].link(),
-            ZombieKind::CNode { radix } => CNodeRef { first, radix }.slot(index),
-        }
-    }
 }

@@ -4,15 +4,14 @@ use core::cell::Cell;
 
 use crate::{
     Kernel,
-    cap::{Cap, Mapping, Words, mapping_word},
-    link::{ADDR_MASK, Link, canonical},
-    retype::Batch,
+    cap::{Cap, Mapping, Words, mapping_word, tag},
+    link::Link,
 };
 
 /// A capability slot: 32 bytes, as the ABI says.
 ///
 /// The slots that hold capabilities form one doubly linked list, the derivation list: the derivation tree in
-/// pre-order. `prev` and `next` carry two flags in the bits that addresses leave free.
+/// pre-order. `next` carries two flags in the bits that the alignment of slots leaves free.
 #[repr(C)]
 pub struct Slot {
     words: [Cell<u64>; 2],
@@ -20,12 +19,14 @@ pub struct Slot {
     next: Cell<u64>,
 }
 
-const _: () = assert!(size_of::<Slot>() == 32);
+const _: () = assert!(size_of::<Slot>() == 32 && align_of::<Slot>() > FLAGS as usize);
 
 /// The capability may have children: it was the first to its object, or the first with its badge.
-const REVOCABLE: u64 = 1 << 63;
+const REVOCABLE: u64 = 1;
 /// The capability's badge differs from the one it was derived from.
-const FIRST_BADGED: u64 = 1 << 62;
+const FIRST_BADGED: u64 = 2;
+/// Both flags, as they lie in the word with the next slot.
+pub(crate) const FLAGS: u64 = REVOCABLE | FIRST_BADGED;
 
 impl Slot {
     /// A link to this slot.
@@ -53,51 +54,94 @@ impl Slot {
         Words { w0: self.words[0].get(), w1: self.words[1].get() }
     }
 
-    /// Replaces the capability and leaves the slot's place in the derivation list alone.
-    ///
-    /// Whoever calls this answers for the derivation list: only `pecan_core`'s `derivation` and `finalise` do.
+    /// Writes the capability and leaves the slot's place in the derivation list alone.
     #[inline(always)]
-    pub fn set_cap(&self, cap: Cap) {
-        self.set_words(cap.pack());
-    }
-
-    /// The same for a packed capability.
-    #[inline(always)]
-    pub fn set_words(&self, words: Words) {
+    pub(crate) fn set_words(&self, words: Words) {
         self.words[0].set(words.w0);
         self.words[1].set(words.w1);
     }
 
-    /// Sets where the capability in the slot, one to a frame or a paging structure, is mapped.
+    /// Replaces the capability by another one to the same object: with other rights, another badge, another guard. False,
+    /// and nothing changed, if it is not such a one. Untyped memory and zombies are no objects (see
+    /// [`Words::same_object`]).
+    #[inline(always)]
+    pub fn replace(&self, cap: Words) -> bool {
+        let same = cap.same_object(self.words());
+        if same {
+            self.set_words(cap);
+        }
+        same
+    }
+
+    /// Makes the last capability to a CNode or a thread what remains of it: a zombie with all of its slots. Others stay
+    /// as they are.
+    pub fn become_zombie(&self, k: &Kernel) {
+        self.set_words(self.words().zombie(k));
+    }
+
+    /// Notes how many slots of the zombie in the slot are not yet emptied. Others stay as they are.
+    #[inline(always)]
+    pub fn set_remaining(&self, remaining: u64) {
+        if self.words().tag() == tag::ZOMBIE {
+            self.words[1].set(remaining);
+        }
+    }
+
+    /// Notes where the capability in the slot, one to a frame or a paging structure, is mapped. Others stay as they are.
     #[inline(always)]
     pub fn set_mapping(&self, mapping: Option<Mapping>) {
-        debug_assert!(matches!(self.cap(), Cap::Frame { .. } | Cap::PageTable { .. }));
-        self.words[1].set(mapping_word(mapping));
+        if matches!(self.words().tag(), tag::FRAME | tag::PAGE_TABLE) {
+            self.words[1].set(mapping_word(mapping));
+        }
     }
 
     /// The slot before this one in the derivation list.
     #[inline(always)]
     pub fn prev(&self) -> Option<Link<Slot>> {
-        unpack_link(self.prev.get())
+        unpack_link(self.raw_prev())
     }
 
     /// The slot after this one in the derivation list.
     #[inline(always)]
     pub fn next(&self) -> Option<Link<Slot>> {
-        unpack_link(self.next.get())
+        unpack_link(self.raw_next() & !FLAGS)
     }
 
     /// Sets the slot before this one.
     #[inline(always)]
-    pub fn set_prev(&self, prev: Option<Link<Slot>>) {
+    pub(crate) fn set_prev(&self, prev: Option<Link<Slot>>) {
         self.prev.set(prev.map_or(0, |l| l.addr() as u64));
     }
 
     /// Sets the slot after this one; the flags stay.
     #[inline(always)]
-    pub fn set_next(&self, next: Option<Link<Slot>>) {
-        let flags = self.next.get() & (REVOCABLE | FIRST_BADGED);
-        self.next.set(next.map_or(0, |l| l.addr() as u64 & ADDR_MASK) | flags);
+    pub(crate) fn set_next(&self, next: Option<Link<Slot>>) {
+        self.next.set(next.map_or(0, |l| l.addr() as u64) | self.raw_next() & FLAGS);
+    }
+
+    /// The word with the slot before this one.
+    #[inline(always)]
+    pub(crate) fn raw_prev(&self) -> u64 {
+        self.prev.get()
+    }
+
+    /// The word with the slot after this one, and the flags.
+    #[inline(always)]
+    pub(crate) fn raw_next(&self) -> u64 {
+        self.next.get()
+    }
+
+    /// Sets both words.
+    #[inline(always)]
+    pub(crate) fn set_raw(&self, prev: u64, next: u64) {
+        self.prev.set(prev);
+        self.next.set(next);
+    }
+
+    /// The slot's own address, as [`Slot::set_raw`] takes it.
+    #[inline(always)]
+    pub(crate) fn address(&self) -> u64 {
+        self as *const Slot as u64
     }
 
     /// The capability may have children.
@@ -112,57 +156,25 @@ impl Slot {
         self.next.get() & FIRST_BADGED != 0
     }
 
-    /// Sets both flags.
+    /// The capability counts as the first with its badge from now on.
     #[inline(always)]
-    pub fn set_flags(&self, revocable: bool, first_badged: bool) {
-        let flags = if revocable { REVOCABLE } else { 0 } | if first_badged { FIRST_BADGED } else { 0 };
-        self.next.set(self.next.get() & !(REVOCABLE | FIRST_BADGED) | flags);
+    pub(crate) fn set_first_badged(&self) {
+        self.next.set(self.next.get() | FIRST_BADGED);
     }
 
     /// Empties the slot: no capability, no neighbours, no flags.
     #[inline(always)]
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.words[0].set(0);
         self.words[1].set(0);
-        self.prev.set(0);
-        self.next.set(0);
-    }
-}
-
-/// Puts the capabilities to a batch of objects into slots side by side, all of them empty and at least one, as they come
-/// after `before` in its list: each with both flags, the first one's behind the others.
-#[inline]
-pub fn place_batch(k: &Kernel, slots: &[Slot], batch: &Batch, before: Link<Slot>) {
-    const FLAGS: u64 = REVOCABLE | FIRST_BADGED;
-    let Words { mut w0, w1 } = batch.words;
-    let after = before.get(k).next();
-    let mut next = after.map_or(0, |l| l.addr() as u64 & ADDR_MASK);
-    for slot in slots {
-        slot.words[0].set(w0);
-        slot.words[1].set(w1);
-        slot.next.set(next | FLAGS);
-        let this = slot as *const Slot as u64;
-        // The next one lies before it in the list.
-        slot.prev.set(this + size_of::<Slot>() as u64);
-        next = this & ADDR_MASK;
-        w0 = w0.wrapping_add(batch.size);
-    }
-    if let [first, ..] = slots
-        && let [.., last] = slots
-    {
-        last.set_prev(Some(before));
-        before.get(k).set_next(Some(last.link()));
-        if let Some(after) = after {
-            after.get(k).set_prev(Some(first.link()));
-        }
+        self.set_raw(0, 0);
     }
 }
 
 #[inline(always)]
-fn unpack_link(word: u64) -> Option<Link<Slot>> {
-    let addr = canonical(word);
-    // SAFETY: 1. not null is checked, alignment and 2. life: `set_prev` and `set_next` store links only.
-    (word & ADDR_MASK != 0).then(|| unsafe { Link::from_addr(addr) })
+fn unpack_link(addr: u64) -> Option<Link<Slot>> {
+    // SAFETY: 1. not null is checked, alignment and 2. life: this crate alone writes these words, and stores links only.
+    (addr != 0).then(|| unsafe { Link::from_addr(addr as usize) })
 }
 
 /// A run of `2^radix` slots: the memory of a CNode.

@@ -11,10 +11,26 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use pecan_arch::{PhysAddr, host, phys_to_virt};
 
 use crate::{
-    Cap, Kernel,
+    Cap, Kernel, Link, NewCap, Slot, derivation,
     retype::{ObjectKind, create},
     state::State,
 };
+
+/// A capability out of nothing: to build states that only a long history would lead to. That there is such an object is
+/// the test's business.
+pub fn forge(cap: Cap) -> NewCap {
+    NewCap(cap.pack())
+}
+
+/// Writes a forged capability to a slot, whatever is there, and leaves its place in the derivation list alone.
+pub fn set_cap(slot: &Slot, cap: Cap) {
+    slot.set_words(cap.pack());
+}
+
+/// Puts a forged capability into an empty slot, as a child of the one in `parent`.
+pub fn insert_new(k: &Kernel, parent: Link<Slot>, dest: Link<Slot>, cap: Cap) {
+    assert!(derivation::insert_after(k, cap.pack(), parent, dest, true), "the slot is not empty");
+}
 
 /// Physical memory of a [`Machine`] in bytes, log2.
 pub const MEMORY_BITS: u32 = 24;
@@ -123,7 +139,7 @@ impl Machine {
         self.next = at + (1 << kind.bits());
         assert!(self.next <= self.end, "no memory left for boot objects");
         // SAFETY: the memory is zero, and `next` only grows: nothing else is made of it.
-        unsafe { create(kind, PhysAddr(at), false) }
+        unsafe { create(kind, PhysAddr(at), false) }.cap()
     }
 
     /// Bytes of memory in use: the kernel and its boot objects, in whole lines of [`LINE`] bytes.

@@ -38,7 +38,7 @@ impl System {
         let from = self.cspace.slot(index);
         derivation::insert(k, from.get(k).words(), from, k.global().irq_slots[irq].link());
         let cap = mem::Cap::IrqHandler { irq: irq as u16 };
-        derivation::insert_root(k, cap, self.keeper.slot(self.kept));
+        derivation::insert_root(k, mem::testing::forge(cap), self.keeper.slot(self.kept));
         self.kept += 1;
     }
 

@@ -11,7 +11,7 @@ use pecan_abi::{
 };
 use pecan_arch::BootData;
 use pecan_config::{MAX_NUM_BOOTINFO_UNTYPED_CAPS, ROOT_CNODE_SIZE_BITS};
-use pecan_mem::{Cap, Kernel};
+use pecan_mem::{Cap, Kernel, Words};
 
 use super::{Builder, Layout, PAGE};
 
@@ -46,7 +46,7 @@ pub(super) fn write(
     boot: &BootData,
     layout: &Layout,
     regions: &Regions,
-    frame: Cap,
+    frame: Words,
 ) {
     // The frame is zero, and so is all that is not written here: node 0, no I/O page tables, domain 0.
     let mut word = |offset: usize, value: u64| b.memory.write(frame, offset, &value.to_ne_bytes());
@@ -90,7 +90,7 @@ impl Writer<'_, '_, '_> {
         while !bytes.is_empty() {
             let (page, offset) = (self.at / PAGE as usize, self.at % PAGE as usize);
             let (now, later) = bytes.split_at(bytes.len().min(PAGE as usize - offset));
-            let frame = self.b.slot(self.pages.start + page as u64).get(self.k).cap();
+            let frame = self.b.slot(self.pages.start + page as u64).get(self.k).words();
             self.b.memory.write(frame, offset, now);
             self.at += now.len();
             bytes = later;

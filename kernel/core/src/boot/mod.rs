@@ -16,7 +16,8 @@ use pecan_abi::{
 use pecan_arch::{BootData, CacheAttr, IRQ_TIMER, PhysRegion, Pte, level_shift, reg, say, us_to_ticks};
 use pecan_config::{BOOT_THREAD_TIME_SLICE_MS, ROOT_CNODE_SIZE_BITS};
 use pecan_mem::{
-    CNodeRef, Cap, FrameRights, IrqState, Kernel, Link, Mapping, PageTable, Slot, Tcb, ThreadState,
+    CNodeRef, Cap, Control, FrameRights, IrqState, Kernel, Link, Mapping, NewCap, PageTable, Slot, Tcb,
+    ThreadState, Words,
     boot::{BootMemory, MIN_PIECE_BITS},
     object::NAME_LEN,
     retype::ObjectKind,
@@ -148,7 +149,7 @@ struct Builder<'m, 'a> {
 }
 
 impl Builder<'_, '_> {
-    fn alloc(&mut self, kind: ObjectKind) -> Result<Cap, BootError> {
+    fn alloc(&mut self, kind: ObjectKind) -> Result<NewCap, BootError> {
         self.memory.alloc(kind).ok_or(BootError::NoMemory { needed: self.needed, found: self.found })
     }
 
@@ -157,17 +158,29 @@ impl Builder<'_, '_> {
     }
 
     /// Puts a capability into one of the fixed slots.
-    fn provide(&self, k: &Kernel, index: u64, cap: Cap) {
+    fn provide(&self, k: &Kernel, index: u64, cap: NewCap) {
         derivation::insert_root(k, cap, self.slot(index));
     }
 
-    /// Puts a capability into the next slot.
-    fn push(&mut self, k: &Kernel, cap: Cap) -> Result<(), BootError> {
+    /// Puts an authority into one of the fixed slots.
+    fn control(&mut self, k: &Kernel, index: u64, control: Control) {
+        let cap = self.memory.control(control);
+        self.provide(k, index, cap);
+    }
+
+    /// Takes the next slot.
+    fn next(&mut self) -> Result<u64, BootError> {
         if self.next >= 1 << self.cnode.radix() {
             return Err(BootError::NoSlots { pages: self.pages });
         }
-        self.provide(k, self.next, cap);
         self.next += 1;
+        Ok(self.next - 1)
+    }
+
+    /// Puts a capability into the next slot.
+    fn push(&mut self, k: &Kernel, cap: NewCap) -> Result<(), BootError> {
+        let index = self.next()?;
+        self.provide(k, index, cap);
         Ok(())
     }
 
@@ -188,33 +201,35 @@ impl Builder<'_, '_> {
     }
 
     fn map_table(&mut self, k: &Kernel, level: usize, vaddr: u64) -> Result<(), BootError> {
-        let kind = ObjectKind::PageTable { level: level as u8 };
-        let Cap::PageTable { table, level: l, .. } = self.alloc(kind)? else { return Ok(()) };
-        self.entry(k, vaddr, level + 1)?.set(k, vspace::table_pte(table));
-        let mapping = Some(Mapping { asid: ROOT_ASID, vaddr });
-        self.push(k, Cap::PageTable { table, level: l, mapping })
+        let cap = self.alloc(ObjectKind::PageTable { level: level as u8 })?;
+        let index = self.next()?;
+        if let Cap::PageTable { table, .. } = cap.cap() {
+            self.entry(k, vaddr, level + 1)?.set(k, vspace::table_pte(table));
+        }
+        self.provide(k, index, cap);
+        self.slot(index).get(k).set_mapping(Some(Mapping { asid: ROOT_ASID, vaddr }));
+        Ok(())
     }
 
-    /// A new frame, mapped at `vaddr` for reading and writing.
-    fn map_frame(&mut self, k: &Kernel, vaddr: u64) -> Result<Cap, BootError> {
-        let Cap::Frame { base, level, rights, device, .. } = self.alloc(ObjectKind::Frame { level: 0 })?
-        else {
-            return Ok(Cap::Null);
-        };
-        let page = Pte::frame(
-            base,
-            0,
-            vspace::page_rights(FrameRights::ReadWrite, true, true),
-            CacheAttr::WRITE_BACK,
-        );
-        self.entry(k, vaddr, 0)?.set(k, page);
-        Ok(Cap::Frame { base, level, rights, device, mapping: Some(Mapping { asid: ROOT_ASID, vaddr }) })
+    /// A new frame, mapped at `vaddr` for reading and writing, whose capability goes to slot `index`.
+    fn map_frame(&mut self, k: &Kernel, index: u64, vaddr: u64) -> Result<Words, BootError> {
+        let cap = self.alloc(ObjectKind::Frame { level: 0 })?;
+        if let Cap::Frame { base, .. } = cap.cap() {
+            let rights = vspace::page_rights(FrameRights::ReadWrite, true, true);
+            let page = Pte::frame(base, 0, rights, CacheAttr::WRITE_BACK);
+            self.entry(k, vaddr, 0)?.set(k, page);
+        }
+        self.provide(k, index, cap);
+        let slot = self.slot(index).get(k);
+        slot.set_mapping(Some(Mapping { asid: ROOT_ASID, vaddr }));
+        Ok(slot.words())
     }
 
     /// The frames of the image, with what the segments put there.
     fn load(&mut self, k: &Kernel, program: &Program, layout: &Layout) -> Result<(), BootError> {
         for page in (layout.image..layout.ipc_buffer).step_by(PAGE as usize) {
-            let frame = self.map_frame(k, page)?;
+            let index = self.next()?;
+            let frame = self.map_frame(k, index, page)?;
             for segment in program.segments() {
                 // The part of the segment's bytes in the file that lies in this page.
                 let start = segment.vaddr.max(page);
@@ -225,7 +240,6 @@ impl Builder<'_, '_> {
                     self.memory.write_module(frame, (start - page) as usize, from, (end - start) as usize);
                 }
             }
-            self.push(k, frame)?;
         }
         Ok(())
     }
@@ -241,7 +255,7 @@ impl Builder<'_, '_> {
         let mut bytes = 0;
         for (device, mut wanted) in [(true, largest(devices, room - count(ram))), (false, ram)] {
             while let Some(cap) = self.memory.take_untyped(device, MIN_PIECE_BITS) {
-                let Cap::Untyped { bits, .. } = cap else { break };
+                let Cap::Untyped { bits, .. } = cap.cap() else { break };
                 if let Some(left) = wanted[bits as usize].checked_sub(1) {
                     wanted[bits as usize] = left;
                     bytes += if device { 0 } else { 1 << bits };
@@ -308,28 +322,34 @@ pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result
     let found = memory.free_bytes();
     let needed = layout.end - layout.image + (1 << cnode_kind.bits());
     let no_memory = BootError::NoMemory { needed, found };
-    let (Some(Cap::CNode { cnode, .. }), Some(Cap::PageTable { table: vspace, level, .. })) =
+    let (Some(cnode_cap), Some(vspace_cap)) =
         (memory.alloc(cnode_kind), memory.alloc(ObjectKind::PageTable { level: ROOT_LEVEL as u8 }))
+    else {
+        return Err(no_memory);
+    };
+    let (Cap::CNode { cnode, .. }, Cap::PageTable { table: vspace, .. }) =
+        (cnode_cap.cap(), vspace_cap.cap())
     else {
         return Err(no_memory);
     };
     let mut b = Builder { memory, cnode, next: slot::NUM_INITIAL_CAPS, vspace, needed, found, pages };
 
     // The CSpace: with this guard, an address is a slot's index.
-    let guard_bits = (64 - ROOT_CNODE_SIZE_BITS) as u8;
-    let cnode_cap = Cap::CNode { cnode, guard: 0, guard_bits };
     b.provide(k, slot::INIT_THREAD_CNODE, cnode_cap);
-    b.provide(k, slot::IRQ_CONTROL, Cap::IrqControl);
-    b.provide(k, slot::ASID_CONTROL, Cap::AsidControl);
-    b.provide(k, slot::IO_PORT_CONTROL, Cap::IoPortControl);
-    b.provide(k, slot::DOMAIN, Cap::Domain);
+    let cspace = b.slot(slot::INIT_THREAD_CNODE).get(k);
+    if let Some(guarded) = cspace.words().with_guard(0, u64::BITS - cnode.radix()) {
+        cspace.replace(guarded);
+    }
+    b.control(k, slot::IRQ_CONTROL, Control::Irq);
+    b.control(k, slot::ASID_CONTROL, Control::Asid);
+    b.control(k, slot::IO_PORT_CONTROL, Control::IoPort);
+    b.control(k, slot::DOMAIN, Control::Domain);
 
     // The VSpace.
-    let vspace_cap =
-        Cap::PageTable { table: vspace, level, mapping: Some(Mapping { asid: ROOT_ASID, vaddr: 0 }) };
     b.provide(k, slot::INIT_THREAD_VSPACE, vspace_cap);
+    b.slot(slot::INIT_THREAD_VSPACE).get(k).set_mapping(Some(Mapping { asid: ROOT_ASID, vaddr: 0 }));
     let pool_cap = b.alloc(ObjectKind::AsidPool { base: 0 })?;
-    if let Cap::AsidPool { pool, .. } = pool_cap {
+    if let Cap::AsidPool { pool, .. } = pool_cap.cap() {
         pool.get(k).roots[ROOT_ASID as usize].set(Some(vspace));
         k.global().asid_pools[0].set(Some(pool));
     }
@@ -340,21 +360,20 @@ pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result
         tables.try_for_each(|(level, vaddr)| b.map_table(k, level, vaddr))
     })?;
     let mut regions = info::Regions { user_image_paging, ..Default::default() };
-    let ipc_cap = b.map_frame(k, layout.ipc_buffer)?;
-    b.provide(k, slot::INIT_THREAD_IPC_BUFFER, ipc_cap);
-    let info_cap = b.map_frame(k, layout.info)?;
-    b.provide(k, slot::BOOT_INFO_FRAME, info_cap);
+    b.map_frame(k, slot::INIT_THREAD_IPC_BUFFER, layout.ipc_buffer)?;
+    let info_frame = b.map_frame(k, slot::BOOT_INFO_FRAME, layout.info)?;
     regions.extra_bi_pages = b.region(|b| {
         (layout.extra..layout.end).step_by(PAGE as usize).try_for_each(|vaddr| {
-            let frame = b.map_frame(k, vaddr)?;
-            b.push(k, frame)
+            let index = b.next()?;
+            b.map_frame(k, index, vaddr).map(|_| ())
         })
     })?;
     regions.user_image_frames = b.region(|b| b.load(k, &program, &layout))?;
 
     // The thread.
-    let thread = b.thread(k, cnode_cap, vspace_cap, ipc_cap, &layout, program.entry)?;
-    regions.sched_control = b.region(|b| b.push(k, Cap::SchedControl { core: 0 }))?;
+    let thread = b.thread(k, &layout, program.entry)?;
+    let sched_control = b.memory.control(Control::Sched { core: 0 });
+    regions.sched_control = b.region(|b| b.push(k, sched_control))?;
 
     // All the rest.
     b.memory.release();
@@ -365,42 +384,29 @@ pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result
     })?;
     report(boot, untyped, b.memory.made_bytes());
     regions.empty = SlotRegion { start: b.next, end: 1 << ROOT_CNODE_SIZE_BITS };
-    info::write(k, &mut b, boot, &layout, &regions, info_cap);
+    info::write(k, &mut b, boot, &layout, &regions, info_frame);
     Ok(thread)
 }
 
 impl Builder<'_, '_> {
     /// The initial thread with its scheduling context, its registers set.
-    fn thread(
-        &mut self,
-        k: &Kernel,
-        cnode_cap: Cap,
-        vspace_cap: Cap,
-        ipc_cap: Cap,
-        layout: &Layout,
-        entry: u64,
-    ) -> Result<Link<Tcb>, BootError> {
+    fn thread(&mut self, k: &Kernel, layout: &Layout, entry: u64) -> Result<Link<Tcb>, BootError> {
         let tcb_cap = self.alloc(ObjectKind::Tcb)?;
         let sc_cap = self.alloc(ObjectKind::SchedContext { bits: SC_BITS })?;
-        let (Cap::Tcb { tcb: thread }, Cap::SchedContext { sc, .. }) = (tcb_cap, sc_cap) else {
+        let (Cap::Tcb { tcb: thread }, Cap::SchedContext { sc, .. }) = (tcb_cap.cap(), sc_cap.cap()) else {
             return Err(BootError::NoMemory { needed: self.needed, found: self.found });
         };
         self.provide(k, slot::INIT_THREAD_TCB, tcb_cap);
         self.provide(k, slot::INIT_THREAD_SC, sc_cap);
         let (tcb, sc) = (thread.get(k), sc.get(k));
 
-        let unmapped = match ipc_cap {
-            Cap::Frame { base, level, rights, device, .. } => {
-                Cap::Frame { base, level, rights, device, mapping: None }
-            }
-            _ => Cap::Null,
-        };
-        for (cap, from, to) in [
-            (cnode_cap, slot::INIT_THREAD_CNODE, Tcb::SLOT_CSPACE),
-            (vspace_cap, slot::INIT_THREAD_VSPACE, Tcb::SLOT_VSPACE),
-            (unmapped, slot::INIT_THREAD_IPC_BUFFER, Tcb::SLOT_IPC_BUFFER),
+        for (from, to) in [
+            (slot::INIT_THREAD_CNODE, Tcb::SLOT_CSPACE),
+            (slot::INIT_THREAD_VSPACE, Tcb::SLOT_VSPACE),
+            (slot::INIT_THREAD_IPC_BUFFER, Tcb::SLOT_IPC_BUFFER),
         ] {
-            derivation::insert(k, cap.pack(), self.slot(from), tcb.slots[to].link());
+            let from = self.slot(from);
+            derivation::insert(k, from.get(k).words().unmapped_frame(), from, tcb.slots[to].link());
         }
         tcb.ipc_buffer.set(layout.ipc_buffer);
         tcb.priority.set(MAX_PRIORITY as u8);

@@ -491,7 +491,10 @@ fn untyped_memory_covers_any_memory_map_exactly() {
         let counts = [left.piece_sizes(false), left.piece_sizes(true)];
         for device in [false, true] {
             let mut pieces = Vec::new();
-            while let Some(Cap::Untyped { base, bits, device: d, .. }) = left.take_untyped(device, 12) {
+            while let Some(piece) = left.take_untyped(device, 12) {
+                let Cap::Untyped { base, bits, device: d, .. } = piece.cap() else {
+                    panic!("{:?}", piece.cap())
+                };
                 assert_eq!((base.0 & ((1 << bits) - 1), d), (0, device), "aligned");
                 pieces.push(PhysRegion::new(base.0, base.0 + (1 << bits)));
             }

@@ -19,7 +19,7 @@ use core::fmt::Debug;
 
 use pecan_mem::{
     Cap, EndpointState, Kernel, Link, Notification, NotificationState, ReplyNext, SchedContext, Slot, Tcb,
-    ThreadState, ZombieKind, cap::tag, retype::ObjectKind,
+    ThreadState, Words, ZombieKind, cap::tag, retype::ObjectKind,
 };
 
 use scratch::Set;
@@ -125,7 +125,7 @@ impl Found<'_, '_> {
             let slot = link.get(k);
             [slot.prev(), slot.next()].into_iter().flatten().try_for_each(|slot| self.slot(slot))?;
             let cap = slot.cap();
-            ensure!(cap.pack() == slot.words(), "{cap:?} in {link:?} is not in its packed form");
+            ensure!(slot.words().is_packed(), "{cap:?} in {link:?} is not in its packed form");
             self.contents(cap)?;
             if let Some((addr, _)) = memory(cap)
                 && self.seen.insert(addr, slot.words().tag())?
@@ -163,9 +163,7 @@ impl Found<'_, '_> {
             Cap::Tcb { tcb } if self.seen.insert(tcb.addr(), mark::CONTENTS)? => {
                 tcb.get(k).slots.iter().try_for_each(|slot| self.slot(slot.link()))
             }
-            Cap::Zombie { kind, first, .. } => {
-                (0..kind.slots()).try_for_each(|i| self.slot(kind.slot(k, first, i)))
-            }
+            Cap::Zombie { zombie, .. } => (0..zombie.slots()).try_for_each(|i| self.slot(zombie.slot(k, i))),
             _ => Ok(()),
         }
     }
@@ -234,19 +232,19 @@ impl<'k> State<'_, 'k> {
     fn check_list(&self, list: &[Option<Link<Slot>>]) -> Result<(), Broken> {
         let k = self.k;
         let cap = |link: Link<Slot>| link.get(k).cap();
-        let mut before = Cap::Null;
+        let mut before = Words::NULL;
         for (i, &link) in list.iter().flatten().enumerate() {
-            let this = cap(link);
-            if !before.pack().same_object(this.pack())
+            let (this, words) = (cap(link), link.get(k).words());
+            if !before.same_object(words)
                 && let Some(identity) = identity(this)
             {
-                let group = mark::GROUP | this.pack().tag();
+                let group = mark::GROUP | words.tag();
                 ensure!(
                     self.seen.insert(identity, group)?,
                     "capabilities to the object of {this:?} lie apart"
                 );
             }
-            before = this;
+            before = words;
             let badged =
                 matches!(this, Cap::Endpoint { badge, .. } | Cap::Notification { badge, .. } if badge != 0);
             // Of several groups with the same badge, a copy belongs to the one that it stands in.
@@ -254,7 +252,6 @@ impl<'k> State<'_, 'k> {
             // Copies of an object's capability lie together, as has been seen above: others can descend from it only if it
             // stands for more than one object.
             let is_wide = matches!(this, Cap::Untyped { .. } | Cap::IrqControl | Cap::IoPortControl);
-            let words = link.get(k).words();
             let can_descend = |later: &&Option<Link<Slot>>| {
                 is_wide || later.is_some_and(|l| words.same_object(l.get(k).words()))
             };
@@ -268,8 +265,7 @@ impl<'k> State<'_, 'k> {
             if let Cap::Untyped { .. } = this {
                 for &earlier in list[..i].iter().rev().flatten().take(NEAR) {
                     ensure!(
-                        !this.pack().covers(earlier.get(k).words())
-                            || earlier.get(k).words().covers(this.pack()),
+                        !words.covers(earlier.get(k).words()) || earlier.get(k).words().covers(words),
                         "{:?} lies before its ancestor {this:?}",
                         cap(earlier)
                     );
@@ -303,10 +299,12 @@ impl<'k> State<'_, 'k> {
             if let [Some(a), Some(b)] = [pair[0], pair[1]]
                 && next != usize::MAX
             {
-                let (a, b) = (a.get(k).cap(), b.get(k).cap());
+                let (a, b) = (a.get(k), b.get(k));
                 ensure!(
-                    end <= next || end == next_end && a.pack().same_object(b.pack()),
-                    "{a:?} and {b:?} overlap"
+                    end <= next || end == next_end && a.words().same_object(b.words()),
+                    "{:?} and {:?} overlap",
+                    a.cap(),
+                    b.cap()
                 );
             }
         }
@@ -331,14 +329,12 @@ impl<'k> State<'_, 'k> {
     /// A zombie is all that is left of its object, and the slots behind its count are empty.
     fn check_zombies(&self) -> Result<(), Broken> {
         for (link, cap) in self.caps() {
-            let Cap::Zombie { kind, first, remaining } = cap else { continue };
+            let Cap::Zombie { zombie, remaining } = cap else { continue };
+            let first = zombie.first();
             ensure!(self.seen.insert(first.addr(), mark::ZOMBIE)?, "two zombies for {first:?}");
-            ensure!((1..=kind.slots()).contains(&remaining), "{cap:?} in {link:?} has no such slots");
-            for i in remaining..kind.slots() {
-                ensure!(
-                    kind.slot(self.k, first, i).get(self.k).is_empty(),
-                    "slot {i} of {cap:?} is not empty"
-                );
+            ensure!((1..=zombie.slots()).contains(&remaining), "{cap:?} in {link:?} has no such slots");
+            for i in remaining..zombie.slots() {
+                ensure!(zombie.slot(self.k, i).get(self.k).is_empty(), "slot {i} of {cap:?} is not empty");
             }
         }
         for (_, cap) in self.caps() {
@@ -722,10 +718,10 @@ fn memory(cap: Cap) -> Option<(usize, u32)> {
         }
         Cap::PageTable { table, level, .. } => (table.addr(), kind(ObjectKind::PageTable { level })),
         Cap::AsidPool { pool, base } => (pool.addr(), kind(ObjectKind::AsidPool { base })),
-        Cap::Zombie { kind: ZombieKind::CNode { radix }, first, .. } => {
-            (first.addr(), kind(ObjectKind::CNode { radix }))
-        }
-        Cap::Zombie { kind: ZombieKind::Tcb, first, .. } => (first.addr(), 5),
+        Cap::Zombie { zombie, .. } => match zombie.kind() {
+            ZombieKind::CNode { radix } => (zombie.first().addr(), kind(ObjectKind::CNode { radix })),
+            ZombieKind::Tcb => (zombie.first().addr(), 5),
+        },
         _ => return None,
     })
 }

@@ -293,7 +293,7 @@ fn a_trap_where_the_budget_ends_is_told_and_charged() {
         serve(&mut w, &o);
         let (k, thread) = (&w.k, w.thread);
         let handler = thread.get(k).slots[Tcb::SLOT_FAULT_HANDLER].link();
-        crate::derivation::insert(k, w.cap(EP).pack(), w.slot(EP), handler);
+        crate::derivation::insert(k, w.words(EP), w.slot(EP), handler);
         entry::interrupt(&mut w.k, IRQ_TIMER);
         host::advance_time(us_to_ticks(1_000));
         let runs = entry::exception(&mut w.k, INT3);

@@ -60,7 +60,7 @@ fn populate(w: &mut World) {
         let Cap::Tcb { tcb } = w.cap(TCBS + n) else { unreachable!() };
         let t = tcb.get(&w.k);
         let put = |from: u64, to: usize| {
-            derivation::insert(&w.k, w.cap(from).pack(), w.slot(from), t.slots[to].link());
+            derivation::insert(&w.k, w.words(from), w.slot(from), t.slots[to].link());
         };
         put(CNODE, Tcb::SLOT_CSPACE);
         put(FRAMES + n, Tcb::SLOT_IPC_BUFFER);

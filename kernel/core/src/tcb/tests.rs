@@ -46,7 +46,7 @@ fn world() -> (World, Link<Tcb>) {
     w.mint(NTFN_SEND, NTFN, CapRights(1), 0).expect("mints");
     let Cap::Frame { base, level, rights, mapping, .. } = w.cap(FRAME) else { unreachable!() };
     let device = Cap::Frame { base, level, rights, device: true, mapping };
-    crate::derivation::insert_root(&w.k, device, w.slot(DEVICE_FRAME));
+    crate::derivation::insert_root(&w.k, pecan_mem::testing::forge(device), w.slot(DEVICE_FRAME));
     w.retype(UNTYPED, ObjectType::Untyped, 12, SMALL, 1).expect("retypes");
     let asid_control = crate::testing::ASID_CONTROL;
     w.call(asid_control, Label::X86AsidControlMakePool, &[POOL, 64], &[SMALL, CNODE]).expect("makes a pool");

@@ -159,7 +159,7 @@ fn what_is_no_thread_is_refused() {
         assert_eq!(ask(&mut w, Syscall::BenchmarkResetThreadUtilisation, cptr), REFUSED);
     }
     w.thread.get(&w.k).ipc_buffer.set(0);
-    w.thread.get(&w.k).slots[Tcb::SLOT_IPC_BUFFER].clear();
+    crate::derivation::remove(&w.k, w.thread.get(&w.k).slots[Tcb::SLOT_IPC_BUFFER].link());
     assert_eq!(ask(&mut w, Syscall::BenchmarkGetThreadUtilisation, TCB), REFUSED);
     assert_eq!(ask(&mut w, Syscall::BenchmarkResetThreadUtilisation, TCB), 0);
 }

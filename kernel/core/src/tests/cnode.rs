@@ -56,13 +56,13 @@ fn a_badge_is_given_once() {
     w.make(ObjectType::Notification, 0, FREE + 1);
     for kind in 0..2 {
         assert_eq!(w.mint(FREE + 2 + kind, FREE + kind, ALL, 77), OK);
-        assert_eq!(w.cap(FREE + 2 + kind).pack().badge(), 77);
+        assert_eq!(w.words(FREE + 2 + kind).badge(), 77);
         assert_eq!(error(w.mint(FREE + 10, FREE + 2 + kind, ALL, 78)), Error::IllegalOperation);
         assert_eq!(error(w.mint(FREE + 10, FREE + 2 + kind, ALL, 77)), Error::IllegalOperation);
         assert_eq!(w.cap(FREE + 10), Cap::Null);
         // Copies keep it, moves keep it, and mutating never changes one.
         assert_eq!(w.copy(FREE + 4 + kind, FREE + 2 + kind, ALL), OK);
-        assert_eq!(w.cap(FREE + 4 + kind).pack().badge(), 77);
+        assert_eq!(w.words(FREE + 4 + kind).badge(), 77);
         for slot in [FREE + kind, FREE + 2 + kind] {
             let answer = w.call(CNODE, Label::CNodeMutate, &[FREE + 10, DEPTH, slot, DEPTH, 5], &[CNODE]);
             assert_eq!(error(answer), Error::IllegalOperation);
@@ -211,7 +211,7 @@ fn revoking_takes_descendants_and_nothing_else() {
     assert_eq!(w.revoke(FREE + 3), OK);
     assert_eq!(w.family(FREE + 1), [FREE + 2]);
     assert_eq!(w.revoke(FREE + 1), OK);
-    assert_eq!((w.cap(FREE + 2), w.cap(FREE + 3).pack().badge()), (Cap::Null, 5));
+    assert_eq!((w.cap(FREE + 2), w.words(FREE + 3).badge()), (Cap::Null, 5));
     // A copy has no children, whatever is derived from it.
     assert_eq!(w.copy(FREE + 2, FREE + 4, ALL), OK);
     assert_eq!(w.revoke(FREE + 4), OK);

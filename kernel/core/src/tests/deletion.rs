@@ -103,7 +103,8 @@ fn a_zombie_cannot_be_copied_or_used_but_deleted() {
     assert!(w.try_call(CNODE, Label::CNodeDelete, &[FREE, DEPTH], &[]).is_err());
     while pecan_arch::take_pending_irq().is_some() {}
     let zombie = w.cap(FREE);
-    assert!(matches!(zombie, Cap::Zombie { kind: ZombieKind::CNode { radix: 6 }, remaining: 31, .. }));
+    let Cap::Zombie { zombie, remaining } = zombie else { panic!("{zombie:?}") };
+    assert_eq!((zombie.kind(), remaining), (ZombieKind::CNode { radix: 6 }, 31));
     assert!(w.copy(FREE + 1, FREE, ALL).is_err());
     assert!(w.mint(FREE + 1, FREE, ALL, 0).is_err());
     assert!(w.call(FREE, Label::CNodeRevoke, &[0, 6], &[]).is_err());
@@ -379,7 +380,7 @@ fn a_thread_that_deletes_itself_takes_its_cspace_along() {
     w.make(ObjectType::Endpoint, 0, FREE + 2);
     put(&mut w, FREE + 1, 4, 9, FREE + 2);
     let slot = tcb.get(&w.k).slots[Tcb::SLOT_CSPACE].link();
-    crate::derivation::insert(&w.k, w.cap(FREE + 1).pack(), w.slot(FREE + 1), slot);
+    crate::derivation::insert(&w.k, w.words(FREE + 1), w.slot(FREE + 1), slot);
     put(&mut w, FREE + 1, 4, 5, FREE);
     let Cap::CNode { cnode: node, .. } = w.cap(FREE + 1) else { panic!() };
     assert_eq!(w.delete(FREE + 1), OK);

@@ -81,9 +81,13 @@ impl Model {
 
     fn copy(&mut self, src: usize, slot: usize, cap: Cap) {
         let from = &self.nodes[&src];
+        let badge = |cap| match cap {
+            Cap::Endpoint { badge, .. } | Cap::Notification { badge, .. } => badge,
+            _ => 0,
+        };
         let fertile = matches!(cap, Cap::Untyped { .. })
             || matches!(cap, Cap::Endpoint { .. } | Cap::Notification { .. })
-                && cap.pack().badge() != from.cap.pack().badge();
+                && badge(cap) != badge(from.cap);
         if from.fertile {
             return self.add_child(src, slot, cap, fertile);
         }
@@ -304,7 +308,7 @@ fn step(w: &mut World, model: &mut Model, random: &mut Random, exact: bool) -> S
             if let (Some(tcb), Cap::CNode { .. }) = (tcb, cap) {
                 let slot = tcb.get(&w.k).slots[Tcb::SLOT_CSPACE].link();
                 if slot.get(&w.k).is_empty() {
-                    derivation::insert(&w.k, cap.pack(), src, slot);
+                    derivation::insert(&w.k, src.get(&w.k).words(), src, slot);
                     model.copy(src.addr(), slot.addr(), cap);
                 }
             }

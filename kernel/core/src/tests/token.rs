@@ -3,7 +3,7 @@
 use pecan_abi::{Label, ObjectType};
 use pecan_mem::{Cap, Kernel, Link, Slot};
 
-use crate::{finalise, testing::*};
+use crate::{derivation, finalise, testing::*};
 
 const IRQ: usize = 21;
 
@@ -21,7 +21,7 @@ fn bind(w: &mut World) -> Link<Slot> {
 #[inline(never)]
 fn empty(k: &mut Kernel, slot: Link<Slot>) -> (bool, bool) {
     let before = k.global().irq_slots[IRQ].is_empty();
-    slot.get(k).clear();
+    derivation::remove(k, slot);
     (before, k.global().irq_slots[IRQ].is_empty())
 }
 

@@ -38,10 +38,10 @@ fn world() -> (World, Link<Tcb>, Link<Endpoint>) {
         assert_eq!(w.mint(dest, EP, CapRights::ALL, 71 + i as u64), Ok(vec![]));
     }
     w.make(ObjectType::Notification, 0, OTHER);
-    let frame = w.make(ObjectType::Page4K, 0, FRAME);
+    w.make(ObjectType::Page4K, 0, FRAME);
     let thread = tcb.get(&w.k);
-    for (cap, from, to) in [(w.cap(CNODE), CNODE, Tcb::SLOT_CSPACE), (frame, FRAME, Tcb::SLOT_IPC_BUFFER)] {
-        derivation::insert(&w.k, cap.pack(), w.slot(from), thread.slots[to].link());
+    for (from, to) in [(CNODE, Tcb::SLOT_CSPACE), (FRAME, Tcb::SLOT_IPC_BUFFER)] {
+        derivation::insert(&w.k, w.words(from), w.slot(from), thread.slots[to].link());
     }
     thread.ipc_buffer.set(0x1000);
     (w, tcb, ep)
@@ -138,7 +138,7 @@ fn an_answer_hands_over_any_capability_where_there_is_a_slot() {
         assert_eq!(receive(&w.k), 0, "{cnode:#x} {index:#x}");
     }
     // Nobody to be told where.
-    receiver.get(&w.k).slots[Tcb::SLOT_IPC_BUFFER].set_cap(Cap::Null);
+    pecan_mem::testing::set_cap(&receiver.get(&w.k).slots[Tcb::SLOT_IPC_BUFFER], Cap::Null);
     assert_eq!(send(&mut w, receiver, None, true, &[OTHER]), (0, 0, [0; 3]));
     assert_eq!(w.cap(DEST), Cap::Null);
 }
@@ -152,7 +152,7 @@ fn without_a_buffer_a_message_is_what_fits_into_registers() {
     for words in [0, 4, 5, 120] {
         assert_eq!(length(&w, words), words);
     }
-    receiver.get(&w.k).slots[Tcb::SLOT_IPC_BUFFER].set_cap(Cap::Null);
+    pecan_mem::testing::set_cap(&receiver.get(&w.k).slots[Tcb::SLOT_IPC_BUFFER], Cap::Null);
     for words in [0, 3, 4, 5, 120] {
         assert_eq!(length(&w, words), words.min(4));
     }

@@ -26,7 +26,6 @@ pub(super) struct Assign {
     pool: Link<AsidPool>,
     slot: Link<Slot>,
     table: Link<PageTable>,
-    level: u8,
     asid: u16,
 }
 
@@ -56,10 +55,11 @@ pub(super) fn make_pool(k: &mut Kernel, op: MakePool) {
     let kind = ObjectKind::AsidPool { base: op.base };
     // The untyped is a page: zeroed at once.
     while !retype::reset_step(k, op.untyped, kind.bits()) {}
-    let cap = retype::carve(k, op.untyped, kind, 1).map(|batch| Cap::unpack(batch.first()));
-    if let Some(cap @ Cap::AsidPool { pool, base }) = cap {
+    if let Some(batch) = retype::carve(k, op.untyped, kind, 1) {
+        derivation::place(k, core::slice::from_ref(op.dest.get(k)), batch);
+    }
+    if let Cap::AsidPool { pool, base } = op.dest.get(k).cap() {
         k.global().asid_pools[base as usize / AsidPool::LEN].set(Some(pool));
-        derivation::insert_new(k, op.untyped, op.dest, cap);
     }
 }
 
@@ -87,11 +87,11 @@ pub(super) fn decode_pool(k: &Kernel, inv: Invocation<'_>) -> Decoded<Assign> {
     let first = usize::from(base == 0);
     let free = pool.get(k).roots[first..].iter().position(|root| root.get().is_none());
     let asid = base + (free.ok_or(SyscallError::DeleteFirst)? + first) as u16;
-    Ok(Assign { pool, slot, table, level, asid })
+    Ok(Assign { pool, slot, table, asid })
 }
 
 pub(super) fn assign(k: &Kernel, op: Assign) {
-    let Assign { pool, slot, table, level, asid } = op;
+    let Assign { pool, slot, table, asid } = op;
     pool.get(k).roots[asid as usize % AsidPool::LEN].set(Some(table));
-    slot.get(k).set_cap(Cap::PageTable { table, level, mapping: Some(Mapping { asid, vaddr: 0 }) });
+    slot.get(k).set_mapping(Some(Mapping { asid, vaddr: 0 }));
 }

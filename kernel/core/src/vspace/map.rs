@@ -64,7 +64,7 @@ fn failed(failure: LookupFailure) -> SyscallError {
 }
 
 pub(super) fn decode_table(k: &Kernel, inv: Invocation<'_>) -> Decoded<TableOp> {
-    let Cap::PageTable { table, level, mapping } = inv.cap_of(tag::PAGE_TABLE) else {
+    let Some(Cap::PageTable { table, level, mapping }) = inv.cap_of(tag::PAGE_TABLE) else {
         return Err(SyscallError::IllegalOperation);
     };
     let (map, unmap) = match level {
@@ -105,7 +105,7 @@ pub(super) fn decode_table(k: &Kernel, inv: Invocation<'_>) -> Decoded<TableOp> 
 
 #[inline(always)]
 pub(super) fn decode_frame(k: &Kernel, inv: Invocation<'_>) -> Decoded<FrameOp> {
-    let Cap::Frame { base, level, rights, device, mapping } = inv.cap_of(tag::FRAME) else {
+    let Some(Cap::Frame { base, level, rights, device, mapping }) = inv.cap_of(tag::FRAME) else {
         return Err(SyscallError::IllegalOperation);
     };
     match inv.label() {

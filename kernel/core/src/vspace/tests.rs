@@ -7,7 +7,7 @@ use pecan_abi::{
     constants::{USER_TOP, vm_attributes},
 };
 use pecan_arch::{Pte, host, level_shift};
-use pecan_mem::{Cap, FrameRights, Link, Mapping, PageTable, Tcb};
+use pecan_mem::{Cap, FrameRights, Link, Mapping, PageTable, Tcb, testing::forge};
 
 use super::{find_root, root};
 use crate::{
@@ -48,7 +48,7 @@ fn world() -> World {
     w.make(ObjectType::PageTable, 0, PT);
     for (dest, cap) in [(PAGE, frame(0, 0)), (LARGE, frame(1, 0)), (HUGE, frame(2, 0)), (PAGE2, frame(0, 1))]
     {
-        derivation::insert_root(&w.k, cap, w.slot(dest));
+        derivation::insert_root(&w.k, forge(cap), w.slot(dest));
     }
     w
 }
@@ -224,7 +224,7 @@ fn errors_of_page_map() {
     // Another gets the ASID: it is not this one's again.
     make_pool(&mut w, 1, POOL);
     assert_eq!(w.call(POOL, Label::X86AsidPoolAssign, &[], &[SPARE]), Ok(vec![]));
-    assert_eq!(w.cap(SPARE).pack().vspace().map(|v| v.1), w.cap(VSPACE).pack().vspace().map(|v| v.1));
+    assert_eq!(w.words(SPARE).vspace().map(|v| v.1), w.words(VSPACE).vspace().map(|v| v.1));
     w.fails(at(PAGE), &[0x1000, RW, 0], &[VSPACE], Error::InvalidCapability, &[1]);
 }
 
@@ -295,7 +295,7 @@ fn asid_pools() {
     }
     w.make(ObjectType::Endpoint, 0, SPARE + 3);
     let device = Cap::Untyped { base: pecan_arch::PhysAddr(1 << 40), bits: 12, device: true, used: 0 };
-    derivation::insert_root(&w.k, device, w.slot(SPARE + 4));
+    derivation::insert_root(&w.k, forge(device), w.slot(SPARE + 4));
     w.fails(make(ASID_CONTROL), &[POOL], &[SPARE, CNODE], Error::TruncatedMessage, &[]);
     w.fails(make(ASID_CONTROL), &[POOL, DEPTH], &[SPARE], Error::TruncatedMessage, &[]);
     for wrong in [SPARE + 2, SPARE + 3, SPARE + 4] {
@@ -350,7 +350,7 @@ fn a_thread_leaves_an_address_space_that_dies() {
     let cap = w.cap(VSPACE);
     let tcb = w.thread;
     let slot = tcb.get(&w.k).slots[Tcb::SLOT_VSPACE].link();
-    derivation::insert(&w.k, cap.pack(), w.slot(VSPACE), slot);
+    derivation::insert(&w.k, w.words(VSPACE), w.slot(VSPACE), slot);
     assert_eq!(root(&w.k, tcb.get(&w.k)), Some((table(cap), 512)));
     super::refresh(&w.k);
     let active = host::machine().vspace.get().expect("the thread's address space is in force");
@@ -474,7 +474,7 @@ fn any_sequence_of_maps_and_unmaps_does_what_the_model_does() {
         w.make(TYPES[level], 0, table_slot(t));
     }
     for (f, &level) in FRAMES.iter().enumerate() {
-        derivation::insert_root(&w.k, frame(level as u8, 10 + f as u64), w.slot(frame_slot(f)));
+        derivation::insert_root(&w.k, forge(frame(level as u8, 10 + f as u64)), w.slot(frame_slot(f)));
     }
     let mut model = Model {
         tables: LEVELS.iter().map(|&level| (level, BTreeMap::new())).collect(),

@@ -1,18 +1,31 @@
 //! Capabilities: two words in memory, one enum in code. Packing and unpacking happen here and nowhere else.
 //!
+//! [`Words`] *are* a capability: only this crate makes them, out of objects that it has made. [`Cap`] says what they
+//! mean. It is a description, which anybody may write down and which nothing takes for a capability.
+//!
 //! Word 0 holds the tag in bits 59..63, eleven bits of the kind's own in 48..58, and an address in 0..47 (in
 //! canonical form for kernel objects, physical for untyped memory and frames). Word 1 is the kind's own.
+
+mod new;
+mod zombie;
+
+pub use new::{Control, NewCap};
+pub use zombie::{Zombie, ZombieKind};
 
 use pecan_abi::CapRights;
 use pecan_arch::PhysAddr;
 
 use crate::{
+    Kernel,
     link::{ADDR_MASK, Link, canonical},
     object::{AsidPool, Endpoint, Notification, PageTable, Reply, SchedContext, Tcb},
-    slot::{CNodeRef, Slot},
+    slot::CNodeRef,
 };
 
 /// A packed capability.
+///
+/// There are such words for what `retype` has made, for the authorities of [`Control`], and for what the methods below
+/// derive from these. None of them makes one to another object, or to more memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Words {
     pub(crate) w0: u64,
@@ -51,18 +64,6 @@ pub struct Mapping {
     pub asid: u16,
     /// The user address, aligned to what is mapped.
     pub vaddr: u64,
-}
-
-/// What a [`Cap::Zombie`] once was.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ZombieKind {
-    /// A thread; its slots are [`Tcb::SLOTS`] in number.
-    Tcb,
-    /// A CNode of `2^radix` slots.
-    CNode {
-        /// Slots, log2.
-        radix: u8,
-    },
 }
 
 /// A capability.
@@ -185,10 +186,8 @@ pub enum Cap {
     Domain,
     /// The rest of a CNode or a thread whose deletion is under way.
     Zombie {
-        /// What it was.
-        kind: ZombieKind,
-        /// Its first slot.
-        first: Link<Slot>,
+        /// What is left.
+        zombie: Zombie,
         /// Slots not yet emptied.
         remaining: u64,
     },
@@ -424,6 +423,11 @@ impl Words {
     /// The packed `Cap::Null`.
     pub const NULL: Words = Words { w0: 0, w1: 0 };
 
+    /// True if unpacking and packing again gives the same words, which is always so.
+    pub fn is_packed(self) -> bool {
+        Cap::unpack(self).pack() == self
+    }
+
     /// True for the packed `Cap::Null`.
     #[inline(always)]
     pub const fn is_null(self) -> bool {
@@ -454,11 +458,50 @@ impl Words {
         Words { w0, w1: self.w1 }
     }
 
-    /// The endpoint or notification capability with this badge.
+    /// The endpoint or notification capability with this badge; others stay as they are.
     #[inline(always)]
     pub fn with_badge(self, badge: u64) -> Words {
-        debug_assert!(matches!(self.tag(), tag::ENDPOINT | tag::NOTIFICATION));
-        Words { w0: self.w0, w1: badge }
+        match self.tag() {
+            tag::ENDPOINT | tag::NOTIFICATION => Words { w0: self.w0, w1: badge },
+            _ => self,
+        }
+    }
+
+    /// The CNode capability with another guard: the low `bits` bits of `guard`. `None` for other capabilities, and if
+    /// guard and index together have more bits than an address.
+    pub fn with_guard(self, guard: u64, bits: u32) -> Option<Words> {
+        let (cnode, ..) = self.cnode()?;
+        // An index has a bit at least.
+        if bits > u64::BITS - cnode.radix() {
+            return None;
+        }
+        let guard = guard & ((1 << bits) - 1);
+        Some(Cap::CNode { cnode, guard, guard_bits: bits as u8 }.pack())
+    }
+
+    /// What is left of a CNode or a thread when it is deleted, with all of its slots; others stay as they are.
+    pub(crate) fn zombie(self, k: &Kernel) -> Words {
+        if let Some((cnode, ..)) = self.cnode() {
+            let own = cnode.radix as u64;
+            Words { w0: word0(tag::ZOMBIE, own, cnode.addr() as u64), w1: 1 << own }
+        } else if let Some(tcb) = self.tcb() {
+            let first = tcb.get(k).first_slot();
+            Words { w0: word0(tag::ZOMBIE, ZOMBIE_TCB, first.addr() as u64), w1: Tcb::SLOTS as u64 }
+        } else {
+            self
+        }
+    }
+
+    /// The capability to an interrupt's handler.
+    #[inline(always)]
+    pub(crate) fn irq_handler(irq: u16) -> Words {
+        Cap::IrqHandler { irq }.pack()
+    }
+
+    /// The capability to the I/O ports `first..=last`.
+    #[inline(always)]
+    pub(crate) fn io_port(first: u16, last: u16) -> Words {
+        Cap::IoPort { first, last }.pack()
     }
 
     /// Start, size (log2), whether it is device memory, and bytes in use of untyped memory.
@@ -477,7 +520,7 @@ impl Words {
 
     /// The untyped capability with all of its bytes in use.
     #[inline(always)]
-    pub fn used_up(self) -> Words {
+    pub(crate) fn used_up(self) -> Words {
         self.with_used(1 << (self.own() & 63))
     }
 
@@ -488,11 +531,10 @@ impl Words {
         self.w0 & (TAG_MASK | DEVICE) == tag::FRAME << TAG_SHIFT
     }
 
-    /// The capability to a frame, not mapped.
+    /// The capability to a frame, not mapped; others stay as they are.
     #[inline(always)]
     pub fn unmapped_frame(self) -> Words {
-        debug_assert!(self.tag() == tag::FRAME);
-        Words { w0: self.w0, w1: 0 }
+        if self.tag() == tag::FRAME { Words { w0: self.w0, w1: 0 } } else { self }
     }
 
     /// True for the capability to a paging structure that is mapped.
@@ -527,6 +569,12 @@ impl Words {
         set >> self.tag() & 1 != 0
     }
 
+    /// [`Words::same_object`] where this is known to be a capability to an object in memory that the kernel uses.
+    #[inline(always)]
+    pub(crate) fn same_in_memory(self, other: Words) -> bool {
+        (self.w0 ^ other.w0) & (TAG_MASK | ADDR_MASK) == 0
+    }
+
     /// True if both are capabilities to the same object. Untyped memory and zombies are no objects: never
     /// true of them.
     #[inline(always)]
@@ -546,7 +594,7 @@ impl Words {
         const LEVEL: u64 = 3 << OWN_SHIFT;
         let differ = self.w0 ^ other.w0;
         if self.is_one_of(IN_MEMORY) {
-            differ & (TAG_MASK | ADDR_MASK) == 0
+            self.same_in_memory(other)
         } else if self.tag() == tag::FRAME {
             differ & (TAG_MASK | ADDR_MASK | LEVEL) == 0
         } else {
@@ -586,9 +634,9 @@ impl Words {
 }
 
 impl Cap {
-    /// Packs the capability into its two words.
+    /// Packs the capability into its two words: a capability is made, so whoever calls this has an object for it.
     #[inline]
-    pub fn pack(self) -> Words {
+    pub(crate) fn pack(self) -> Words {
         let (w0, w1) = match self {
             Cap::Null => (0, 0),
             Cap::Untyped { base, bits, device, used } => {
@@ -630,27 +678,31 @@ impl Cap {
             Cap::IoPortControl => (word0(tag::IO_PORT_CONTROL, 0, 0), 0),
             Cap::IoPort { first, last } => (word0(tag::IO_PORT, 0, 0), first as u64 | (last as u64) << 16),
             Cap::Domain => (word0(tag::DOMAIN, 0, 0), 0),
-            Cap::Zombie { kind, first, remaining } => {
-                let own = match kind {
+            Cap::Zombie { zombie, remaining } => {
+                let own = match zombie.kind {
                     ZombieKind::Tcb => ZOMBIE_TCB,
                     ZombieKind::CNode { radix } => radix as u64,
                 };
-                (word0(tag::ZOMBIE, own, first.addr() as u64), remaining)
+                (word0(tag::ZOMBIE, own, zombie.first.addr() as u64), remaining)
             }
         };
         Words { w0, w1 }
     }
 
-    /// Unpacks a capability. Only [`Cap::pack`] makes words, so every pair has a meaning.
+    /// Unpacks a capability. Only `pack` makes words, so every pair has a meaning.
     #[inline]
     pub fn unpack(words: Words) -> Cap {
-        Self::unpack_as(words.tag(), words)
+        Self::unpack_tagged(words.tag(), words)
     }
 
-    /// Unpacks a capability whose tag is known to be `tag`: with a constant, no more code than this kind takes.
+    /// Unpacks a capability if it has this tag: with a constant, no more code than this kind takes.
     #[inline(always)]
-    pub fn unpack_as(tag: u64, words: Words) -> Cap {
-        debug_assert!(tag == words.tag());
+    pub fn unpack_as(tag: u64, words: Words) -> Option<Cap> {
+        (tag == words.tag()).then(|| Self::unpack_tagged(tag, words))
+    }
+
+    #[inline(always)]
+    fn unpack_tagged(tag: u64, words: Words) -> Cap {
         let (own, addr, w1) = (words.own(), PhysAddr(words.w0 & ADDR_MASK), words.w1);
         let bit = |n: u32| own >> n & 1 != 0;
         // SAFETY (each `words.link()` below): the tag of the arm says what was packed; see `pack`.
@@ -700,14 +752,13 @@ impl Cap {
             tag::IO_PORT_CONTROL => Cap::IoPortControl,
             tag::IO_PORT => Cap::IoPort { first: w1 as u16, last: (w1 >> 16) as u16 },
             tag::DOMAIN => Cap::Domain,
-            tag::ZOMBIE => Cap::Zombie {
-                kind: match own & 63 {
+            tag::ZOMBIE => {
+                let kind = match own & 63 {
                     ZOMBIE_TCB => ZombieKind::Tcb,
                     radix => ZombieKind::CNode { radix: radix as u8 },
-                },
-                first: link!(),
-                remaining: w1,
-            },
+                };
+                Cap::Zombie { zombie: Zombie { kind, first: link!() }, remaining: w1 }
+            }
             _ => Cap::Null,
         }
     }

@@ -1,0 +1,148 @@
+//! What safe code above this crate cannot do, each shown by a program that does not compile beside the nearest one
+//! that does. Together with what the types below say, it follows that a [`Link<T>`](crate::Link) names a `T` that was
+//! made there, and that a capability ([`Words`](crate::Words)) is one to an object that was made: see
+//! "What types prove" in `ARCHITECTURE.md`.
+//!
+//! # An object on the stack
+//! Links are made of references, so who could build an object, or move one, would have a link to something that is
+//! gone when they return. Every object that has a link has a private field.
+//! ```
+//! fn link(object: &pecan_mem::Notification) -> pecan_mem::Link<pecan_mem::Notification> {
+//!     object.link()
+//! }
+//! ```
+//! ```compile_fail,E0451
+//! # use core::cell::Cell;
+//! # use pecan_mem::{Notification, NotificationState};
+//! let object = Notification {
+//!     state: Cell::new(NotificationState::Idle),
+//!     head: Cell::new(None),
+//!     tail: Cell::new(None),
+//!     badge: Cell::new(0),
+//!     bound_tcb: Cell::new(None),
+//!     sched_context: Cell::new(None),
+//!     _unused: Default::default(),
+//! };
+//! let link = object.link();
+//! ```
+//!
+//! # An address for a link
+//! ```compile_fail,E0624
+//! let link: pecan_mem::Link<pecan_mem::Tcb> = unsafe { pecan_mem::Link::from_addr(0x1000) };
+//! ```
+//! ```compile_fail,E0423
+//! let link = pecan_mem::Link(core::ptr::NonNull::<pecan_mem::Tcb>::dangling());
+//! ```
+//!
+//! # A description for a capability
+//! `Cap` can be written down by anybody, so nothing takes it for a capability.
+//! ```
+//! # use pecan_arch::PhysAddr;
+//! # use pecan_mem::{Cap, FrameRights};
+//! let frame =
+//!     Cap::Frame { base: PhysAddr(0), level: 0, rights: FrameRights::ReadWrite, device: false, mapping: None };
+//! ```
+//! ```compile_fail,E0624
+//! # use pecan_arch::PhysAddr;
+//! # use pecan_mem::{Cap, FrameRights};
+//! let frame =
+//!     Cap::Frame { base: PhysAddr(0), level: 0, rights: FrameRights::ReadWrite, device: false, mapping: None };
+//! pecan_mem::retype::ipc_buffer(frame.pack(), 0, true);
+//! ```
+//! ```compile_fail,E0451
+//! let words = pecan_mem::Words { w0: 1 << 59, w1: 0 };
+//! ```
+//! ```compile_fail,E0423
+//! let cap = pecan_mem::NewCap(pecan_mem::Words::NULL);
+//! ```
+//! A capability that is in no slot yet goes into one slot only.
+//! ```compile_fail,E0382
+//! # use pecan_mem::{Kernel, Link, NewCap, Slot, derivation};
+//! fn twice(k: &Kernel, cap: NewCap, a: Link<Slot>, b: Link<Slot>) {
+//!     derivation::insert_root(k, cap, a);
+//!     derivation::insert_root(k, cap, b);
+//! }
+//! ```
+//!
+//! # A slot that holds what it was not given
+//! ```
+//! # use pecan_mem::{Kernel, Link, Slot, derivation};
+//! fn copy(k: &Kernel, src: Link<Slot>, dest: Link<Slot>) -> bool {
+//!     derivation::insert(k, src.get(k).words(), src, dest)
+//! }
+//! ```
+//! ```compile_fail,E0624
+//! # use pecan_mem::{Slot, Words};
+//! fn overwrite(slot: &Slot, words: Words) {
+//!     slot.set_words(words);
+//! }
+//! ```
+//! ```compile_fail,E0624
+//! # use pecan_mem::{Link, Slot};
+//! fn unchain(slot: &Slot, next: Option<Link<Slot>>) {
+//!     slot.set_next(next);
+//! }
+//! ```
+//! ```compile_fail,E0624
+//! # use pecan_mem::Slot;
+//! fn forget(slot: &Slot) {
+//!     slot.clear();
+//! }
+//! ```
+//! ```compile_fail,E0616
+//! # use pecan_mem::Slot;
+//! fn words(slot: &Slot) {
+//!     slot.words[0].set(1 << 59);
+//! }
+//! ```
+//! ```compile_fail,E0451
+//! let slot = pecan_mem::Slot { words: Default::default(), prev: Default::default(), next: Default::default() };
+//! ```
+//!
+//! # Slots that a CNode or a thread does not have
+//! ```
+//! # use pecan_mem::{Kernel, Link, Slot, Zombie};
+//! fn slot(k: &Kernel, zombie: Zombie) -> Link<Slot> {
+//!     zombie.slot(k, u64::MAX)
+//! }
+//! ```
+//! ```compile_fail,E0451
+//! # use pecan_mem::{Kernel, Link, Slot, Zombie, ZombieKind};
+//! fn slot(k: &Kernel, first: Link<Slot>) -> Link<Slot> {
+//!     Zombie { kind: ZombieKind::CNode { radix: 40 }, first }.slot(k, 1 << 39)
+//! }
+//! ```
+//! ```compile_fail,E0451
+//! # use pecan_mem::{CNodeRef, Link, Slot};
+//! fn slot(first: Link<Slot>) -> Link<Slot> {
+//!     CNodeRef { first, radix: 40 }.slot(1 << 39)
+//! }
+//! ```
+//! ```compile_fail,E0616
+//! # use pecan_mem::CNodeRef;
+//! fn widen(mut cnode: CNodeRef) {
+//!     cnode.radix = 40;
+//! }
+//! ```
+//!
+//! # The same memory twice
+//! ```compile_fail,E0624
+//! # use pecan_mem::Words;
+//! fn rewind(untyped: Words) -> Words {
+//!     untyped.with_used(0)
+//! }
+//! ```
+//! ```compile_fail,E0451
+//! # use pecan_mem::{Link, Slot, Words, retype::Batch};
+//! fn batch(words: Words, parent: Link<Slot>) -> Batch {
+//!     Batch { words, size: 16, count: 64, parent }
+//! }
+//! ```
+//! A batch is used up by placing it.
+//! ```compile_fail,E0382
+//! # use pecan_mem::{Kernel, Slot, derivation, retype::Batch};
+//! fn twice(k: &Kernel, batch: Batch, slots: &[Slot]) {
+//!     derivation::place(k, slots, batch);
+//!     derivation::place(k, slots, batch);
+//! }
+//! ```

@@ -1,0 +1,194 @@
+//! What is impossible changes nothing: nobody can be made to take memory for an object that was not made there.
+
+use pecan_abi::CapRights;
+
+use crate::{
+    CNodeRef, Cap, Link, Mapping, Slot, Tcb, Words, ZombieKind, derivation,
+    retype::{self, ObjectKind},
+    testing::{Machine, forge, insert_new},
+};
+
+/// A CNode of 32 slots; the first three hold its own capability, 64 KiB of untyped memory, and a thread's.
+fn world() -> (Machine, CNodeRef) {
+    let mut k = Machine::new();
+    let cap = k.boot_object(ObjectKind::CNode { radix: 5 });
+    let Cap::CNode { cnode, .. } = cap else { panic!("{cap:?}") };
+    assert!(derivation::insert_root(&k, forge(cap), cnode.slot(0)));
+    let base = pecan_arch::PhysAddr(1 << 20);
+    let untyped = Cap::Untyped { base, bits: 16, device: false, used: 0 };
+    assert!(derivation::insert_root(&k, forge(untyped), cnode.slot(1)));
+    let thread = k.boot_object(ObjectKind::Tcb);
+    assert!(derivation::insert_root(&k, forge(thread), cnode.slot(2)));
+    (k, cnode)
+}
+
+/// Retypes the untyped memory in slot 1.
+fn make(k: &mut Machine, kind: ObjectKind, slots: &[Slot], count: u64) -> bool {
+    let batch = retype::carve(k, slots[1].link(), kind, count);
+    let made = batch.is_some();
+    batch.into_iter().for_each(|batch| derivation::place(k, &slots[3..], batch));
+    made
+}
+
+/// All slots of a CNode. Its memory stays where it is, as does that of the machine.
+fn all<'k>(k: &Machine, cnode: CNodeRef) -> &'k [Slot] {
+    let first: *const Slot = cnode.slot(0).get(k);
+    // SAFETY: so many slots there are, and tests drop the machine last.
+    unsafe { core::slice::from_raw_parts(first, 1 << cnode.radix()) }
+}
+
+#[test]
+fn what_the_words_of_one_kind_mean_is_not_asked_of_another() {
+    let (mut k, cnode) = world();
+    let slots = all(&k, cnode);
+    assert!(make(&mut k, ObjectKind::Endpoint, slots, 1));
+    let [cnode, untyped, thread, endpoint] = [0, 1, 2, 3].map(|i: usize| slots[i].words());
+    assert_eq!(Cap::unpack_as(crate::cap::tag::TCB, endpoint), None);
+    assert!(matches!(Cap::unpack_as(crate::cap::tag::TCB, thread), Some(Cap::Tcb { .. })));
+    for words in [cnode, untyped, thread] {
+        assert!(words.with_badge(7) == words && words.unmapped_frame() == words);
+    }
+    assert!(untyped.with_guard(0, 3).is_none() && cnode.with_guard(0, 60).is_none());
+    assert!(untyped.with_rights(CapRights(0)).is_packed());
+    for (slot, words) in [(&slots[1], untyped), (&slots[2], thread), (&slots[0], cnode)] {
+        slot.set_mapping(Some(Mapping { asid: 1, vaddr: 0 }));
+        slot.set_remaining(1 << 40);
+        assert!(!slot.replace(endpoint) && slot.words() == words);
+    }
+    slots[1].become_zombie(&k);
+    assert!(slots[1].words() == untyped && !slots[1].replace(untyped));
+}
+
+#[test]
+fn a_zombie_has_the_slots_that_the_object_had() {
+    let (mut k, cnode) = world();
+    let slots = all(&k, cnode);
+    assert!(make(&mut k, ObjectKind::CNode { radix: 2 }, slots, 1));
+    let Cap::CNode { cnode: small, .. } = slots[3].cap() else { panic!() };
+    let Cap::Tcb { tcb } = slots[2].cap() else { panic!() };
+    for (slot, kind, first, count) in [
+        (&slots[3], ZombieKind::CNode { radix: 2 }, small.slot(0), 4),
+        (&slots[2], ZombieKind::Tcb, tcb.get(&k).first_slot(), Tcb::SLOTS as u64),
+    ] {
+        slot.become_zombie(&k);
+        let Cap::Zombie { zombie, remaining } = slot.cap() else { panic!("{:?}", slot.cap()) };
+        assert_eq!((zombie.kind(), zombie.first(), zombie.slots(), remaining), (kind, first, count, count));
+        let end = first.addr() + count as usize * size_of::<Slot>();
+        for index in [0, 1, count - 1, count, 1 << 40, u64::MAX] {
+            assert!((first.addr()..end).contains(&zombie.slot(&k, index).addr()), "{index}");
+        }
+    }
+}
+
+#[test]
+fn only_what_comes_from_its_source_is_inserted_and_only_into_empty_slots() {
+    let (mut k, cnode) = world();
+    let slots = all(&k, cnode);
+    assert!(make(&mut k, ObjectKind::Endpoint, slots, 2));
+    let slot = |i: usize| slots[i].link();
+    let words = |i: usize| slots[i].words();
+    let is_list = |order: &[usize]| {
+        let next = |s: &Link<Slot>| s.get(&k).next();
+        core::iter::successors(Some(slot(order[0])), next).eq(order.iter().map(|&i| slot(i)))
+    };
+    assert!(is_list(&[1, 4, 3]));
+    for (cap, src, dest) in [
+        // Of another object, of the parent, of nothing, the parent's with children.
+        (words(4), 3, 9),
+        (words(3), 1, 9),
+        (Words::NULL, 3, 9),
+        (words(3), 9, 10),
+        (words(1), 1, 9),
+        // To where something is already.
+        (words(3), 3, 4),
+        (words(3), 3, 3),
+    ] {
+        assert!(!derivation::insert(&k, cap, slot(src), slot(dest)), "{src} to {dest}");
+        assert!(is_list(&[1, 4, 3]) && slots[9].is_empty() && slots[10].is_empty());
+    }
+    assert!(!derivation::move_cap(&k, slot(3), slot(4)) && !derivation::move_cap(&k, slot(3), slot(3)));
+    assert!(!derivation::insert_root(&k, forge(Cap::Domain), slot(4)));
+    assert!(!derivation::insert_irq_handler(&k, 20, slot(1), slot(9)));
+    assert!(!derivation::insert_io_port(&k, (0, 9), slot(1), slot(9)));
+    assert!(is_list(&[1, 4, 3]) && slots[9].is_empty());
+    assert!(derivation::insert(&k, words(3).with_badge(7), slot(3), slot(9)) && is_list(&[1, 4, 3, 9]));
+    // Neighbours, others, and empty ones.
+    derivation::swap(&k, slot(3), slot(9));
+    assert!(is_list(&[1, 4, 9, 3]) && words(3).badge() == 7);
+    derivation::swap(&k, slot(1), slot(3));
+    assert!(is_list(&[3, 4, 9, 1]));
+    derivation::swap(&k, slot(3), slot(20));
+    assert!(is_list(&[20, 4, 9, 1]) && slots[3].is_empty());
+    assert!(derivation::move_cap(&k, slot(9), slot(3)) && is_list(&[20, 4, 3, 1]) && slots[9].is_empty());
+}
+
+#[test]
+fn no_more_capabilities_are_placed_than_there_are_objects_and_empty_slots() {
+    let (mut k, cnode) = world();
+    let slots = all(&k, cnode);
+    let parent = slots[1].link();
+    insert_new(&k, parent, slots[8].link(), Cap::Domain);
+    let at = |i: usize| match slots[i].cap() {
+        Cap::Reply { reply, .. } => reply.addr(),
+        other => panic!("{other:?} in {i}"),
+    };
+    for (count, end) in [(2, 5), (9, 8)] {
+        let batch = retype::carve(&mut k, parent, ObjectKind::Reply, count).expect("there is memory");
+        derivation::place(&k, &slots[3..], batch);
+        assert!(slots[end].is_empty() || slots[end].cap() == Cap::Domain);
+        assert!((4..end).all(|i| at(i) == at(i - 1) + 32 && slots[i - 1].prev() == Some(slots[i].link())));
+        assert_eq!(
+            (slots[end - 1].prev(), parent.get(&k).next()),
+            (Some(parent), Some(slots[end - 1].link()))
+        );
+        assert_eq!(slots[8].prev(), Some(slots[3].link()));
+        (3..end).for_each(|i| derivation::remove(&k, slots[i].link()));
+    }
+    // Nowhere to go.
+    let batch = retype::carve(&mut k, parent, ObjectKind::Reply, 1).expect("there is memory");
+    derivation::place(&k, &slots[8..], batch);
+    assert_eq!((slots[8].cap(), parent.get(&k).next()), (Cap::Domain, Some(slots[8].link())));
+}
+
+#[test]
+fn memory_with_descendants_is_not_cleared() {
+    let (mut k, cnode) = world();
+    let slots = all(&k, cnode);
+    let used = |s: &Slot| match s.cap() {
+        Cap::Untyped { used, .. } => used,
+        other => panic!("{other:?}"),
+    };
+    assert!(make(&mut k, ObjectKind::Tcb, slots, 1));
+    let before = used(&slots[1]);
+    assert!(retype::reset_step(&mut k, slots[1].link(), 20));
+    assert_eq!((used(&slots[1]), before > 0), (before, true));
+    derivation::remove(&k, slots[3].link());
+    assert!(retype::reset_step(&mut k, slots[1].link(), 20));
+    assert_eq!(used(&slots[1]), 0);
+    // A copy takes over what there is; the other one has nothing to give.
+    assert!(derivation::insert(&k, slots[1].words(), slots[1].link(), slots[3].link()));
+    assert_eq!((used(&slots[1]), used(&slots[3])), (1 << 16, 0));
+    assert!(retype::carve(&mut k, slots[1].link(), ObjectKind::Endpoint, 1).is_none());
+    assert!(retype::carve(&mut k, slots[0].link(), ObjectKind::Endpoint, 1).is_none());
+}
+
+#[test]
+fn there_are_no_objects_of_impossible_sizes() {
+    let (mut k, cnode) = world();
+    let slots = all(&k, cnode);
+    for kind in [
+        ObjectKind::Untyped { bits: 3 },
+        ObjectKind::Untyped { bits: 64 },
+        ObjectKind::CNode { radix: 0 },
+        ObjectKind::CNode { radix: 64 },
+        ObjectKind::CNode { radix: 255 },
+        ObjectKind::SchedContext { bits: 6 },
+        ObjectKind::SchedContext { bits: 200 },
+        ObjectKind::Frame { level: 3 },
+        ObjectKind::Frame { level: 200 },
+        ObjectKind::PageTable { level: 4 },
+    ] {
+        let before = slots[1].words();
+        assert!(!make(&mut k, kind, slots, 1) && slots[1].words() == before, "{kind:?}");
+    }
+}
