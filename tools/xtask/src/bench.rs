@@ -4,8 +4,8 @@
 //! each operation and prints `bench ID INSTRUCTIONS`, and `bench: done` at its end. What the rows are, and how many
 //! instructions each may take, is in `bench/budgets.toml`.
 
-mod branches;
 mod cycles;
+mod forbidden;
 mod lines;
 mod pages;
 mod path;
@@ -94,6 +94,8 @@ impl Row {
 struct Report<'a> {
     arch: &'a str,
     commit: String,
+    /// What built the kernel: another version may give other figures.
+    compiler: String,
     /// Whose models the estimated cycles come from.
     #[serde(skip_serializing_if = "Option::is_none")]
     cycles_by: Option<String>,
@@ -129,6 +131,7 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     figures.retain(|id, _| filter.chooses(id));
     let rows = table(budgets, figures, &paths);
     print(&rows);
+    println!("compiler: {}", bench.toolchain.version());
     if args.path {
         path::print(ws, &bench.kernel.elf, &traces, &paths)?;
     }
@@ -144,7 +147,8 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
         let arch = match args.arch {
             Arch::X86_64 => "x86_64",
         };
-        let report = Report { arch, commit: commit(ws), cycles_by: paths.by, rows: &rows };
+        let compiler = bench.toolchain.version();
+        let report = Report { arch, commit: commit(ws), compiler, cycles_by: paths.by, rows: &rows };
         fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -177,7 +181,7 @@ impl Filter<'_> {
 }
 
 /// Rows that are measured on the image of the release kernel.
-const IMAGE_ROWS: [&str; 3] = ["text", "static-data", "indirect-branches"];
+const IMAGE_ROWS: [&str; 4] = ["text", "static-data", "indirect-branches", "vector-uses"];
 /// Rows that come from following a round trip.
 const LINE_ROWS: [&str; 2] = ["lines-code", "lines-data"];
 
@@ -219,9 +223,11 @@ impl<'a> Bench<'a> {
     fn image(&self) -> Result<BTreeMap<String, u64>> {
         let elf = build::kernel(self.ws, &self.toolchain, "release")?.elf;
         let sizes = Sizes::of(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
-        let indirect = branches::indirect(&elf)?;
+        let indirect = forbidden::indirect(&elf)?;
         indirect.iter().for_each(|function| println!("indirect jump or call in {function}"));
-        let figures = [sizes.text, sizes.data + sizes.zeroed, indirect.len() as u64];
+        let vector = forbidden::vector(&elf)?;
+        vector.iter().for_each(|function| println!("floating-point or vector instruction in {function}"));
+        let figures = [sizes.text, sizes.data + sizes.zeroed, indirect.len() as u64, vector.len() as u64];
         Ok(IMAGE_ROWS.map(String::from).into_iter().zip(figures).collect())
     }
 }
@@ -333,15 +339,21 @@ mod tests {
         let wrong: Vec<_> = rows.iter().filter_map(Row::wrong).collect();
         assert_eq!(wrong, ["yield was not measured", "call takes 201, its budget is 200"]);
         assert_eq!((rows[2].id.as_str(), rows[2].instructions, rows[2].budget), ("new", Some(7), None));
-        let report = |rows| Report { arch: "x86_64", commit: "c".into(), cycles_by: paths.by.clone(), rows };
+        let report = |rows| Report {
+            arch: "x86_64",
+            commit: "c".into(),
+            compiler: "rustc 1".into(),
+            cycles_by: paths.by.clone(),
+            rows,
+        };
         assert_eq!(
             serde_json::to_string(&report(&rows[1..2])).unwrap(),
-            r#"{"arch":"x86_64","commit":"c","cycles_by":"LLVM 14","rows":[{"id":"call","what":"Call","instructions":201,"budget":200,"aim":null,"sel4":212,"stores":38,"lines_code":14,"lines_data":9,"system":5,"cycles":{"skylake":60,"znver3":50}}]}"#
+            r#"{"arch":"x86_64","commit":"c","compiler":"rustc 1","cycles_by":"LLVM 14","rows":[{"id":"call","what":"Call","instructions":201,"budget":200,"aim":null,"sel4":212,"stores":38,"lines_code":14,"lines_data":9,"system":5,"cycles":{"skylake":60,"znver3":50}}]}"#
         );
         let plain = Report { cycles_by: None, ..report(&rows[..1]) };
         assert_eq!(
             serde_json::to_string(&plain).unwrap(),
-            r#"{"arch":"x86_64","commit":"c","rows":[{"id":"yield","what":"Yield","instructions":null,"budget":9,"aim":null,"sel4":null}]}"#
+            r#"{"arch":"x86_64","commit":"c","compiler":"rustc 1","rows":[{"id":"yield","what":"Yield","instructions":null,"budget":9,"aim":null,"sel4":null}]}"#
         );
     }
 
