@@ -1,7 +1,117 @@
-//! Fault messages: what a fault handler receives. The label of the message says which fault; the modules here
-//! give the index of each message word.
+//! Fault messages: what a fault handler receives. The label of the message says which fault, [`FaultTag::words`] what its
+//! words hold; the modules here name the index of each.
 
+use crate::LookupFailureKind;
 pub use crate::arch::fault::{timeout_reply, unknown_syscall, user_exception, vm_fault};
+
+/// What a word of a fault message holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Holds {
+    /// The address of the instruction, which is executed again unless the answer says otherwise.
+    Instruction,
+    /// A register, by its name.
+    Register(&'static str),
+    /// The stack pointer.
+    StackPointer,
+    /// The flags.
+    Flags,
+    /// The number of the system call.
+    SyscallNumber,
+    /// The address that was accessed.
+    Address,
+    /// 1 for an instruction fetch, 0 for data.
+    IsFetch,
+    /// The processor's error code.
+    ErrorCode,
+    /// The vector of the exception.
+    Vector,
+    /// The capability address.
+    CapAddress,
+    /// 1 while receiving, 0 while sending.
+    InReceivePhase,
+    /// The [`LookupFailureKind`], which [adds words of its own](LookupFailureKind::words).
+    LookupFailure,
+    /// Bits of the capability address that were left to resolve.
+    BitsLeft,
+    /// Bits of the address that the CNode would have taken.
+    BitsFound,
+    /// The guard of the CNode.
+    Guard,
+    /// The number of bits of that guard.
+    GuardBits,
+    /// The reason, as the kind of a breakpoint.
+    Reason,
+    /// The address that the breakpoint waited for; 0 for a software break request.
+    TriggerAddress,
+    /// The number of the breakpoint; 0 for a software break request.
+    BreakpointNumber,
+    /// The badge word of the scheduling context.
+    SchedContextBadge,
+    /// Microseconds consumed since this was last asked.
+    Consumed,
+}
+
+impl Holds {
+    /// In words, for the reference tables.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Holds::Instruction => "address of the instruction",
+            Holds::Register(name) => name,
+            Holds::StackPointer => "stack pointer",
+            Holds::Flags => "flags",
+            Holds::SyscallNumber => "number",
+            Holds::Address => "address",
+            Holds::IsFetch => "1 for an instruction fetch",
+            Holds::ErrorCode => "error code",
+            Holds::Vector => "vector",
+            Holds::CapAddress => "capability address",
+            Holds::InReceivePhase => "1 while receiving",
+            Holds::LookupFailure => "lookup failure, and its details behind it",
+            Holds::BitsLeft => "bits left",
+            Holds::BitsFound => "bits found",
+            Holds::Guard => "guard",
+            Holds::GuardBits => "bits of the guard",
+            Holds::Reason => "reason, as the kind of a breakpoint",
+            Holds::TriggerAddress => "address of the breakpoint",
+            Holds::BreakpointNumber => "its number",
+            Holds::SchedContextBadge => "badge word",
+            Holds::Consumed => "microseconds consumed",
+        }
+    }
+}
+
+impl FaultTag {
+    /// What the words of the message hold, from the first on. A capability fault has those of its lookup failure besides; a
+    /// single step has the first two of a debug exception only.
+    pub const fn words(self) -> &'static [Holds] {
+        use crate::arch::fault::words;
+        match self {
+            FaultTag::Null => &[],
+            FaultTag::CapFault => {
+                &[Holds::Instruction, Holds::CapAddress, Holds::InReceivePhase, Holds::LookupFailure]
+            }
+            FaultTag::UnknownSyscall => words::UNKNOWN_SYSCALL,
+            FaultTag::UserException => words::USER_EXCEPTION,
+            FaultTag::DebugException => {
+                &[Holds::Instruction, Holds::Reason, Holds::TriggerAddress, Holds::BreakpointNumber]
+            }
+            FaultTag::Timeout => &[Holds::SchedContextBadge, Holds::Consumed],
+            FaultTag::VMFault => words::VM_FAULT,
+        }
+    }
+}
+
+impl LookupFailureKind {
+    /// What the words behind the failure hold, in an error as in a fault message.
+    pub const fn words(self) -> &'static [Holds] {
+        match self {
+            LookupFailureKind::None | LookupFailureKind::InvalidRoot => &[],
+            LookupFailureKind::MissingCapability => &[Holds::BitsLeft],
+            LookupFailureKind::DepthMismatch => &[Holds::BitsLeft, Holds::BitsFound],
+            LookupFailureKind::GuardMismatch => &[Holds::BitsLeft, Holds::Guard, Holds::GuardBits],
+        }
+    }
+}
 
 word_enum! {
     /// The kind of a fault: the label of the message sent to the handler.

@@ -20,9 +20,11 @@ pub mod boot;
 pub mod breakpoint;
 pub mod constants;
 mod error;
+pub mod extension;
 pub mod fault;
 mod invocation;
 pub mod ipc;
+pub mod label;
 mod rights;
 mod syscall;
 pub mod x86_64;
@@ -31,7 +33,7 @@ pub use error::{Error, LookupFailureKind};
 pub use invocation::{Direction, INVOCATIONS, Invocation, Object, Param, ParamType, Part};
 pub use ipc::MessageInfo;
 pub use rights::{CNodeCapData, CapRights};
-pub use syscall::{LATENCY_REPORT, Syscall};
+pub use syscall::Syscall;
 
 /// The architecture this build is for. Host builds take the same one.
 pub use x86_64 as arch;

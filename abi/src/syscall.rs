@@ -87,7 +87,3 @@ syscalls! {
     /// Set the calling thread's own TLS base.
     SetTLSBase = -33,
 }
-
-/// The number of a system call of our own: how long the kernel kept interrupts off at most since it was last called, and
-/// its stack. Debug kernels only; the answers are 0 from one that does not measure itself.
-pub const LATENCY_REPORT: i64 = -48;

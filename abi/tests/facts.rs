@@ -1,6 +1,9 @@
 //! Every number of the interface, written out. A change here breaks programs built for it.
 
-use pecan_abi::*;
+use pecan_abi::{
+    label::{Configuration, Setting},
+    *,
+};
 
 #[test]
 fn syscall_numbers() {
@@ -195,7 +198,7 @@ fn invocation_labels() {
         _ => Some(with - 4),
     };
     for (value, with) in facts {
-        assert_eq!(value.word_with_hardware_debug(), with);
+        assert_eq!(value.word_in(Configuration::PLAIN.with(Setting::HardwareDebug)), Some(with));
         assert_eq!(value.exists(), here(with).is_some());
         match here(with) {
             Some(word) => assert_eq!((value.word(), Label::from_word(word)), (word, Some(value))),
@@ -513,7 +516,8 @@ fn invocations() {
         let of = |direction| -> Vec<&str> {
             invocation.params.iter().filter(|p| p.direction == direction).map(|p| letter(p.ty)).collect()
         };
-        assert_eq!(invocation.label.word_with_hardware_debug(), *label);
+        let configuration = Configuration::PLAIN.with(Setting::HardwareDebug);
+        assert_eq!(invocation.label.word_in(configuration), Some(*label));
         assert_eq!(of(Direction::In).join(" "), *ins, "{}", invocation.label.name());
         assert_eq!(of(Direction::Out).join(" "), *outs, "{}", invocation.label.name());
         let mut found: Vec<u64> = invocation.errors.iter().map(|error| error.word()).collect();
@@ -605,4 +609,77 @@ fn the_words_of_a_utilisation() {
         TOTAL_KERNEL_ENTRIES,
     ];
     assert!(words.into_iter().eq(0..WORDS));
+}
+
+#[test]
+fn the_words_of_faults_are_where_their_names_say() {
+    use fault::{
+        FaultTag::*, Holds::*, cap_fault, debug_exception, timeout, unknown_syscall, user_exception, vm_fault,
+    };
+    for (tag, length, named) in [
+        (
+            CapFault,
+            cap_fault::LOOKUP_FAILURE + 1,
+            &[
+                (cap_fault::IP, Instruction),
+                (cap_fault::ADDR, CapAddress),
+                (cap_fault::IN_RECV_PHASE, InReceivePhase),
+                (cap_fault::LOOKUP_FAILURE, LookupFailure),
+            ][..],
+        ),
+        (
+            UnknownSyscall,
+            unknown_syscall::LENGTH,
+            &[
+                (unknown_syscall::RAX, Register("rax")),
+                (unknown_syscall::RBP, Register("rbp")),
+                (unknown_syscall::R8, Register("r8")),
+                (unknown_syscall::R15, Register("r15")),
+                (unknown_syscall::FAULT_IP, Instruction),
+                (unknown_syscall::SP, StackPointer),
+                (unknown_syscall::FLAGS, Flags),
+                (unknown_syscall::SYSCALL, SyscallNumber),
+            ],
+        ),
+        (
+            UserException,
+            user_exception::LENGTH,
+            &[
+                (user_exception::FAULT_IP, Instruction),
+                (user_exception::SP, StackPointer),
+                (user_exception::FLAGS, Flags),
+                (user_exception::NUMBER, Vector),
+                (user_exception::CODE, ErrorCode),
+            ],
+        ),
+        (
+            DebugException,
+            debug_exception::LENGTH,
+            &[
+                (debug_exception::FAULT_IP, Instruction),
+                (debug_exception::EXCEPTION_REASON, Reason),
+                (debug_exception::TRIGGER_ADDRESS, TriggerAddress),
+                (debug_exception::BREAKPOINT_NUMBER, BreakpointNumber),
+            ],
+        ),
+        (Timeout, timeout::LENGTH, &[(timeout::DATA, SchedContextBadge), (timeout::CONSUMED, Consumed)]),
+        (
+            VMFault,
+            vm_fault::LENGTH,
+            &[
+                (vm_fault::IP, Instruction),
+                (vm_fault::ADDR, Address),
+                (vm_fault::PREFETCH_FAULT, IsFetch),
+                (vm_fault::FSR, ErrorCode),
+            ],
+        ),
+    ] {
+        assert_eq!(tag.words().len(), length, "{tag:?}");
+        for (index, holds) in named {
+            assert_eq!(tag.words()[*index], *holds, "{tag:?}");
+        }
+    }
+    let longest = LookupFailureKind::ALL.iter().map(|kind| kind.words().len()).max();
+    assert_eq!(CapFault.words().len() + longest.unwrap_or(0), cap_fault::MAX_LENGTH);
+    assert_eq!(LookupFailureKind::GuardMismatch.words()[..2], [BitsLeft, Guard]);
 }

@@ -1,5 +1,36 @@
 //! Words of the fault messages of x86_64.
 
+/// What they hold, see [`FaultTag::words`](crate::fault::FaultTag::words).
+pub(crate) mod words {
+    use crate::fault::Holds::{self, *};
+
+    pub const UNKNOWN_SYSCALL: &[Holds] = &[
+        Register("rax"),
+        Register("rbx"),
+        Register("rcx"),
+        Register("rdx"),
+        Register("rsi"),
+        Register("rdi"),
+        Register("rbp"),
+        Register("r8"),
+        Register("r9"),
+        Register("r10"),
+        Register("r11"),
+        Register("r12"),
+        Register("r13"),
+        Register("r14"),
+        Register("r15"),
+        Instruction,
+        StackPointer,
+        Flags,
+        SyscallNumber,
+    ];
+
+    pub const USER_EXCEPTION: &[Holds] = &[Instruction, StackPointer, Flags, Vector, ErrorCode];
+
+    pub const VM_FAULT: &[Holds] = &[Instruction, Address, IsFetch, ErrorCode];
+}
+
 /// Words of a page fault.
 pub mod vm_fault {
     /// Address of the instruction.

@@ -1,6 +1,6 @@
 //! Where the kernel is entered: system calls, exceptions and interrupts. Each returns the thread to run next.
 
-use pecan_abi::{LATENCY_REPORT, Syscall};
+use pecan_abi::{Syscall, extension::LATENCY_REPORT};
 use pecan_arch::{Exception, IRQ_TIMER, reg};
 use pecan_config::BENCHMARK;
 use pecan_mem::{Fault, Kernel, Link, LookupFailure, Tcb};

@@ -138,7 +138,7 @@ fn set(k: &Kernel, word: usize, value: u64) {
 
 #[cfg(test)]
 mod tests {
-    use pecan_abi::LATENCY_REPORT;
+    use pecan_abi::extension::LATENCY_REPORT;
     use pecan_arch::host::{advance_time, take_console};
 
     use super::*;

@@ -12,7 +12,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use pecan_abi::{INVOCATIONS, MessageInfo, Syscall};
+use pecan_abi::{
+    INVOCATIONS, MessageInfo, Syscall,
+    label::{Configuration, Setting},
+};
 
 use crate::{
     Outcome, build, doctor, hostfuzz,
@@ -239,12 +242,13 @@ fn call(entry: &[u64], hardware_debug: bool) -> String {
         (17, _) => "jump".into(),
         (other, _) => format!("call {other}"),
     };
+    let configuration = match hardware_debug {
+        true => Configuration::PLAIN.with(Setting::HardwareDebug),
+        false => Configuration::PLAIN,
+    };
     let label = INVOCATIONS
         .iter()
-        .find(|i| match hardware_debug {
-            true => i.label.word_with_hardware_debug() == info.label(),
-            false => i.label.word() == info.label(),
-        })
+        .find(|i| i.label.word_in(configuration) == Some(info.label()))
         .map_or_else(|| info.label().to_string(), |i| format!("{}.{}", i.object.name(), i.method));
     let words: Vec<String> = entry[5..9].iter().chain(&entry[14..16]).map(|w| format!("{w:#x}")).collect();
     format!(

@@ -14,7 +14,7 @@ use pecan_abi::{
     boot::slot,
     breakpoint::{BreakpointAccess, BreakpointType, NUM_HW_BREAKPOINTS},
     constants::USER_TOP,
-    fault::{FaultTag, debug_exception as de},
+    fault::{FaultTag, Holds, debug_exception as de},
 };
 
 use crate::{
@@ -159,7 +159,17 @@ impl Debuggee {
 
     #[track_caller]
     pub(super) fn stopped_at(&self, index: usize, number: u16) {
-        assert_eq!(self.take(), [at(index), INSTRUCTION, at(index), number.into()]);
+        let words: [u64; de::LENGTH] = self.take();
+        assert_eq!(words.len(), FaultTag::DebugException.words().len());
+        for (word, holds) in words.into_iter().zip(FaultTag::DebugException.words()) {
+            let expected = match holds {
+                Holds::Instruction | Holds::TriggerAddress => at(index),
+                Holds::Reason => INSTRUCTION,
+                Holds::BreakpointNumber => number.into(),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(word, expected, "{holds:?}");
+        }
     }
 
     #[track_caller]

@@ -6,7 +6,7 @@ use pecan::{CNodeCapData, raw::{self, invocations as inv}};
 use pecan_abi::{
     CPtr, CapRights, LookupFailureKind, MessageInfo, Syscall, UserContext,
     breakpoint::BreakpointType,
-    fault::{FaultTag, cap_fault, debug_exception, unknown_syscall as us, user_exception as ue, vm_fault},
+    fault::{FaultTag, Holds, cap_fault, debug_exception, unknown_syscall as us, user_exception as ue, vm_fault},
 };
 
 use crate::{
@@ -196,6 +196,18 @@ impl Handler {
     }
 }
 
+/// Checks a fault message against the table of its words: as many as that says, and of each what `value` makes of it;
+/// `None` where that cannot be known here.
+#[track_caller]
+pub(super) fn check(fault: &raw::Reply, words: &[Holds], value: impl Fn(Holds) -> Option<u64>) {
+    assert_eq!(fault.info.length(), words.len(), "the length of the message");
+    for (index, holds) in words.iter().enumerate() {
+        if let Some(value) = value(*holds) {
+            assert_eq!(fault.word(index), value, "word {index}: {holds:?}");
+        }
+    }
+}
+
 /// Words of a fault message.
 fn words<const N: usize>(fault: &raw::Reply) -> [u64; N] {
     assert_eq!(fault.info.length(), N, "the length of the message");
@@ -209,10 +221,14 @@ fn a_page_fault_word_by_word(env: &Env) {
     let handler = Handler::new(env);
     // SAFETY: faults, and is never restarted.
     handler.spawn(env, || unsafe { conformance_read(NOWHERE) });
-    let fault = handler.take(FaultTag::VMFault);
-    let words: [u64; vm_fault::LENGTH] = words(&fault);
-    // Read, user: bit 2.
-    assert_eq!(words, [label!(conformance_read_at), NOWHERE, 0, 4]);
+    check(&handler.take(FaultTag::VMFault), FaultTag::VMFault.words(), |holds| match holds {
+        Holds::Instruction => Some(label!(conformance_read_at)),
+        Holds::Address => Some(NOWHERE),
+        Holds::IsFetch => Some(0),
+        // Read, user: bit 2.
+        Holds::ErrorCode => Some(4),
+        other => panic!("{other:?}"),
+    });
 }
 
 fn a_write_to_a_read_only_page_word_by_word(env: &Env) {
@@ -223,9 +239,14 @@ fn a_write_to_a_read_only_page_word_by_word(env: &Env) {
         conformance_write(page.0 + 16, 1);
         0
     });
-    let words: [u64; vm_fault::LENGTH] = words(&handler.take(FaultTag::VMFault));
-    // Present, write, user.
-    assert_eq!(words, [label!(conformance_write_at), page.0 + 16, 0, 7]);
+    check(&handler.take(FaultTag::VMFault), FaultTag::VMFault.words(), |holds| match holds {
+        Holds::Instruction => Some(label!(conformance_write_at)),
+        Holds::Address => Some(page.0 + 16),
+        Holds::IsFetch => Some(0),
+        // Present, write, user.
+        Holds::ErrorCode => Some(7),
+        other => panic!("{other:?}"),
+    });
 }
 
 fn an_instruction_fetch_word_by_word(env: &Env) {
@@ -320,13 +341,19 @@ const CARRY: u64 = 1;
 fn an_undefined_instruction_word_by_word(env: &Env) {
     let handler = Handler::new(env);
     undefined(env, &handler);
-    let words: [u64; ue::LENGTH] = words(&handler.take(FaultTag::UserException));
-    assert_eq!(words[ue::FAULT_IP], label!(conformance_undefined_at));
-    assert_eq!(words[ue::SP], STACK_POINTER.load(Relaxed));
+    let fault = handler.take(FaultTag::UserException);
+    check(&fault, FaultTag::UserException.words(), |holds| match holds {
+        Holds::Instruction => Some(label!(conformance_undefined_at)),
+        Holds::StackPointer => Some(STACK_POINTER.load(Relaxed)),
+        Holds::Flags => None,
+        Holds::Vector => Some(6),
+        Holds::ErrorCode => Some(0),
+        other => panic!("{other:?}"),
+    });
+    let words: [u64; ue::LENGTH] = words(&fault);
     // Carry and zero were set before it, and interrupts are always on.
     assert_eq!(words[ue::FLAGS] & (CARRY | 1 << 9), CARRY | 1 << 9, "flags {:#x}", words[ue::FLAGS]);
     assert_eq!(words[ue::FLAGS] & (3 << 12), 0, "user level has I/O privileges");
-    assert_eq!((words[ue::NUMBER], words[ue::CODE]), (6, 0));
 }
 
 /// Runs an instruction that must raise an exception.
@@ -479,30 +506,35 @@ fn unknown_call(env: &Env, handler: &Handler) -> Thread {
 fn an_unknown_system_call_word_by_word(env: &Env) {
     let handler = Handler::new(env);
     unknown_call(env, &handler);
-    let words: [u64; us::LENGTH] = words(&handler.take(FaultTag::UnknownSyscall));
+    let fault = handler.take(FaultTag::UnknownSyscall);
     let at = label!(conformance_unknown_call_at);
-    for (index, want) in [
-        (us::RAX, 0xa0),
-        (us::RBX, 0xb0),
-        // The processor puts the address after the instruction there.
-        (us::RCX, at + 2),
-        (us::RDX, -100i64 as u64),
-        (us::RSI, 0x51),
-        (us::RDI, 0xd1),
-        (us::RBP, 0xb9),
-        (us::R8, 8),
-        (us::R9, 9),
-        (us::R10, 0x10),
-        (us::R12, 0x12),
-        (us::R13, 0x13),
-        (us::R14, 0x14),
-        (us::R15, 0x15),
-        (us::FAULT_IP, at),
-        (us::SP, STACK_POINTER.load(Relaxed)),
-        (us::SYSCALL, -100i64 as u64),
-    ] {
-        assert_eq!(words[index], want, "word {index}");
-    }
+    check(&fault, FaultTag::UnknownSyscall.words(), |holds| match holds {
+        Holds::Register(name) => match name {
+            "rax" => Some(0xa0),
+            "rbx" => Some(0xb0),
+            // The processor puts the address after the instruction there.
+            "rcx" => Some(at + 2),
+            "rdx" => Some(-100i64 as u64),
+            "rsi" => Some(0x51),
+            "rdi" => Some(0xd1),
+            "rbp" => Some(0xb9),
+            "r8" => Some(8),
+            "r9" => Some(9),
+            "r10" => Some(0x10),
+            "r11" => None,
+            "r12" => Some(0x12),
+            "r13" => Some(0x13),
+            "r14" => Some(0x14),
+            "r15" => Some(0x15),
+            other => panic!("{other}"),
+        },
+        Holds::Instruction => Some(at),
+        Holds::StackPointer => Some(STACK_POINTER.load(Relaxed)),
+        Holds::Flags => None,
+        Holds::SyscallNumber => Some(-100i64 as u64),
+        other => panic!("{other:?}"),
+    });
+    let words: [u64; us::LENGTH] = words(&fault);
     // And the flags to r11.
     assert_eq!(words[us::R11], words[us::FLAGS]);
     assert_eq!(words[us::FLAGS] & (1 << 9), 1 << 9);
@@ -557,11 +589,21 @@ fn numbers_without_a_system_call_fault(env: &Env) {
 fn capability_fault<const N: usize>(env: &Env, function: impl FnOnce() -> u64 + Send + 'static) -> [u64; N] {
     let handler = Handler::new(env);
     handler.spawn(env, function);
-    let words = words(&handler.take(FaultTag::CapFault));
+    let fault = handler.take(FaultTag::CapFault);
     // Two bytes of an instruction that makes a system call.
     // SAFETY: the address is that of an instruction of this program.
-    assert_eq!(unsafe { (words[cap_fault::IP] as *const [u8; 2]).read() }, [0x0f, 0x05]);
-    words
+    assert_eq!(unsafe { (fault.word(cap_fault::IP) as *const [u8; 2]).read() }, [0x0f, 0x05]);
+    lookup_failure(&fault)
+}
+
+/// The words of a capability fault, as many as the tables say of its lookup failure.
+#[track_caller]
+fn lookup_failure<const N: usize>(fault: &raw::Reply) -> [u64; N] {
+    let kind = LookupFailureKind::from_word(fault.word(cap_fault::LOOKUP_FAILURE)).expect("a lookup failure");
+    assert_eq!(N, FaultTag::CapFault.words().len() + kind.words().len(), "the table of {kind:?}");
+    let failure = FaultTag::CapFault.words().iter().position(|holds| *holds == Holds::LookupFailure);
+    assert_eq!(failure, Some(cap_fault::LOOKUP_FAILURE));
+    words(fault)
 }
 
 /// An address that the guard of the root CNode does not match.
@@ -598,7 +640,7 @@ fn a_guard_mismatch_word_by_word(env: &Env) {
         send(0x63, 0, &[]);
         0
     });
-    let words: [u64; 7] = words(&handler.take(FaultTag::CapFault));
+    let words: [u64; 7] = lookup_failure(&handler.take(FaultTag::CapFault));
     assert_eq!(words[1..], [0x63, 0, LookupFailureKind::GuardMismatch.word(), 64, 0x5, 60]);
 }
 
@@ -610,7 +652,7 @@ fn a_depth_mismatch_word_by_word(env: &Env) {
         send(1 << 3, 0, &[]);
         0
     });
-    let words: [u64; 6] = words(&handler.take(FaultTag::CapFault));
+    let words: [u64; 6] = lookup_failure(&handler.take(FaultTag::CapFault));
     assert_eq!(words[1..], [1 << 3, 0, LookupFailureKind::DepthMismatch.word(), 3, 5]);
 }
 
@@ -626,7 +668,7 @@ fn a_missing_cspace_word_by_word(env: &Env) {
     crate::env::revoke(cnode).expect("revoke");
     delete(cnode).expect("delete");
     crate::env::signal(go);
-    let words: [u64; 4] = words(&handler.take(FaultTag::CapFault));
+    let words: [u64; 4] = lookup_failure(&handler.take(FaultTag::CapFault));
     assert_eq!(words[1..], [3, 0, LookupFailureKind::InvalidRoot.word()]);
 }
 

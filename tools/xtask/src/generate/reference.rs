@@ -4,7 +4,12 @@ use std::fmt::Write;
 
 use pecan_abi::{
     Direction, Error, INVOCATIONS, Invocation, Label, LookupFailureKind, Object, ObjectType, Syscall,
-    UserContext, benchmark, boot, boot::BootInfoId, constants, fault, fault::FaultTag, ipc,
+    UserContext, benchmark, boot,
+    boot::BootInfoId,
+    constants, extension,
+    fault::{FaultTag, Holds},
+    ipc,
+    label::{Configuration, Setting},
 };
 
 use super::stubs::rust_type;
@@ -27,6 +32,7 @@ pub fn text() -> String {
     differences(&mut out);
     boot_information(&mut out);
     benchmark(&mut out);
+    extensions(&mut out);
     out
 }
 
@@ -197,13 +203,8 @@ fn errors(out: &mut String) {
     }
     table(out, 3, "Lookup failures", &["number", "failure", "details"]);
     for kind in LookupFailureKind::ALL {
-        let details = match kind {
-            LookupFailureKind::MissingCapability => "bits left",
-            LookupFailureKind::DepthMismatch => "bits left; bits found",
-            LookupFailureKind::GuardMismatch => "bits left; guard; bits of the guard",
-            _ => "",
-        };
-        writeln!(out, "| {} | `{}` | {details} |", kind.word(), kind.name()).unwrap();
+        let details: Vec<&str> = kind.words().iter().map(|holds| holds.text()).collect();
+        writeln!(out, "| {} | `{}` | {} |", kind.word(), kind.name(), details.join("; ")).unwrap();
     }
 }
 
@@ -275,10 +276,41 @@ fn invocations(out: &mut String) {
 
 /// The number of a label; in brackets that with hardware breakpoints, if it is another.
 fn label(label: Label) -> String {
-    match (label.exists(), label.word_with_hardware_debug()) {
-        (true, with) if with == label.word() => with.to_string(),
-        (true, with) => format!("{} ({with})", label.word()),
-        (false, with) => format!("({with})"),
+    let number = |configuration| label.word_in(configuration).map(|number| number.to_string());
+    let with = number(Configuration::PLAIN.with(Setting::HardwareDebug)).unwrap_or_default();
+    match number(Configuration::PLAIN) {
+        Some(plain) if plain == with => plain,
+        Some(plain) => format!("{plain} ({with})"),
+        None => format!("({with})"),
+    }
+}
+
+/// What is reserved for additions to the ABI.
+fn extensions(out: &mut String) {
+    let (calls, labels) = (extension::SYSCALL_RANGE, extension::LABEL_RANGE);
+    write!(
+        out,
+        "\n## Extensions\n\n\
+         What Pecan adds to the interface has system calls from {} to {}, labels from {:#x} to {:#x}, and flags in the \
+         bits of {:#x}: outside of what the ABI counts, so that none of its numbers depends on them. These are reserved; \
+         of those that are not there yet system calls are unknown, invocations answer `IllegalOperation`, and flags stay \
+         clear.\n\n",
+        calls.start(),
+        calls.end(),
+        labels.start(),
+        labels.end(),
+        extension::FLAG_MASK,
+    )
+    .unwrap();
+    head(out, &["number", "what", "is there"]);
+    for (name, number) in extension::SYSCALLS {
+        writeln!(out, "| {number} | system call `{name}` | in debug kernels |").unwrap();
+    }
+    for (name, number) in extension::LABELS {
+        writeln!(out, "| {number:#x} | label `{name}` | no |").unwrap();
+    }
+    for (name, number) in extension::TCB_FLAGS {
+        writeln!(out, "| {number:#x} | flag of threads `{name}` | no |").unwrap();
     }
 }
 
@@ -309,48 +341,16 @@ fn row(out: &mut String, invocation: &Invocation) {
 fn faults(out: &mut String) {
     table(out, 2, "Faults", &["label", "fault", "message words"]);
     for tag in FaultTag::ALL {
-        let words: &[(usize, &str)] = match tag {
-            FaultTag::Null => &[],
-            FaultTag::CapFault => &[
-                (fault::cap_fault::IP, "instruction"),
-                (fault::cap_fault::ADDR, "capability address"),
-                (fault::cap_fault::IN_RECV_PHASE, "1 while receiving"),
-                (fault::cap_fault::LOOKUP_FAILURE, "lookup failure"),
-                (fault::cap_fault::BITS_LEFT, "its details"),
-            ],
-            FaultTag::UnknownSyscall => &[
-                (fault::unknown_syscall::RAX, "rax to r15 without rsp"),
-                (fault::unknown_syscall::FAULT_IP, "next instruction"),
-                (fault::unknown_syscall::SP, "rsp"),
-                (fault::unknown_syscall::FLAGS, "flags"),
-                (fault::unknown_syscall::SYSCALL, "number"),
-            ],
-            FaultTag::UserException => &[
-                (fault::user_exception::FAULT_IP, "instruction"),
-                (fault::user_exception::SP, "stack pointer"),
-                (fault::user_exception::FLAGS, "flags"),
-                (fault::user_exception::NUMBER, "vector"),
-                (fault::user_exception::CODE, "error code"),
-            ],
-            FaultTag::DebugException => &[
-                (fault::debug_exception::FAULT_IP, "instruction"),
-                (fault::debug_exception::EXCEPTION_REASON, "reason, as the kind of a breakpoint"),
-                (fault::debug_exception::TRIGGER_ADDRESS, "address of the breakpoint"),
-                (fault::debug_exception::BREAKPOINT_NUMBER, "its number"),
-            ],
-            FaultTag::Timeout => {
-                &[(fault::timeout::DATA, "badge word"), (fault::timeout::CONSUMED, "microseconds consumed")]
-            }
-            FaultTag::VMFault => &[
-                (fault::vm_fault::IP, "instruction"),
-                (fault::vm_fault::ADDR, "address"),
-                (fault::vm_fault::PREFETCH_FAULT, "1 for an instruction fetch"),
-                (fault::vm_fault::FSR, "error code"),
-            ],
-        };
-        let words: Vec<String> = words.iter().map(|(index, what)| format!("{index}: {what}")).collect();
-        writeln!(out, "| {} | `{}` | {} |", tag.word(), tag.name(), words.join("; ")).unwrap();
+        writeln!(out, "| {} | `{}` | {} |", tag.word(), tag.name(), words(tag.words())).unwrap();
     }
+    out.push_str("\nA single step has the first two words of a debug exception only.\n");
+}
+
+/// The words of a message with their indices.
+fn words(words: &[Holds]) -> String {
+    let words: Vec<String> =
+        words.iter().enumerate().map(|(index, holds)| format!("{index}: {}", holds.text())).collect();
+    words.join("; ")
 }
 
 /// What programs written for another kernel of this interface may notice.

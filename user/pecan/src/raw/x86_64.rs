@@ -185,7 +185,7 @@ pub fn debug_snapshot() {
 /// `kernel/core/src/latency.rs` packs it, and the bytes of stack that it has used. Debug kernels; all 0 from one that does not measure
 /// itself.
 pub fn latency_report() -> (u64, u64, u64) {
-    let reply = any_syscall(pecan_abi::LATENCY_REPORT, 0, MessageInfo(0), [0; 4], 0, 0);
+    let reply = any_syscall(pecan_abi::extension::LATENCY_REPORT, 0, MessageInfo(0), [0; 4], 0, 0);
     (reply.badge, reply.regs[0], reply.regs[1])
 }
 
