@@ -1,8 +1,8 @@
-//! Checks the kernel against the model: `pecan-spec [--long] [--minutes N] [--families] [--seed N] [FILTER]`.
+//! Checks the kernel against the model: `pecan-spec [--quick | --long] [--minutes N] [--families] [--seed N] [FILTER]`.
 //!
-//! `--long`: a billion transitions, and random calls for some minutes. `--minutes`: the families come to an end after
-//! so long, wherever they are. `--families`: only the families, and not whether the checks see faults. `--seed`: only the
-//! random run with this seed.
+//! `--quick`: about a minute, and not whether the checks see faults. `--long`: a billion transitions, and random calls for
+//! some minutes. `--minutes`: the families come to an end after so long, wherever they are. `--families`: only the
+//! families, and not whether the checks see faults. `--seed`: only the random run with this seed.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -42,6 +42,7 @@ struct Sum {
 
 /// What was asked for.
 struct Options {
+    quick: bool,
     long: bool,
     /// When the families come to an end.
     end: Option<Duration>,
@@ -53,9 +54,15 @@ struct Options {
 
 impl Options {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
-        let mut options = Options { long: false, end: None, only_families: false, seed: None, filter: None };
+        let mut options =
+            Options { quick: false, long: false, end: None, only_families: false, seed: None, filter: None };
         while let Some(arg) = args.next() {
             match &*arg {
+                "--quick" => {
+                    options.quick = true;
+                    options.only_families = true;
+                    options.end = Some(Duration::from_secs(30));
+                }
                 "--long" => options.long = true,
                 "--families" => options.only_families = true,
                 "--minutes" => {
@@ -70,6 +77,9 @@ impl Options {
                 _ if arg.starts_with('-') => return Err(format!("there is no option `{arg}`")),
                 _ => options.filter = Some(arg),
             }
+        }
+        if options.quick && options.long {
+            return Err("a run is `--quick` or `--long`, not both".into());
         }
         let names =
             FAMILIES.iter().map(|f| f.name.to_string()).chain(["random", "coverage"].map(String::from));
@@ -88,7 +98,11 @@ impl Options {
 
     /// How long random calls are made.
     fn random_time(&self) -> Duration {
-        Duration::from_secs(if self.long { 300 } else { 60 })
+        Duration::from_secs(match (self.quick, self.long) {
+            (true, _) => 15,
+            (_, true) => 300,
+            _ => 60,
+        })
     }
 
     /// How far a family goes that begins now and after which `after` others come. In a long run each that does not

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Tally, latency};
+use super::{Length, Tally, latency, leave_out};
 use crate::{
     fuzz::{Fuzzer, Play},
     hostfuzz,
@@ -10,13 +10,16 @@ use crate::{
     toolchain::Toolchain,
 };
 
-/// A boot: its name, the kernel, the seed, and the calls of a short and of a long run.
+/// A boot: its name, the kernel, the seed, and the calls of a usual and of a long run.
 const CASES: [(&str, &str, u64, [u64; 2]); 4] = [
     ("fuzz::checked_kernel", CHECKED, 1, [60_000, 4_000_000]),
     ("fuzz::release_kernel", "release", 2, [150_000, 10_000_000]),
     ("fuzz::release_kernel_another_seed", "release", 3, [150_000, 10_000_000]),
     ("fuzz::kernel_that_measures_itself", latency::PROFILE, 4, [150_000, 10_000_000]),
 ];
+
+/// So many of these are in a quick run.
+const QUICK_CASES: usize = 2;
 
 /// The kernel that looks after itself.
 const CHECKED: &str = "fuzz";
@@ -27,17 +30,17 @@ const SHARE: u64 = 25;
 /// What cannot succeed: this machine's interrupts come through an IOAPIC.
 const NEVER: [&str; 1] = ["IrqControl.get"];
 
-/// The fuzzer on the host: its name, and how many seconds a short and a long run take.
-const HOST: (&str, [u64; 2]) = ("fuzz::host_beside_the_model", [120, 3600]);
+/// The fuzzer on the host: its name, and how many seconds a quick, a usual and a long run take.
+const HOST: (&str, [u64; 3]) = ("fuzz::host_beside_the_model", [20, 120, 3600]);
 
 /// Runs the fuzzer on the host, if the filter has it.
-pub fn run_on_host(ws: &Workspace, filter: Option<&str>, long: bool) -> Result<Tally> {
+pub fn run_on_host(ws: &Workspace, filter: Option<&str>, length: Length) -> Result<Tally> {
     let (name, seconds) = HOST;
     let mut tally = Tally::default();
     if filter.is_some_and(|f| !name.contains(f)) {
         return Ok(tally);
     }
-    let report = hostfuzz::play(ws, seconds[usize::from(long)], 1)?;
+    let report = hostfuzz::play(ws, length.of(seconds), 1)?;
     println!("{report}");
     match report.found {
         None => {
@@ -58,11 +61,15 @@ pub fn run(
     toolchain: &Toolchain,
     profile: &str,
     filter: Option<&str>,
-    long: bool,
+    length: Length,
 ) -> Result<Tally> {
     let mut tally = Tally::default();
     let kernel = |own: &'static str| if profile == "default" { own } else { profile };
-    let cases: Vec<_> = CASES.iter().filter(|c| filter.is_none_or(|f| c.0.contains(f))).collect();
+    let mut cases: Vec<_> = CASES.iter().filter(|c| filter.is_none_or(|f| c.0.contains(f))).collect();
+    if length == Length::Quick && cases.len() > QUICK_CASES {
+        let rest: Vec<&str> = cases.split_off(QUICK_CASES).into_iter().map(|c| c.0).collect();
+        leave_out(&format!("{}; most of the time of {}", rest.join(", "), HOST.0));
+    }
     if cases.is_empty() {
         return Ok(tally);
     }
@@ -72,7 +79,7 @@ pub fn run(
         let play = Play {
             profile: kernel(own),
             seed,
-            calls: calls[usize::from(long)],
+            calls: length.of([calls[0], calls[0], calls[1]]),
             round: ROUND,
             real_time: false,
         };

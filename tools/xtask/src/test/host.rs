@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::Tally;
+use super::{Length, Tally, leave_out};
 use crate::{hostfuzz, paths::Workspace, process, toolchain, ui};
 
 /// Packages that are for bare metal, so not among the default members, but have tests that need no kernel.
@@ -25,6 +25,8 @@ const OTHER_PROFILES: [(&str, &str, &str); 3] = [
 enum Build {
     /// As `cargo test` builds them.
     Plain,
+    /// The same, without what takes seconds of itself.
+    Fast,
     /// With AddressSanitizer, overflow checks and assertions.
     Sanitized,
     /// For this profile of the kernel.
@@ -32,9 +34,14 @@ enum Build {
 }
 
 /// Runs `cargo test` on the workspace's default members and on the user-level libraries, and counts.
-pub fn run(ws: &Workspace, filter: Option<&str>) -> Result<Tally> {
-    let mut tally = cargo_test(ws, &[], filter, Build::Plain)?;
-    tally.add(cargo_test(ws, &USER_PACKAGES, filter, Build::Plain)?);
+pub fn run(ws: &Workspace, filter: Option<&str>, length: Length) -> Result<Tally> {
+    let build = if length == Length::Quick { Build::Fast } else { Build::Plain };
+    let mut tally = cargo_test(ws, &[], filter, build)?;
+    tally.add(cargo_test(ws, &USER_PACKAGES, filter, build)?);
+    if length == Length::Quick {
+        leave_out("three quarters of the rounds of random tests, and what only other profiles compile in");
+        return Ok(tally);
+    }
     for (profile, package, tests) in OTHER_PROFILES {
         let filter = match filter {
             Some(filter) if filter.starts_with(tests) => filter,
@@ -66,6 +73,9 @@ fn cargo_test(ws: &Workspace, packages: &[&str], filter: Option<&str>, build: Bu
     command.current_dir(ws.root()).args(["test", "--no-fail-fast"]);
     match build {
         Build::Plain => {}
+        Build::Fast => {
+            command.env("PECAN_FAST", "1");
+        }
         Build::Sanitized => {
             // A folder of its own, and a target named, so that build scripts and macros are left alone. Doc tests are
             // built by a program that has not these flags.

@@ -30,6 +30,9 @@ pub struct Args {
     /// bench/latency.toml; chooses the profile `latency`.
     #[arg(long)]
     latency: bool,
+    /// Run a shorter form of each suite, eight minutes in all on two cores; says what it leaves out.
+    #[arg(long, conflicts_with_all = ["long", "latency", "asan", "matrix"])]
+    quick: bool,
     /// Check for hours rather than minutes, where a suite can (`spec`, `fuzz`).
     #[arg(long)]
     long: bool,
@@ -43,7 +46,42 @@ pub struct Args {
     filter: Option<String>,
 }
 
+/// How much is tested.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Length {
+    /// A shorter form of each suite.
+    Quick,
+    /// What a change has to pass.
+    Usual,
+    /// Hours rather than minutes.
+    Long,
+}
+
+impl Length {
+    /// One of three, by length.
+    fn of<T: Copy>(self, [quick, usual, long]: [T; 3]) -> T {
+        match self {
+            Length::Quick => quick,
+            Length::Usual => usual,
+            Length::Long => long,
+        }
+    }
+}
+
+/// Says what the short form of a suite does without.
+fn leave_out(what: &str) {
+    println!("left out by --quick: {what}");
+}
+
 impl Args {
+    fn length(&self) -> Length {
+        match (self.quick, self.long) {
+            (true, _) => Length::Quick,
+            (_, true) => Length::Long,
+            _ => Length::Usual,
+        }
+    }
+
     fn profile(&self) -> &str {
         if self.latency { latency::PROFILE } else { &self.profile }
     }
@@ -170,23 +208,23 @@ fn chosen(ws: &Workspace, asked: Option<Suite>) -> Result<Vec<Suite>> {
 }
 
 fn run_suite(ws: &Workspace, suite: Suite, args: &Args) -> Result<Tally> {
-    let (profile, filter) = (args.profile(), args.filter.as_deref());
+    let (profile, filter, length) = (args.profile(), args.filter.as_deref(), args.length());
     match suite {
         Suite::Host if args.asan => return host::run_sanitized(ws, filter),
-        Suite::Host => return host::run(ws, filter),
-        Suite::Spec => return spec::run(ws, filter, args.long),
+        Suite::Host => return host::run(ws, filter, length),
+        Suite::Spec => return spec::run(ws, filter, length),
         _ => {}
     }
     let mut tally = Tally::default();
     if suite == Suite::Fuzz {
-        tally.add(fuzz::run_on_host(ws, filter, args.long)?);
+        tally.add(fuzz::run_on_host(ws, filter, length)?);
     }
     let toolchain = doctor::toolchain(ws)?;
     doctor::qemu()?;
     tally.add(match suite {
-        Suite::Conformance => conformance::run(ws, &toolchain, profile, filter)?,
+        Suite::Conformance => conformance::run(ws, &toolchain, profile, filter, length)?,
         Suite::Scenarios => scenarios::run(ws, &toolchain, profile, filter)?,
-        Suite::Fuzz => fuzz::run(ws, &toolchain, profile, filter, args.long)?,
+        Suite::Fuzz => fuzz::run(ws, &toolchain, profile, filter, length)?,
         Suite::Host | Suite::Spec => unreachable!("these do not need the toolchain"),
     });
     Ok(tally)
