@@ -42,6 +42,20 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
+/// Does two things at the same time, such as builds, which leave a processor idle while they link. The first one's error
+/// is returned if both fail.
+pub fn both<A: Send, B>(
+    first: impl FnOnce() -> Result<A> + Send,
+    second: impl FnOnce() -> Result<B>,
+) -> Result<(A, B)> {
+    std::thread::scope(|scope| {
+        let first = scope.spawn(first);
+        let second = second();
+        let first = first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((first?, second?))
+    })
+}
+
 /// Runs a command as a step: its standard error is followed line by line and shown in full when the command fails
 /// or warns (always with `--verbose`). Returns its standard output.
 pub fn step(what: &str, command: &mut Command) -> Result<String> {
@@ -106,4 +120,17 @@ fn followed(what: &str, command: &mut Command) -> Result<(String, bool)> {
         eprint!("{log}");
     }
     Ok((stdout, warned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_things_both_are_done_and_the_first_error_counts() {
+        assert_eq!(both(|| Ok(1), || Ok("a")).unwrap(), (1, "a"));
+        let fails = |why: &'static str| move || -> Result<()> { bail!(why) };
+        assert_eq!(both(fails("first"), fails("second")).unwrap_err().to_string(), "first");
+        assert_eq!(both(|| Ok(1), fails("second")).unwrap_err().to_string(), "second");
+    }
 }

@@ -8,6 +8,7 @@ use regex_lite::Regex;
 use crate::{
     Outcome, Target, build, doctor,
     paths::Workspace,
+    process,
     profile::Profile,
     qemu::{self, Boot, End, Machine, Wait},
     shell::{self, Shell},
@@ -62,15 +63,16 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
              to mend it: choose another profile, or a root task for this one by --root-task"
         );
     }
-    let root_task = match (&args.root_task, &args.package) {
-        (Some(path), _) => qemu::existing(path)?,
-        (None, Some(package)) => build::root_task(ws, &toolchain, package)?,
-        (None, None) => assemble(ws, &toolchain, &args.system)?,
+    let root_task = || match (&args.root_task, &args.package) {
+        (Some(path), _) => qemu::existing(path),
+        (None, Some(package)) => build::root_task(ws, &toolchain, package),
+        (None, None) => assemble(ws, &toolchain, &args.system),
     };
-    let kernel = match &args.kernel {
-        Some(elf) => build::given_kernel(ws, &qemu::existing(elf)?)?,
-        None => build::kernel(ws, &toolchain, &args.target.profile)?,
+    let kernel = || match &args.kernel {
+        Some(elf) => build::given_kernel(ws, &qemu::existing(elf)?),
+        None => build::kernel(ws, &toolchain, &args.target.profile),
     };
+    let (root_task, kernel) = process::both(root_task, kernel)?;
     if args.gdb {
         ui::note(format!(
             "the machine waits for a debugger: gdb {} -ex 'target remote :1234'",

@@ -2,13 +2,19 @@
 
 use std::{
     io::{IsTerminal, Write},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 static VERBOSE: AtomicBool = AtomicBool::new(false);
+
+/// The lines of the steps that last, each below the other.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// Turns on the display of commands and of all that they print.
 pub fn set_verbose(on: bool) {
@@ -57,8 +63,10 @@ impl Step {
     /// Starts a step; `what` reads like "building the kernel".
     pub fn start(what: impl Into<String>) -> Self {
         let what = what.into();
-        let bar =
-            if on_terminal() && !verbose() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        let bar = match on_terminal() && !verbose() {
+            true => BARS.add(ProgressBar::new_spinner()),
+            false => ProgressBar::hidden(),
+        };
         if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} [{elapsed}] {wide_msg}") {
             bar.set_style(style);
         }
@@ -82,7 +90,7 @@ impl Step {
         self.bar.finish_and_clear();
         let taken = self.started.elapsed();
         if taken >= Duration::from_millis(500) {
-            eprintln!("{}: {:.1} s", self.what, taken.as_secs_f64());
+            BARS.suspend(|| eprintln!("{}: {:.1} s", self.what, taken.as_secs_f64()));
         }
     }
 }
