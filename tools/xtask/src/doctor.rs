@@ -337,6 +337,8 @@ fn is_root() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -346,6 +348,17 @@ mod tests {
             Need { what: "absent", packages: &["b", "c"], component: None, found: || Err("nowhere".into()) };
         assert_eq!(Missing::of([&there, &absent]).packages, ["b", "c"]);
         assert!(install_command(&["b", "c"]).ends_with(" b c"));
+    }
+
+    #[test]
+    fn the_container_has_every_package() {
+        let text = fs::read_to_string(Workspace::find().unwrap().join("Containerfile")).unwrap();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        for need in NEEDS.iter().chain([&CLIPPY, &RUSTFMT, &CXX]).chain(&IMAGE_NEEDS) {
+            for package in need.packages {
+                assert!(words.contains(package), "{package}, for {}", need.what);
+            }
+        }
     }
 
     #[test]

@@ -6,16 +6,43 @@
 //! `rust-web-src`. The code itself is stable Rust; building the libraries is what needs `RUSTC_BOOTSTRAP`.
 //!
 //! Of the toolchains here the first that is complete is taken: the one that runs `cargo xtask`, so that
-//! `cargo +VERSION xtask` chooses, and then Debian's.
+//! `cargo +VERSION xtask` chooses, and then Debian's. One that is newer than what was tried (`versions.toml`) comes last.
 
 use std::{
     path::{Path, PathBuf},
     process::Command,
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
+use serde::Deserialize;
 
 use crate::{paths::Workspace, process};
+
+/// A version of Rust: its first two numbers.
+type Version = (u32, u32);
+
+/// `versions.toml`: which compilers are supported.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Supported {
+    oldest: String,
+    newest: String,
+}
+
+impl Supported {
+    /// The oldest and the newest version.
+    fn load() -> Result<(Version, Version)> {
+        let Supported { oldest, newest } = toml::from_str(include_str!("../versions.toml"))?;
+        let version = |text: &str| parse_version(text).context("tools/xtask/versions.toml has no version");
+        Ok((version(&oldest)?, version(&newest)?))
+    }
+}
+
+/// The version in `1.95`, or in what `rustc --version` prints.
+fn parse_version(text: &str) -> Option<Version> {
+    let mut numbers = text.trim_start_matches("rustc ").split(['.', '-', ' ']);
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
 
 /// The target of code that uses neither floating-point nor vector registers, on 64-bit PCs.
 pub const SOFT_FLOAT: &str = "x86_64-unknown-none";
@@ -54,13 +81,27 @@ impl Toolchain {
     /// The first toolchain that serves, or an error that says how to get one.
     pub fn find() -> Result<Self> {
         let system_linker = process::which("ld.lld").is_some();
+        let (oldest, newest) = Supported::load()?;
+        let mut untried = None;
         for bin in candidates() {
             let Some(rustlib) = rustlib(&bin) else { continue };
-            if has_sources(&rustlib) && (system_linker || own_linker(&rustlib)) {
-                return Ok(Toolchain { bin, system_linker });
+            if !has_sources(&rustlib) || !(system_linker || own_linker(&rustlib)) {
+                continue;
+            }
+            let toolchain = Toolchain { bin, system_linker };
+            match parse_version(&toolchain.version()) {
+                Some(version) if version > newest => untried = untried.or(Some(toolchain)),
+                Some(version) if version >= oldest => return Ok(toolchain),
+                _ => {}
             }
         }
-        bail!("no Rust toolchain here can build for bare metal\n  to mend it: cargo xtask setup")
+        untried.with_context(|| {
+            format!(
+                "no Rust toolchain here can build for bare metal: it takes Rust {}.{} or later, with the sources of its \
+                 libraries\n  to mend it: cargo xtask setup",
+                oldest.0, oldest.1
+            )
+        })
     }
 
     /// The version, as the compiler says it.
@@ -71,7 +112,10 @@ impl Toolchain {
 
     /// One line for the doctor.
     pub fn describe(&self) -> String {
-        format!("{} in {}", self.version(), self.bin.display())
+        let version = self.version();
+        let newer = Supported::load().is_ok_and(|(_, newest)| parse_version(&version) > Some(newest));
+        let note = if newer { ", newer than what was tried" } else { "" };
+        format!("{version} in {}{note}", self.bin.display())
     }
 
     /// The name that rustup knows the toolchain by, if it is one of rustup's.
@@ -218,6 +262,15 @@ mod tests {
         std::fs::write(dir.join("src/rust/library/core/Cargo.toml"), "").unwrap();
         assert!(has_sources(&dir));
         std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn the_oldest_version_is_that_of_the_workspace() {
+        let (oldest, newest) = Supported::load().unwrap();
+        assert_eq!(Some(oldest), parse_version(env!("CARGO_PKG_RUST_VERSION")));
+        assert!(oldest <= newest);
+        assert_eq!(parse_version("rustc 1.98.0-nightly (abc 2026-11-01)"), Some((1, 98)));
+        assert_eq!(parse_version("a compiler that does not say its version"), None);
     }
 
     #[test]
