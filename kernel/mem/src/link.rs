@@ -46,7 +46,7 @@ impl<T> Link<T> {
     #[inline(always)]
     pub(crate) const unsafe fn from_addr(addr: usize) -> Self {
         // SAFETY: not null by obligation 1.
-        Link(unsafe { NonNull::new_unchecked(addr as *mut T) })
+        Link(unsafe { NonNull::new_unchecked(core::ptr::with_exposed_provenance_mut(addr)) })
     }
 
     /// Makes a link out of a pointer.
@@ -67,7 +67,7 @@ impl<T> Link<T> {
     /// The object's address in the kernel's window; also its identity.
     #[inline(always)]
     pub fn addr(self) -> usize {
-        self.0.as_ptr() as usize
+        self.0.addr().get()
     }
 
     /// Follows the link.

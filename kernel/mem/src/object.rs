@@ -259,9 +259,8 @@ impl SchedContext {
     pub fn refill(&self, i: usize) -> &Refill {
         debug_assert!(i < self.refill_capacity());
         let i = i.min(self.refill_capacity() - 1);
-        // SAFETY: retype set `refill_capacity` to the refills that fit between `refills` and the end of the object
-        // (at least two), and the index is below it. Refills are made of cells and zeroed.
-        unsafe { &*self.refills.as_ptr().add(i) }
+        // SAFETY: the index is below the capacity.
+        unsafe { self.refill_at(i) }
     }
 
     /// Index of the first refill of the ring.
@@ -280,8 +279,21 @@ impl SchedContext {
     /// The first refill of the ring.
     #[inline(always)]
     pub fn first_refill(&self) -> &Refill {
-        // SAFETY: as in `refill`; `set_refill_head` keeps the index below the capacity, which never changes.
-        unsafe { &*self.refills.as_ptr().add(self.refill_head()) }
+        // SAFETY: `set_refill_head` keeps the index below the capacity, which never changes.
+        unsafe { self.refill_at(self.refill_head()) }
+    }
+
+    /// The refill with index `i` of the ring's memory.
+    ///
+    /// # Safety
+    /// `i < refill_capacity()`
+    #[inline(always)]
+    unsafe fn refill_at(&self, i: usize) -> &Refill {
+        // By address: a reference to the first ones reaches no further than this struct.
+        let at = self.refills.as_ptr().addr() + i * size_of::<Refill>();
+        // SAFETY: retype set `refill_capacity` to the refills that fit between `refills` and the end of the object (at least
+        // two). They are made of cells, were zeroed, and live as long as the object.
+        unsafe { &*core::ptr::with_exposed_provenance::<Refill>(at) }
     }
 }
 

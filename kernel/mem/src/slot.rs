@@ -219,14 +219,15 @@ impl CNodeRef {
 
     /// The `count` slots from `first` on; none if there are not so many.
     #[inline(always)]
-    pub fn slots(self, k: &Kernel, first: u64, count: u64) -> &[Slot] {
+    pub fn slots(self, _lock: &Kernel, first: u64, count: u64) -> &[Slot] {
         let all = 1u64 << self.radix;
         if first > all || count > all - first {
             return &[];
         }
-        let first: *const Slot = self.slot(first).get(k);
-        // SAFETY: the slots of a CNode lie side by side, so many there are, and their references live as long as
-        // that to the first.
+        // Not from a reference to the first, which reaches no further than that.
+        let first = core::ptr::with_exposed_provenance(self.slot(first).addr());
+        // SAFETY: the slots of a CNode lie side by side, and so many there are (see `slot`). They live and are only borrowed
+        // shared as long as the lock is (`Link::get`).
         unsafe { core::slice::from_raw_parts(first, count as usize) }
     }
 

@@ -199,6 +199,8 @@ impl State {
         // are to cells that have their value.
         unsafe {
             at.write_bytes(0, 1);
+            // Links in packed form are addresses, from which pointers to this memory are made again.
+            at.expose_provenance();
             (*at).global.epoch = Cell::new(1);
             let core = &raw mut (*at).core;
             let (idle, idle_sc) = (&raw mut (*core).idle_thread, &raw mut (*core).idle_sc);

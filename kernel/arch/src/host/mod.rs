@@ -97,7 +97,7 @@ pub fn machine() -> &'static Machine {
 /// The kernel's primitives read and write it through raw pointers: it must stay valid, and be used by nothing
 /// else, as long as this thread runs kernel code. `base` must be aligned to the largest object a test uses.
 pub fn set_memory(base: *mut u8, len: usize) {
-    machine().memory.set((base as usize, len));
+    machine().memory.set((base.expose_provenance(), len));
 }
 
 /// Sets the clock, in ticks.
