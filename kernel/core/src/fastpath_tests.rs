@@ -6,9 +6,9 @@ use std::thread;
 use pecan_abi::{MessageInfo, Syscall};
 use pecan_arch::{Exception, PhysAddr, phys_to_virt, reg, virt_to_phys};
 use pecan_mem::{
-    Cap, EndpointRights, Kernel, Link, Mapping, Tcb, ThreadState,
+    Cap, EndpointRights, Link, Mapping, Tcb, ThreadState,
     retype::ObjectKind,
-    testing::{FREE_START, MEMORY_BITS, forge, set_cap},
+    testing::{FREE_START, MEMORY_BITS, STATE_BYTES, forge, set_cap},
 };
 
 use crate::{
@@ -128,7 +128,7 @@ fn digest(w: &World, threads: &[Link<Tcb>]) -> u64 {
         }
     }
     let objects = FREE_START / 2..w.k.used();
-    for at in (0..size_of::<Kernel>() as u64).chain(objects).step_by(8) {
+    for at in (0..STATE_BYTES).chain(objects).step_by(8) {
         if faults.iter().any(|fault| fault.contains(&at)) {
             continue;
         }

@@ -282,7 +282,8 @@ impl World {
         let (k, m) = (&self.k, pecan_arch::host::machine());
         (
             (0..1 << ROOT_RADIX).map(|i| self.cap(i)).collect::<Vec<_>>(),
-            (2 << 20..4 << 20).step_by(8).map(|at| k.word(at)).collect::<Vec<_>>(),
+            // Objects have padding, which Miri does not let us look at.
+            if cfg!(miri) { Vec::new() } else { k.words_in(2 << 20..4 << 20) },
             k.global()
                 .irq_states
                 .iter()
@@ -320,8 +321,11 @@ impl World {
         }
     }
 
-    /// Checks every invariant of the kernel.
+    /// Checks every invariant of the kernel; not under Miri, in which that takes long and finds nothing more.
     pub fn check(&self) {
+        if cfg!(miri) {
+            return;
+        }
         if let Err(broken) = invariants::check(&self.k, &[self.cap(CNODE), self.cap(TCB)]) {
             panic!("{broken}");
         }

@@ -141,7 +141,7 @@ impl Slot {
     /// The slot's own address, as [`Slot::set_raw`] takes it.
     #[inline(always)]
     pub(crate) fn address(&self) -> u64 {
-        self as *const Slot as u64
+        core::ptr::from_ref(self).addr() as u64
     }
 
     /// The capability may have children.

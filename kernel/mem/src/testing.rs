@@ -37,6 +37,9 @@ pub const MEMORY_BITS: u32 = 24;
 /// Physical memory below this address is the machine's own; the rest is free.
 pub const FREE_START: u64 = 1 << 20;
 
+/// Bytes of the kernel's own state, which lies at physical address 0 of a [`Machine`].
+pub const STATE_BYTES: u64 = size_of::<State>() as u64;
+
 /// Bytes of a line of memory.
 pub const LINE: u64 = 64;
 /// Words of a line.
@@ -108,20 +111,20 @@ impl Machine {
     /// of a machine are dead once it is dropped.
     #[expect(clippy::new_without_default, reason = "not a plain value")]
     pub fn new() -> Machine {
-        const { assert!(size_of::<State>() as u64 <= FREE_START / 2) };
+        const { assert!(STATE_BYTES <= FREE_START / 2) };
         Machine::with_memory(MEMORY_BITS, FREE_START / 2, FREE_START)
     }
 
     /// A machine of `2^bits` bytes, all of them for the kernel and its boot objects: for tests that save and
     /// load its memory very often.
     pub fn small(bits: u32) -> Machine {
-        let start = (size_of::<State>() as u64).next_multiple_of(64);
+        let start = STATE_BYTES.next_multiple_of(64);
         Machine::with_memory(bits, start, 1 << bits)
     }
 
     fn with_memory(bits: u32, next: u64, end: u64) -> Machine {
         let layout = Layout::from_size_align(1 << bits, 1 << 21).expect("a size that memory can have");
-        assert!(size_of::<State>() as u64 <= next && next <= end && end <= 1 << bits);
+        assert!(STATE_BYTES <= next && next <= end && end <= 1 << bits);
         // SAFETY: the size is not 0.
         let base =
             NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
@@ -249,6 +252,15 @@ impl Machine {
         assert!(at.is_multiple_of(8) && at < self.layout.size() as u64);
         // SAFETY: inside the memory, aligned, and initialised: it was zeroed at first.
         unsafe { (phys_to_virt(PhysAddr(at)) as *const u64).read() }
+    }
+
+    /// The words in a range of physical addresses, in bytes. The ends are multiples of 8.
+    pub fn words_in(&self, range: Range<u64>) -> std::vec::Vec<u64> {
+        assert!(range.start.is_multiple_of(8) && range.end.is_multiple_of(8));
+        assert!(range.start <= range.end && range.end <= self.layout.size() as u64);
+        let count = (range.end - range.start) as usize / 8;
+        // SAFETY: inside the memory, aligned, and initialised: it was zeroed at first. Nothing writes to it meanwhile.
+        unsafe { core::slice::from_raw_parts(self.base.add(range.start as usize).cast(), count) }.to_vec()
     }
 
     /// Writes to free memory, as user level does through a mapped frame.
