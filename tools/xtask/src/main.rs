@@ -48,9 +48,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what building and running Pecan needs (as root; otherwise says what to run).
+    /// Install what building and running Pecan needs (as root; otherwise print the command to run).
     Setup,
-    /// Say what is missing on this machine, and the command that mends it.
+    /// Report what is missing on this machine, and the command that installs it.
     Doctor,
     /// Build everything and boot it in QEMU, to an interactive shell.
     Run(Box<run::Args>),
@@ -60,7 +60,7 @@ enum Command {
     Kernel(kernel::Args),
     /// Count the instructions of kernel operations and compare them with the budgets.
     Bench(bench::Args),
-    /// Make random system calls on the target, and tell what became of them.
+    /// Make random system calls on the target, and report the outcomes.
     Fuzz(fuzz::Args),
     /// Write a bootable ISO image (GRUB, BIOS).
     Image(image::Args),
