@@ -342,7 +342,7 @@ impl System {
         t.ipc_buffer.set(0x10_0000 + 1024 * (self.threads % 4));
         t.priority.set(priority);
         t.mcp.set(100);
-        t.flags.set(tcb_flag::FPU_DISABLED as u8);
+        t.set_flags(tcb_flag::FPU_DISABLED as u8);
         t.context.set(reg::FAULT_IP, CODE);
         t.context.set(reg::NEXT_IP, CODE);
         self.threads += 1;
@@ -469,11 +469,11 @@ impl System {
                 let (k, cap) = (&self.k, call.cap);
                 let done = match (way, call.call) {
                     (Way::Slow, _) => false,
-                    (Way::Fast, Syscall::Call) => fastpath::call::<false>(k, cap, info.0).is_ok(),
-                    (Way::FastAny, Syscall::Call) => fastpath::call::<true>(k, cap, info.0).is_ok(),
-                    (Way::Fast, Syscall::ReplyRecv) => fastpath::reply_recv::<false>(k, cap, info.0).is_ok(),
+                    (Way::Fast, Syscall::Call) => fastpath::call(k, k.running(), cap, info.0).map(|to| to.settle(k)).is_ok(),
+                    (Way::FastAny, Syscall::Call) => fastpath::call_any(k, k.running()).is_ok(),
+                    (Way::Fast, Syscall::ReplyRecv) => fastpath::reply_recv(k, k.running(), cap, info.0).map(|to| to.settle(k)).is_ok(),
                     (Way::FastAny, Syscall::ReplyRecv) => {
-                        fastpath::reply_recv::<true>(k, cap, info.0).is_ok()
+                        fastpath::reply_recv_any(k, k.running()).is_ok()
                     }
                     _ => return false,
                 };
@@ -511,7 +511,7 @@ impl System {
                 entry::exception(&mut self.k, exception);
                 true
             }
-            Way::Fast => fastpath::fault(&self.k, fault::of(exception)).is_ok(),
+            Way::Fast => fastpath::fault(&self.k, self.k.running(), fault::of(exception)).is_ok(),
             Way::FastAny => false,
         }
     }
@@ -561,7 +561,7 @@ impl System {
         if current != self.k.core().idle_thread.link() {
             let thread = current.get(&self.k);
             scheduler::load_vspace(&self.k, thread);
-            scheduler::load_fpu(&self.k, thread);
+            scheduler::load_units(&self.k, thread);
             pecan_arch::load_context(&thread.context);
         }
     }

@@ -151,15 +151,15 @@ pub(crate) fn thread(k: &Kernel, t: &Tcb) -> Thread {
         doing: doing(t.state.get()),
         registers: registers(k, t),
         goes_on_at: t.context.get(reg::NEXT_IP),
-        flags: t.flags.get() as u64,
+        flags: t.flags() as u64,
         domain: t.domain.get(),
         priority: t.priority.get(),
         mcp: t.mcp.get(),
         sc: t.sched_context.get().map(link_name),
-        bound: t.bound_notification.get().map(link_name),
+        bound: t.bound_notification().map(link_name),
         yielded_to: t.yield_to.get().map(link_name),
         buffer: t.ipc_buffer.get(),
-        fault: fault(t.fault.get()),
+        fault: fault(t.fault()),
     }
 }
 

@@ -13,7 +13,7 @@ use pecan_mem::{Debug, Fault, Kernel, Tcb};
 use crate::{
     error::{Decoded, SyscallError},
     invoke::{Done, Invocation, args},
-    message,
+    message, scheduler,
 };
 
 const _: () = assert!(pecan_config::HARDWARE_DEBUG == pecan_abi::HARDWARE_DEBUG, "build with cargo xtask");
@@ -80,7 +80,10 @@ pub fn commit(k: &Kernel, inv: Invocation<'_>, thread: &Tcb, op: Op) -> Done {
     let Some(debug) = thread.debug() else { return Done::ok() };
     let mut words = 0;
     match op {
-        Op::Set(number, breakpoint) => debug.registers.set(number, breakpoint),
+        Op::Set(number, breakpoint) => {
+            debug.registers.set(number, breakpoint);
+            thread.forget_spaces();
+        }
         Op::Get(number) => {
             let (Breakpoint { address, kind, size, access }, enabled) = debug.registers.get(number);
             words = answer(k, inv, &[address, kind.word(), size, access.word(), enabled as u64]);
@@ -91,7 +94,7 @@ pub fn commit(k: &Kernel, inv: Invocation<'_>, thread: &Tcb, op: Op) -> Done {
         }
     }
     if thread.link() == k.core().current.get() {
-        load(thread);
+        scheduler::load_units(k, thread);
     }
     Done::answer(words)
 }
@@ -104,6 +107,7 @@ fn answer(k: &Kernel, inv: Invocation<'_>, words: &[u64]) -> usize {
 fn set_step(thread: &Tcb, debug: &Debug, every: u64) {
     debug.step_every.set(every);
     debug.step_left.set(every);
+    thread.forget_spaces();
     thread.context.set_single_step(every != 0);
 }
 

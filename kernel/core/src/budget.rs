@@ -48,7 +48,7 @@ pub fn is_quiet(k: &Kernel) -> bool {
 #[inline(always)]
 pub fn is_exhausted(k: &Kernel) -> bool {
     let (current, sc) = (k.core().current.get().get(k), k.core().current_sc.get());
-    if !current.state.get().is_runnable() {
+    if !current.state.is_runnable() {
         return false;
     }
     current.sched_context.get() != Some(sc)
@@ -83,7 +83,7 @@ fn check_due(k: &Kernel) -> Result<(), Next> {
 pub fn check_budget_restart(k: &Kernel) -> Result<(), Next> {
     check_budget(k).inspect_err(|_| {
         let current = k.core().current.get().get(k);
-        if current.state.get() == ThreadState::Running {
+        if current.state.is_running() {
             current.state.set(ThreadState::Restart);
         }
     })

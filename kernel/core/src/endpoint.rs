@@ -208,7 +208,7 @@ pub fn send(k: &Kernel, sender: &Tcb, ep: &Endpoint, how: Sending) -> Next {
     if let Some(reply) = reply {
         reply::unlink(reply.get(k), receiver);
     }
-    let faulted = sender.fault.get() != Fault::None;
+    let faulted = sender.fault() != Fault::None;
     if how.call || faulted {
         match reply.filter(|_| how.grant || how.grant_reply) {
             Some(reply) => reply::push(k, sender, receiver, reply.get(k), how.donate),
@@ -229,7 +229,6 @@ pub fn receive(
     k: &Kernel,
     receiver: &Tcb,
     ep: &Endpoint,
-    grant: bool,
     blocking: bool,
     reply: Option<Link<Reply>>,
 ) -> Next {
@@ -240,7 +239,7 @@ pub fn receive(
         // The reply object still holds another thread; it is given up.
         cancel_ipc(k, waiting.get(k));
     }
-    if let Some(ntfn) = receiver.bound_notification.get() {
+    if let Some(ntfn) = receiver.bound_notification() {
         if ntfn.get(k).state.get() == NotificationState::Active {
             notification::take(k, receiver, ntfn.get(k));
             return Next::Resume;
@@ -253,7 +252,7 @@ pub fn receive(
     let sender = match (ep.state(), ep.head()) {
         (EndpointState::Sending, Some(sender)) => sender.get(k),
         _ if blocking => {
-            receiver.state.set(ThreadState::BlockedOnReceive { ep: ep.link(), grant, reply });
+            receiver.state.set(ThreadState::BlockedOnReceive { ep: ep.link(), reply });
             if let Some(reply) = reply {
                 reply.get(k).tcb.set(Some(receiver.link()));
             }
@@ -272,7 +271,7 @@ pub fn receive(
     remove_head(k, ep, sender, EndpointState::Sending);
     transfer::message(k, sender, Some(ep), badge, grant, receiver, None);
     thread::refresh_budget(k, sender);
-    let fault = sender.fault.get();
+    let fault = sender.fault();
     if call || fault != Fault::None {
         match reply.filter(|_| grant || grant_reply) {
             Some(reply) => {
@@ -309,7 +308,7 @@ pub fn cancel_ipc(k: &Kernel, thread: &Tcb) {
         ThreadState::BlockedOnNotification { ntfn } => notification::cancel_wait(k, thread, ntfn.get(k)),
         ThreadState::Inactive | ThreadState::Running | ThreadState::Restart | ThreadState::Idle => {}
     }
-    thread.fault.set(Fault::None);
+    thread.set_fault(Fault::None);
 }
 
 /// Ends the wait of a thread that has just been taken out of a queue whose endpoint goes away.
@@ -317,7 +316,7 @@ fn abort(k: &Kernel, thread: &Tcb) -> Next {
     if let ThreadState::BlockedOnReceive { reply: Some(reply), .. } = thread.state.get() {
         reply::unlink(reply.get(k), thread);
     }
-    if thread.fault.get() == Fault::None {
+    if thread.fault() == Fault::None {
         thread::unblock_restart(k, thread)
     } else {
         // It was telling its fault handler; that is gone.

@@ -234,7 +234,7 @@ fn receive(k: &Kernel, blocking: bool, with_reply: bool) -> Next {
                 Err(failure) => return cap_fault(cptr, failure),
             }
         }
-        return endpoint::receive(k, thread, ep.get(k), cap.endpoint_grant(), blocking, reply);
+        return endpoint::receive(k, thread, ep.get(k), blocking, reply);
     }
     match cap.notification_for_wait() {
         Some(ntfn) if ntfn.get(k).bound_tcb.get().is_none_or(|bound| bound == thread.link()) => {

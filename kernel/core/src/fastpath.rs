@@ -5,18 +5,20 @@
 //! changed; if something is out of the ordinary the answer is a [`Miss`], and the slow path runs as if nothing had
 //! been tried. As no scheduling context ends or begins, the clock is not read.
 //!
-//! Those of the system calls exist twice. The one that is tried first (`ANY` false) takes messages in registers between threads whose
-//! spaces are known ([`Tcb::known_slot`], [`Tcb::known_space`]) and calls no other function. The other one also takes
-//! messages in IPC buffers and works out spaces.
+//! Those of the system calls are tried in two forms. The first one is for threads and endpoints of the ordinary kind: their
+//! spaces are known ([`Running::words`], [`Tcb::ready`]), one server waits at most. It calls no function
+//! as long as the message has no words, and leaves the last registers to whoever returns to user level ([`Resumed`]). What is
+//! out of the ordinary only in how much there is to move it leaves to functions of their own. The other form
+//! works spaces out, and goes behind other servers.
 
 use core::hint::cold_path;
 
-use pecan_abi::ipc::{MESSAGE_REGISTERS, MSG_MAX_LENGTH, buffer};
-use pecan_arch::{Space, UserContext, reg};
+use pecan_abi::ipc::MSG_MAX_LENGTH;
+use pecan_arch::{Space, reg};
 use pecan_config::NUM_DOMAINS;
 use pecan_mem::{
-    CoreState, Endpoint, EndpointState, Fault, IpcBuffer, Kernel, Link, NotificationState, Reply, ReplyNext,
-    SchedContext, Slot, Tcb, ThreadState, Words, follow,
+    Endpoint, EndpointState, Fault, Kernel, Link, NotificationState, Reply, ReplyNext, Running, Tcb,
+    ThreadState, follow,
 };
 
 use crate::{
@@ -29,6 +31,8 @@ use crate::{
 const INFO_LABEL: u32 = 12;
 /// The receiver's message information: the sender's less what the kernel says of unwrapped capabilities.
 const INFO_MASK: u64 = !0xe00;
+/// The length in a message information word.
+const INFO_LENGTH: u64 = 0x7f;
 
 /// Why a fast path was not taken. Nothing has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,246 +43,409 @@ pub enum Miss {
     Slow,
 }
 
-/// The IPC buffers of sender and receiver, for what of a message does not fit into registers.
-type Buffers<'k> = Option<(&'k IpcBuffer, &'k IpcBuffer)>;
+/// How a fast path ended.
+pub enum Outcome<'k> {
+    /// This is the current thread, with all that it is to find in its registers.
+    Switched(&'k Tcb),
+    /// See there.
+    Resumed(Resumed<'k>),
+}
 
-/// `Call` on the capability at `cptr`. Returns the thread to run, which is the current one now.
+impl<'k> Outcome<'k> {
+    /// Completes what is left to whoever returns to user level. Returns the current thread.
+    pub fn settle(self, k: &Kernel) -> Link<Tcb> {
+        match self {
+            Outcome::Switched(thread) => thread.link(),
+            Outcome::Resumed(resumed) => resumed.settle(k),
+        }
+    }
+}
+
+/// A thread that is about to run, but neither noted as the current one nor with all registers in its context.
+pub struct Resumed<'k> {
+    /// The thread.
+    pub thread: &'k Tcb,
+    /// What it is to find in [`reg::CAP`].
+    pub cap: u64,
+    /// What it is to find in [`reg::INFO`].
+    pub info: u64,
+}
+
+impl Resumed<'_> {
+    /// Makes it the current thread, with the registers in its context.
+    pub fn settle(self, k: &Kernel) -> Link<Tcb> {
+        self.thread.context.set(reg::CAP, self.cap);
+        self.thread.context.set(reg::INFO, self.info);
+        k.set_current(self.thread);
+        self.thread.link()
+    }
+}
+
+/// `Call` on the capability at `cptr`, in the first form.
 #[inline(always)]
-pub fn call<const ANY: bool>(k: &Kernel, cptr: u64, info: u64) -> Result<Link<Tcb>, Miss> {
-    let core = k.core();
-    let caller = core.current.get().get(k);
-    let cap = slot::<ANY>(k, caller, cptr)?.words();
+pub fn call<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64, info: u64) -> Result<Outcome<'k>, Miss> {
+    let caller = running.get();
+    let cap = running.words(k, cptr).ok_or(Miss::Any)?;
+    let Some(ep) = cap.endpoint_for_call() else {
+        return Err(if cap.is_null() || cap.endpoint().is_some() { Miss::Any } else { Miss::Slow });
+    };
+    let ep = ep.get(k);
+    let server = ep.one_receiver().ok_or(Miss::Any)?.get(k);
+    let reply = server.state.receives_with().ok_or(Miss::Slow)?.get(k);
+    if server.sched_context.get().is_some() {
+        return Err(Miss::Slow);
+    }
+    may_run(k, server)?;
+    let space = match server.ready(k) {
+        Some(space) if info as u32 & INFO_SHAPE as u32 == 0 => space,
+        _ => {
+            let switched = unusual_call(k, caller, server, cap.badge(), info);
+            return switched.map(Outcome::Switched).ok_or(Miss::Any);
+        }
+    };
+    let cap = cap.badge();
+    ep.set_idle();
+    lend(k, caller, server, reply);
+    Ok(switch(k, caller, Resumed { thread: server, cap, info: info & INFO_MASK }, space))
+}
+
+/// A call that the first form would take, but for a message with words, or for what the server or the core needs. `None` if
+/// the other form is to decide.
+#[inline(never)]
+fn unusual_call<'k>(
+    k: &'k Kernel,
+    caller: &Tcb,
+    server: &'k Tcb,
+    badge: u64,
+    info: u64,
+) -> Option<&'k Tcb> {
+    if info & INFO_SHAPE > MSG_MAX_LENGTH as u64 {
+        return None;
+    }
+    let space = server.known_space(k)?;
+    Some(finish_call(k, caller, server, space, badge, info))
+}
+
+/// `Call` in the other form, with the capability and the message information in the registers.
+pub fn call_any<'k>(k: &'k Kernel, running: Running<'k>) -> Result<&'k Tcb, Miss> {
+    let caller = running.get();
+    let (cptr, info) = (caller.context.get(reg::CAP), caller.context.get(reg::INFO));
+    if info & INFO_SHAPE > MSG_MAX_LENGTH as u64 {
+        return Err(Miss::Slow);
+    }
+    let cap = lookup::cap(k, caller, cptr).map_err(|_| Miss::Slow)?.get(k).words();
     let ep = cap.endpoint_for_send().ok_or(Miss::Slow)?.get(k);
-    check_length::<ANY>(info)?;
-    let callee = callee::<ANY>(k, caller, cap, ep)?;
-    let buffers = buffers::<ANY>(k, caller, callee.server, info)?;
-    lend(k, caller, ep, &callee);
-    deliver(&caller.context, &callee.server.context, cap.badge(), info, buffers);
-    Ok(switch(k, core, caller, callee.server, callee.space))
+    if !cap.endpoint_grant_or_grant_reply() {
+        return Err(Miss::Slow);
+    }
+    let (server, space) = callee(k, caller, ep)?;
+    Ok(finish_call(k, caller, server, space, cap.badge(), info))
 }
 
 /// A fault of the current thread, which calls its handler with it. Returns the thread to run.
 #[inline(always)]
-pub fn fault(k: &Kernel, fault: Fault) -> Result<Link<Tcb>, Miss> {
-    let core = k.core();
-    let faulty = core.current.get().get(k);
+pub fn fault<'k>(k: &'k Kernel, running: Running<'k>, fault: Fault) -> Result<&'k Tcb, Miss> {
+    let faulty = running.get();
     let cap = faulty.slots[Tcb::SLOT_FAULT_HANDLER].words();
     let ep = cap.endpoint_for_send().ok_or(Miss::Slow)?.get(k);
-    let callee = callee::<false>(k, faulty, cap, ep)?;
-    lend(k, faulty, ep, &callee);
-    faulty.fault.set(fault);
-    fault::deliver(k, faulty, fault, cap.badge(), callee.server);
-    Ok(switch(k, core, faulty, callee.server, callee.space))
-}
-
-/// A passive server that waits for a call.
-struct Callee<'k> {
-    server: &'k Tcb,
-    reply: Link<Reply>,
-    /// What it will run on: the caller's.
-    sc: Link<SchedContext>,
-    space: Space,
-}
-
-/// The server at the head of an endpoint's queue, if the caller can lend it its scheduling context and it may run at
-/// once.
-#[inline(always)]
-fn callee<'k, const ANY: bool>(
-    k: &'k Kernel,
-    caller: &Tcb,
-    cap: Words,
-    ep: &Endpoint,
-) -> Result<Callee<'k>, Miss> {
-    let server = ep.receiver().ok_or(Miss::Slow)?.get(k);
-    let ThreadState::BlockedOnReceive { reply: Some(reply), .. } = server.state.get() else {
-        return Err(Miss::Slow);
-    };
-    if !cap.endpoint_grant_or_grant_reply() || server.sched_context.get().is_some() {
+    if !cap.endpoint_grant_or_grant_reply() {
         return Err(Miss::Slow);
     }
-    let sc = caller.sched_context.get().ok_or(Miss::Slow)?;
-    Ok(Callee { server, reply, sc, space: ready::<ANY>(k, server)? })
+    let (server, space) = callee(k, faulty, ep)?;
+    leave_and_lend(k, faulty, server);
+    faulty.set_fault(fault);
+    fault::deliver(k, faulty, fault, cap.badge(), server);
+    Ok(enter(k, faulty, server, space))
 }
 
-/// The server stops waiting, and the caller waits for it, and lends it its scheduling context.
-#[inline(always)]
-fn lend(k: &Kernel, caller: &Tcb, ep: &Endpoint, callee: &Callee) {
-    let &Callee { server, reply, sc, .. } = callee;
-    // The server leaves the endpoint's queue, of which it is the head.
+/// The server at the head of an endpoint's queue and its address space, if the caller can lend it its scheduling context
+/// and it may run at once.
+#[inline]
+fn callee<'k>(k: &'k Kernel, caller: &Tcb, ep: &Endpoint) -> Result<(&'k Tcb, Space), Miss> {
+    let server = ep.receiver().ok_or(Miss::Slow)?.get(k);
+    if server.state.receives_with().is_none()
+        || server.sched_context.get().is_some()
+        || caller.sched_context.get() != Some(k.core().current_sc.get())
+    {
+        return Err(Miss::Slow);
+    }
+    may_run(k, server)?;
+    Ok((server, vspace::space(k, server).ok_or(Miss::Slow)?))
+}
+
+/// A call to the server at the head of a queue, whatever there is to move. Returns the server, which is the current thread
+/// now.
+#[inline]
+fn finish_call<'k>(
+    k: &'k Kernel,
+    caller: &Tcb,
+    server: &'k Tcb,
+    space: Space,
+    badge: u64,
+    info: u64,
+) -> &'k Tcb {
+    leave_and_lend(k, caller, server);
+    deliver(k, caller, server, badge, info);
+    enter(k, caller, server, space)
+}
+
+/// The server leaves the queue of which it is the head, and gets the caller's scheduling context.
+#[inline]
+fn leave_and_lend(k: &Kernel, caller: &Tcb, server: &Tcb) {
+    let ThreadState::BlockedOnReceive { ep, reply: Some(reply) } = server.state.get() else {
+        debug_assert!(false, "a server waits for calls");
+        return;
+    };
+    let ep = ep.get(k);
     match server.ipc_queue.next.get() {
         Some(next) => {
             cold_path();
             endpoint::promote(k, server, next);
             ep.set_queue(EndpointState::Receiving, Some(next), ep.tail());
         }
-        None => ep.set_queue(EndpointState::Idle, None, None),
+        None => ep.set_idle(),
     }
+    lend(k, caller, server, reply.get(k));
+}
 
-    // The caller waits on the reply object, on top of the call stack; its scheduling context goes to the server.
-    let (reply_ref, sc_ref) = (reply.get(k), sc.get(k));
-    let below = sc_ref.reply.replace(Some(reply));
-    reply_ref.tcb.set(Some(caller.link()));
-    reply_ref.prev.set(below);
+/// The caller waits on the reply object, on top of the call stack, and its scheduling context goes to the server.
+#[inline(always)]
+fn lend(k: &Kernel, caller: &Tcb, server: &Tcb, reply: &Reply) {
+    // The thread that runs has the scheduling context that is charged.
+    let sc = k.core().current_sc.get();
+    debug_assert!(caller.sched_context.get() == Some(sc));
+    let (link, sc_ref) = (reply.link(), sc.get(k));
+    let below = sc_ref.reply.replace(Some(link));
+    reply.tcb.set(Some(caller.link()));
+    reply.prev.set(below);
     if let Some(below) = below {
-        below.get(k).set_next(ReplyNext::Reply(reply));
+        cold_path();
+        below.get(k).set_next(ReplyNext::Reply(link));
     }
-    reply_ref.set_next(ReplyNext::SchedContext(sc));
-    caller.state.set(ThreadState::BlockedOnReply { reply: Some(reply) });
+    reply.set_next(ReplyNext::SchedContext(sc));
+    caller.state.set(ThreadState::BlockedOnReply { reply: Some(link) });
     caller.sched_context.set(None);
     server.sched_context.set(Some(sc));
     sc_ref.tcb.set(Some(server.link()));
 }
 
-/// `ReplyRecv`: answers the caller that waits on the reply object, and waits at the endpoint at `cptr`.
+/// `ReplyRecv`: answers the caller that waits on the reply object, and waits at the endpoint at `cptr`. In the first form.
 #[inline(always)]
-pub fn reply_recv<const ANY: bool>(k: &Kernel, cptr: u64, info: u64) -> Result<Link<Tcb>, Miss> {
-    let core = k.core();
-    let server = core.current.get().get(k);
-    check_length::<ANY>(info)?;
-    let cap = slot::<ANY>(k, server, cptr)?.words();
-    let ep = cap.endpoint_for_receive().ok_or(Miss::Slow)?.get(k);
-    let reply_cap = slot::<ANY>(k, server, server.context.get(reg::REPLY))?.words();
-    let reply = reply_cap.reply().ok_or(Miss::Slow)?;
-    let reply_ref = reply.get(k);
-    let caller = reply_ref.tcb.get().ok_or(Miss::Slow)?.get(k);
-    // Only the top of a call stack has a scheduling context to give back; its thread waits for the answer.
-    let ReplyNext::SchedContext(sc) = reply_ref.next() else { return Err(Miss::Slow) };
-    if server.sched_context.get() != Some(sc) || caller.sched_context.get().is_some() {
-        return Err(Miss::Slow);
-    }
-    if !waits::<ANY>(k, server, ep) {
-        return Err(if ANY { Miss::Slow } else { Miss::Any });
-    }
-    let fault = caller.fault.get();
-    if fault != Fault::None && !ANY {
+pub fn reply_recv<'k>(
+    k: &'k Kernel,
+    running: Running<'k>,
+    cptr: u64,
+    info: u64,
+) -> Result<Outcome<'k>, Miss> {
+    let server = running.get();
+    let cap = running.words(k, cptr).ok_or(Miss::Any)?;
+    let ep = cap.endpoint_for_receive().ok_or(Miss::Any)?.get(k);
+    let reply = running.words(k, server.context.get(reg::REPLY)).ok_or(Miss::Any)?;
+    let reply = reply.reply().ok_or(Miss::Any)?.get(k);
+    let caller = answered(k, reply)?;
+    if !ep.is_idle() || server.has_notification() {
         return Err(Miss::Any);
     }
-    // A fault may be answered by leaving the thread stopped; and the time of one that is out of time is another matter.
-    if matches!(fault, Fault::Timeout { .. }) || fault != Fault::None && info >> INFO_LABEL != 0 {
+    may_run(k, caller)?;
+    let space = match caller.ready(k) {
+        Some(space) if info as u32 & INFO_SHAPE as u32 == 0 => space,
+        _ => {
+            let switched = unusual_reply(k, server, caller, ep, info);
+            return switched.map(Outcome::Switched).ok_or(Miss::Any);
+        }
+    };
+    ep.set_one_receiver(server.link());
+    give_back(k, server, caller, ep, reply);
+    Ok(switch(k, server, Resumed { thread: caller, cap: 0, info: info & INFO_MASK }, space))
+}
+
+/// An answer that the first form would take, but for a message with words, or for what the caller or the core needs. `None`
+/// if the other form is to decide.
+#[inline(never)]
+fn unusual_reply<'k>(
+    k: &'k Kernel,
+    server: &Tcb,
+    caller: &'k Tcb,
+    ep: &Endpoint,
+    info: u64,
+) -> Option<&'k Tcb> {
+    if info & INFO_SHAPE > MSG_MAX_LENGTH as u64 {
+        return None;
+    }
+    let space = caller.known_space(k)?;
+    answers_fault(caller, info).ok()?;
+    Some(finish_reply(k, server, caller, ep, space, info))
+}
+
+/// Fails if the answer is one to a fault that is not for a fast path: it may leave the thread stopped, and
+/// the time of one that is out of time is another matter.
+#[inline(always)]
+fn answers_fault(caller: &Tcb, info: u64) -> Result<(), Miss> {
+    match caller.fault() {
+        Fault::None => Ok(()),
+        Fault::Timeout { .. } => Err(Miss::Slow),
+        _ if info >> INFO_LABEL != 0 => Err(Miss::Slow),
+        _ => Ok(()),
+    }
+}
+
+/// The thread that waits for the answer, if it gets back the scheduling context that the server runs on: only the top of a
+/// call stack has one to give.
+#[inline(always)]
+fn answered<'k>(k: &'k Kernel, reply: &Reply) -> Result<&'k Tcb, Miss> {
+    if !reply.is_top_of(k.core().current_sc.get()) {
         return Err(Miss::Slow);
     }
-    let space = ready::<ANY>(k, caller)?;
-    let buffers = buffers::<ANY>(k, server, caller, info)?;
+    let caller = reply.tcb.get().ok_or(Miss::Slow)?.get(k);
+    if caller.sched_context.get().is_some() { Err(Miss::Slow) } else { Ok(caller) }
+}
 
-    // The server waits at the endpoint, behind the others.
-    server.state.set(ThreadState::BlockedOnReceive {
-        ep: ep.link(),
-        grant: cap.endpoint_grant(),
-        reply: Some(reply),
-    });
+/// `ReplyRecv` in the other form, with the capability and the message information in the registers.
+pub fn reply_recv_any<'k>(k: &'k Kernel, running: Running<'k>) -> Result<&'k Tcb, Miss> {
+    let server = running.get();
+    let (cptr, info) = (server.context.get(reg::CAP), server.context.get(reg::INFO));
+    if info & INFO_SHAPE > MSG_MAX_LENGTH as u64 {
+        return Err(Miss::Slow);
+    }
+    let look_up = |cptr| lookup::cap(k, server, cptr).map_err(|_| Miss::Slow).map(|slot| slot.get(k).words());
+    let ep = look_up(cptr)?.endpoint_for_receive().ok_or(Miss::Slow)?.get(k);
+    let reply = look_up(server.context.get(reg::REPLY))?.reply().ok_or(Miss::Slow)?.get(k);
+    let caller = answered(k, reply)?;
+    if server.sched_context.get() != Some(k.core().current_sc.get()) || !waits(k, server, ep) {
+        return Err(Miss::Slow);
+    }
+    answers_fault(caller, info)?;
+    may_run(k, caller)?;
+    let space = vspace::space(k, caller).ok_or(Miss::Slow)?;
+    Ok(finish_reply(k, server, caller, ep, space, info))
+}
+
+/// An answer to the caller, whatever there is to move; the server waits at the endpoint, behind others. Returns
+/// the caller, which is the current thread now.
+#[inline]
+fn finish_reply<'k>(
+    k: &'k Kernel,
+    server: &Tcb,
+    caller: &'k Tcb,
+    ep: &Endpoint,
+    space: Space,
+    info: u64,
+) -> &'k Tcb {
+    let ThreadState::BlockedOnReply { reply: Some(reply) } = caller.state.get() else {
+        debug_assert!(false, "a caller waits for its answer");
+        return server_stays(k);
+    };
     match ep.tail() {
-        Some(tail) if ANY => {
+        Some(tail) => {
+            cold_path();
             endpoint::join_peers(k, tail.get(k), server);
             tail.get(k).ipc_queue.next.set(Some(server.link()));
             server.ipc_queue.prev.set(Some(tail));
             ep.set_queue(EndpointState::Receiving, ep.head(), Some(server.link()));
         }
-        _ => ep.set_queue(EndpointState::Receiving, Some(server.link()), Some(server.link())),
+        None => ep.set_one_receiver(server.link()),
     }
-
-    // The reply object leaves the call stack; the scheduling context goes back to the caller.
-    let below = reply_ref.prev.get();
-    let sc_ref = sc.get(k);
-    sc_ref.reply.set(below);
-    if let Some(below) = below {
-        reply_ref.prev.set(None);
-        below.get(k).set_next(ReplyNext::SchedContext(sc));
-    }
-    reply_ref.set_next(ReplyNext::None);
-    reply_ref.tcb.set(Some(server.link()));
-    caller.state.set(ThreadState::Running);
-    server.sched_context.set(None);
-    caller.sched_context.set(Some(sc));
-    sc_ref.tcb.set(Some(caller.link()));
-
+    give_back(k, server, caller, ep, reply.get(k));
+    let fault = caller.fault();
     if fault == Fault::None {
-        deliver(&server.context, &caller.context, 0, info, buffers);
+        deliver(k, server, caller, 0, info);
     } else {
-        caller.fault.set(Fault::None);
+        caller.set_fault(Fault::None);
         fault::apply_reply(k, fault, server, caller);
         caller.context.set(reg::NEXT_IP, caller.context.get(reg::FAULT_IP));
     }
-    Ok(switch(k, core, server, caller, space))
+    enter(k, server, caller, space)
+}
+
+#[cold]
+fn server_stays(k: &Kernel) -> &Tcb {
+    k.core().current.get().get(k)
+}
+
+/// The server waits at the endpoint with the reply object, which leaves the call stack; the scheduling context goes back
+/// to the caller.
+#[inline(always)]
+fn give_back(k: &Kernel, server: &Tcb, caller: &Tcb, ep: &Endpoint, reply: &Reply) {
+    server.state.set(ThreadState::BlockedOnReceive { ep: ep.link(), reply: Some(reply.link()) });
+    let sc = k.core().current_sc.get();
+    let (below, sc_ref) = (reply.prev.get(), sc.get(k));
+    sc_ref.reply.set(below);
+    if let Some(below) = below {
+        cold_path();
+        reply.prev.set(None);
+        below.get(k).set_next(ReplyNext::SchedContext(sc));
+    }
+    reply.set_next(ReplyNext::None);
+    reply.tcb.set(Some(server.link()));
+    server.sched_context.set(None);
+    caller.sched_context.set(Some(sc));
+    sc_ref.tcb.set(Some(caller.link()));
 }
 
 /// True if the server will wait at the endpoint, and at the tail of its queue: nobody sends, no signal of its
-/// bound notification is pending, and nobody of a lower priority (nobody at all in the form that is tried first) waits
-/// already.
+/// bound notification is pending, and nobody of a lower priority waits already.
 #[inline(always)]
-fn waits<const ANY: bool>(k: &Kernel, server: &Tcb, ep: &Endpoint) -> bool {
+fn waits(k: &Kernel, server: &Tcb, ep: &Endpoint) -> bool {
     let queue_ok = match ep.state() {
         EndpointState::Idle => true,
         EndpointState::Receiving => {
-            ANY && follow(ep.tail(), k).is_some_and(|tail| tail.priority.get() >= server.priority.get())
+            follow(ep.tail(), k).is_some_and(|tail| tail.priority.get() >= server.priority.get())
         }
         EndpointState::Sending => false,
     };
     queue_ok
-        && follow(server.bound_notification.get(), k)
+        && follow(server.bound_notification(), k)
             .is_none_or(|ntfn| ntfn.state.get() != NotificationState::Active)
 }
 
-/// The message has no capabilities, and no more words than this form of the fast path moves.
+/// Fails unless the thread is of the current domain, and nobody who is ready beats it.
 #[inline(always)]
-fn check_length<const ANY: bool>(info: u64) -> Result<(), Miss> {
-    let most = if ANY { MSG_MAX_LENGTH } else { MESSAGE_REGISTERS } as u64;
-    if info & INFO_SHAPE <= most { Ok(()) } else { Err(if ANY { Miss::Slow } else { Miss::Any }) }
-}
-
-/// The slot that a thread means by a capability address.
-#[inline(always)]
-fn slot<'k, const ANY: bool>(k: &'k Kernel, thread: &Tcb, cptr: u64) -> Result<&'k Slot, Miss> {
-    let slot = if ANY {
-        lookup::cap(k, thread, cptr).map_err(|_| Miss::Slow)
-    } else {
-        thread.known_slot(k, cptr).ok_or(Miss::Any)
-    };
-    slot.map(|slot| slot.get(k))
-}
-
-/// The address space of a thread that is about to run, if it may run at once: it has a valid address space, is
-/// of the current domain, and nobody who is ready beats it.
-#[inline(always)]
-fn ready<const ANY: bool>(k: &Kernel, thread: &Tcb) -> Result<Space, Miss> {
+fn may_run(k: &Kernel, thread: &Tcb) -> Result<(), Miss> {
     if NUM_DOMAINS > 1 && thread.domain.get() != k.core().domain.get() {
         return Err(Miss::Slow);
     }
-    if !scheduler::is_highest(k, thread.priority.get()) {
-        return Err(Miss::Slow);
-    }
-    if ANY { vspace::space(k, thread).ok_or(Miss::Slow) } else { thread.known_space(k).ok_or(Miss::Any) }
+    if scheduler::is_highest(k, thread.priority.get()) { Ok(()) } else { Err(Miss::Slow) }
 }
 
-/// The IPC buffers, if the message needs them.
-#[inline(always)]
-fn buffers<'k, const ANY: bool>(k: &'k Kernel, from: &Tcb, to: &Tcb, info: u64) -> Result<Buffers<'k>, Miss> {
-    if !ANY || info & INFO_SHAPE <= MESSAGE_REGISTERS as u64 {
-        return Ok(None);
-    }
-    let source = message::buffer_for_reading(k, from).ok_or(Miss::Slow)?;
-    let dest = message::buffer_for_writing(k, to).ok_or(Miss::Slow)?;
-    Ok(Some((source, dest)))
+/// Moves a message, which has no more words than there can be.
+#[inline]
+fn deliver(k: &Kernel, from: &Tcb, to: &Tcb, badge: u64, info: u64) {
+    let moved = message::copy(k, from, to, (info & INFO_LENGTH) as usize);
+    to.context.set(reg::CAP, badge);
+    to.context.set(reg::INFO, info & INFO_MASK & !INFO_LENGTH | moved as u64);
 }
 
-/// Moves a message.
+/// Switches between threads of the ordinary kind.
 #[inline(always)]
-fn deliver(from: &UserContext, to: &UserContext, badge: u64, info: u64, buffers: Buffers) {
-    let length = (info & INFO_SHAPE) as usize;
-    from.copy_message(to, length);
-    if let Some((source, dest)) = buffers {
-        source.copy(dest, buffer::MSG + MESSAGE_REGISTERS..buffer::MSG + length);
+fn switch<'k>(k: &'k Kernel, from: &Tcb, to: Resumed<'k>, space: Space) -> Outcome<'k> {
+    to.thread.state.set(ThreadState::Running);
+    k.switch_vspace(space);
+    if pecan_arch::short_context_switch(&from.context, &to.thread.context) {
+        Outcome::Resumed(to)
+    } else {
+        let Resumed { thread, cap, info } = to;
+        Outcome::Switched(long_switch(k, from, thread, cap, info))
     }
-    to.set(reg::CAP, badge);
-    to.set(reg::INFO, info & INFO_MASK);
+}
+
+#[cold]
+#[inline(never)]
+fn long_switch<'k>(k: &'k Kernel, from: &Tcb, thread: &'k Tcb, cap: u64, info: u64) -> &'k Tcb {
+    pecan_arch::context_switch(&from.context, &thread.context);
+    Resumed { thread, cap, info }.settle(k);
+    thread
 }
 
 /// Makes `to` the current thread, on the scheduling context that it has just been given.
-#[inline(always)]
-fn switch(k: &Kernel, core: &CoreState, from: &Tcb, to: &Tcb, space: Space) -> Link<Tcb> {
+#[inline]
+fn enter<'k>(k: &Kernel, from: &Tcb, to: &'k Tcb, space: Space) -> &'k Tcb {
+    let ordinary = to.ready(k).is_some();
     to.state.set(ThreadState::Running);
-    core.current.set(to.link());
+    k.set_current(to);
     k.switch_vspace(space);
-    scheduler::load_units(k, to);
+    if !ordinary {
+        scheduler::load_units(k, to);
+    }
     pecan_arch::context_switch(&from.context, &to.context);
-    to.link()
+    to
 }

@@ -13,7 +13,7 @@ use pecan_mem::{
 
 use crate::{
     derivation, endpoint, entry,
-    fastpath::{self, Miss},
+    fastpath::{self, Miss, Outcome},
     fault, message, notification, refill, scheduler,
     testing::{FREE, World, rounds},
 };
@@ -96,7 +96,7 @@ fn world() -> (World, Vec<Link<Tcb>>) {
         if i > 2 {
             // A passive server.
             let Cap::Reply { reply, .. } = w.cap(REPLY + i) else { unreachable!() };
-            let _ = endpoint::receive(&w.k, t, ep.get(&w.k), all.grant, true, Some(reply));
+            let _ = endpoint::receive(&w.k, t, ep.get(&w.k), true, Some(reply));
             continue;
         }
         refill::start(sc, 2, pecan_arch::us_to_ticks(5_000), 0, pecan_arch::now());
@@ -120,10 +120,9 @@ fn digest(w: &World, threads: &[Link<Tcb>]) -> u64 {
     let mut hash = 0u64;
     let mut faults = Vec::new();
     for thread in threads {
-        let fault = &thread.get(&w.k).fault;
-        let at = virt_to_phys(fault.as_ptr() as usize).0;
-        faults.push(at..at + size_of_val(fault) as u64);
-        for byte in std::format!("{:?}", fault.get()).bytes() {
+        let at = thread.get(&w.k).fault_memory();
+        faults.push(virt_to_phys(at.start).0..virt_to_phys(at.end).0);
+        for byte in std::format!("{:?}", thread.get(&w.k).fault()).bytes() {
             hash = (hash ^ byte as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
         }
     }
@@ -158,11 +157,11 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
         if index < 3 && random.next(6) == 0 {
             // A client faults; a server answers that, too.
             let exception = Exception::User { number: random.next(32), code: random.next(8) };
-            let quick = if fast { fastpath::fault(&w.k, fault::of(exception)) } else { Err(Miss::Slow) };
+            let quick = if fast { fastpath::fault(&w.k, w.k.running(), fault::of(exception)) } else { Err(Miss::Slow) };
             match quick {
                 Ok(next) => {
                     faults += 1;
-                    assert_eq!(next, w.k.core().current.get());
+                    assert_eq!(next.link(), w.k.core().current.get());
                 }
                 Err(_) => {
                     entry::exception(&mut w.k, exception);
@@ -206,16 +205,22 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
                 (1..121).for_each(|i| buf.set(i, word.wrapping_mul(i as u64)));
             }
         }
+        let k = &*w.k;
         let quick = match call {
-            Syscall::Call if fast => fastpath::call::<false>(&w.k, cptr, info.0),
-            Syscall::ReplyRecv if fast => fastpath::reply_recv::<false>(&w.k, cptr, info.0),
+            Syscall::Call if fast => fastpath::call(k, k.running(), cptr, info.0),
+            Syscall::ReplyRecv if fast => fastpath::reply_recv(k, k.running(), cptr, info.0),
             _ => Err(Miss::Slow),
         };
         let quick = match (quick, call) {
-            (Err(Miss::Any), Syscall::Call) => fastpath::call::<true>(&w.k, cptr, info.0),
-            (Err(Miss::Any), _) => fastpath::reply_recv::<true>(&w.k, cptr, info.0),
+            (Err(Miss::Any), Syscall::Call) => {
+                fastpath::call_any(k, k.running()).map(Outcome::Switched)
+            }
+            (Err(Miss::Any), _) => {
+                fastpath::reply_recv_any(k, k.running()).map(Outcome::Switched)
+            }
             (quick, _) => quick,
         };
+        let quick = quick.map(|outcome| outcome.settle(k));
         match quick {
             Ok(next) => {
                 *if call == Syscall::Call { &mut calls } else { &mut answers } += 1;
@@ -263,7 +268,12 @@ fn a_short_message_needs_no_buffers() {
     for thread in &threads {
         set_cap(&thread.get(&w.k).slots[Tcb::SLOT_IPC_BUFFER], Cap::Null);
     }
-    let call = |length| fastpath::call::<true>(&w.k, EP, MessageInfo::new(0, 0, 0, length).0);
-    assert!(matches!(call(5), Err(Miss::Slow)), "the slow path says what is moved without them");
-    assert!(call(4).is_ok_and(|server| threads[3..].contains(&server)));
+    let info = |length| MessageInfo::new(7, 0, 0, length);
+    let current = w.k.core().current.get();
+    current.get(&w.k).context.set(reg::CAP, EP);
+    current.get(&w.k).context.set(reg::INFO, info(5).0);
+    let server = fastpath::call_any(&w.k, w.k.running()).expect("a server waits");
+    assert!(threads[3..].contains(&server.link()));
+    // What does not fit into registers has no place.
+    assert_eq!(server.context.get(reg::INFO), info(4).0);
 }

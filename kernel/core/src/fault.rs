@@ -66,7 +66,7 @@ fn send(k: &Kernel, thread: &Tcb, fault: Fault, handler: usize, donate: bool) ->
     let cap = thread.slots[handler].words();
     match cap.endpoint() {
         Some(ep) if is_handler(cap) => {
-            thread.fault.set(fault);
+            thread.set_fault(fault);
             let (badge, grant, grant_reply) = (cap.badge(), cap.endpoint_grant(), cap.endpoint_grant_reply());
             let how =
                 Sending { blocking: true, call: false, donate, badge, grant, grant_reply, parcel: None };

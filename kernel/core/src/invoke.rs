@@ -208,8 +208,7 @@ pub struct How {
 /// Invokes the capability at `cptr` with the message in the current thread's registers and IPC buffer.
 #[inline(always)]
 pub fn invoke(k: &mut Kernel, cptr: u64, how: How) -> Result<Next, Preempted> {
-    let thread = k.core().current.get().get(k);
-    let slot = match thread.known_slot(k, cptr) {
+    let slot = match k.running().slot(cptr) {
         Some(slot) => slot,
         None => match find(k, cptr, how) {
             Ok(slot) => slot,
@@ -303,7 +302,7 @@ fn look_ahead(k: &Kernel, thread: &Tcb, cap: Words, mut parcel: Parcel) -> Resul
 /// The system call of the current thread has done what it was to do, with so many words of an answer.
 #[inline(always)]
 fn finish(thread: &Tcb, call: bool, words: usize) {
-    if thread.state.get() == ThreadState::Restart {
+    if thread.state.is_restart() {
         if call {
             thread.context.set(reg::CAP, 0);
             thread.context.set(reg::INFO, transfer::kernel_info(0, words).0);

@@ -208,7 +208,7 @@ mod tests {
             let next = entry::special_syscall(&mut w.k, number);
             // Nobody handles the fault of an unknown one.
             assert_eq!(next == thread, is_known, "{number}");
-            assert_eq!(thread.get(&w.k).state.get().is_runnable(), is_known);
+            assert_eq!(thread.get(&w.k).state.is_runnable(), is_known);
             assert_eq!(thread.get(&w.k).context.get(reg::CAP) == 77, !is_known);
         }
     }

@@ -70,11 +70,18 @@ pub fn put_all(k: &Kernel, thread: &Tcb, words: impl IntoIterator<Item = u64>) -
 }
 
 /// Copies `length` message words from one thread to another; returns how many had a place on both sides.
+#[inline(always)]
 pub fn copy(k: &Kernel, from: &Tcb, to: &Tcb, length: usize) -> usize {
-    from.context.copy_message(&to.context, length);
-    if length <= MESSAGE_REGISTERS {
-        return length;
+    if length > MESSAGE_REGISTERS {
+        return copy_long(k, from, to, length);
     }
+    from.context.copy_message(&to.context, length);
+    length
+}
+
+#[inline(never)]
+fn copy_long(k: &Kernel, from: &Tcb, to: &Tcb, length: usize) -> usize {
+    from.context.copy_message(&to.context, MESSAGE_REGISTERS);
     let (Some(source), Some(dest)) = (buffer_for_reading(k, from), buffer_for_writing(k, to)) else {
         return MESSAGE_REGISTERS;
     };

@@ -141,12 +141,13 @@ pub fn reorder(k: &Kernel, thread: &Tcb, ntfn: &Notification, priority: u8) {
 /// Binds a notification to a thread: its signals reach the thread while that receives on an endpoint.
 pub fn bind(thread: &Tcb, ntfn: &Notification) {
     ntfn.bound_tcb.set(Some(thread.link()));
-    thread.bound_notification.set(Some(ntfn.link()));
+    thread.set_bound_notification(Some(ntfn.link()));
 }
 
 /// Unbinds whatever notification is bound to the thread.
 pub fn unbind_tcb(k: &Kernel, thread: &Tcb) {
-    if let Some(ntfn) = thread.bound_notification.take() {
+    if let Some(ntfn) = thread.bound_notification() {
+        thread.set_bound_notification(None);
         ntfn.get(k).bound_tcb.set(None);
     }
 }
@@ -154,7 +155,7 @@ pub fn unbind_tcb(k: &Kernel, thread: &Tcb) {
 /// Unbinds whatever thread is bound to the notification.
 pub fn unbind_notification(k: &Kernel, ntfn: &Notification) {
     if let Some(thread) = ntfn.bound_tcb.take() {
-        thread.get(k).bound_notification.set(None);
+        thread.get(k).set_bound_notification(None);
     }
 }
 
@@ -238,7 +239,7 @@ mod tests {
         {
             let thread = w.thread.get(&w.k);
             thread.state.set(ThreadState::Running);
-            w.k.core().current.set(w.thread);
+            w.k.set_current(w.thread.get(&w.k));
             bind(bound.get(&w.k), ntfn.get(&w.k));
             thread.context.set(reg::CAP, FREE);
             w.syscall(Syscall::Wait);

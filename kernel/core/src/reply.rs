@@ -102,7 +102,8 @@ pub fn send(k: &Kernel, sender: &Tcb, reply: &Reply, grant: bool, parcel: Option
     remove(k, reply, receiver);
     thread::refresh_budget(k, receiver);
 
-    let fault = receiver.fault.replace(pecan_mem::Fault::None);
+    let fault = receiver.fault();
+    receiver.set_fault(pecan_mem::Fault::None);
     let state = if fault == pecan_mem::Fault::None {
         transfer::message(k, sender, None, 0, grant, receiver, parcel);
         ThreadState::Running

@@ -309,7 +309,7 @@ fn configure(k: &Kernel, configuration: Configuration) -> Next {
     sc.badge.set(badge);
     sc.sporadic.set(sporadic);
     let now = k.core().time.get();
-    if sc.refill_max.get() != 0 && thread.is_some_and(|t| t.state.get().is_runnable()) {
+    if sc.refill_max.get() != 0 && thread.is_some_and(|t| t.state.is_runnable()) {
         refill::update(sc, refills, budget, period, now);
     } else {
         refill::start(sc, refills, budget, period, now);

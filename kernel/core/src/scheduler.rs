@@ -60,7 +60,7 @@ impl Next {
 /// and that has budget now.
 #[inline(always)]
 pub fn is_schedulable(k: &Kernel, thread: &Tcb) -> bool {
-    thread.state.get().is_runnable()
+    thread.state.is_runnable()
         && !thread.is_released_later.get()
         && follow(thread.sched_context.get(), k).is_some_and(|sc| sc.refill_max.get() != 0)
 }
@@ -225,7 +225,7 @@ pub fn schedule(k: &Kernel, next: Next) -> &Tcb {
     let core = k.core();
     let current = core.current.get().get(k);
     // The current thread runs on the time that is charged and nothing is due: then it is schedulable.
-    let undisturbed = matches!(current.state.get(), ThreadState::Running)
+    let undisturbed = current.state.is_running()
         && current.sched_context.get() == Some(core.current_sc.get())
         && !core.reprogram.get()
         && budget::is_quiet(k);
@@ -355,7 +355,8 @@ fn choose<'k>(k: &'k Kernel, current: &'k Tcb) -> &'k Tcb {
 /// The scheduling context stays as it is. Not for the idle thread.
 #[inline(always)]
 pub fn switch_to(k: &Kernel, thread: &Tcb) {
-    let from = k.core().current.replace(thread.link()).get(k);
+    let from = k.core().current.get().get(k);
+    k.set_current(thread);
     load_vspace(k, thread);
     load_units(k, thread);
     pecan_arch::context_switch(&from.context, &thread.context);
@@ -369,7 +370,7 @@ fn is_idle(k: &Kernel, thread: &Tcb) -> bool {
 /// The switch from or to the idle thread, which has no registers and no address space of its own.
 #[cold]
 fn switch_idle(k: &Kernel, from: &Tcb, to: &Tcb) {
-    k.core().current.set(to.link());
+    k.set_current(to);
     if !is_idle(k, from) {
         pecan_arch::sync_context(&from.context);
     }
@@ -396,12 +397,14 @@ pub fn load_vspace(k: &Kernel, thread: &Tcb) {
 pub fn load_units(k: &Kernel, thread: &Tcb) {
     load_fpu(k, thread);
     breakpoint::load(thread);
+    let short = pecan_arch::has_short_switch();
+    k.note_units(!short || thread.may_use_fpu() || thread.is_debugged());
 }
 
 /// Puts a thread's vector registers into the processor, or forbids it to use them.
 #[inline(always)]
-pub fn load_fpu(k: &Kernel, thread: &Tcb) {
-    if thread.flags.get() as u64 & pecan_abi::constants::tcb_flag::FPU_DISABLED != 0 {
+fn load_fpu(k: &Kernel, thread: &Tcb) {
+    if !thread.may_use_fpu() {
         pecan_arch::fpu_disable();
         return;
     }
@@ -431,7 +434,7 @@ pub fn release_fpu(k: &Kernel, thread: &Tcb, keep: bool) {
 /// What remains to be done before a chosen thread can enter user level.
 #[inline(always)]
 fn activate(k: &Kernel, thread: &Tcb) {
-    if thread.state.get() == ThreadState::Restart {
+    if thread.state.is_restart() {
         thread.context.set(reg::NEXT_IP, thread.context.get(reg::FAULT_IP));
         thread.state.set(ThreadState::Running);
     }
@@ -462,7 +465,7 @@ fn switch_sched_context(k: &Kernel, thread: &Tcb) {
 
 /// Sets a thread's priority and moves it in the queue it is in.
 pub fn set_priority(k: &Kernel, thread: &Tcb, priority: u8) -> Next {
-    if thread.state.get().is_runnable() {
+    if thread.state.is_runnable() {
         let is_current = thread.link() == k.core().current.get();
         let queued = thread.is_queued.get();
         dequeue(k, thread);

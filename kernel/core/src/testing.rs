@@ -200,7 +200,7 @@ impl World {
     ) -> Result<Answer, Preempted> {
         let thread = self.thread;
         self.set_message(thread, label as u64, words, extra);
-        self.k.core().current.set(thread);
+        self.k.set_current(thread.get(&self.k));
         let how = How { call: true, blocking: true, donate: true, first_phase: false };
         let next = invoke::invoke(&mut self.k, cptr, how)?;
         // The thread goes on whatever it has made ready: queue that.

@@ -13,7 +13,7 @@ use crate::{
 /// If it is the current thread, the scheduler notices by its state.
 pub fn suspend(k: &Kernel, thread: &Tcb) {
     endpoint::cancel_ipc(k, thread);
-    if thread.state.get() == ThreadState::Running {
+    if thread.state.is_running() {
         // It may be resumed: then it goes on behind the system call that it has finished.
         thread.context.set(reg::FAULT_IP, thread.context.get(reg::NEXT_IP));
     }
@@ -25,7 +25,7 @@ pub fn suspend(k: &Kernel, thread: &Tcb) {
 
 /// Makes a stopped thread ready, beginning with the instruction that it was stopped in.
 pub fn restart(k: &Kernel, thread: &Tcb) -> Next {
-    if thread.state.get().is_runnable() || thread.state.get() == ThreadState::Idle {
+    if thread.state.is_runnable() || thread.state.get() == ThreadState::Idle {
         return Next::Resume;
     }
     endpoint::cancel_ipc(k, thread);
@@ -82,7 +82,7 @@ mod tests {
             assert_eq!(thread.state.get(), state, "it goes on behind what it does");
         }
         thread.state.set(ThreadState::Inactive);
-        w.k.core().current.set(idle.link());
+        w.k.set_current(idle);
         assert_eq!(restart(&w.k, thread), Next::Switch(w.thread));
         assert_eq!(thread.state.get(), ThreadState::Restart, "it makes its system call again");
     }

@@ -76,7 +76,7 @@ pub fn message(
 ) {
     let info = MessageInfo(sender.context.get(reg::INFO));
     // What most messages are: a few words in registers.
-    if sender.fault.get() == Fault::None
+    if sender.fault() == Fault::None
         && info.extra_caps() == 0
         && info.length_capped() <= MESSAGE_REGISTERS
     {
@@ -99,7 +99,7 @@ fn any_message(
     receiver: &Tcb,
     parcel: Option<&Parcel>,
 ) {
-    let fault = sender.fault.get();
+    let fault = sender.fault();
     if fault != Fault::None {
         return fault::deliver(k, sender, fault, badge, receiver);
     }

@@ -8,7 +8,7 @@ use pecan_arch::{Console, Exception, UserContext, decode_exception, halt, idle_w
 use pecan_config::CHECK_INVARIANTS_EVERY;
 use pecan_core::{
     benchmark, boot, entry,
-    fastpath::{self, Miss},
+    fastpath::{self, Miss, Outcome, Resumed},
     fault,
     latency::Entry,
     scheduler,
@@ -22,7 +22,20 @@ use pecan_mem::{Kernel, Link, Tcb, ThreadState, boot::BootMemory};
 #[inline(always)]
 unsafe fn kernel() -> Kernel {
     // SAFETY: the caller's obligations.
-    let k = unsafe { Kernel::enter() };
+    unsafe { Kernel::enter() }
+}
+
+/// [`kernel`], entered by the thread whose registers are at `context`, which becomes the current one: a fast path may
+/// not have noted it.
+///
+/// # Safety
+/// Those of [`kernel`], and the entry stub has stored registers there.
+#[inline(always)]
+unsafe fn entered(context: *const UserContext) -> Kernel {
+    // SAFETY: this function's obligations. The stubs store the registers of the thread that was running.
+    let k = unsafe { kernel() };
+    // SAFETY: as above.
+    k.note_current(unsafe { k.entered(context) });
     if CHECK_INVARIANTS_EVERY != 0 {
         checks::enter(&k);
     }
@@ -141,29 +154,59 @@ fn enter_user(k: &Kernel, thread: &Tcb) -> ! {
 
 /// Returns to user level from the fast path of a system call.
 #[inline(always)]
-fn leave_fast(k: &Kernel, next: Link<Tcb>) -> ! {
+fn leave_fast(k: &Kernel, outcome: Outcome) -> ! {
     benchmark::note_fast(k);
-    enter_user(k, next.get(k))
+    match outcome {
+        Outcome::Switched(thread) => enter_user(k, thread),
+        Outcome::Resumed(resumed) if LOOKS_AT_CURRENT => enter_user(k, resumed.settle(k).get(k)),
+        Outcome::Resumed(Resumed { thread, cap, info }) => {
+            // SAFETY: as in `enter_user`.
+            unsafe { port::enter_user_with::<{ Tcb::CONTEXT_END }, Tcb>(thread, cap, info) }
+        }
+    }
 }
+
+/// The kernel looks at the current thread at every entry and exit.
+const LOOKS_AT_CURRENT: bool = CHECK_INVARIANTS_EVERY != 0
+    || pecan_config::MEASURE_LATENCY
+    || pecan_config::TRACK_UTILISATION
+    || pecan_config::TRACK_KERNEL_ENTRIES;
 
 /// `Call`: first the fast path.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".text.hot_call")]
-extern "C" fn pecan_call(cptr: u64, info: u64) -> ! {
-    // SAFETY: the entry stub calls this once an entry, after boot.
-    let k = &mut unsafe { kernel() };
+extern "C" fn pecan_call(cptr: u64, info: u64, _number: i64, context: *const UserContext) -> ! {
+    // SAFETY: the entry stub calls this once an entry, after boot, with the registers that it has stored.
+    let k = &unsafe { enter_fast(context) };
+    // SAFETY: as above.
+    let running = unsafe { k.entered(context) };
     entry::begin(k, Entry::Syscall, Syscall::Call as u64);
-    match fastpath::call::<false>(k, cptr, info) {
-        Ok(next) => leave_fast(k, next),
-        Err(Miss::Any) => call_any(k, cptr, info),
+    match fastpath::call(k, running, cptr, info) {
+        Ok(outcome) => leave_fast(k, outcome),
+        Err(Miss::Any) => call_any(),
         Err(Miss::Slow) => slow_syscall(Syscall::Call),
     }
 }
 
+/// The kernel lock, for a fast path, of the thread whose registers are at `context`.
+///
+/// # Safety
+/// Those of [`entered`].
+#[inline(always)]
+unsafe fn enter_fast(context: *const UserContext) -> Kernel {
+    // SAFETY: this function's obligations.
+    unsafe { if LOOKS_AT_CURRENT { entered(context) } else { kernel() } }
+}
+
+#[cold]
 #[inline(never)]
-fn call_any(k: &mut Kernel, cptr: u64, info: u64) -> ! {
-    match fastpath::call::<true>(k, cptr, info) {
-        Ok(next) => leave_fast(k, next),
+fn call_any() -> ! {
+    // SAFETY: the first form of the fast path has given up all references.
+    let k = &unsafe { kernel() };
+    // SAFETY: as above.
+    let running = unsafe { k.entered(port::current_context()) };
+    match fastpath::call_any(k, running) {
+        Ok(thread) => leave_fast(k, Outcome::Switched(thread)),
         Err(_) => slow_syscall(Syscall::Call),
     }
 }
@@ -171,21 +214,28 @@ fn call_any(k: &mut Kernel, cptr: u64, info: u64) -> ! {
 /// `ReplyRecv`: first the fast path.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".text.hot_reply_recv")]
-extern "C" fn pecan_reply_recv(cptr: u64, info: u64) -> ! {
-    // SAFETY: the entry stub calls this once an entry, after boot.
-    let k = &mut unsafe { kernel() };
+extern "C" fn pecan_reply_recv(cptr: u64, info: u64, _number: i64, context: *const UserContext) -> ! {
+    // SAFETY: the entry stub calls this once an entry, after boot, with the registers that it has stored.
+    let k = &unsafe { enter_fast(context) };
+    // SAFETY: as above.
+    let running = unsafe { k.entered(context) };
     entry::begin(k, Entry::Syscall, Syscall::ReplyRecv as u64);
-    match fastpath::reply_recv::<false>(k, cptr, info) {
-        Ok(next) => leave_fast(k, next),
-        Err(Miss::Any) => reply_recv_any(k, cptr, info),
+    match fastpath::reply_recv(k, running, cptr, info) {
+        Ok(outcome) => leave_fast(k, outcome),
+        Err(Miss::Any) => reply_recv_any(),
         Err(Miss::Slow) => slow_syscall(Syscall::ReplyRecv),
     }
 }
 
+#[cold]
 #[inline(never)]
-fn reply_recv_any(k: &mut Kernel, cptr: u64, info: u64) -> ! {
-    match fastpath::reply_recv::<true>(k, cptr, info) {
-        Ok(next) => leave_fast(k, next),
+fn reply_recv_any() -> ! {
+    // SAFETY: the first form of the fast path has given up all references.
+    let k = &unsafe { kernel() };
+    // SAFETY: as above.
+    let running = unsafe { k.entered(port::current_context()) };
+    match fastpath::reply_recv_any(k, running) {
+        Ok(thread) => leave_fast(k, Outcome::Switched(thread)),
         Err(_) => slow_syscall(Syscall::ReplyRecv),
     }
 }
@@ -198,11 +248,11 @@ fn is_call_or_reply_recv(number: i64) -> bool {
 
 /// The system calls of every profile without a fast path, and those for which it does not do.
 #[unsafe(no_mangle)]
-extern "C" fn pecan_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
+extern "C" fn pecan_syscall(_cptr: u64, _info: u64, number: i64, context: *const UserContext) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot, or `slow_syscall` does; both with such a number.
     let k = &mut unsafe {
         core::hint::assert_unchecked(entry::is_core_syscall(number));
-        kernel()
+        entered(context)
     };
     if !is_call_or_reply_recv(number) {
         entry::begin(k, Entry::Syscall, number as u64);
@@ -213,9 +263,9 @@ extern "C" fn pecan_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
 
 /// The system calls that are not in every profile, or do not exist.
 #[unsafe(no_mangle)]
-extern "C" fn pecan_special_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
+extern "C" fn pecan_special_syscall(_cptr: u64, _info: u64, number: i64, context: *const UserContext) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
-    let k = &mut unsafe { kernel() };
+    let k = &mut unsafe { entered(context) };
     entry::begin(k, Entry::Syscall, number as u64);
     let next = entry::special_syscall(k, number);
     resume(k, next)
@@ -224,13 +274,13 @@ extern "C" fn pecan_special_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
 /// Goes on on the slow path. Whoever calls this has no reference into the kernel's state any more.
 #[inline(always)]
 fn slow_syscall(call: Syscall) -> ! {
-    pecan_syscall(0, 0, call as i64)
+    pecan_syscall(0, 0, call as i64, port::current_context())
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn pecan_exception(vector: u64, error: u64, address: u64) -> ! {
+extern "C" fn pecan_exception(vector: u64, error: u64, address: u64, context: *const UserContext) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
-    let k = &mut unsafe { kernel() };
+    let k = &mut unsafe { entered(context) };
     entry::begin(k, Entry::Exception, vector);
     let exception = decode_exception(vector, error, address);
     benchmark::note_exception(k, exception);
@@ -241,8 +291,10 @@ extern "C" fn pecan_exception(vector: u64, error: u64, address: u64) -> ! {
         }
         exception => fault::of(exception),
     };
-    match fastpath::fault(k, fault) {
-        Ok(next) => enter_user(k, next.get(k)),
+    // SAFETY: it has entered.
+    let running = unsafe { k.entered(context) };
+    match fastpath::fault(k, running, fault) {
+        Ok(thread) => enter_user(k, thread),
         Err(_) => {
             let next = entry::fault_current(k, fault);
             resume(k, next)
@@ -251,15 +303,15 @@ extern "C" fn pecan_exception(vector: u64, error: u64, address: u64) -> ! {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn pecan_interrupt(vector: u64) -> ! {
+extern "C" fn pecan_interrupt(vector: u64, context: *const UserContext) -> ! {
     let irq = match port::claim(vector as usize) {
         Ok(irq) => irq,
         // SAFETY: back to where the interrupt came from; nothing has changed.
         Err(Unclaimed::Nothing) => unsafe { port::enter_user(port::current_context()) },
-        Err(Unclaimed::Exception) => pecan_exception(vector, 0, 0),
+        Err(Unclaimed::Exception) => pecan_exception(vector, 0, 0, context),
     };
     // SAFETY: the entry stub calls this once an entry, after boot.
-    let k = &mut unsafe { kernel() };
+    let k = &mut unsafe { entered(context) };
     entry::begin(k, Entry::Interrupt, vector);
     let next = entry::interrupt(k, irq);
     resume(k, next)

@@ -23,7 +23,7 @@ pub use cap::{Cap, Control, EndpointRights, FrameRights, Mapping, NewCap, Words,
 pub use link::Link;
 pub use object::{
     AsidPool, Debug, Endpoint, EndpointState, Fault, IpcBuffer, LookupFailure, Notification,
-    NotificationState, PageTable, Refill, Reply, ReplyNext, SchedContext, Tcb, ThreadState, follow,
+    NotificationState, PageTable, Refill, Reply, ReplyNext, Running, SchedContext, Tcb, ThreadState, follow,
 };
 pub use slot::{CNodeRef, Slot};
 pub use state::{CoreState, GlobalState, IrqState, Kernel};

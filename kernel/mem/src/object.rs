@@ -15,10 +15,11 @@ use pecan_arch::{DebugRegisters, FpuState, Space, UserContext};
 use crate::{
     Kernel,
     link::Link,
+    cap::Words,
     slot::{CNodeRef, Slot},
 };
 
-/// Bits of a word with a link that hold something else: what links refer to is aligned to 16 bytes or more.
+/// Bits of a word with a link to a reply object or a scheduling context that hold something else.
 const FLAGS: u64 = 3;
 
 /// An optional link in one word, with room for [`FLAGS`].
@@ -48,18 +49,30 @@ pub enum EndpointState {
 }
 
 /// A synchronous endpoint: a queue of threads that all wait to send, or all to receive.
-#[repr(C)]
+///
+/// Most endpoints have one thread at most. Then one word says all: [`Endpoint::tail`].
+#[repr(C, align(16))]
 pub struct Endpoint {
-    /// First thread; the state in bits 0 and 1.
+    /// The first thread, where there are several.
     head: Cell<u64>,
+    /// The last thread. In the byte below its address ([`Endpoint::STATE`]) are the state in bits 0 and 1, [`Endpoint::SEVERAL`]
+    /// in bit 2, and in bits 3 to 7 the core that the endpoint is at home on, which is core 0 as long as there is but one. So
+    /// one comparison says all three. The word of an endpoint of core 0 without a thread is 0.
     tail: Cell<u64>,
 }
 
 impl Endpoint {
+    /// Bits of [`Endpoint::tail`] that are not the address: threads lie at multiples of 256.
+    const STATE: u64 = 0xff;
+    /// There are several threads.
+    const SEVERAL: u64 = 4;
+    /// One thread waits to receive, at home on this core.
+    const ONE_RECEIVER: u64 = EndpointState::Receiving as u64;
+
     /// What the queued threads are there for.
     #[inline(always)]
     pub fn state(&self) -> EndpointState {
-        match self.head.get() & FLAGS {
+        match self.tail.get() & 3 {
             1 => EndpointState::Sending,
             2 => EndpointState::Receiving,
             _ => EndpointState::Idle,
@@ -69,30 +82,62 @@ impl Endpoint {
     /// The first queued thread.
     #[inline(always)]
     pub fn head(&self) -> Option<Link<Tcb>> {
-        unpack(self.head.get())
+        let tail = self.tail.get();
+        let word = if tail & Self::SEVERAL == 0 { tail } else { self.head.get() };
+        thread(word)
     }
 
     /// The first queued thread, if the queue is one of receivers.
     #[inline(always)]
     pub fn receiver(&self) -> Option<Link<Tcb>> {
-        const RECEIVING: u64 = EndpointState::Receiving as u64;
-        let head = self.head.get();
-        // SAFETY: alignment and 2. life: `set_queue` packs links; 1. not null: it gives this state to heads only.
-        (head & FLAGS == RECEIVING).then(|| unsafe { Link::from_addr((head - RECEIVING) as usize) })
+        if self.state() == EndpointState::Receiving { self.head() } else { None }
+    }
+
+    /// The thread that waits to receive, if there is just one.
+    #[inline(always)]
+    pub fn one_receiver(&self) -> Option<Link<Tcb>> {
+        let word = self.tail.get();
+        // SAFETY: alignment and 2. life: `set_queue` and `set_one_receiver` store links; 1. not null: they give this state
+        // to threads only.
+        (word & Self::STATE == Self::ONE_RECEIVER)
+            .then(|| unsafe { Link::from_addr((word - Self::ONE_RECEIVER) as usize) })
+    }
+
+    /// True if nobody is queued.
+    #[inline(always)]
+    pub fn is_idle(&self) -> bool {
+        self.tail.get() == 0
+    }
+
+    /// Nobody is queued any more.
+    #[inline(always)]
+    pub fn set_idle(&self) {
+        self.tail.set(0);
+    }
+
+    /// One thread waits to receive, and nobody else is queued.
+    #[inline(always)]
+    pub fn set_one_receiver(&self, thread: Link<Tcb>) {
+        self.tail.set(thread.addr() as u64 + Self::ONE_RECEIVER);
     }
 
     /// The last queued thread.
     #[inline(always)]
     pub fn tail(&self) -> Option<Link<Tcb>> {
-        unpack(self.tail.get())
+        thread(self.tail.get())
     }
 
     /// Sets the queue's ends. With no head the state becomes `Idle` whatever `state` says.
-    #[inline(always)]
+    #[inline]
     pub fn set_queue(&self, state: EndpointState, head: Option<Link<Tcb>>, tail: Option<Link<Tcb>>) {
-        let state = if head.is_some() { state } else { EndpointState::Idle };
-        self.head.set(pack(head) | state as u64);
-        self.tail.set(pack(tail));
+        match (head, tail) {
+            (Some(head), Some(tail)) if head == tail => self.tail.set(tail.addr() as u64 | state as u64),
+            (Some(head), Some(tail)) => {
+                self.head.set(head.addr() as u64);
+                self.tail.set(tail.addr() as u64 | state as u64 | Self::SEVERAL);
+            }
+            _ => self.set_idle(),
+        }
     }
 
     /// A link to this endpoint.
@@ -100,6 +145,15 @@ impl Endpoint {
     pub fn link(&self) -> Link<Endpoint> {
         Link::of(self)
     }
+}
+
+/// The thread in a word of an endpoint's, if there is one.
+#[inline(always)]
+fn thread(word: u64) -> Option<Link<Tcb>> {
+    const { assert!(align_of::<Tcb>() > Endpoint::STATE as usize) };
+    let addr = (word & !Endpoint::STATE) as usize;
+    // SAFETY: 1. not null is checked; alignment and 2. life: the words were made of links.
+    (addr != 0).then(|| unsafe { Link::from_addr(addr) })
 }
 
 /// What a notification is doing.
@@ -154,24 +208,28 @@ pub enum ReplyNext {
 
 /// A reply object: the caller that waits for an answer, and its place in the stack of calls along which a
 /// scheduling context was lent.
-#[repr(C)]
+#[repr(C, align(32))]
 pub struct Reply {
     /// The thread that waits: for the answer (`BlockedOnReply`), or for a call to fill the object
     /// (`BlockedOnReceive`).
     pub tcb: Cell<Option<Link<Tcb>>>,
     /// The call before, towards the bottom of the stack.
     pub prev: Cell<Option<Link<Reply>>>,
-    /// Towards the top; bit 0 marks a scheduling context.
+    /// Towards the top: a scheduling context, or a reply object, marked by bit 0. So a comparison with the scheduling context
+    /// that is in use tells whether this is the top of its stack.
     next: Cell<u64>,
     _unused: Cell<u64>,
 }
 
 impl Reply {
+    /// Marks a reply object in `next`.
+    const REPLY: u64 = 1;
+
     /// What follows towards the top of the call stack.
     #[inline(always)]
     pub fn next(&self) -> ReplyNext {
         let word = self.next.get();
-        if word & 1 != 0 {
+        if word & Self::REPLY == 0 {
             unpack(word).map_or(ReplyNext::None, ReplyNext::SchedContext)
         } else {
             unpack(word).map_or(ReplyNext::None, ReplyNext::Reply)
@@ -183,9 +241,15 @@ impl Reply {
     pub fn set_next(&self, next: ReplyNext) {
         self.next.set(match next {
             ReplyNext::None => 0,
-            ReplyNext::Reply(reply) => pack(Some(reply)),
-            ReplyNext::SchedContext(sc) => pack(Some(sc)) | 1,
+            ReplyNext::Reply(reply) => pack(Some(reply)) | Self::REPLY,
+            ReplyNext::SchedContext(sc) => pack(Some(sc)),
         });
+    }
+
+    /// True if this is the top of the call stack along which the scheduling context was lent.
+    #[inline(always)]
+    pub fn is_top_of(&self, sc: Link<SchedContext>) -> bool {
+        self.next.get() == pack(Some(sc))
     }
 
     /// A link to this reply object.
@@ -389,8 +453,6 @@ pub enum ThreadState {
     BlockedOnReceive {
         /// Where.
         ep: Link<Endpoint>,
-        /// The endpoint capability had the right to grant.
-        grant: bool,
         /// Takes the caller.
         reply: Option<Link<Reply>>,
     },
@@ -429,6 +491,136 @@ impl ThreadState {
     }
 }
 
+/// A cell for a [`ThreadState`], packed so that the states of a server and its clients take few stores.
+#[repr(C)]
+pub struct StateCell {
+    /// What it is, in the low five bits: one of the constants below, or [`StateCell::SEND`] with flags. Above them the reply
+    /// object, if there is one: links to those have these bits clear.
+    word: Cell<u64>,
+    /// Address of the endpoint or the notification, where there is one.
+    place: Cell<usize>,
+    /// Badge of one that sends.
+    badge: Cell<u64>,
+}
+
+impl StateCell {
+    const KIND: u64 = 31;
+    // Zero is none of them but the one that is never without a link, so that this one is the easiest to tell.
+    const RECEIVE_WITH_REPLY: u64 = 0;
+    const INACTIVE: u64 = 1;
+    const RUNNING: u64 = 2;
+    const RESTART: u64 = 3;
+    const RECEIVE: u64 = 4;
+    const REPLY: u64 = 5;
+    const NOTIFICATION: u64 = 6;
+    const IDLE: u64 = 7;
+    const SEND: u64 = 8;
+    // With SEND.
+    const GRANT: u64 = 1;
+    const GRANT_REPLY: u64 = 2;
+    const CALL: u64 = 4;
+
+    /// A cell that holds [`ThreadState::Inactive`].
+    pub(crate) const fn new() -> Self {
+        StateCell { word: Cell::new(Self::INACTIVE), place: Cell::new(0), badge: Cell::new(0) }
+    }
+
+    /// The state.
+    #[inline(always)]
+    pub fn get(&self) -> ThreadState {
+        let word = self.word.get();
+        // SAFETY (this and the two below): 1. not null, alignment and 2. life: the word says that `set` stored such a link.
+        let ep = || unsafe { Link::from_addr(self.place.get()) };
+        // SAFETY: see above.
+        let ntfn = || unsafe { Link::from_addr(self.place.get()) };
+        match word & Self::KIND {
+            Self::RECEIVE_WITH_REPLY => ThreadState::BlockedOnReceive { ep: ep(), reply: Self::reply(word) },
+            Self::INACTIVE => ThreadState::Inactive,
+            Self::RUNNING => ThreadState::Running,
+            Self::RESTART => ThreadState::Restart,
+            Self::RECEIVE => ThreadState::BlockedOnReceive { ep: ep(), reply: None },
+            Self::REPLY => ThreadState::BlockedOnReply { reply: Self::reply(word) },
+            Self::NOTIFICATION => ThreadState::BlockedOnNotification { ntfn: ntfn() },
+            Self::IDLE => ThreadState::Idle,
+            _ => ThreadState::BlockedOnSend {
+                ep: ep(),
+                badge: self.badge.get(),
+                grant: word & Self::GRANT != 0,
+                grant_reply: word & Self::GRANT_REPLY != 0,
+                call: word & Self::CALL != 0,
+            },
+        }
+    }
+
+    #[inline(always)]
+    fn reply(word: u64) -> Option<Link<Reply>> {
+        let addr = (word & !Self::KIND) as usize;
+        // SAFETY: 1. not null is checked; alignment and 2. life: `set` stores links.
+        (addr != 0).then(|| unsafe { Link::from_addr(addr) })
+    }
+
+    /// Sets the state.
+    #[inline(always)]
+    pub fn set(&self, state: ThreadState) {
+        const { assert!(align_of::<Reply>() > Self::KIND as usize) };
+        let word = match state {
+            ThreadState::Inactive => Self::INACTIVE,
+            ThreadState::Running => Self::RUNNING,
+            ThreadState::Restart => Self::RESTART,
+            ThreadState::BlockedOnReceive { ep, reply } => {
+                self.place.set(ep.addr());
+                reply.map_or(Self::RECEIVE, |reply| reply.addr() as u64 | Self::RECEIVE_WITH_REPLY)
+            }
+            ThreadState::BlockedOnSend { ep, badge, grant, grant_reply, call } => {
+                self.place.set(ep.addr());
+                self.badge.set(badge);
+                let flag = |on, flag| if on { flag } else { 0 };
+                Self::SEND
+                    | flag(grant, Self::GRANT)
+                    | flag(grant_reply, Self::GRANT_REPLY)
+                    | flag(call, Self::CALL)
+            }
+            ThreadState::BlockedOnReply { reply } => {
+                reply.map_or(0, |reply| reply.addr() as u64) | Self::REPLY
+            }
+            ThreadState::BlockedOnNotification { ntfn } => {
+                self.place.set(ntfn.addr());
+                Self::NOTIFICATION
+            }
+            ThreadState::Idle => Self::IDLE,
+        };
+        self.word.set(word);
+    }
+
+    /// The state is [`ThreadState::Running`].
+    #[inline(always)]
+    pub fn is_running(&self) -> bool {
+        self.word.get() == Self::RUNNING
+    }
+
+    /// The state is [`ThreadState::Restart`].
+    #[inline(always)]
+    pub fn is_restart(&self) -> bool {
+        self.word.get() == Self::RESTART
+    }
+
+    /// See [`ThreadState::is_runnable`].
+    #[inline(always)]
+    pub fn is_runnable(&self) -> bool {
+        const { assert!(Self::RESTART == Self::RUNNING + 1) };
+        self.word.get().wrapping_sub(Self::RUNNING) <= 1
+    }
+
+    /// The reply object of a thread that waits to receive and has one.
+    #[inline(always)]
+    pub fn receives_with(&self) -> Option<Link<Reply>> {
+        let word = self.word.get();
+        debug_assert!(word != 0);
+        // SAFETY: 1. not null, alignment and 2. life: with these bits the word is a link that `set` stored.
+        (word & Self::KIND == Self::RECEIVE_WITH_REPLY).then(|| unsafe { Link::from_addr(word as usize) })
+    }
+}
+
 /// Links of a doubly linked queue of threads.
 pub struct QueueLinks {
     /// Towards the head.
@@ -456,19 +648,33 @@ pub struct ReleaseLinks {
 /// Bytes of a thread's name that the kernel keeps for debugging.
 pub const NAME_LEN: usize = 24;
 
-/// What the roots of a thread's spaces come to, so that not every system call works it out anew. True while the
-/// epoch is the kernel's ([`Kernel::end_epoch`]).
-pub struct Spaces {
-    /// The epoch in which this was worked out; 0 for never.
-    epoch: Cell<u64>,
-    /// The address space; `None` if the thread has no valid one.
-    space: Cell<Option<Space>>,
-    /// Address of the first slot of a CNode that takes capability addresses as they are, without a guard's value.
-    slots: Cell<usize>,
-    /// Slots of that CNode; 0 if the CSpace is another.
-    slot_count: Cell<u64>,
-    /// One less: a processor that takes an address for one of the CNode's before it knows stays within it nevertheless.
-    slot_mask: Cell<u64>,
+/// What is out of the ordinary with a thread or a core, a bit each: one byte, so that the fast paths look at all of it at
+/// once ([`Tcb::ready`]).
+pub mod rare {
+    /// The thread may use the vector unit.
+    pub const FPU: u64 = 1;
+    /// The thread waits for the answer to a fault.
+    pub const FAULT: u64 = 2;
+    /// The thread has breakpoints, or is stepped.
+    pub const DEBUG: u64 = 4;
+    /// The thread has no valid address space.
+    pub const NO_SPACE: u64 = 8;
+    /// The core must do more to switch to another thread: its vector unit or breakpoints are on, say.
+    pub const CORE: u64 = 128;
+    /// Bits there are.
+    pub const BITS: u32 = 8;
+}
+
+/// A slot that is always empty.
+struct NoSlot(Slot);
+
+// SAFETY: nobody writes to it: links to it leave this module only for reading ([`Running::words`]).
+unsafe impl Sync for NoSlot {}
+
+static NO_SLOT: NoSlot = NoSlot(Slot::EMPTY);
+
+fn no_slots() -> usize {
+    &raw const NO_SLOT.0 as usize
 }
 
 /// How a thread is being debugged. All zero: not at all.
@@ -503,46 +709,55 @@ pub struct Usage {
 }
 
 /// A thread.
-#[repr(C)]
+#[repr(C, align(256))]
 pub struct Tcb {
-    /// Vector registers, while another thread's are in the processor.
-    pub fpu: FpuState,
-    /// The other user registers.
-    pub context: UserContext,
-    /// The thread's own slots; see the `SLOT_*` constants.
-    pub slots: [Slot; Tcb::SLOTS],
-    /// Links in a ready queue.
-    pub sched_queue: QueueLinks,
-    /// The scheduling context that this thread has yielded to.
-    pub yield_to: Cell<Option<Link<SchedContext>>>,
-    /// User address of the IPC buffer; 0 for none.
-    pub ipc_buffer: Cell<u64>,
-    // From here on two cache lines hold what every message looks at.
-    /// What the first two slots come to.
-    pub spaces: Spaces,
-    /// What the thread runs on; without one it is passive.
-    pub sched_context: Cell<Option<Link<SchedContext>>>,
-    /// The notification bound to the thread.
-    pub bound_notification: Cell<Option<Link<Notification>>>,
+    // What every message looks at is in one cache line; with the registers, four.
+    // What the roots of the thread's spaces come to, so that not every system call works it out anew:
+    /// The epoch in which this was worked out, above the byte of [`rare`] bits; epoch 0 if it was not.
+    ready: Cell<u64>,
+    /// The address space.
+    space: Cell<Space>,
+    /// Address of the first slot of a CNode that takes capability addresses as they are, without a guard's value; if the
+    /// CSpace is another one, or not known, of a slot that is always empty.
+    slots_at: Cell<usize>,
+    /// Slots of that CNode, less one; 0 with the slot that is always empty. A processor that takes an address for one of the
+    /// CNode's before it knows stays within it nevertheless.
+    slot_mask: Cell<u32>,
     /// Priority.
     pub priority: Cell<u8>,
-    /// The highest priority that this thread may give to others.
-    pub mcp: Cell<u8>,
     /// Scheduling domain.
     pub domain: Cell<u8>,
+    /// [`Tcb::bound_notification`] is one.
+    has_notification: Cell<bool>,
     /// The ABI's TCB flags.
-    pub flags: Cell<u8>,
+    flags: Cell<u8>,
+    /// What the thread runs on; without one it is passive.
+    pub sched_context: Cell<Option<Link<SchedContext>>>,
+    /// What the thread is doing.
+    pub state: StateCell,
+    /// The user registers, but for the vector unit's.
+    pub context: UserContext,
+    // From here on what messages between threads that are not all of the ordinary kind look at, too.
+    /// See [`Tcb::bound_notification`].
+    bound_notification: Cell<Option<Link<Notification>>>,
+    /// Links in the queue of an endpoint or a notification.
+    pub ipc_queue: QueueLinks,
     /// In a ready queue.
     pub is_queued: Cell<bool>,
     /// In the release queue.
     pub is_released_later: Cell<bool>,
-    _unused: [Cell<u8>; 2],
-    /// What the thread is doing.
-    pub state: Cell<ThreadState>,
-    /// Links in the queue of an endpoint or a notification.
-    pub ipc_queue: QueueLinks,
-    /// Why the thread cannot go on.
-    pub fault: Cell<Fault>,
+    /// The highest priority that this thread may give to others.
+    pub mcp: Cell<u8>,
+    /// Links in a ready queue.
+    pub sched_queue: QueueLinks,
+    /// The scheduling context that this thread has yielded to.
+    pub yield_to: Cell<Option<Link<SchedContext>>>,
+    /// The thread's own slots; see the `SLOT_*` constants.
+    pub slots: [Slot; Tcb::SLOTS],
+    /// User address of the IPC buffer; 0 for none.
+    pub ipc_buffer: Cell<u64>,
+    /// See [`Tcb::fault`].
+    fault: Cell<Fault>,
     /// For debugging; zero-terminated if shorter.
     pub name: Cell<[u8; NAME_LEN]>,
     /// Of the first and the last of several neighbours in the queue of an endpoint or a notification that have the same
@@ -554,9 +769,27 @@ pub struct Tcb {
     debug: [Debug; pecan_config::HARDWARE_DEBUG as usize],
     /// See [`Tcb::usage`].
     usage: [Usage; pecan_config::TRACK_UTILISATION as usize],
+    /// Vector registers, while another thread's are in the processor.
+    pub fpu: FpuState,
 }
 
 impl Tcb {
+    /// Completes a thread in zeroed memory.
+    ///
+    /// # Safety
+    /// `this` points to zeroed memory for a TCB that nothing refers to.
+    pub(crate) unsafe fn complete(this: *mut Tcb) {
+        // SAFETY: by the obligation; only the fields for which zero is not the initial value are written.
+        unsafe {
+            (*this).context.start();
+            (*this).fpu.start();
+            (&raw mut (*this).space).write(Cell::new(Space::NONE));
+            (&raw mut (*this).slots_at).write(Cell::new(no_slots()));
+            (&raw mut (*this).state).write(StateCell::new());
+            (&raw mut (*this).fault).write(Cell::new(Fault::None));
+        }
+    }
+
     /// Slots that a thread has.
     pub const SLOTS: usize = 5;
     /// Root of the capability space.
@@ -582,46 +815,154 @@ impl Tcb {
         self.usage.first()
     }
 
-    /// The thread's address space, as far as it has been worked out in this epoch.
+    /// The thread's address space, as far as it has been worked out in this epoch; `None` if it has no valid one.
     #[inline(always)]
     pub fn known_space(&self, k: &Kernel) -> Option<Space> {
-        if self.spaces.epoch.get() == k.epoch() { self.spaces.space.get() } else { None }
+        (self.knows_spaces(k) && self.ready.get() & rare::NO_SPACE == 0).then(|| self.space.get())
     }
 
     /// The slot that a capability address means, as far as the thread's CSpace has been worked out in this epoch
     /// and is a single CNode.
     #[inline(always)]
     pub fn known_slot(&self, k: &Kernel, cptr: u64) -> Option<Link<Slot>> {
-        let known = self.spaces.epoch.get() == k.epoch() && cptr < self.spaces.slot_count.get();
-        // SAFETY: 1. and 2.: `learn_spaces` took address and count from a CNode, which lives: the epoch ends
-        // before a CNode does. The index is below the count.
-        known.then(|| unsafe {
-            let index = (cptr & self.spaces.slot_mask.get()) as usize;
-            Link::from_addr(self.spaces.slots.get() + index * size_of::<Slot>())
-        })
+        if self.knows_spaces(k) { self.slot(cptr) } else { None }
+    }
+
+    #[inline(always)]
+    fn slot(&self, cptr: u64) -> Option<Link<Slot>> {
+        // SAFETY: 1. and 2.: where the mask is not 0, `learn_spaces` took it and the address from a CNode, which lives: before
+        // it does not, the epoch ends and the running thread forgets it. The index is not above the mask.
+        self.slot_address(cptr).filter(|_| self.slot_mask.get() != 0).map(|at| unsafe { Link::from_addr(at) })
+    }
+
+    /// The address of the slot that a capability address means.
+    #[inline(always)]
+    fn slot_address(&self, cptr: u64) -> Option<usize> {
+        let index = cptr & u64::from(self.slot_mask.get());
+        (index == cptr).then(|| self.slots_at.get() + index as usize * size_of::<Slot>())
     }
 
     /// True if the roots of the thread's spaces have been worked out in this epoch.
     #[inline(always)]
     pub fn knows_spaces(&self, k: &Kernel) -> bool {
-        self.spaces.epoch.get() == k.epoch()
+        self.ready.get() >> rare::BITS == k.epoch()
+    }
+
+    /// The address space, if the roots of the thread's spaces have been worked out in this epoch and the core
+    /// can run the thread as it is.
+    #[inline(always)]
+    pub fn ready(&self, k: &Kernel) -> Option<Space> {
+        (self.ready.get() == k.core().ordinary.get()).then(|| self.space.get())
     }
 
     /// Notes what the roots of the thread's spaces come to: the address space, and the CNode if it takes capability
     /// addresses as they are.
     pub fn learn_spaces(&self, k: &Kernel, space: Option<Space>, cnode: Option<CNodeRef>) {
-        self.spaces.space.set(space);
-        self.spaces.slots.set(cnode.map_or(0, CNodeRef::addr));
-        let count = cnode.map_or(0, |cnode| 1 << cnode.radix());
-        self.spaces.slot_count.set(count);
-        self.spaces.slot_mask.set(count.wrapping_sub(1));
-        self.spaces.epoch.set(k.epoch());
+        match cnode {
+            Some(cnode) if cnode.radix() <= u32::BITS => {
+                self.slots_at.set(cnode.addr());
+                self.slot_mask.set(((1u64 << cnode.radix()) - 1) as u32);
+            }
+            _ => self.forget_slots(),
+        }
+        self.space.set(space.unwrap_or(Space::NONE));
+        let no_space = if space.is_some() { 0 } else { rare::NO_SPACE };
+        self.ready.set(k.epoch() << rare::BITS | self.rare() | no_space);
     }
 
-    /// Forgets what the roots of the thread's spaces come to.
-    pub fn forget_spaces(&self) {
-        self.spaces.epoch.set(0);
+    /// True if what is noted of the thread's [`rare`] bits is what they are, as far as its spaces are known.
+    pub fn rare_is_true(&self, k: &Kernel) -> bool {
+        const KNOWN: u64 = (1 << rare::BITS) - 1 & !rare::NO_SPACE;
+        !self.knows_spaces(k) || self.ready.get() & KNOWN == self.rare()
     }
+
+    /// The thread has breakpoints, or is stepped.
+    #[inline(always)]
+    pub fn is_debugged(&self) -> bool {
+        self.debug().is_some_and(|d| d.registers.control() != 0 || d.step_every.get() != 0)
+    }
+
+    /// The thread's bits of [`rare`], but for what depends on its spaces.
+    pub fn rare(&self) -> u64 {
+        let flag = |on, flag| if on { flag } else { 0 };
+        flag(self.may_use_fpu(), rare::FPU)
+            | flag(self.fault.get() != Fault::None, rare::FAULT)
+            | flag(self.is_debugged(), rare::DEBUG)
+    }
+
+    /// Forgets what the roots of the thread's spaces come to. Also to be called when its breakpoints change.
+    pub fn forget_spaces(&self) {
+        self.ready.set(0);
+        self.forget_slots();
+    }
+
+    /// Forgets what the root of the thread's CSpace comes to.
+    #[inline]
+    pub(crate) fn forget_slots(&self) {
+        self.slots_at.set(no_slots());
+        self.slot_mask.set(0);
+    }
+
+    /// The ABI's TCB flags.
+    #[inline(always)]
+    pub fn flags(&self) -> u8 {
+        self.flags.get()
+    }
+
+    /// Sets the ABI's TCB flags.
+    pub fn set_flags(&self, flags: u8) {
+        self.flags.set(flags);
+        self.forget_spaces();
+    }
+
+    /// The flags let the thread use the vector unit.
+    #[inline(always)]
+    pub fn may_use_fpu(&self) -> bool {
+        u64::from(self.flags.get()) & pecan_abi::constants::tcb_flag::FPU_DISABLED == 0
+    }
+
+    /// Why the thread cannot go on.
+    #[inline(always)]
+    pub fn fault(&self) -> Fault {
+        self.fault.get()
+    }
+
+    /// Where that is kept, for tests: the kinds are of different lengths, and what lies behind the shorter ones is left over.
+    #[cfg(not(target_os = "none"))]
+    pub fn fault_memory(&self) -> Range<usize> {
+        let at = self.fault.as_ptr() as usize;
+        at..at + size_of_val(&self.fault)
+    }
+
+    /// Sets why the thread cannot go on.
+    #[inline]
+    pub fn set_fault(&self, fault: Fault) {
+        let bits = self.ready.get() & !rare::FAULT;
+        // Where nothing is known it stays so: what matters is the epoch.
+        self.ready.set(if fault == Fault::None { bits } else { bits | rare::FAULT });
+        self.fault.set(fault);
+    }
+
+    /// The notification bound to the thread.
+    #[inline(always)]
+    pub fn bound_notification(&self) -> Option<Link<Notification>> {
+        self.bound_notification.get()
+    }
+
+    /// True if a notification is bound to the thread.
+    #[inline(always)]
+    pub fn has_notification(&self) -> bool {
+        self.has_notification.get()
+    }
+
+    /// Binds a notification to the thread, or none.
+    pub fn set_bound_notification(&self, ntfn: Option<Link<Notification>>) {
+        self.bound_notification.set(ntfn);
+        self.has_notification.set(ntfn.is_some());
+    }
+
+    /// Where the user registers end.
+    pub const CONTEXT_END: usize = core::mem::offset_of!(Tcb, context) + size_of::<UserContext>();
 
     /// A link to this thread.
     #[inline(always)]
@@ -642,6 +983,33 @@ impl Tcb {
     pub(crate) fn from_first_slot(slot: Link<Slot>) -> Link<Tcb> {
         // SAFETY: the slot is at this offset in a TCB, by the caller.
         unsafe { Link::from_addr(slot.addr() - core::mem::offset_of!(Tcb, slots)) }
+    }
+}
+
+/// The thread that runs on this core. What it knows of its CSpace is true whatever the epoch, as [`Kernel::end_epoch`] makes
+/// it forget.
+#[derive(Clone, Copy)]
+pub struct Running<'k>(pub(crate) &'k Tcb);
+
+impl<'k> Running<'k> {
+    /// The thread.
+    #[inline(always)]
+    pub fn get(self) -> &'k Tcb {
+        self.0
+    }
+
+    /// The capability that a capability address means, packed, as far as the thread's CSpace is known to be a single CNode;
+    /// if it is not known or another, that may be the null capability.
+    #[inline(always)]
+    pub fn words(self, k: &'k Kernel, cptr: u64) -> Option<Words> {
+        // SAFETY: 1. and 2.: as in `Tcb::slot`; what else the address may be of is `NO_SLOT`.
+        self.0.slot_address(cptr).map(|at| unsafe { Link::<Slot>::from_addr(at) }.get(k).words())
+    }
+
+    /// The slot that a capability address means, as far as that is known.
+    #[inline(always)]
+    pub fn slot(self, cptr: u64) -> Option<Link<Slot>> {
+        self.0.slot(cptr)
     }
 }
 
@@ -732,7 +1100,7 @@ pub fn follow<T>(link: Option<Link<T>>, k: &Kernel) -> Option<&T> {
 
 const _: () = {
     // The lines that every message looks at (see `Tcb`).
-    assert!(core::mem::offset_of!(Tcb, spaces) % 64 == 0 && core::mem::offset_of!(Tcb, state) % 64 == 0);
+    assert!(core::mem::offset_of!(Tcb, context) == 64);
     assert!(size_of::<Endpoint>() == 16);
     assert!(size_of::<Notification>() == 64);
     assert!(size_of::<Reply>() == 32);

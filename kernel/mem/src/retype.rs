@@ -4,8 +4,6 @@
 //! all zero (unless it is device memory) and nothing refers to it. [`reset_step`] lowers the watermark, and may
 //! only be called when nothing was derived from the capability; [`carve`] raises it.
 
-use core::ptr::addr_of_mut;
-
 use pecan_abi::constants::{MIN_SCHED_CONTEXT_BITS, MIN_UNTYPED_BITS};
 use pecan_arch::{MAX_FRAME_LEVEL, PT_LEVELS, PhysAddr, phys_to_virt};
 
@@ -14,7 +12,7 @@ use crate::{
     cap::{Cap, EndpointRights, FrameRights, NewCap, Words},
     derivation,
     link::Link,
-    object::{Fault, IpcBuffer, PageTable, Refill, SchedContext, Tcb, ThreadState},
+    object::{IpcBuffer, PageTable, Refill, SchedContext, Tcb},
     slot::{CNodeRef, Slot},
 };
 
@@ -229,7 +227,7 @@ unsafe fn complete(kind: ObjectKind, first: PhysAddr, size: usize, count: u64) {
     }
     match kind {
         // SAFETY: the caller's obligations.
-        ObjectKind::Tcb => each(first, size, count, |at| unsafe { init_tcb(at as *mut Tcb) }),
+        ObjectKind::Tcb => each(first, size, count, |at| unsafe { Tcb::complete(at as *mut Tcb) }),
         ObjectKind::SchedContext { bits } => {
             let more = ((1usize << bits) - size_of::<SchedContext>()) / size_of::<Refill>();
             let capacity = (2 + more).min(u16::MAX as usize) as u16;
@@ -250,20 +248,6 @@ unsafe fn complete(kind: ObjectKind, first: PhysAddr, size: usize, count: u64) {
             });
         }
         _ => {}
-    }
-}
-
-/// Completes a TCB in zeroed memory.
-///
-/// # Safety
-/// `tcb` points to zeroed memory for a TCB that nothing refers to.
-pub(crate) unsafe fn init_tcb(tcb: *mut Tcb) {
-    // SAFETY: by the obligation; only the fields for which zero is not the initial value are written.
-    unsafe {
-        (*tcb).context.start();
-        (*tcb).fpu.start();
-        addr_of_mut!((*tcb).state).write(core::cell::Cell::new(ThreadState::Inactive));
-        addr_of_mut!((*tcb).fault).write(core::cell::Cell::new(Fault::None));
     }
 }
 

@@ -29,6 +29,10 @@ const FIRST_BADGED: u64 = 2;
 pub(crate) const FLAGS: u64 = REVOCABLE | FIRST_BADGED;
 
 impl Slot {
+    /// A slot without a capability.
+    pub(crate) const EMPTY: Slot =
+        Slot { words: [const { Cell::new(0) }; 2], prev: Cell::new(0), next: Cell::new(0) };
+
     /// A link to this slot.
     #[inline(always)]
     pub fn link(&self) -> Link<Slot> {

@@ -22,8 +22,10 @@
 //!
 //! **The epoch is global** ([`Kernel::end_epoch`]). What threads know of their spaces is used on the fast paths without a
 //! look at the capabilities. The epoch ends when a CNode, a root table or an ASID goes; that concerns the current thread of
-//! every core, not only the one that deletes: it too may use a space that is about to go. With several cores whoever ends the
-//! epoch must also make every core leave the address space that goes before its memory is given back.
+//! every core, not only the one that deletes: it too may use a space that is about to go, and forgets what it knows of its
+//! CSpace, so that a running thread looks slots up without asking for the epoch. Each core has the number of the epoch in
+//! [`CoreState::ordinary`], beside what else it compares with a thread's. With several cores whoever ends the epoch must also
+//! make every core leave the address space that goes before its memory is given back.
 //!
 //! Invariants, checked by `pecan_core::invariants`: [`CoreState::current`] and [`CoreState::current_sc`] live; each thread in
 //! [`CoreState::ready`] is of the queue's domain and priority and each in the release queue waits for its budget; each
@@ -34,7 +36,7 @@ use core::{cell::Cell, marker::PhantomData};
 #[cfg(target_os = "none")]
 use core::{cell::UnsafeCell, mem::MaybeUninit};
 
-use pecan_arch::Space;
+use pecan_arch::{Space, UserContext};
 use pecan_config::{
     MAX_NUM_NODES, MEASURE_LATENCY, NUM_DOMAIN_SCHEDULES, NUM_DOMAINS, TRACK_KERNEL_ENTRIES,
     TRACK_UTILISATION,
@@ -42,7 +44,7 @@ use pecan_config::{
 
 use crate::{
     link::Link,
-    object::{AsidPool, Endpoint, PageTable, SchedContext, Tcb, ThreadState, Usage},
+    object::{AsidPool, Endpoint, PageTable, Running, SchedContext, Tcb, ThreadState, Usage, rare},
     slot::Slot,
 };
 
@@ -107,19 +109,18 @@ pub struct Tracking {
 }
 
 /// The ready threads of one domain.
+#[repr(C)]
 pub struct ReadyQueues {
-    /// The first thread of each priority. Queues are rings: the head's `prev` is the tail.
-    pub heads: [Cell<Option<Link<Tcb>>>; PRIORITIES],
-    /// Priorities that have a thread, a bit each; the lowest priorities in the first word.
-    pub bitmap: [Cell<u64>; PRIORITIES / 64],
     /// The highest priority that has a thread; 0 if none has.
     pub top: Cell<u8>,
+    /// Priorities that have a thread, a bit each; the lowest priorities in the first word.
+    pub bitmap: [Cell<u64>; PRIORITIES / 64],
+    /// The first thread of each priority. Queues are rings: the head's `prev` is the tail.
+    pub heads: [Cell<Option<Link<Tcb>>>; PRIORITIES],
 }
 
 /// What all cores share.
 pub struct GlobalState {
-    /// Ends, and another one begins, when the root of some thread's spaces goes or changes; see [`Kernel::end_epoch`].
-    epoch: Cell<u64>,
     /// One slot for each interrupt, with the capability to the notification that it signals.
     pub irq_slots: [Slot; pecan_arch::MAX_IRQ],
     /// What each interrupt is used for.
@@ -136,13 +137,31 @@ pub struct GlobalState {
     pub cancelling: Cancelling,
 }
 
+/// A link to the current thread. It is set by [`Kernel::set_current`].
+pub struct Current(Cell<Link<Tcb>>);
+
+impl Current {
+    /// The current thread.
+    #[inline(always)]
+    pub fn get(&self) -> Link<Tcb> {
+        self.0.get()
+    }
+}
+
 /// What one core owns.
 #[repr(C)]
 pub struct CoreState {
-    /// The thread that runs (or whose system call is being handled).
-    pub current: Cell<Link<Tcb>>,
+    /// The thread that runs (or whose system call is being handled); on a fast path the one that it began with. See
+    /// [`Kernel::set_current`].
+    pub current: Current,
     /// The scheduling context that is being charged.
     pub current_sc: Cell<Link<SchedContext>>,
+    /// What threads have in the same form that this core can run as they are: the epoch, see [`Kernel::end_epoch`], above
+    /// the core's byte of [`rare`](crate::object::rare) bits.
+    pub(crate) ordinary: Cell<u64>,
+    /// The threads that are ready to run, by domain. The first one's head shares a cache line with what is above, for the
+    /// fast paths.
+    pub ready: [ReadyQueues; NUM_DOMAINS],
     /// Time of the last look at the clock, in ticks.
     pub time: Cell<u64>,
     /// Up to when, on the same clock, `current_sc` has been charged.
@@ -166,8 +185,6 @@ pub struct CoreState {
     pub release_head: Cell<Option<Link<Tcb>>>,
     /// Where preemption points count their work.
     pub work_units: Cell<usize>,
-    /// The threads that are ready to run, by domain.
-    pub ready: [ReadyQueues; NUM_DOMAINS],
     /// Threads that have waited for budget so far.
     pub release_turn: Cell<u64>,
     /// What a kernel that measures itself knows of its latency; nothing otherwise.
@@ -201,17 +218,17 @@ impl State {
             at.write_bytes(0, 1);
             // Links in packed form are addresses, from which pointers to this memory are made again.
             at.expose_provenance();
-            (*at).global.epoch = Cell::new(1);
             let core = &raw mut (*at).core;
             let (idle, idle_sc) = (&raw mut (*core).idle_thread, &raw mut (*core).idle_sc);
             let (thread, sc) = (Link::from_ptr(idle), Link::from_ptr(idle_sc));
-            crate::retype::init_tcb(idle);
+            Tcb::complete(idle);
             (*idle).state.set(ThreadState::Idle);
             (*idle).sched_context.set(Some(sc));
             (*idle_sc).tcb.set(Some(thread));
             (*idle_sc).refill_capacity.set(2);
-            (*core).current = Cell::new(thread);
+            (*core).current = Current(Cell::new(thread));
             (*core).current_sc = Cell::new(sc);
+            (*core).ordinary = Cell::new(1 << rare::BITS | rare::CORE);
         }
     }
 }
@@ -303,18 +320,61 @@ impl Kernel {
         &self.state().global
     }
 
-    /// The epoch, from 1 on: see [`Kernel::end_epoch`].
-    #[inline(always)]
-    pub fn epoch(&self) -> u64 {
-        self.global().epoch.get()
-    }
-
     /// What threads know of their spaces ([`Tcb::known_space`], [`Tcb::known_slot`]) is not true any more: to be called
     /// before a capability to a CNode or a root table leaves a slot, and when an address space loses its ASID. It
     /// concerns the current thread of every core.
     #[inline]
     pub fn end_epoch(&self) {
-        self.global().epoch.set(self.epoch() + 1);
+        let ordinary = &self.core().ordinary;
+        ordinary.set(ordinary.get() + (1 << rare::BITS));
+        self.core().current.get().get(self).forget_slots();
+    }
+
+    /// The epoch, from 1 on: see [`Kernel::end_epoch`].
+    #[inline(always)]
+    pub fn epoch(&self) -> u64 {
+        self.core().ordinary.get() >> rare::BITS
+    }
+
+    /// Notes whether the core must do more to switch to another thread than to exchange what [`UserContext`] holds.
+    #[inline(always)]
+    pub fn note_units(&self, on: bool) {
+        let ordinary = self.core().ordinary.get() & !rare::CORE;
+        self.core().ordinary.set(ordinary | if on { rare::CORE } else { 0 });
+    }
+
+    /// Makes a thread the current one.
+    #[inline(always)]
+    pub fn set_current(&self, thread: &Tcb) {
+        // While it runs what it knows of its CSpace counts, whatever the epoch.
+        if !thread.knows_spaces(self) {
+            thread.forget_slots();
+        }
+        self.core().current.0.set(thread.link());
+    }
+
+    /// Notes the running thread as the current one: a fast path may not have.
+    #[inline(always)]
+    pub fn note_current(&self, running: Running) {
+        self.core().current.0.set(running.get().link());
+    }
+
+    /// The current thread.
+    #[inline(always)]
+    pub fn running(&self) -> Running<'_> {
+        Running(self.core().current.get().get(self))
+    }
+
+    /// The thread that entered the kernel, whose registers are at `context`.
+    ///
+    /// # Safety
+    /// 1. They are those of a thread.
+    /// 2. It was running: the last thread that the portable kernel chose.
+    #[inline(always)]
+    pub unsafe fn entered(&self, context: *const UserContext) -> Running<'_> {
+        // SAFETY: the registers of a thread are at this offset in it (1.). As `set_current` and the fast paths, which ask
+        // `Tcb::ready`, left it, what it knew of its CSpace was true; since then `end_epoch` made it forget what was not (2.).
+        Running(unsafe { &*context.byte_sub(core::mem::offset_of!(Tcb, context)).cast::<Tcb>() })
     }
 
     /// Switches the processor to an address space.

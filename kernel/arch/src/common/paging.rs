@@ -14,6 +14,9 @@ impl Space {
     /// Bits of the word that are for the identifier.
     pub(crate) const ASID: u64 = 0xfff;
 
+    /// None of the address spaces that there are: to be switched to by nobody.
+    pub const NONE: Self = Self(NonZeroU64::MIN);
+
     /// The address space with this word, which must not be 0: no root table lies there.
     #[inline(always)]
     pub(crate) const fn from_word(word: u64) -> Self {

@@ -82,7 +82,7 @@ pecan_debug_stack_top:
 
     .section .text.entry, "ax", @progbits
 
-    // System calls: rdi = capability, rsi = message information, rdx = number, as the handler takes them.
+    // System calls: rdi = capability, rsi = message information, rdx = number, rcx = context, as the handlers take them.
     .balign 64
     .global pecan_syscall_entry
 pecan_syscall_entry:
@@ -97,15 +97,21 @@ pecan_syscall_save:
     mov [rsp - below * 8], \register
     .set below, below + 1
     .endr
+    lea rcx, [rsp + 8 - CONTEXT_SIZE]
     lea rsp, [rip + pecan_stack_top - 8]
-    cmp rdx, {call}
-    je pecan_call
     cmp rdx, {reply_recv}
+    ja pecan_call                       // the one number above that
     je pecan_reply_recv
     cmp rdx, {last_core}
     jb pecan_special_syscall
     jmp pecan_syscall
 
+    // From `enter_user_with`, to a thread that entered otherwise: rsp = end of its context, which rdi and rsi are not in.
+    .global pecan_exit_full
+pecan_exit_full:
+    mov [rsp - 7 * 8], rdi
+    mov [rsp - 8 * 8], rsi
+    lea rax, [rsp - CONTEXT_SIZE]
     // Return to the context in rax.
     .global pecan_exit
 pecan_exit:
@@ -129,7 +135,7 @@ pecan_exit:
     pop rdi
     mov rcx, [rsp + 8]
     mov r11, [rsp + 24]
-    WITH_WINDOW 3f, pecan_window_sysret
+    WITH_WINDOW 3f, pecan_window_exit
 3:  mov rsp, [rsp + 40]
     sysretq
 2:  mov qword ptr [rax + MARK], -1  // see `UserContext`
@@ -201,6 +207,7 @@ pecan_exception_entry:
     SAVE_REST exception
     mov rsi, [rsp + 15 * 8]
     mov rdx, cr2
+    lea rcx, [rsp - 3 * 8]
     lea rsp, [rip + pecan_stack_top - 8]
     jmp pecan_exception
     MEND_IP
@@ -210,6 +217,7 @@ pecan_interrupt_entry:
     test byte ptr [rsp + 24], 3
     jz 2f
     SAVE_REST interrupt
+    lea rsi, [rsp - 3 * 8]
     lea rsp, [rip + pecan_stack_top - 8]
     jmp pecan_interrupt
     MEND_IP
@@ -318,11 +326,15 @@ pecan_window_debug:
     mov cr3, rsp
     .endm
 
-    // At the end of pecan_exit. All of the frame in the window becomes that of this thread.
+    // At the end of pecan_exit.
+pecan_window_exit:
+    add rsp, 6 * 8
+    // At the end of `enter_user_with`: rsp = end of the context. All of the frame in the window becomes that of this thread.
+    .global pecan_window_sysret
 pecan_window_sysret:
     mov [rip + FRAME_END - 40], rcx
     mov [rip + FRAME_END - 24], r11
-    mov rsp, [rsp + 40]
+    mov rsp, [rsp - 8]
     mov [rip + PECAN_CORE + {user_rsp}], rsp
     LOAD_USER_SPACE
     mov rsp, [rip + PECAN_CORE + {user_rsp}]
@@ -376,7 +388,6 @@ pecan_window_text_end:
     user_cs = const crate::common::context::USER_CS,
     harmless_ip = const crate::common::context::HARMLESS_IP,
     stub_size = const STUB_SIZE,
-    call = const Syscall::Call as i64,
     reply_recv = const Syscall::ReplyRecv as i64,
     last_core = const Syscall::Yield as i64,
     spurious_vector = const SPURIOUS_VECTOR,
@@ -514,6 +525,49 @@ pub fn stack_used() -> usize {
 pub unsafe fn enter_user(ctx: *const UserContext) -> ! {
     // SAFETY: the stub expects the context in rax (1.) and interrupts off, as they are in the kernel.
     unsafe { asm!("jmp pecan_exit", in("rax") ctx, options(noreturn)) }
+}
+
+/// [`enter_user`] with [`reg::CAP`](crate::reg::CAP) and [`reg::INFO`](crate::reg::INFO) given, which the context need not
+/// hold, and in line. `END` is where the context ends behind `base`.
+///
+/// # Safety
+/// Those of [`enter_user`] for the context.
+#[inline(always)]
+pub unsafe fn enter_user_with<const END: usize, T>(base: *const T, cap: u64, info: u64) -> ! {
+    // SAFETY: as in `enter_user`. The registers are at the places that `UserContext` says; what the window's stub wants is what
+    // `pecan_exit` gives it.
+    unsafe {
+        asm!(
+            "lea rsp, [{base} + {end}]",
+            "cmp qword ptr [rsp - 6 * 8], -1",
+            "jne pecan_exit_full",
+            "mov [rip + PECAN_CORE + {context}], rsp",
+            "mov rax, [rsp - 19 * 8]",
+            "mov rbx, [rsp - 18 * 8]",
+            "mov rdx, [rsp - 17 * 8]",
+            "mov rbp, [rsp - 16 * 8]",
+            "mov r8, [rsp - 15 * 8]",
+            "mov r9, [rsp - 14 * 8]",
+            "mov r10, [rsp - 13 * 8]",
+            "mov r12, [rsp - 12 * 8]",
+            "mov r13, [rsp - 11 * 8]",
+            "mov r14, [rsp - 10 * 8]",
+            "mov r15, [rsp - 9 * 8]",
+            "mov rcx, [rsp - 5 * 8]",
+            "mov r11, [rsp - 3 * 8]",
+            ".pushsection .window_sites, \"a\", @progbits",
+            ".quad 3f, pecan_window_sysret",
+            ".popsection",
+            "3: mov rsp, [rsp - 8]",
+            "sysretq",
+            base = in(reg) base,
+            end = const END,
+            context = const offset_of!(CoreBlock, tss) + offset_of!(Tss, rsp0),
+            in("rdi") cap,
+            in("rsi") info,
+            options(noreturn),
+        )
+    }
 }
 
 /// Lets interrupts in for one instruction: true if one is noted, now or from before.

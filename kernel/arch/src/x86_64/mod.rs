@@ -34,7 +34,7 @@ pub use apic::{
 };
 pub use breakpoint::{debug_load, take_debug_event};
 pub use cpu::{flush_caches, forget_domain, halt, io_read, io_write, zero};
-pub use entry::{KernelFrame, enter_user, idle_wait, irq_pending, paint_stack, stack_used};
+pub use entry::{KernelFrame, enter_user, enter_user_with, idle_wait, irq_pending, paint_stack, stack_used};
 pub use fpu::{FpuState, fpu_disable, fpu_enable, fpu_load, fpu_save};
 pub use serial::{Console, console_putc};
 pub use tables::current_context;
@@ -47,25 +47,70 @@ pub use vspace::{
 use features::{Features, has};
 
 /// What must change in the processor between two user threads beyond the saved registers: the bases of FS and GS.
+///
+///
+/// Bases that are the same are not written: that is many times the cost of a comparison. Where there are instructions to
+/// read them, the GS base, which hardly any program uses, is moved to the processor: the context of a thread that runs has 0.
 #[inline(always)]
 pub fn context_switch(from: &UserContext, to: &UserContext) {
-    if has(Features::FSGSBASE) {
-        store_bases(from);
-        let (fs, gs) = (to.get(reg::TLS_BASE), to.get(reg::GS_BASE));
-        // SAFETY: the kernel uses neither segment, and contexts hold only canonical bases; the instructions exist.
-        unsafe {
-            asm!("wrfsbase {}", "wrgsbase {}", in(reg) fs, in(reg) gs, options(nomem, nostack, preserves_flags));
-        }
-    } else {
+    if !has_short_switch() {
         write_bases(to);
+    } else if !short_context_switch(from, to) {
+        exchange_bases(from, to);
     }
 }
 
-/// The second half of [`context_switch`], when there is no thread to come from. Also to be called after a segment base of
-/// the running thread was written.
+/// [`short_context_switch`] can be used.
+#[inline(always)]
+pub fn has_short_switch() -> bool {
+    has(Features::FSGSBASE)
+}
+
+/// [`context_switch`] on a processor that has [`has_short_switch`], for threads that do not use all there is. False if it
+/// has done nothing.
+#[inline(always)]
+pub fn short_context_switch(from: &UserContext, to: &UserContext) -> bool {
+    let (fs, gs) = read_bases();
+    if gs | to.get(reg::GS_BASE) != 0 {
+        return false;
+    }
+    exchange_fs(from, to, fs);
+    true
+}
+
+#[inline(always)]
+fn exchange_fs(from: &UserContext, to: &UserContext, fs: u64) {
+    from.set(reg::TLS_BASE, fs);
+    let new = to.get(reg::TLS_BASE);
+    if new != fs {
+        // SAFETY: the kernel does not use the segment, and contexts hold only canonical bases; the callers have made sure
+        // that the instruction exists.
+        unsafe { asm!("wrfsbase {}", in(reg) new, options(nomem, nostack, preserves_flags)) }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn exchange_bases(from: &UserContext, to: &UserContext) {
+    let (fs, gs) = read_bases();
+    exchange_fs(from, to, fs);
+    from.set(reg::GS_BASE, gs);
+    let new = to.get(reg::GS_BASE);
+    if new != gs {
+        // SAFETY: as in `exchange_fs`.
+        unsafe { asm!("wrgsbase {}", in(reg) new, options(nomem, nostack, preserves_flags)) }
+    }
+    to.set(reg::GS_BASE, 0);
+}
+
+/// The second half of [`context_switch`], when there is no thread to come from. Also to be called after
+/// [`sync_context`], unless the thread stops running.
 #[inline]
 pub fn load_context(to: &UserContext) {
     write_bases(to);
+    if has_short_switch() {
+        to.set(reg::GS_BASE, 0);
+    }
 }
 
 /// Sets the segment bases by their model-specific registers. Always both: a thread can have changed the live base by
@@ -80,23 +125,24 @@ fn write_bases(to: &UserContext) {
     }
 }
 
-/// Brings the saved registers of the running thread up to date with the processor. Where user level has no instruction to
+/// Brings the saved registers of the running thread up to date with the processor, until [`load_context`]. Where user level has no instruction to
 /// set a base, what the kernel last set stands.
 #[inline]
 pub fn sync_context(current: &UserContext) {
-    if has(Features::FSGSBASE) {
-        store_bases(current);
+    if has_short_switch() {
+        let (fs, gs) = read_bases();
+        current.set(reg::TLS_BASE, fs);
+        current.set(reg::GS_BASE, gs);
     }
 }
 
-/// Stores the segment bases, on a processor that has instructions to read them.
+/// The segment bases, on a processor that has instructions to read them; another one takes this for a bug of the kernel.
 #[inline(always)]
-fn store_bases(current: &UserContext) {
+fn read_bases() -> (u64, u64) {
     let (fs, gs): (u64, u64);
-    // SAFETY: reads two registers; the callers have made sure that the instructions exist.
+    // SAFETY: reads two registers.
     unsafe {
         asm!("rdfsbase {}", "rdgsbase {}", out(reg) fs, out(reg) gs, options(nomem, nostack, preserves_flags))
     };
-    current.set(reg::TLS_BASE, fs);
-    current.set(reg::GS_BASE, gs);
+    (fs, gs)
 }

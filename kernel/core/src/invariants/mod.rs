@@ -83,6 +83,7 @@ pub fn check_in<const N: usize>(k: &Kernel, roots: &[Cap], scratch: &mut Scratch
     state.check_memory(order)?;
     state.check_zombies()?;
     state.check_threads()?;
+    state.check_running()?;
     state.check_objects()?;
     state.check_queues()?;
     state.check_spaces()
@@ -356,6 +357,22 @@ impl<'k> State<'_, 'k> {
         Ok(())
     }
 
+    /// What the fast paths take for granted of the thread that runs: it knows nothing of its CSpace that is not so, whatever the
+    /// epoch, and runs on the scheduling context that is charged.
+    fn check_running(&self) -> Result<(), Broken> {
+        let k = self.k;
+        let thread = k.running().get();
+        if let Some(slot) = k.running().slot(0) {
+            let cnode = vspace::direct_cspace(thread).map(|cnode| cnode.slot(0));
+            ensure!(cnode == Some(slot), "the thread that runs knows another CSpace");
+        }
+        ensure!(
+            !thread.state.is_running() || thread.sched_context.get() == Some(k.core().current_sc.get()),
+            "the thread that runs does so on the time of another"
+        );
+        Ok(())
+    }
+
     /// What threads refer to is alive and refers back.
     fn check_threads(&self) -> Result<(), Broken> {
         let k = self.k;
@@ -367,6 +384,7 @@ impl<'k> State<'_, 'k> {
                 let cnode = vspace::direct_cspace(t).map(|cnode| cnode.slot(0));
                 ensure!(t.known_slot(k, 0) == cnode, "{link:?} knows another CSpace");
             }
+            ensure!(t.rare_is_true(k), "{link:?} is not what is noted of it");
             if let Some(sc) = t.sched_context.get() {
                 self.alive(sc, tag::SCHED_CONTEXT, link)?;
                 ensure!(sc.get(k).tcb.get() == Some(link), "{link:?} has the scheduling context of another");
@@ -375,7 +393,7 @@ impl<'k> State<'_, 'k> {
                 self.alive(sc, tag::SCHED_CONTEXT, link)?;
                 ensure!(sc.get(k).yield_from.get() == Some(link), "{link:?} yields to a stranger");
             }
-            if let Some(ntfn) = t.bound_notification.get() {
+            if let Some(ntfn) = t.bound_notification() {
                 self.alive(ntfn, tag::NOTIFICATION, link)?;
                 ensure!(
                     ntfn.get(k).bound_tcb.get() == Some(link),
@@ -522,7 +540,7 @@ impl<'k> State<'_, 'k> {
         ensure!(waiting == n.head.get().is_some(), "{link:?} has no true state");
         if let Some(t) = n.bound_tcb.get() {
             self.alive(t, tag::TCB, link)?;
-            ensure!(t.get(self.k).bound_notification.get() == Some(link), "{link:?} is bound to a stranger");
+            ensure!(t.get(self.k).bound_notification() == Some(link), "{link:?} is bound to a stranger");
         }
         if let Some(sc) = n.sched_context.get() {
             self.alive(sc, tag::SCHED_CONTEXT, link)?;
@@ -599,7 +617,7 @@ impl<'k> State<'_, 'k> {
                             && t.domain.get() as usize == domain,
                         "{at:?} is in the wrong ready queue"
                     );
-                    ensure!(t.state.get().is_runnable(), "{at:?} is ready and {:?}", t.state.get());
+                    ensure!(t.state.is_runnable(), "{at:?} is ready and {:?}", t.state.get());
                     let Some(next) = t.sched_queue.next.get() else {
                         ensure!(
                             head.get(k).sched_queue.prev.get() == Some(at),

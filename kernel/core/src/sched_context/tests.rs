@@ -242,7 +242,7 @@ fn serve(w: &mut World, o: &Objects) {
     };
     let rights = EndpointRights { send: false, receive: true, grant: true, grant_reply: true };
     let server = o.thread.get(&w.k);
-    let next = crate::endpoint::receive(&w.k, server, ep.get(&w.k), rights.grant, true, Some(reply));
+    let next = crate::endpoint::receive(&w.k, server, ep.get(&w.k), true, Some(reply));
     assert_eq!(next, crate::scheduler::Next::Resume);
 }
 
@@ -318,7 +318,7 @@ fn a_trap_where_the_budget_ends_is_told_and_charged() {
     host::advance_time(us_to_ticks(1_000));
     entry::exception(&mut w.k, Exception::User { number: 6, code: 0 });
     let thread = w.thread.get(&w.k);
-    assert!(thread.state.get() == ThreadState::Restart && thread.is_released_later.get());
+    assert!(thread.state.is_restart() && thread.is_released_later.get());
 }
 
 #[test]
@@ -326,14 +326,14 @@ fn a_timeout_is_told_to_the_handler_if_there_is_one() {
     let (mut w, o) = world();
     configure(&mut w, SC, 1_000, 10_000, 0);
     call_server(&mut w, &o);
-    w.k.core().current.set(w.thread);
+    w.k.set_current(w.thread.get(&w.k));
     let handler = w.call(THREAD, Label::TcbSetTimeoutEndpoint, &[], &[EP]);
-    w.k.core().current.set(o.thread);
+    w.k.set_current(o.thread.get(&w.k));
     assert_eq!(handler, Ok(vec![]));
     o.thread.get(&w.k).state.set(ThreadState::Running);
     host::advance_time(us_to_ticks(1_000));
     assert_eq!(entry::interrupt(&mut w.k, IRQ_TIMER), w.k.core().idle_thread.link());
-    assert!(matches!(o.thread.get(&w.k).fault.get(), Fault::Timeout { .. }));
+    assert!(matches!(o.thread.get(&w.k).fault(), Fault::Timeout { .. }));
     assert!(matches!(o.thread.get(&w.k).state.get(), ThreadState::BlockedOnSend { .. }));
     assert!(!o.thread.get(&w.k).is_released_later.get());
 }
@@ -356,14 +356,14 @@ fn who_is_answered_without_budget_waits_or_faults_once() {
         w.set_message(first, 0, &[], &[]);
         let (t, Cap::Reply { reply, .. }) = (o.thread.get(&w.k), w.cap(REPLY)) else { unreachable!() };
         crate::reply::push(&w.k, t, w.thread.get(&w.k), reply.get(&w.k), false);
-        t.fault.set(fault);
+        t.set_fault(fault);
         refill::head(o.sc.get(&w.k)).time.set(pecan_arch::now() + us_to_ticks(5_000));
         let next = crate::reply::send(&w.k, w.thread.get(&w.k), reply.get(&w.k), false, None);
         assert_eq!(next, crate::scheduler::Next::Resume);
         // Either way it is told or waits, and is not lost.
         let faults = matches!(t.state.get(), ThreadState::BlockedOnSend { .. });
         assert_eq!((faults, t.is_released_later.get()), (again, !again), "{fault:?}, handled: {handled}");
-        assert!(faults || t.state.get().is_runnable());
+        assert!(faults || t.state.is_runnable());
     }
 }
 

@@ -185,11 +185,11 @@ fn step(w: &mut World, r: &mut Random) -> String {
     if thread.state.get() == ThreadState::Inactive && thread.sched_context.get().is_none() && !r.one_in(3) {
         // A passive server waits for a caller.
         let (ep, reply) = (EPS + r.below(3), REPLIES + r.below(4));
-        if let (Cap::Endpoint { ep, rights, .. }, Cap::Reply { reply, .. }) = (w.cap(ep), w.cap(reply))
+        if let (Cap::Endpoint { ep, .. }, Cap::Reply { reply, .. }) = (w.cap(ep), w.cap(reply))
             && reply.get(k).tcb.get().is_none()
         {
             next =
-                next.and(k, crate::endpoint::receive(k, thread, ep.get(k), rights.grant, true, Some(reply)));
+                next.and(k, crate::endpoint::receive(k, thread, ep.get(k), true, Some(reply)));
         }
         super::schedule(k, next);
         return "serve".into();
@@ -238,8 +238,8 @@ fn check(w: &World, all: bool) -> Result<(), String> {
         }
         if t.is_released_later.get() {
             ensure(!t.is_queued.get(), "both ready and waiting for budget")?;
-            ensure(t.state.get().is_runnable(), "waits for budget and cannot run")?;
-        } else if let Some(sc) = t.sched_context.get().filter(|_| t.state.get().is_runnable()) {
+            ensure(t.state.is_runnable(), "waits for budget and cannot run")?;
+        } else if let Some(sc) = t.sched_context.get().filter(|_| t.state.is_runnable()) {
             let sc = sc.get(k);
             ensure(sc.refill_max.get() == 0 || refill::is_sufficient(sc, 0), "ready without budget")?;
         }
@@ -271,7 +271,7 @@ fn random_system_calls_keep_every_promise() {
             for thread in threads(&w) {
                 let t = thread.get(&w.k);
                 lent += t.sched_context.get().is_some_and(|sc| sc.get(&w.k).reply.get().is_some()) as u32;
-                timeouts += matches!(t.fault.get(), pecan_mem::Fault::Timeout { .. }) as u32;
+                timeouts += matches!(t.fault(), pecan_mem::Fault::Timeout { .. }) as u32;
                 yields += t.yield_to.get().is_some() as u32;
             }
             if let Err(broken) = check(&w, i % 8 == 0) {

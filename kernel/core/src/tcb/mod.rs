@@ -94,7 +94,7 @@ fn decode(k: &Kernel, inv: Invocation<'_>, tcb: Link<Tcb>) -> Decoded<Op> {
         Some(Label::TcbResume) => Op::Resume,
         Some(Label::TcbBindNotification) => Op::BindNotification(decode_bind(k, inv, tcb)?),
         Some(Label::TcbUnbindNotification) => {
-            if tcb.get(k).bound_notification.get().is_none() {
+            if tcb.get(k).bound_notification().is_none() {
                 return Err(SyscallError::IllegalOperation);
             }
             Op::UnbindNotification
@@ -142,7 +142,7 @@ fn decode_sched_context(k: &Kernel, slot: Link<Slot>, tcb: Link<Tcb>) -> Decoded
 
 fn decode_bind(k: &Kernel, inv: Invocation<'_>, tcb: Link<Tcb>) -> Decoded<Link<Notification>> {
     let args::TcbBindNotification { notification } = args::TcbBindNotification::decode(k, inv)?;
-    if tcb.get(k).bound_notification.get().is_some() {
+    if tcb.get(k).bound_notification().is_some() {
         return Err(SyscallError::IllegalOperation);
     }
     match notification.get(k).words().notification_for_wait() {
@@ -218,13 +218,13 @@ fn set_sched_context(k: &Kernel, thread: &Tcb, sc: Option<Link<SchedContext>>) -
 }
 
 fn set_flags(k: &Kernel, inv: Invocation<'_>, thread: &Tcb, clear: u64, set: u64) -> Done {
-    let flags = (thread.flags.get() as u64 & !clear | set) & tcb_flag::MASK;
-    thread.flags.set(flags as u8);
+    let flags = (thread.flags() as u64 & !clear | set) & tcb_flag::MASK;
+    thread.set_flags(flags as u8);
     if flags & tcb_flag::FPU_DISABLED != 0 {
         scheduler::release_fpu(k, thread, true);
     }
     // Saving another thread's registers has switched the unit on.
-    scheduler::load_fpu(k, k.core().current.get().get(k));
+    scheduler::load_units(k, k.core().current.get().get(k));
     if inv.call {
         message::put(k, inv.thread.get(k), 0, flags);
     }

@@ -113,8 +113,8 @@ pub(super) fn copy(k: &Kernel, target: &Tcb, copying: Copying) -> Next {
         }
     }
     target.context.force_full_restore();
-    if target.link() == current {
-        pecan_arch::load_context(&target.context);
+    if source.link() == current || target.link() == current {
+        pecan_arch::load_context(&current.get(k).context);
     }
     next
 }

@@ -352,11 +352,11 @@ fn binding_notifications() {
         fails(&mut w, label, &[], &[cap], Error::IllegalOperation, &[]);
     }
     ok(&mut w, label, &[], &[NTFN]);
-    assert!(target.get(&w.k).bound_notification.get().is_some());
+    assert!(target.get(&w.k).bound_notification().is_some());
     fails(&mut w, label, &[], &[NTFN], Error::IllegalOperation, &[]);
     assert_eq!(w.call(TCB, label, &[], &[NTFN]), Err((Error::IllegalOperation, vec![])), "bound elsewhere");
     ok(&mut w, Label::TcbUnbindNotification, &[], &[]);
-    assert!(target.get(&w.k).bound_notification.get().is_none());
+    assert!(target.get(&w.k).bound_notification().is_none());
     // Not one that somebody waits for.
     let Cap::Notification { ntfn, .. } = w.cap(NTFN) else { unreachable!() };
     crate::notification::wait(&w.k, target.get(&w.k), ntfn.get(&w.k), true);

@@ -45,7 +45,7 @@ fn ask(w: &mut World, call: Syscall, arg: u64) -> u64 {
 fn switch(k: &Kernel, to: Link<Tcb>) {
     entry::begin(k, Entry::Syscall, Syscall::Yield as u64);
     host::advance_time(ENTRY);
-    k.core().current.set(to);
+    k.set_current(to.get(k));
     entry::leave(k);
 }
 
@@ -220,7 +220,7 @@ fn a_thread_that_goes_while_it_is_in_the_kernel_is_forgotten() {
     entry::begin(&w.k, Entry::Syscall, Syscall::Call as u64);
     let _ = tcb::finalise(&mut w.k, other);
     let _ = scheduler::schedule(&w.k, scheduler::Next::Choose);
-    w.k.core().current.set(first);
+    w.k.set_current(first.get(&w.k));
     host::advance_time(ENTRY);
     entry::leave(&w.k);
     ask(&mut w, Syscall::BenchmarkFinalizeLog, 0);

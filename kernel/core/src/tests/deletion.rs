@@ -347,7 +347,7 @@ fn a_stopped_cancelling_does_not_follow_receivers() {
     assert_eq!(w.mint(FREE + 2, FREE, ALL, 7), OK);
     for at in [3, 4] {
         let receiver = thread(&mut w, FREE + at);
-        let _ = endpoint::receive(&w.k, receiver.get(&w.k), ep.get(&w.k), false, true, None);
+        let _ = endpoint::receive(&w.k, receiver.get(&w.k), ep.get(&w.k), true, None);
     }
     // It may be stopped, although there is nothing to cancel.
     let _ = cancel_a_step(&mut w, FREE + 2);

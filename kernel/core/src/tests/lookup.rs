@@ -171,7 +171,7 @@ fn a_capability_to_send_along_that_is_not_there_is_a_fault() {
     let Cap::Endpoint { ep, .. } = w.make(ObjectType::Endpoint, 0, FREE) else { panic!() };
     for (blocking, state) in [(false, ThreadState::Running), (true, ThreadState::Inactive)] {
         w.set_message(w.thread, 0, &[1], &[1 << ROOT_RADIX]);
-        w.k.core().current.set(w.thread);
+        w.k.set_current(w.thread.get(&w.k));
         let how = How { call: false, blocking, donate: false, first_phase: false };
         assert!(invoke::invoke(&mut w.k, FREE, how).is_ok());
         // Nobody handles it, and nothing is sent.

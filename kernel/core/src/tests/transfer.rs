@@ -171,7 +171,7 @@ fn only_who_calls_or_faults_waits_for_an_answer() {
         let (mut w, sender, ep) = world();
         let Cap::Reply { reply, .. } = w.make(ObjectType::Reply, 0, EMPTY) else { unreachable!() };
         let (from, to) = (sender.get(&w.k), w.thread.get(&w.k));
-        from.fault.set(fault);
+        from.set_fault(fault);
         let how = Sending {
             blocking: true,
             call,
@@ -183,7 +183,7 @@ fn only_who_calls_or_faults_waits_for_an_answer() {
         };
         let _ = endpoint::send(&w.k, from, ep.get(&w.k), how);
         assert!(matches!(from.state.get(), ThreadState::BlockedOnSend { .. }));
-        let _ = endpoint::receive(&w.k, to, ep.get(&w.k), true, true, Some(reply));
+        let _ = endpoint::receive(&w.k, to, ep.get(&w.k), true, Some(reply));
         assert_eq!(to.context.get(reg::CAP), 5);
         // A fault is told instead of what happens to be in the registers of a message.
         let told = if fault == Fault::None { (0, 0) } else { (FaultTag::UserException as u64, 5) };

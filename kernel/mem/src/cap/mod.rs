@@ -283,6 +283,15 @@ impl Words {
         (self.w0 & MASK == tag::ENDPOINT << TAG_SHIFT | SEND).then(|| unsafe { self.link() })
     }
 
+    /// The endpoint, if this is an endpoint capability with the rights to send and to grant-reply.
+    #[inline(always)]
+    pub fn endpoint_for_call(self) -> Option<Link<Endpoint>> {
+        const RIGHTS: u64 = 9 << OWN_SHIFT;
+        const MASK: u64 = 31 << TAG_SHIFT | RIGHTS;
+        // SAFETY: the tag is an endpoint's.
+        (self.w0 & MASK == tag::ENDPOINT << TAG_SHIFT | RIGHTS).then(|| unsafe { self.link() })
+    }
+
     /// The endpoint, if this is an endpoint capability with the right to receive.
     #[inline(always)]
     pub fn endpoint_for_receive(self) -> Option<Link<Endpoint>> {
