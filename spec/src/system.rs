@@ -469,12 +469,22 @@ impl System {
                 let (k, cap) = (&self.k, call.cap);
                 let done = match (way, call.call) {
                     (Way::Slow, _) => false,
-                    (Way::Fast, Syscall::Call) => fastpath::call(k, k.running(), cap, info.0).map(|to| to.settle(k)).is_ok(),
-                    (Way::FastAny, Syscall::Call) => fastpath::call_any(k, k.running()).is_ok(),
-                    (Way::Fast, Syscall::ReplyRecv) => fastpath::reply_recv(k, k.running(), cap, info.0).map(|to| to.settle(k)).is_ok(),
-                    (Way::FastAny, Syscall::ReplyRecv) => {
-                        fastpath::reply_recv_any(k, k.running()).is_ok()
+                    (Way::Fast, Syscall::Call) => {
+                        fastpath::call(k, k.running(), cap, info.0).map(|to| to.settle(k)).is_ok()
                     }
+                    (Way::FastAny, Syscall::Call) => fastpath::call_any(k, k.running()).is_ok(),
+                    (Way::Fast, Syscall::ReplyRecv) => {
+                        fastpath::reply_recv(k, k.running(), cap, info.0).map(|to| to.settle(k)).is_ok()
+                    }
+                    (Way::Fast, Syscall::Send | Syscall::NBSend) => {
+                        fastpath::signals::signal(k, k.running(), cap, info.0).is_some()
+                    }
+                    (Way::Fast, Syscall::Wait | Syscall::NBWait) => {
+                        let blocking = call.call == Syscall::Wait;
+                        let taken = fastpath::signals::wait(k, k.running(), cap, blocking);
+                        taken.inspect(|&badge| k.running().get().context.set(reg::CAP, badge)).is_some()
+                    }
+                    (Way::FastAny, Syscall::ReplyRecv) => fastpath::reply_recv_any(k, k.running()).is_ok(),
                     _ => return false,
                 };
                 if way != Way::Slow {

@@ -31,6 +31,7 @@ pub fn leave(k: &Kernel) {
 }
 
 /// A system call of the current thread, by its number. The arguments are in the thread's registers.
+#[inline(always)]
 pub fn syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
     let call = match Syscall::from_number(number) {
         Some(call) if is_core_syscall(number) => call,

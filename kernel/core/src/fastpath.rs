@@ -3,13 +3,16 @@
 //! They do what the slow path would, for the case that servers spend their lives in: no capabilities in the message,
 //! a passive server that runs on its caller's scheduling context. First everything is looked at and nothing is
 //! changed; if something is out of the ordinary the answer is a [`Miss`], and the slow path runs as if nothing had
-//! been tried. As no scheduling context ends or begins, the clock is not read.
+//! been tried. As no scheduling context ends or begins, the clock is not read. Signals that wake nobody, and those that are
+//! there already, are in [`signals`].
 //!
 //! Those of the system calls are tried in two forms. The first one is for threads and endpoints of the ordinary kind: their
 //! spaces are known ([`Running::words`], [`Tcb::ready`]), one server waits at most. It calls no function
 //! as long as the message has no words, and leaves the last registers to whoever returns to user level ([`Resumed`]). What is
 //! out of the ordinary only in how much there is to move it leaves to functions of their own. The other form
 //! works spaces out, and goes behind other servers.
+
+pub mod signals;
 
 use core::hint::cold_path;
 
@@ -87,7 +90,7 @@ pub fn call<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64, info: u64) -> Re
     let caller = running.get();
     let cap = running.words(k, cptr).ok_or(Miss::Any)?;
     let Some(ep) = cap.endpoint_for_call() else {
-        return Err(if cap.is_null() || cap.endpoint().is_some() { Miss::Any } else { Miss::Slow });
+        return Err(if cap.is_null() { Miss::Any } else { Miss::Slow });
     };
     let ep = ep.get(k);
     let server = ep.one_receiver().ok_or(Miss::Any)?.get(k);
@@ -97,7 +100,8 @@ pub fn call<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64, info: u64) -> Re
     }
     may_run(k, server)?;
     let space = match server.ready(k) {
-        Some(space) if info as u32 & INFO_SHAPE as u32 == 0 => space,
+        // Read anew: the processor tests that in memory.
+        Some(space) if caller.context.get(reg::INFO) & INFO_SHAPE == 0 => space,
         _ => {
             let switched = unusual_call(k, caller, server, cap.badge(), info);
             return switched.map(Outcome::Switched).ok_or(Miss::Any);
@@ -112,13 +116,7 @@ pub fn call<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64, info: u64) -> Re
 /// A call that the first form would take, but for a message with words, or for what the server or the core needs. `None` if
 /// the other form is to decide.
 #[inline(never)]
-fn unusual_call<'k>(
-    k: &'k Kernel,
-    caller: &Tcb,
-    server: &'k Tcb,
-    badge: u64,
-    info: u64,
-) -> Option<&'k Tcb> {
+fn unusual_call<'k>(k: &'k Kernel, caller: &Tcb, server: &'k Tcb, badge: u64, info: u64) -> Option<&'k Tcb> {
     if info & INFO_SHAPE > MSG_MAX_LENGTH as u64 {
         return None;
     }
@@ -248,7 +246,7 @@ pub fn reply_recv<'k>(
     }
     may_run(k, caller)?;
     let space = match caller.ready(k) {
-        Some(space) if info as u32 & INFO_SHAPE as u32 == 0 => space,
+        Some(space) if server.context.get(reg::INFO) & INFO_SHAPE == 0 => space,
         _ => {
             let switched = unusual_reply(k, server, caller, ep, info);
             return switched.map(Outcome::Switched).ok_or(Miss::Any);
@@ -439,13 +437,10 @@ fn long_switch<'k>(k: &'k Kernel, from: &Tcb, thread: &'k Tcb, cap: u64, info: u
 /// Makes `to` the current thread, on the scheduling context that it has just been given.
 #[inline]
 fn enter<'k>(k: &Kernel, from: &Tcb, to: &'k Tcb, space: Space) -> &'k Tcb {
-    let ordinary = to.ready(k).is_some();
     to.state.set(ThreadState::Running);
     k.set_current(to);
     k.switch_vspace(space);
-    if !ordinary {
-        scheduler::load_units(k, to);
-    }
+    scheduler::load_units(k, to);
     pecan_arch::context_switch(&from.context, &to.context);
     to
 }

@@ -157,7 +157,11 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
         if index < 3 && random.next(6) == 0 {
             // A client faults; a server answers that, too.
             let exception = Exception::User { number: random.next(32), code: random.next(8) };
-            let quick = if fast { fastpath::fault(&w.k, w.k.running(), fault::of(exception)) } else { Err(Miss::Slow) };
+            let quick = if fast {
+                fastpath::fault(&w.k, w.k.running(), fault::of(exception))
+            } else {
+                Err(Miss::Slow)
+            };
             match quick {
                 Ok(next) => {
                     faults += 1;
@@ -212,12 +216,8 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
             _ => Err(Miss::Slow),
         };
         let quick = match (quick, call) {
-            (Err(Miss::Any), Syscall::Call) => {
-                fastpath::call_any(k, k.running()).map(Outcome::Switched)
-            }
-            (Err(Miss::Any), _) => {
-                fastpath::reply_recv_any(k, k.running()).map(Outcome::Switched)
-            }
+            (Err(Miss::Any), Syscall::Call) => fastpath::call_any(k, k.running()).map(Outcome::Switched),
+            (Err(Miss::Any), _) => fastpath::reply_recv_any(k, k.running()).map(Outcome::Switched),
             (quick, _) => quick,
         };
         let quick = quick.map(|outcome| outcome.settle(k));

@@ -7,6 +7,9 @@ use pecan_mem::{IpcBuffer, Kernel, Link, Tcb, follow, retype};
 /// Length and number of extra capabilities in a message information word.
 pub const INFO_SHAPE: u64 = 0x1ff;
 
+/// Number of extra capabilities in a message information word.
+pub const INFO_CAPS: u64 = 0x180;
+
 /// The IPC buffer of a thread, to write to; `None` if it has none (or none it may write).
 #[inline]
 pub fn buffer_for_writing<'k>(k: &'k Kernel, thread: &Tcb) -> Option<&'k IpcBuffer> {

@@ -395,6 +395,10 @@ pub fn load_vspace(k: &Kernel, thread: &Tcb) {
 /// Puts what is a thread's own of the vector unit and the debug registers into the processor.
 #[inline(always)]
 pub fn load_units(k: &Kernel, thread: &Tcb) {
+    if thread.ready(k).is_some() {
+        // The core has nothing switched on, and the thread wants nothing.
+        return;
+    }
     load_fpu(k, thread);
     breakpoint::load(thread);
     let short = pecan_arch::has_short_switch();

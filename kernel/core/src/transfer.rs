@@ -76,10 +76,7 @@ pub fn message(
 ) {
     let info = MessageInfo(sender.context.get(reg::INFO));
     // What most messages are: a few words in registers.
-    if sender.fault() == Fault::None
-        && info.extra_caps() == 0
-        && info.length_capped() <= MESSAGE_REGISTERS
-    {
+    if sender.fault() == Fault::None && info.extra_caps() == 0 && info.length_capped() <= MESSAGE_REGISTERS {
         let length = info.length_capped();
         sender.context.copy_message(&receiver.context, length);
         receiver.context.set(reg::INFO, MessageInfo::new(info.label(), 0, 0, length as u64).0);

@@ -184,7 +184,7 @@ extern "C" fn pecan_call(cptr: u64, info: u64, _number: i64, context: *const Use
     match fastpath::call(k, running, cptr, info) {
         Ok(outcome) => leave_fast(k, outcome),
         Err(Miss::Any) => call_any(),
-        Err(Miss::Slow) => slow_syscall(Syscall::Call),
+        Err(Miss::Slow) => slow_syscall(Syscall::Call as i64),
     }
 }
 
@@ -207,7 +207,7 @@ fn call_any() -> ! {
     let running = unsafe { k.entered(port::current_context()) };
     match fastpath::call_any(k, running) {
         Ok(thread) => leave_fast(k, Outcome::Switched(thread)),
-        Err(_) => slow_syscall(Syscall::Call),
+        Err(_) => slow_syscall(Syscall::Call as i64),
     }
 }
 
@@ -223,7 +223,7 @@ extern "C" fn pecan_reply_recv(cptr: u64, info: u64, _number: i64, context: *con
     match fastpath::reply_recv(k, running, cptr, info) {
         Ok(outcome) => leave_fast(k, outcome),
         Err(Miss::Any) => reply_recv_any(),
-        Err(Miss::Slow) => slow_syscall(Syscall::ReplyRecv),
+        Err(Miss::Slow) => slow_syscall(Syscall::ReplyRecv as i64),
     }
 }
 
@@ -236,27 +236,66 @@ fn reply_recv_any() -> ! {
     let running = unsafe { k.entered(port::current_context()) };
     match fastpath::reply_recv_any(k, running) {
         Ok(thread) => leave_fast(k, Outcome::Switched(thread)),
-        Err(_) => slow_syscall(Syscall::ReplyRecv),
+        Err(_) => slow_syscall(Syscall::ReplyRecv as i64),
     }
 }
 
-/// The stretch of these began when their fast path was tried.
-#[inline(always)]
-fn is_call_or_reply_recv(number: i64) -> bool {
-    number == Syscall::Call as i64 || number == Syscall::ReplyRecv as i64
+/// `Send` and `NBSend`: first the fast path of signals.
+#[unsafe(no_mangle)]
+extern "C" fn pecan_send(cptr: u64, info: u64, number: i64, context: *const UserContext) -> ! {
+    // SAFETY: the entry stub calls this once an entry, after boot, with the registers that it has stored.
+    let k = &unsafe { enter_fast(context) };
+    // SAFETY: as above.
+    let running = unsafe { k.entered(context) };
+    entry::begin(k, Entry::Syscall, number as u64);
+    match fastpath::signals::signal(k, running, cptr, info) {
+        Some(()) => leave_fast(k, Outcome::Resumed(Resumed { thread: running.get(), cap: cptr, info })),
+        None => slow_syscall(number),
+    }
 }
 
-/// The system calls of every profile without a fast path, and those for which it does not do.
+/// `Wait` and `NBWait`: first the fast path.
+#[inline(always)]
+fn wait(call: Syscall, cptr: u64, info: u64, context: *const UserContext) -> ! {
+    // SAFETY: the entry stub calls this once an entry, after boot, with the registers that it has stored.
+    let k = &unsafe { enter_fast(context) };
+    // SAFETY: as above.
+    let running = unsafe { k.entered(context) };
+    entry::begin(k, Entry::Syscall, call as u64);
+    match fastpath::signals::wait(k, running, cptr, call == Syscall::Wait) {
+        Some(cap) => leave_fast(k, Outcome::Resumed(Resumed { thread: running.get(), cap, info })),
+        None => slow_syscall(call as i64),
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn pecan_wait(cptr: u64, info: u64, _number: i64, context: *const UserContext) -> ! {
+    wait(Syscall::Wait, cptr, info, context)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn pecan_poll(cptr: u64, info: u64, _number: i64, context: *const UserContext) -> ! {
+    wait(Syscall::NBWait, cptr, info, context)
+}
+
+/// The system calls of every profile without a fast path.
 #[unsafe(no_mangle)]
 extern "C" fn pecan_syscall(_cptr: u64, _info: u64, number: i64, context: *const UserContext) -> ! {
-    // SAFETY: the entry stub calls this once an entry, after boot, or `slow_syscall` does; both with such a number.
+    if LOOKS_AT_CURRENT {
+        // SAFETY: the entry stub calls this once an entry, after boot.
+        entry::begin(&unsafe { entered(context) }, Entry::Syscall, number as u64);
+    }
+    slow_syscall(number)
+}
+
+/// Goes on on the slow path, with such a number. Whoever calls this has no reference into the kernel's state any more.
+#[inline(never)]
+fn slow_syscall(number: i64) -> ! {
+    // SAFETY: once an entry, whose fast path has let go of everything; the stubs and the fast paths give such numbers.
     let k = &mut unsafe {
         core::hint::assert_unchecked(entry::is_core_syscall(number));
-        entered(context)
+        entered(port::current_context())
     };
-    if !is_call_or_reply_recv(number) {
-        entry::begin(k, Entry::Syscall, number as u64);
-    }
     let next = entry::syscall(k, number);
     resume(k, next)
 }
@@ -269,12 +308,6 @@ extern "C" fn pecan_special_syscall(_cptr: u64, _info: u64, number: i64, context
     entry::begin(k, Entry::Syscall, number as u64);
     let next = entry::special_syscall(k, number);
     resume(k, next)
-}
-
-/// Goes on on the slow path. Whoever calls this has no reference into the kernel's state any more.
-#[inline(always)]
-fn slow_syscall(call: Syscall) -> ! {
-    pecan_syscall(0, 0, call as i64, port::current_context())
 }
 
 #[unsafe(no_mangle)]

@@ -14,8 +14,8 @@ use pecan_arch::{DebugRegisters, FpuState, Space, UserContext};
 
 use crate::{
     Kernel,
-    link::Link,
     cap::Words,
+    link::Link,
     slot::{CNodeRef, Slot},
 };
 

@@ -102,8 +102,19 @@ pecan_syscall_save:
     cmp rdx, {reply_recv}
     ja pecan_call                       // the one number above that
     je pecan_reply_recv
+    cmp rdx, {nb_send}
+    jb 2f
+    cmp rdx, {send}                     // the one number above that
+    jbe pecan_send
+    jmp pecan_syscall
+2:  cmp rdx, {nb_wait}
+    je pecan_poll
+    ja 2f
     cmp rdx, {last_core}
     jb pecan_special_syscall
+    jmp pecan_syscall
+2:  cmp rdx, {wait}
+    je pecan_wait
     jmp pecan_syscall
 
     // From `enter_user_with`, to a thread that entered otherwise: rsp = end of its context, which rdi and rsi are not in.
@@ -389,6 +400,10 @@ pecan_window_text_end:
     harmless_ip = const crate::common::context::HARMLESS_IP,
     stub_size = const STUB_SIZE,
     reply_recv = const Syscall::ReplyRecv as i64,
+    send = const Syscall::Send as i64,
+    nb_send = const Syscall::NBSend as i64,
+    wait = const Syscall::Wait as i64,
+    nb_wait = const Syscall::NBWait as i64,
     last_core = const Syscall::Yield as i64,
     spurious_vector = const SPURIOUS_VECTOR,
     context = const offset_of!(CoreBlock, tss) + offset_of!(Tss, rsp0),

@@ -188,8 +188,7 @@ fn step(w: &mut World, r: &mut Random) -> String {
         if let (Cap::Endpoint { ep, .. }, Cap::Reply { reply, .. }) = (w.cap(ep), w.cap(reply))
             && reply.get(k).tcb.get().is_none()
         {
-            next =
-                next.and(k, crate::endpoint::receive(k, thread, ep.get(k), true, Some(reply)));
+            next = next.and(k, crate::endpoint::receive(k, thread, ep.get(k), true, Some(reply)));
         }
         super::schedule(k, next);
         return "serve".into();
