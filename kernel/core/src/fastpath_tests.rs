@@ -135,10 +135,12 @@ fn digest(w: &World, threads: &[Link<Tcb>]) -> u64 {
         if word == 0 {
             continue;
         }
-        // Links may be packed into 48 bits, with flags above and below.
-        let low = word & ((1 << 48) - 1);
-        if (base..base + (1 << MEMORY_BITS)).contains(&low) {
-            word = virt_to_phys(low as usize).0 | word >> 48 << 48;
+        // Links may be packed into 48 bits, with flags below, or into those of a capability that are for the address.
+        let memory = base..base + (1 << MEMORY_BITS);
+        if memory.contains(&word) {
+            word = virt_to_phys(word as usize).0;
+        } else if memory.contains(&(word >> 16)) {
+            word = virt_to_phys((word >> 16) as usize).0 << 16 | word & 0xffff;
         }
         hash = (hash.rotate_left(23) ^ word ^ at << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }

@@ -95,7 +95,7 @@ pub(crate) fn insert_after(
 /// none nobody will know until the memory is reset.
 #[inline]
 pub fn place(k: &Kernel, slots: &[Slot], batch: Batch) {
-    let Batch { words: Words { mut w0, w1 }, size, count, parent } = batch;
+    let Batch { mut words, size, count, parent } = batch;
     let before = parent.get(k);
     let after = before.next();
     let mut next = before.raw_next() & !FLAGS;
@@ -105,11 +105,11 @@ pub fn place(k: &Kernel, slots: &[Slot], batch: Batch) {
         if !slot.is_empty() {
             break;
         }
-        slot.set_words(Words { w0, w1 });
+        slot.set_words(words);
         // The next one lies before it in the list.
         slot.set_raw(slot.address() + size_of::<Slot>() as u64, next | FLAGS);
         next = slot.address();
-        w0 = w0.wrapping_add(size);
+        words = words.moved(size);
         last = Some(slot);
     }
     if let [first, ..] = slots

@@ -84,11 +84,5 @@ impl<T> Link<T> {
     }
 }
 
-/// The low 48 bits of a word, as an address: bits 48..63 repeat bit 47 (canonical form).
-#[inline(always)]
-pub(crate) const fn canonical(word: u64) -> usize {
-    (((word << 16) as i64) >> 16) as usize
-}
-
-/// Bits of a word that hold an address (see [`canonical`]).
+/// The low 48 bits of a word, which hold an address.
 pub(crate) const ADDR_MASK: u64 = (1 << 48) - 1;

@@ -3,8 +3,9 @@
 //! [`Words`] *are* a capability: only this crate makes them, out of objects that it has made. [`Cap`] says what they
 //! mean. It is a description, which anybody may write down and which nothing takes for a capability.
 //!
-//! Word 0 holds the tag in bits 59..63, eleven bits of the kind's own in 48..58, and an address in 0..47 (in
-//! canonical form for kernel objects, physical for untyped memory and frames). Word 1 is the kind's own.
+//! Word 0 holds an address in bits 16..63 (of kernel objects, or physical of untyped memory and frames), so that one
+//! arithmetic shift gives it in canonical form, the tag in 11..15, and eleven bits of the kind's own below. Word 1 is the
+//! kind's own.
 
 mod new;
 mod zombie;
@@ -17,7 +18,7 @@ use pecan_arch::PhysAddr;
 
 use crate::{
     Kernel,
-    link::{ADDR_MASK, Link, canonical},
+    link::{ADDR_MASK, Link},
     object::{AsidPool, Endpoint, Notification, PageTable, Reply, SchedContext, Tcb},
     slot::CNodeRef,
 };
@@ -218,8 +219,11 @@ pub mod tag {
     pub const SCHED_CONTROL: u64 = 24;
 }
 
-const TAG_SHIFT: u32 = 59;
-const OWN_SHIFT: u32 = 48;
+const ADDR_SHIFT: u32 = 16;
+const TAG_SHIFT: u32 = 11;
+const OWN_SHIFT: u32 = 0;
+/// Bits of word 0 that are not the address: the tag and the kind's own.
+const KIND: u64 = (1 << ADDR_SHIFT) - 1;
 /// Word 1 of a CNode's: the guard's value above the bits that guard and index take, less one.
 const LEVEL_SIZE_BITS: u32 = 6;
 const LEVEL_MASK: u64 = (1 << LEVEL_SIZE_BITS) - 1;
@@ -231,7 +235,7 @@ const RIGHTS_SHIFT: u32 = OWN_SHIFT + 2;
 const ZOMBIE_TCB: u64 = 63;
 
 const fn word0(tag: u64, own: u64, addr: u64) -> u64 {
-    tag << TAG_SHIFT | own << OWN_SHIFT | addr & ADDR_MASK
+    addr << ADDR_SHIFT | tag << TAG_SHIFT | own << OWN_SHIFT
 }
 
 pub(crate) const fn mapping_word(mapping: Option<Mapping>) -> u64 {
@@ -249,16 +253,35 @@ impl Words {
     /// The capability's tag (see [`tag`]).
     #[inline(always)]
     pub const fn tag(self) -> u64 {
-        self.w0 >> TAG_SHIFT
+        self.w0 >> TAG_SHIFT & 31
     }
 
     const fn own(self) -> u64 {
         self.w0 >> OWN_SHIFT & 0x7ff
     }
 
+    /// The physical address of untyped memory or a frame.
+    #[inline(always)]
+    const fn base(self) -> PhysAddr {
+        PhysAddr(self.w0 >> ADDR_SHIFT)
+    }
+
+    /// True if these bits of word 0, below the address, have this value, which has no others.
+    #[inline(always)]
+    const fn has(self, mask: u64, value: u64) -> bool {
+        // The same as `w0 & mask == value`, in an instruction less: what is subtracted without a borrow leaves zeros.
+        (self.w0 as u32).wrapping_sub(value as u32) & mask as u32 == 0
+    }
+
+    /// The first capability to an object, at an address that is so many bytes higher.
+    #[inline(always)]
+    pub(crate) const fn moved(self, bytes: u64) -> Words {
+        Words { w0: self.w0.wrapping_add(bytes << ADDR_SHIFT), w1: self.w1 }
+    }
+
     #[inline(always)]
     const fn addr(self) -> usize {
-        canonical(self.w0)
+        (self.w0 as i64 >> ADDR_SHIFT) as usize
     }
 
     /// The object that word 0 names.
@@ -280,7 +303,7 @@ impl Words {
         const SEND: u64 = 1 << OWN_SHIFT;
         const MASK: u64 = 31 << TAG_SHIFT | SEND;
         // SAFETY: the tag is an endpoint's.
-        (self.w0 & MASK == tag::ENDPOINT << TAG_SHIFT | SEND).then(|| unsafe { self.link() })
+        self.has(MASK, tag::ENDPOINT << TAG_SHIFT | SEND).then(|| unsafe { self.link() })
     }
 
     /// The endpoint, if this is an endpoint capability with the rights to send and to grant-reply.
@@ -289,7 +312,7 @@ impl Words {
         const RIGHTS: u64 = 9 << OWN_SHIFT;
         const MASK: u64 = 31 << TAG_SHIFT | RIGHTS;
         // SAFETY: the tag is an endpoint's.
-        (self.w0 & MASK == tag::ENDPOINT << TAG_SHIFT | RIGHTS).then(|| unsafe { self.link() })
+        self.has(MASK, tag::ENDPOINT << TAG_SHIFT | RIGHTS).then(|| unsafe { self.link() })
     }
 
     /// The endpoint, if this is an endpoint capability with the right to receive.
@@ -298,7 +321,7 @@ impl Words {
         const RECEIVE: u64 = 2 << OWN_SHIFT;
         const MASK: u64 = 31 << TAG_SHIFT | RECEIVE;
         // SAFETY: the tag is an endpoint's.
-        (self.w0 & MASK == tag::ENDPOINT << TAG_SHIFT | RECEIVE).then(|| unsafe { self.link() })
+        self.has(MASK, tag::ENDPOINT << TAG_SHIFT | RECEIVE).then(|| unsafe { self.link() })
     }
 
     /// The endpoint, if this is an endpoint capability.
@@ -358,7 +381,7 @@ impl Words {
     pub fn notification_for_signal(self) -> Option<Link<Notification>> {
         const SEND: u64 = 1 << OWN_SHIFT;
         // SAFETY: the tag is a notification's.
-        (self.w0 & (TAG_MASK | SEND) == tag::NOTIFICATION << TAG_SHIFT | SEND).then(|| unsafe { self.link() })
+        self.has(TAG_MASK | SEND, tag::NOTIFICATION << TAG_SHIFT | SEND).then(|| unsafe { self.link() })
     }
 
     /// The notification, if this is a notification capability with the right to wait.
@@ -366,7 +389,7 @@ impl Words {
     pub fn notification_for_wait(self) -> Option<Link<Notification>> {
         const RECEIVE: u64 = 2 << OWN_SHIFT;
         // SAFETY: the tag is a notification's.
-        (self.w0 & (TAG_MASK | RECEIVE) == tag::NOTIFICATION << TAG_SHIFT | RECEIVE)
+        self.has(TAG_MASK | RECEIVE, tag::NOTIFICATION << TAG_SHIFT | RECEIVE)
             .then(|| unsafe { self.link() })
     }
 
@@ -387,7 +410,7 @@ impl Words {
     #[inline(always)]
     pub fn cnode(self) -> Option<(CNodeRef, u64, u32)> {
         // Another tag makes more of it than a radix and the bit for the guard.
-        let own = (self.w0 >> OWN_SHIFT).wrapping_sub(tag::CNODE << (TAG_SHIFT - OWN_SHIFT));
+        let own = (self.w0 & KIND).wrapping_sub(tag::CNODE << TAG_SHIFT);
         (own < 2 * GUARDED).then(|| {
             // SAFETY: the tag is a CNode's.
             let cnode = CNodeRef { first: unsafe { self.link() }, radix: own as u8 & 63 };
@@ -398,7 +421,7 @@ impl Words {
     /// The CNode, if this is the capability to one of two slots, without a guard.
     #[inline(always)]
     pub fn cnode_of_two(self) -> Option<CNodeRef> {
-        (self.w0 & !ADDR_MASK == word0(tag::CNODE, 1, 0)).then(|| {
+        (self.w0 & KIND == word0(tag::CNODE, 1, 0)).then(|| {
             // SAFETY: the tag is a CNode's.
             let first = unsafe { self.link() };
             CNodeRef { first, radix: 1 }
@@ -411,7 +434,7 @@ impl Words {
         const ROOT: u64 = word0(tag::PAGE_TABLE, pecan_arch::PT_LEVELS as u64 - 1, 0);
         let asid = (self.w1 >> 48) as u16;
         // SAFETY: the tag is a page table's.
-        (self.w0 & !ADDR_MASK == ROOT && asid != 0).then(|| (unsafe { self.link() }, asid))
+        (self.w0 & KIND == ROOT && asid != 0).then(|| (unsafe { self.link() }, asid))
     }
 }
 
@@ -516,7 +539,7 @@ impl Words {
     /// Start, size (log2), whether it is device memory, and bytes in use of untyped memory.
     #[inline(always)]
     pub(crate) fn untyped(self) -> Option<(PhysAddr, u8, bool, u64)> {
-        let (base, own) = (PhysAddr(self.w0 & ADDR_MASK), self.own());
+        let (base, own) = (self.base(), self.own());
         (self.tag() == tag::UNTYPED).then_some((base, own as u8 & 63, own >> 6 & 1 != 0, self.w1))
     }
 
@@ -558,7 +581,7 @@ impl Words {
         const OTHER: u64 = 3 << OWN_SHIFT | 1 << (OWN_SHIFT + 4);
         let rights = if write { 3 } else { 2 } << RIGHTS_SHIFT;
         (self.w0 & (TAG_MASK | OTHER | rights) == tag::FRAME << TAG_SHIFT | rights)
-            .then_some(PhysAddr(self.w0 & ADDR_MASK))
+            .then_some(self.base())
     }
 
     /// Physical start and level of a frame of memory that user level may read, and write if `write`.
@@ -567,7 +590,7 @@ impl Words {
         const DEVICE: u64 = 1 << (OWN_SHIFT + 4);
         let rights = if write { 3 } else { 2 } << RIGHTS_SHIFT;
         let fits = self.w0 & (TAG_MASK | DEVICE | rights) == tag::FRAME << TAG_SHIFT | rights;
-        fits.then_some((PhysAddr(self.w0 & ADDR_MASK), (self.own() & 3) as usize))
+        fits.then_some((self.base(), (self.own() & 3) as usize))
     }
 }
 
@@ -581,7 +604,7 @@ impl Words {
     /// [`Words::same_object`] where this is known to be a capability to an object in memory that the kernel uses.
     #[inline(always)]
     pub(crate) fn same_in_memory(self, other: Words) -> bool {
-        (self.w0 ^ other.w0) & (TAG_MASK | ADDR_MASK) == 0
+        (self.w0 ^ other.w0) & (TAG_MASK | !KIND) == 0
     }
 
     /// True if both are capabilities to the same object. Untyped memory and zombies are no objects: never
@@ -605,7 +628,7 @@ impl Words {
         if self.is_one_of(IN_MEMORY) {
             self.same_in_memory(other)
         } else if self.tag() == tag::FRAME {
-            differ & (TAG_MASK | ADDR_MASK | LEVEL) == 0
+            differ & (TAG_MASK | !KIND | LEVEL) == 0
         } else {
             !self.is_one_of(NEVER) && differ == 0 && self.w1 == other.w1
         }
@@ -633,12 +656,12 @@ impl Words {
         let base = if other.is_one_of(IN_KERNEL_WINDOW) {
             pecan_arch::virt_to_phys(other.addr()).0
         } else if other.tag() == tag::FRAME || other.tag() == tag::UNTYPED && other.own() & 63 <= bits {
-            other.w0 & ADDR_MASK
+            other.base().0
         } else {
             return false;
         };
         // Memory is carved at multiples of its size, so what begins inside also ends inside.
-        (base ^ self.w0 & ADDR_MASK) >> bits == 0
+        (base ^ self.base().0) >> bits == 0
     }
 }
 
@@ -712,7 +735,7 @@ impl Cap {
 
     #[inline(always)]
     fn unpack_tagged(tag: u64, words: Words) -> Cap {
-        let (own, addr, w1) = (words.own(), PhysAddr(words.w0 & ADDR_MASK), words.w1);
+        let (own, addr, w1) = (words.own(), words.base(), words.w1);
         let bit = |n: u32| own >> n & 1 != 0;
         // SAFETY (each `words.link()` below): the tag of the arm says what was packed; see `pack`.
         macro_rules! link {
