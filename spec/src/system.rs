@@ -470,11 +470,11 @@ impl System {
                 let done = match (way, call.call) {
                     (Way::Slow, _) => false,
                     (Way::Fast, Syscall::Call) => {
-                        fastpath::call(k, k.running(), cap, info.0).map(|to| to.settle(k)).is_ok()
+                        fastpath::call(k, k.running(), cap).map(|to| to.settle(k)).is_ok()
                     }
                     (Way::FastAny, Syscall::Call) => fastpath::call_any(k, k.running()).is_ok(),
                     (Way::Fast, Syscall::ReplyRecv) => {
-                        fastpath::reply_recv(k, k.running(), cap, info.0).map(|to| to.settle(k)).is_ok()
+                        fastpath::reply_recv(k, k.running(), cap).map(|to| to.settle(k)).is_ok()
                     }
                     (Way::Fast, Syscall::Send | Syscall::NBSend) => {
                         fastpath::signals::signal(k, k.running(), cap, info.0).is_some()

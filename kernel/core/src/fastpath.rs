@@ -86,8 +86,10 @@ impl Resumed<'_> {
 
 /// `Call` on the capability at `cptr`, in the first form.
 #[inline(always)]
-pub fn call<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64, info: u64) -> Result<Outcome<'k>, Miss> {
+pub fn call<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<Outcome<'k>, Miss> {
     let caller = running.get();
+    // Read from memory where it is wanted, which leaves a register for what is looked at.
+    let info = || caller.context.get(reg::INFO);
     let cap = running.words(k, cptr).ok_or(Miss::Any)?;
     let Some(ep) = cap.endpoint_for_call() else {
         return Err(if cap.is_null() { Miss::Any } else { Miss::Slow });
@@ -100,28 +102,38 @@ pub fn call<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64, info: u64) -> Re
     }
     may_run(k, server)?;
     let space = match server.ready(k) {
-        // Read anew: the processor tests that in memory.
-        Some(space) if caller.context.get(reg::INFO) & INFO_SHAPE == 0 => space,
+        Some(space) if info() & INFO_SHAPE == 0 => space,
         _ => {
-            let switched = unusual_call(k, caller, server, cap.badge(), info);
+            let switched = unusual_call(k, caller, server, ep, cap.badge(), info());
             return switched.map(Outcome::Switched).ok_or(Miss::Any);
         }
     };
     let cap = cap.badge();
     ep.set_idle();
     lend(k, caller, server, reply);
-    Ok(switch(k, caller, Resumed { thread: server, cap, info: info & INFO_MASK }, space))
+    Ok(switch(k, caller, Resumed { thread: server, cap, info: info() & INFO_MASK }, space))
 }
 
 /// A call that the first form would take, but for a message with words, or for what the server or the core needs. `None` if
 /// the other form is to decide.
 #[inline(never)]
-fn unusual_call<'k>(k: &'k Kernel, caller: &Tcb, server: &'k Tcb, badge: u64, info: u64) -> Option<&'k Tcb> {
+fn unusual_call<'k>(
+    k: &'k Kernel,
+    caller: &Tcb,
+    server: &'k Tcb,
+    ep: &Endpoint,
+    badge: u64,
+    info: u64,
+) -> Option<&'k Tcb> {
     if info & INFO_SHAPE > MSG_MAX_LENGTH as u64 {
         return None;
     }
     let space = server.known_space(k)?;
-    Some(finish_call(k, caller, server, space, badge, info))
+    let reply = server.state.receives_with()?.get(k);
+    ep.set_idle();
+    lend(k, caller, server, reply);
+    deliver(k, caller, server, badge, info);
+    Some(enter(k, caller, server, space))
 }
 
 /// `Call` in the other form, with the capability and the message information in the registers.
@@ -173,7 +185,7 @@ fn callee<'k>(k: &'k Kernel, caller: &Tcb, ep: &Endpoint) -> Result<(&'k Tcb, Sp
 
 /// A call to the server at the head of a queue, whatever there is to move. Returns the server, which is the current thread
 /// now.
-#[inline]
+#[inline(never)]
 fn finish_call<'k>(
     k: &'k Kernel,
     caller: &Tcb,
@@ -183,7 +195,7 @@ fn finish_call<'k>(
     info: u64,
 ) -> &'k Tcb {
     leave_and_lend(k, caller, server);
-    deliver(k, caller, server, badge, info);
+    deliver_any(k, caller, server, badge, info);
     enter(k, caller, server, space)
 }
 
@@ -229,13 +241,9 @@ fn lend(k: &Kernel, caller: &Tcb, server: &Tcb, reply: &Reply) {
 
 /// `ReplyRecv`: answers the caller that waits on the reply object, and waits at the endpoint at `cptr`. In the first form.
 #[inline(always)]
-pub fn reply_recv<'k>(
-    k: &'k Kernel,
-    running: Running<'k>,
-    cptr: u64,
-    info: u64,
-) -> Result<Outcome<'k>, Miss> {
+pub fn reply_recv<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<Outcome<'k>, Miss> {
     let server = running.get();
+    let info = || server.context.get(reg::INFO);
     let cap = running.words(k, cptr).ok_or(Miss::Any)?;
     let ep = cap.endpoint_for_receive().ok_or(Miss::Any)?.get(k);
     let reply = running.words(k, server.context.get(reg::REPLY)).ok_or(Miss::Any)?;
@@ -246,15 +254,15 @@ pub fn reply_recv<'k>(
     }
     may_run(k, caller)?;
     let space = match caller.ready(k) {
-        Some(space) if server.context.get(reg::INFO) & INFO_SHAPE == 0 => space,
+        Some(space) if info() & INFO_SHAPE == 0 => space,
         _ => {
-            let switched = unusual_reply(k, server, caller, ep, info);
+            let switched = unusual_reply(k, server, caller, ep, info());
             return switched.map(Outcome::Switched).ok_or(Miss::Any);
         }
     };
     ep.set_one_receiver(server.link());
     give_back(k, server, caller, ep, reply);
-    Ok(switch(k, server, Resumed { thread: caller, cap: 0, info: info & INFO_MASK }, space))
+    Ok(switch(k, server, Resumed { thread: caller, cap: 0, info: info() & INFO_MASK }, space))
 }
 
 /// An answer that the first form would take, but for a message with words, or for what the caller or the core needs. `None`
@@ -271,8 +279,15 @@ fn unusual_reply<'k>(
         return None;
     }
     let space = caller.known_space(k)?;
-    answers_fault(caller, info).ok()?;
-    Some(finish_reply(k, server, caller, ep, space, info))
+    if caller.fault() != Fault::None {
+        answers_fault(caller, info).ok()?;
+        return Some(finish_reply(k, server, caller, ep, space, info));
+    }
+    let ThreadState::BlockedOnReply { reply: Some(reply) } = caller.state.get() else { return None };
+    ep.set_one_receiver(server.link());
+    give_back(k, server, caller, ep, reply.get(k));
+    deliver(k, server, caller, 0, info);
+    Some(enter(k, server, caller, space))
 }
 
 /// Fails if the answer is one to a fault that is not for a fast path: it may leave the thread stopped, and
@@ -320,7 +335,7 @@ pub fn reply_recv_any<'k>(k: &'k Kernel, running: Running<'k>) -> Result<&'k Tcb
 
 /// An answer to the caller, whatever there is to move; the server waits at the endpoint, behind others. Returns
 /// the caller, which is the current thread now.
-#[inline]
+#[inline(never)]
 fn finish_reply<'k>(
     k: &'k Kernel,
     server: &Tcb,
@@ -346,7 +361,7 @@ fn finish_reply<'k>(
     give_back(k, server, caller, ep, reply.get(k));
     let fault = caller.fault();
     if fault == Fault::None {
-        deliver(k, server, caller, 0, info);
+        deliver_any(k, server, caller, 0, info);
     } else {
         caller.set_fault(Fault::None);
         fault::apply_reply(k, fault, server, caller);
@@ -406,7 +421,7 @@ fn may_run(k: &Kernel, thread: &Tcb) -> Result<(), Miss> {
 }
 
 /// Moves a message, which has no more words than there can be.
-#[inline]
+#[inline(always)]
 fn deliver(k: &Kernel, from: &Tcb, to: &Tcb, badge: u64, info: u64) {
     let moved = message::copy(k, from, to, (info & INFO_LENGTH) as usize);
     to.context.set(reg::CAP, badge);
@@ -431,16 +446,31 @@ fn switch<'k>(k: &'k Kernel, from: &Tcb, to: Resumed<'k>, space: Space) -> Outco
 fn long_switch<'k>(k: &'k Kernel, from: &Tcb, thread: &'k Tcb, cap: u64, info: u64) -> &'k Tcb {
     pecan_arch::context_switch(&from.context, &thread.context);
     Resumed { thread, cap, info }.settle(k);
-    thread
+    // Seen through, it would be kept in a register that must be saved first, for all that call this.
+    core::hint::black_box(thread)
+}
+
+/// [`deliver`] where an instruction more does not count.
+#[inline(never)]
+fn deliver_any(k: &Kernel, from: &Tcb, to: &Tcb, badge: u64, info: u64) {
+    deliver(k, from, to, badge, info);
 }
 
 /// Makes `to` the current thread, on the scheduling context that it has just been given.
-#[inline]
+#[inline(always)]
 fn enter<'k>(k: &Kernel, from: &Tcb, to: &'k Tcb, space: Space) -> &'k Tcb {
+    let ready = to.ready(k).is_some();
     to.state.set(ThreadState::Running);
     k.set_current(to);
     k.switch_vspace(space);
+    if !ready || !pecan_arch::short_context_switch(&from.context, &to.context) {
+        enter_unready(k, from, to);
+    }
+    to
+}
+
+#[inline(never)]
+fn enter_unready(k: &Kernel, from: &Tcb, to: &Tcb) {
     scheduler::load_units(k, to);
     pecan_arch::context_switch(&from.context, &to.context);
-    to
 }

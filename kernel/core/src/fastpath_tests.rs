@@ -213,8 +213,8 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
         }
         let k = &*w.k;
         let quick = match call {
-            Syscall::Call if fast => fastpath::call(k, k.running(), cptr, info.0),
-            Syscall::ReplyRecv if fast => fastpath::reply_recv(k, k.running(), cptr, info.0),
+            Syscall::Call if fast => fastpath::call(k, k.running(), cptr),
+            Syscall::ReplyRecv if fast => fastpath::reply_recv(k, k.running(), cptr),
             _ => Err(Miss::Slow),
         };
         let quick = match (quick, call) {

@@ -75,20 +75,14 @@ pub fn put_all(k: &Kernel, thread: &Tcb, words: impl IntoIterator<Item = u64>) -
 /// Copies `length` message words from one thread to another; returns how many had a place on both sides.
 #[inline(always)]
 pub fn copy(k: &Kernel, from: &Tcb, to: &Tcb, length: usize) -> usize {
-    if length > MESSAGE_REGISTERS {
-        return copy_long(k, from, to, length);
-    }
     from.context.copy_message(&to.context, length);
-    length
-}
-
-#[inline(never)]
-fn copy_long(k: &Kernel, from: &Tcb, to: &Tcb, length: usize) -> usize {
-    from.context.copy_message(&to.context, MESSAGE_REGISTERS);
+    if length <= MESSAGE_REGISTERS {
+        return length;
+    }
     let (Some(source), Some(dest)) = (buffer_for_reading(k, from), buffer_for_writing(k, to)) else {
         return MESSAGE_REGISTERS;
     };
     let length = length.min(MSG_MAX_LENGTH);
-    source.copy(dest, buffer::MSG + MESSAGE_REGISTERS..buffer::MSG + length);
+    source.copy_tail::<{ buffer::MSG + MESSAGE_REGISTERS }>(dest, length - MESSAGE_REGISTERS);
     length
 }

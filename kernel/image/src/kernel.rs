@@ -175,13 +175,13 @@ const LOOKS_AT_CURRENT: bool = CHECK_INVARIANTS_EVERY != 0
 /// `Call`: first the fast path.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".text.hot_call")]
-extern "C" fn pecan_call(cptr: u64, info: u64, _number: i64, context: *const UserContext) -> ! {
+extern "C" fn pecan_call(cptr: u64, _info: u64, _number: i64, context: *const UserContext) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot, with the registers that it has stored.
     let k = &unsafe { enter_fast(context) };
     // SAFETY: as above.
     let running = unsafe { k.entered(context) };
     entry::begin(k, Entry::Syscall, Syscall::Call as u64);
-    match fastpath::call(k, running, cptr, info) {
+    match fastpath::call(k, running, cptr) {
         Ok(outcome) => leave_fast(k, outcome),
         Err(Miss::Any) => call_any(),
         Err(Miss::Slow) => slow_syscall(Syscall::Call as i64),
@@ -214,13 +214,13 @@ fn call_any() -> ! {
 /// `ReplyRecv`: first the fast path.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".text.hot_reply_recv")]
-extern "C" fn pecan_reply_recv(cptr: u64, info: u64, _number: i64, context: *const UserContext) -> ! {
+extern "C" fn pecan_reply_recv(cptr: u64, _info: u64, _number: i64, context: *const UserContext) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot, with the registers that it has stored.
     let k = &unsafe { enter_fast(context) };
     // SAFETY: as above.
     let running = unsafe { k.entered(context) };
     entry::begin(k, Entry::Syscall, Syscall::ReplyRecv as u64);
-    match fastpath::reply_recv(k, running, cptr, info) {
+    match fastpath::reply_recv(k, running, cptr) {
         Ok(outcome) => leave_fast(k, outcome),
         Err(Miss::Any) => reply_recv_any(),
         Err(Miss::Slow) => slow_syscall(Syscall::ReplyRecv as i64),

@@ -5,7 +5,6 @@
 
 use core::{
     cell::Cell,
-    ops::Range,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -929,7 +928,7 @@ impl Tcb {
 
     /// Where that is kept, for tests: the kinds are of different lengths, and what lies behind the shorter ones is left over.
     #[cfg(not(target_os = "none"))]
-    pub fn fault_memory(&self) -> Range<usize> {
+    pub fn fault_memory(&self) -> core::ops::Range<usize> {
         let at = self.fault.as_ptr() as usize;
         at..at + size_of_val(&self.fault)
     }
@@ -1081,13 +1080,11 @@ impl IpcBuffer {
         self.words[index & 127].store(value, Relaxed);
     }
 
-    /// Copies the words with these indices, of which there are at most 128, to another buffer.
+    /// Copies `count` words from the one with index `FIRST` on to another buffer, as far as there are so many.
     #[inline(always)]
-    pub fn copy(&self, to: &IpcBuffer, words: Range<usize>) {
-        if let (Some(source), Some(dest)) = (self.words.get(words.clone()), to.words.get(words)) {
-            for (dest, source) in dest.iter().zip(source) {
-                dest.store(source.load(Relaxed), Relaxed);
-            }
+    pub fn copy_tail<const FIRST: usize>(&self, to: &IpcBuffer, count: usize) {
+        for (dest, source) in to.words[FIRST..].iter().zip(&self.words[FIRST..]).take(count) {
+            dest.store(source.load(Relaxed), Relaxed);
         }
     }
 }

@@ -389,8 +389,7 @@ impl Words {
     pub fn notification_for_wait(self) -> Option<Link<Notification>> {
         const RECEIVE: u64 = 2 << OWN_SHIFT;
         // SAFETY: the tag is a notification's.
-        self.has(TAG_MASK | RECEIVE, tag::NOTIFICATION << TAG_SHIFT | RECEIVE)
-            .then(|| unsafe { self.link() })
+        self.has(TAG_MASK | RECEIVE, tag::NOTIFICATION << TAG_SHIFT | RECEIVE).then(|| unsafe { self.link() })
     }
 
     /// True if a reply capability lets answers transfer capabilities.
@@ -580,8 +579,7 @@ impl Words {
     pub fn user_page(self, write: bool) -> Option<PhysAddr> {
         const OTHER: u64 = 3 << OWN_SHIFT | 1 << (OWN_SHIFT + 4);
         let rights = if write { 3 } else { 2 } << RIGHTS_SHIFT;
-        (self.w0 & (TAG_MASK | OTHER | rights) == tag::FRAME << TAG_SHIFT | rights)
-            .then_some(self.base())
+        (self.w0 & (TAG_MASK | OTHER | rights) == tag::FRAME << TAG_SHIFT | rights).then_some(self.base())
     }
 
     /// Physical start and level of a frame of memory that user level may read, and write if `write`.
