@@ -6,7 +6,14 @@ use std::collections::BTreeMap;
 
 use pecan_abi::{CapRights, MessageInfo, Syscall, constants::tcb_flag, ipc::buffer};
 use pecan_arch::{IrqRoute, PT_LEVELS, PhysAddr, host, reg};
-use pecan_core::{budget, derivation, entry, fastpath, fault, invariants, refill, scheduler};
+use pecan_core::{
+    budget, derivation, entry,
+    fastpath::{
+        self,
+        signals::{self, Sent},
+    },
+    fault, invariants, refill, scheduler,
+};
 use pecan_mem::{
     self as mem, CNodeRef, Link, Mapping, Tcb, ThreadState,
     retype::ObjectKind,
@@ -477,11 +484,19 @@ impl System {
                         fastpath::reply_recv(k, k.running(), cap).map(|to| to.settle(k)).is_ok()
                     }
                     (Way::Fast, Syscall::Send | Syscall::NBSend) => {
-                        fastpath::signals::signal(k, k.running(), cap, info.0).is_some()
+                        match signals::send(k, k.running(), cap, info.0) {
+                            Some(Sent::Noted) => true,
+                            Some(Sent::Directly(receiver, words)) => {
+                                let blocking = call.call == Syscall::Send;
+                                signals::directly(k, receiver, words, blocking);
+                                true
+                            }
+                            None => false,
+                        }
                     }
                     (Way::Fast, Syscall::Wait | Syscall::NBWait) => {
                         let blocking = call.call == Syscall::Wait;
-                        let taken = fastpath::signals::wait(k, k.running(), cap, blocking);
+                        let taken = signals::wait(k, k.running(), cap, blocking);
                         taken.inspect(|&badge| k.running().get().context.set(reg::CAP, badge)).is_some()
                     }
                     (Way::FastAny, Syscall::ReplyRecv) => fastpath::reply_recv_any(k, k.running()).is_ok(),

@@ -8,7 +8,10 @@ use pecan_arch::{Console, Exception, UserContext, decode_exception, halt, idle_w
 use pecan_config::CHECK_INVARIANTS_EVERY;
 use pecan_core::{
     benchmark, boot, entry,
-    fastpath::{self, Miss, Outcome, Resumed},
+    fastpath::{
+        self, Miss, Outcome, Resumed,
+        signals::{self, Sent},
+    },
     fault,
     latency::Entry,
     scheduler,
@@ -244,12 +247,19 @@ fn reply_recv_any() -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn pecan_send(cptr: u64, info: u64, number: i64, context: *const UserContext) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot, with the registers that it has stored.
-    let k = &unsafe { enter_fast(context) };
+    let k = &mut unsafe { enter_fast(context) };
     // SAFETY: as above.
     let running = unsafe { k.entered(context) };
     entry::begin(k, Entry::Syscall, number as u64);
-    match fastpath::signals::signal(k, running, cptr, info) {
-        Some(()) => leave_fast(k, Outcome::Resumed(Resumed { thread: running.get(), cap: cptr, info })),
+    match signals::send(k, running, cptr, info) {
+        Some(Sent::Noted) => {
+            leave_fast(k, Outcome::Resumed(Resumed { thread: running.get(), cap: cptr, info }))
+        }
+        Some(Sent::Directly(receiver, cap)) => {
+            k.note_current(running);
+            let next = signals::directly(k, receiver, cap, number == Syscall::Send as i64);
+            resume(k, next)
+        }
         None => slow_syscall(number),
     }
 }
@@ -262,7 +272,7 @@ fn wait(call: Syscall, cptr: u64, info: u64, context: *const UserContext) -> ! {
     // SAFETY: as above.
     let running = unsafe { k.entered(context) };
     entry::begin(k, Entry::Syscall, call as u64);
-    match fastpath::signals::wait(k, running, cptr, call == Syscall::Wait) {
+    match signals::wait(k, running, cptr, call == Syscall::Wait) {
         Some(cap) => leave_fast(k, Outcome::Resumed(Resumed { thread: running.get(), cap, info })),
         None => slow_syscall(call as i64),
     }
