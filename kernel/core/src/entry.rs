@@ -3,7 +3,7 @@
 use pecan_abi::{Syscall, extension::LATENCY_REPORT};
 use pecan_arch::{Exception, IRQ_TIMER, reg};
 use pecan_config::BENCHMARK;
-use pecan_mem::{Fault, Kernel, Link, LookupFailure, Tcb};
+use pecan_mem::{Fault, Kernel, Link, LookupFailure, Slot, Tcb};
 
 use crate::{
     benchmark, breakpoint, budget, debug, endpoint,
@@ -40,6 +40,21 @@ pub fn syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
     budget::update_time(k);
     let next = match budget::check_budget_restart(k) {
         Ok(()) => match perform(k, call) {
+            Ok(next) => next,
+            Err(Preempted) => pending_interrupts(k),
+        },
+        Err(next) => next,
+    };
+    scheduler::schedule(k, next).link()
+}
+
+/// `Call` on the capability in a slot, which the fast path has found but is not for.
+#[inline(always)]
+pub fn call_at(k: &mut Kernel, slot: Link<Slot>) -> Link<Tcb> {
+    budget::update_time(k);
+    let how = How { call: true, blocking: true, donate: true, first_phase: false };
+    let next = match budget::check_budget_restart(k) {
+        Ok(()) => match invoke::invoke_at(k, slot, how) {
             Ok(next) => next,
             Err(Preempted) => pending_interrupts(k),
         },

@@ -20,7 +20,7 @@ use pecan_abi::ipc::MSG_MAX_LENGTH;
 use pecan_arch::{Space, reg};
 use pecan_config::NUM_DOMAINS;
 use pecan_mem::{
-    Endpoint, EndpointState, Fault, Kernel, Link, NotificationState, Reply, ReplyNext, Running, Tcb,
+    Endpoint, EndpointState, Fault, Kernel, Link, NotificationState, Reply, ReplyNext, Running, Slot, Tcb,
     ThreadState, follow,
 };
 
@@ -44,6 +44,8 @@ pub enum Miss {
     Any,
     /// This is for the slow path.
     Slow,
+    /// This is for the slow path, for the capability in this slot.
+    At(Link<Slot>),
 }
 
 /// How a fast path ended.
@@ -92,7 +94,10 @@ pub fn call<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<Outcom
     let info = || caller.context.get(reg::INFO);
     let cap = running.words(k, cptr).ok_or(Miss::Any)?;
     let Some(ep) = cap.endpoint_for_call() else {
-        return Err(if cap.is_null() { Miss::Any } else { Miss::Slow });
+        return Err(match running.slot(cptr) {
+            Some(slot) if !cap.is_null() => Miss::At(slot),
+            _ => Miss::Any,
+        });
     };
     let ep = ep.get(k);
     let server = ep.one_receiver().ok_or(Miss::Any)?.get(k);
@@ -460,8 +465,8 @@ fn deliver_any(k: &Kernel, from: &Tcb, to: &Tcb, badge: u64, info: u64) {
 #[inline(always)]
 fn enter<'k>(k: &Kernel, from: &Tcb, to: &'k Tcb, space: Space) -> &'k Tcb {
     let ready = to.ready(k).is_some();
-    to.state.set(ThreadState::Running);
     k.set_current(to);
+    to.state.set(ThreadState::Running);
     k.switch_vspace(space);
     if !ready || !pecan_arch::short_context_switch(&from.context, &to.context) {
         enter_unready(k, from, to);

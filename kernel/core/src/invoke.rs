@@ -215,6 +215,12 @@ pub fn invoke(k: &mut Kernel, cptr: u64, how: How) -> Result<Next, Preempted> {
             Err(stop) => return stop,
         },
     };
+    invoke_at(k, slot, how)
+}
+
+/// [`invoke`] of the capability in a slot.
+#[inline(always)]
+pub fn invoke_at(k: &mut Kernel, slot: Link<Slot>, how: How) -> Result<Next, Preempted> {
     match slot.get(k).words().tag() {
         tag::ENDPOINT | tag::NOTIFICATION | tag::REPLY => invoke_message(k, slot, how),
         // There is nothing to invoke in the first phase, and no answer.

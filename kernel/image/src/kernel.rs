@@ -16,7 +16,7 @@ use pecan_core::{
     latency::Entry,
     scheduler,
 };
-use pecan_mem::{Kernel, Link, Tcb, ThreadState, boot::BootMemory};
+use pecan_mem::{Kernel, Link, Slot, Tcb, ThreadState, boot::BootMemory};
 
 /// Takes the kernel lock, for the length of one entry.
 ///
@@ -186,6 +186,7 @@ extern "C" fn pecan_call(cptr: u64, _info: u64, _number: i64, context: *const Us
     entry::begin(k, Entry::Syscall, Syscall::Call as u64);
     match fastpath::call(k, running, cptr) {
         Ok(outcome) => leave_fast(k, outcome),
+        Err(Miss::At(slot)) => call_at(slot),
         Err(Miss::Any) => call_any(),
         Err(Miss::Slow) => slow_syscall(Syscall::Call as i64),
     }
@@ -199,6 +200,15 @@ extern "C" fn pecan_call(cptr: u64, _info: u64, _number: i64, context: *const Us
 unsafe fn enter_fast(context: *const UserContext) -> Kernel {
     // SAFETY: this function's obligations.
     unsafe { if LOOKS_AT_CURRENT { entered(context) } else { kernel() } }
+}
+
+/// `Call` on what is no endpoint to call, on the slow path.
+#[inline(never)]
+fn call_at(slot: Link<Slot>) -> ! {
+    // SAFETY: once an entry, whose fast path has let go of everything.
+    let k = &mut unsafe { entered(port::current_context()) };
+    let next = entry::call_at(k, slot);
+    resume(k, next)
 }
 
 #[cold]
@@ -226,7 +236,7 @@ extern "C" fn pecan_reply_recv(cptr: u64, _info: u64, _number: i64, context: *co
     match fastpath::reply_recv(k, running, cptr) {
         Ok(outcome) => leave_fast(k, outcome),
         Err(Miss::Any) => reply_recv_any(),
-        Err(Miss::Slow) => slow_syscall(Syscall::ReplyRecv as i64),
+        Err(Miss::Slow | Miss::At(_)) => slow_syscall(Syscall::ReplyRecv as i64),
     }
 }
 
