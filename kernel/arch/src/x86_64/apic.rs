@@ -111,8 +111,8 @@ pub fn disable_legacy() {
 pub fn init_local() -> u64 {
     const ENABLE: u64 = 1 << 11;
     const X2: u64 = 1 << 10;
-    // SAFETY: the processor has a local APIC (`features::check`) and this register. The kernel's tables for the vectors used here
-    // are loaded.
+    // SAFETY: the processor has a local APIC (`features::check`) and this register. The kernel's tables for the vectors used
+    // here are loaded.
     let page = unsafe {
         let base = rdmsr(cpu::MSR_APIC_BASE);
         let page = base & 0x000f_ffff_ffff_f000;

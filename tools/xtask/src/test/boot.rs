@@ -105,6 +105,7 @@ const CASES: &[Case] = &[
     good("q35_with_4_gib", Board::Q35, "qemu64", "4G"),
     good("pc_with_8_gib", Board::Pc, "qemu64", "8G"),
     good("q35_with_16_gib", Board::Q35, "max", "16G"),
+    good("pc_with_an_x87_unit_that_forgets_nothing", Board::Pc, "max,tcg-cpuid=off", "1G"),
     good("pc_without_no_execute", Board::Pc, "max,-nx", "1G"),
     lacks("no_64_bit_mode", Board::Pc, "max,-lm", "Pecan cannot start: this processor has no 64-bit mode"),
     lacks("no_local_apic", Board::Pc, "max,-apic", "Pecan cannot start: this processor lacks apic"),
