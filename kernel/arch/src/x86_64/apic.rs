@@ -173,16 +173,16 @@ fn ioapic_write(ioapic: usize, r: u32, value: u32) {
     }
 }
 
-/// Takes an IOAPIC into use, all its pins masked, if there is one at this address.
-pub fn init_ioapic(address: u32) {
+/// Takes an IOAPIC into use, all its pins masked; false if there is none at this address.
+pub fn init_ioapic(address: u32) -> bool {
     let i = CHIPS.count.get();
     if i == MAX_IOAPICS || address & 0xfff != 0 {
-        return;
+        return false;
     }
     vspace::map_device(IOAPIC_SLOT + i, address.into());
     let version = ioapic_read(i, 1);
     if version == 0 || version == u32::MAX {
-        return;
+        return false;
     }
     let pins = (version >> 16 & 0xff) as usize + 1;
     for pin in 0..pins {
@@ -190,6 +190,7 @@ pub fn init_ioapic(address: u32) {
     }
     CHIPS.pins[i].set(pins);
     CHIPS.count.set(i + 1);
+    true
 }
 
 /// IOAPICs of the machine.
