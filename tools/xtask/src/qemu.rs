@@ -316,6 +316,11 @@ impl Session {
         })
     }
 
+    /// The process that is the machine.
+    pub fn pid(&self) -> u32 {
+        lock(&self.child).0.id()
+    }
+
     /// Gives the machine so much time from now on.
     pub fn allow(&mut self, time: Duration) {
         (self.deadline, self.timeout) = (Instant::now() + time, time);

@@ -5,6 +5,8 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -15,7 +17,7 @@ use crate::{
     build::{self, Kernel},
     debugger::{self, Debugger},
     paths::Workspace,
-    qemu::{Board, Boot, Machine, Wait},
+    qemu::{Board, Boot, Machine, Session, Wait},
     toolchain::Toolchain,
 };
 
@@ -218,8 +220,9 @@ pub fn run(
     let mut tally = Tally::default();
     let chosen = |c: &&Case| filter.is_none_or(|f| format!("{PREFIX}{}", c.name).contains(f));
     let cases: Vec<&Case> = CASES.iter().filter(chosen).collect();
-    let leftovers = filter.is_none_or(|f| format!("{PREFIX}{LEFTOVERS}").contains(f));
-    if cases.is_empty() && !leftovers {
+    let is_chosen = |name| filter.is_none_or(|f| format!("{PREFIX}{name}").contains(f));
+    let (leftovers, stops) = (is_chosen(LEFTOVERS), is_chosen(STOPS));
+    if cases.is_empty() && !leftovers && !stops {
         return Ok(tally);
     }
     let (name, what) = (ROOT_TASK.0, format!("building {}", ROOT_TASK.0));
@@ -241,6 +244,9 @@ pub fn run(
     }
     if leftovers {
         note(LEFTOVERS, play_leftovers(ws, kernel, &program)?);
+    }
+    if stops {
+        note(STOPS, play_stops(ws, kernel, &program)?);
     }
     Ok(tally)
 }
@@ -366,6 +372,67 @@ fn overflow_stacks(kernel: &Path, port: u16, stops: &[(&str, Option<&str>)]) -> 
     machine.go_on()
 }
 
+/// The boots on a host that does not let the machine run at times.
+const STOPS: &str = "a_clock_on_a_host_that_stops_the_machine";
+/// How long such a host lets it run, and stops it: the interval timer, by which the clock is measured, counts for 55 ms.
+const RUN_AND_STOP: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(70)];
+/// How often that is tried.
+const STOPPED_BOOTS: usize = 4;
+
+/// Boots on a quiet host and on one that stops the machine; returns how the clocks differ, if they do. That the clock cannot
+/// be measured is a good answer, too.
+fn play_stops(ws: &Workspace, kernel: &Kernel, program: &[u8]) -> Result<Option<String>> {
+    let root_task = ws.bare().join("boot-test.elf");
+    fs::write(&root_task, program).with_context(|| format!("cannot write {}", root_task.display()))?;
+    let machine = Machine::default();
+    let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: None };
+    let right = match first_line(&mut boot.session(false, TIME)?)? {
+        Ok(line) => mhz(&line).with_context(|| format!("no MHz in `{line}`"))?,
+        Err(why) => return Ok(Some(why)),
+    };
+    for _ in 0..STOPPED_BOOTS {
+        let mut session = boot.session(false, TIME)?;
+        let (pid, is_over) = (session.pid().to_string(), AtomicBool::new(false));
+        let line = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    for (time, signal) in RUN_AND_STOP.into_iter().zip(["-STOP", "-CONT"]) {
+                        std::thread::sleep(time);
+                        // A machine that has ended takes no signal.
+                        let _ = Command::new("kill").args([signal, &pid]).stderr(Stdio::null()).status();
+                    }
+                }
+            });
+            let line = first_line(&mut session);
+            is_over.store(true, Ordering::Relaxed);
+            line
+        })?;
+        match line {
+            Ok(line) if line.contains("the clock's speed cannot be measured") => {}
+            Ok(line) => match mhz(&line) {
+                Some(mhz) if mhz.abs_diff(right) <= right / 50 => {}
+                _ => return Ok(Some(format!("{right} MHz on a quiet host, and on another `{line}`"))),
+            },
+            Err(why) => return Ok(Some(why)),
+        }
+    }
+    Ok(None)
+}
+
+/// The first whole line that a machine prints, or why there is none.
+fn first_line(session: &mut Session) -> Result<Result<String, String>> {
+    let wait = session.wait(|c| c.lines().first().cloned())?;
+    Ok(match wait {
+        Wait::Found(line) => Ok(line),
+        other => Err(session.failure(&other, "the kernel's first line").to_string()),
+    })
+}
+
+/// The clock's MHz in the kernel's first line.
+fn mhz(line: &str) -> Option<u64> {
+    line.split_once(" MHz")?.0.rsplit(' ').next()?.parse().ok()
+}
+
 /// What the root task says of the machine's memory, if less of it is user level's than must be.
 fn too_little_memory(lines: &[String]) -> Option<String> {
     let Some(line) = lines.iter().find(|l| l.starts_with("memory: ")) else {
@@ -378,6 +445,14 @@ fn too_little_memory(lines: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_clock_is_read_from_the_first_line() {
+        let line =
+            "Pecan 0.1.0 x86_64 (default): nx xapic apic-timer; 2595 MHz, 1023 MiB, 24 IOAPIC pins, 1 CPU";
+        assert_eq!(mhz(line), Some(2595));
+        assert_eq!(mhz("Pecan cannot start: no"), None);
+    }
 
     #[test]
     fn memory_is_judged_by_what_the_root_task_says() {
