@@ -97,12 +97,8 @@ fn decode(k: &Kernel, inv: Invocation<'_>) -> Decoded<Retype> {
 
 /// The kind of object that the first two arguments describe, and its size in bytes, log2.
 fn object_kind(object_type: u64, size_bits: u64) -> Decoded<(ObjectKind, u32)> {
-    let object_type = ObjectType::from_word(object_type)
-        .filter(|&wanted| wanted != ObjectType::HugePage || frame_level_supported(HUGE_LEVEL))
-        .ok_or(SyscallError::InvalidArgument(0))?;
-    if size_bits >= u64::BITS as u64 {
-        return Err(SyscallError::RangeError(0, MAX_UNTYPED_BITS as u64));
-    }
+    let object_type = ObjectType::from_word(object_type).ok_or(SyscallError::InvalidArgument(0))?;
+    // A size that does not fit is refused below, after a type that does not exist.
     let size = size_bits as u8;
     let kind = match object_type {
         ObjectType::Untyped => ObjectKind::Untyped { bits: size },
@@ -114,13 +110,17 @@ fn object_kind(object_type: u64, size_bits: u64) -> Decoded<(ObjectKind, u32)> {
         ObjectType::Reply => ObjectKind::Reply,
         ObjectType::Page4K => ObjectKind::Frame { level: 0 },
         ObjectType::LargePage => ObjectKind::Frame { level: 1 },
-        ObjectType::HugePage => ObjectKind::Frame { level: HUGE_LEVEL as u8 },
+        ObjectType::HugePage if frame_level_supported(HUGE_LEVEL) => {
+            ObjectKind::Frame { level: HUGE_LEVEL as u8 }
+        }
+        ObjectType::HugePage => return Err(SyscallError::InvalidArgument(0)),
         ObjectType::PageTable => ObjectKind::PageTable { level: 0 },
         ObjectType::PageDirectory => ObjectKind::PageTable { level: 1 },
         ObjectType::Pdpt => ObjectKind::PageTable { level: 2 },
         ObjectType::Pml4 => ObjectKind::PageTable { level: 3 },
     };
     match kind.bits() {
+        _ if size_bits >= u64::BITS as u64 => Err(SyscallError::RangeError(0, MAX_UNTYPED_BITS as u64)),
         // Too small for such an object.
         ObjectKind::IMPOSSIBLE => Err(SyscallError::InvalidArgument(1)),
         bits if bits > MAX_UNTYPED_BITS => Err(SyscallError::RangeError(0, MAX_UNTYPED_BITS as u64)),

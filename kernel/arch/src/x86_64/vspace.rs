@@ -213,7 +213,7 @@ pub(super) fn build(regions: &[PhysRegion], pool: PhysRegion) -> Result<PhysRegi
     // SAFETY: this is boot, and the boot tables let the text be written. The new tables show the image where the boot tables do, but for the guard pages, and the RAM that `regions`
     // and the pool lie in, with the boot stack, at the same place of the physmap.
     unsafe {
-        entry::open_window();
+        entry::redirect();
         write_cr3(root.0);
     }
     Ok(PhysRegion::new(pool.start.0, builder.next))
