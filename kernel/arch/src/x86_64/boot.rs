@@ -27,6 +27,15 @@ impl Memory for BootMemory {
         // them read as something; every reader checks what it reads.
         Some(unsafe { core::slice::from_raw_parts(vspace::phys_to_virt(PhysAddr(at)) as *const u8, len) })
     }
+
+    fn register(&self, at: u64) -> Option<u32> {
+        if !at.is_multiple_of(4) || at.checked_add(4)? > BOOT_WINDOW {
+            return None;
+        }
+        // SAFETY: the boot tables map the address, as above, and it is aligned. The firmware's memory types keep registers out of
+        // the cache. Addresses with nothing behind them read as something.
+        Some(unsafe { (vspace::phys_to_virt(PhysAddr(at)) as *const u32).read_volatile() })
+    }
 }
 
 /// What [`BootData`] borrows from.

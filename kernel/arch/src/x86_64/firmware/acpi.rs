@@ -158,7 +158,7 @@ pub fn platform(memory: &impl Memory, rsdp: &[u8; RSDP_LEN]) -> Option<Platform>
 }
 
 /// Tells where the registers are of the devices that send what they are told to the address that they are told: I/O APICs,
-/// HPETs, and IOMMUs, which report faults in this way.
+/// HPETs that can, and IOMMUs, which report faults in this way.
 pub fn message_senders(memory: &impl Memory, rsdp: &[u8; RSDP_LEN], tell: &mut impl FnMut(PhysRegion)) {
     let mut registers = |at: Option<u64>, len: u64| {
         if let Some(at) = at {
@@ -170,7 +170,7 @@ pub fn message_senders(memory: &impl Memory, rsdp: &[u8; RSDP_LEN], tell: &mut i
             b"APIC" => entries(t, MADT_ENTRIES, short_length)
                 .filter(|e| e[0] == 1)
                 .for_each(|e| registers(u32_at(e, 4).map(u64::from), 4096)),
-            b"HPET" => registers(u64_at(t, 44), 1024),
+            b"HPET" => registers(u64_at(t, 44).filter(|&at| hpet_sends_messages(memory, at)), 1024),
             // Hardware units: their registers are 4 KiB or a power of two more.
             b"DMAR" => entries(t, HEADER_LEN + 12, long_length)
                 .filter(|e| u16_at(e, 0) == Some(0))
@@ -182,6 +182,18 @@ pub fn message_senders(memory: &impl Memory, rsdp: &[u8; RSDP_LEN], tell: &mut i
             _ => {}
         }
     }
+}
+
+/// True unless the registers of the HPET at `at` say that none of its comparators can send its interrupt as a message
+/// (IA-PC HPET specification 1.0a, 2.3.4 and 2.3.8).
+fn hpet_sends_messages(memory: &impl Memory, at: u64) -> bool {
+    const CAN_SEND: u32 = 1 << 15;
+    let register = |offset: u64| at.checked_add(offset).and_then(|at| memory.register(at));
+    register(0).is_none_or(|capabilities| {
+        let last = u64::from(capabilities >> 8 & 31);
+        (0..=last)
+            .any(|n| register(0x100 + 0x20 * n).is_none_or(|configuration| configuration & CAN_SEND != 0))
+    })
 }
 
 /// Where the entries of the MADT begin.
@@ -423,6 +435,36 @@ mod tests {
         let rsdp = check_rsdp(&rsdp(2, 0, 0x2000)).unwrap();
         message_senders(&Pieces(memory), &rsdp, &mut |r| found.push((r.start.0, r.len())));
         found
+    }
+
+    #[test]
+    fn an_hpet_is_told_of_unless_its_comparators_send_no_messages() {
+        const AT: u64 = 0xfed0_0000;
+        let table = acpi(b"HPET", &[vec![0; 8], AT.to_le_bytes().to_vec(), vec![0; 8]].concat());
+        let told = |registers: Option<Vec<u8>>| {
+            let mut memory = vec![(0x2000, acpi(b"XSDT", &0x3000u64.to_le_bytes())), (0x3000, table.clone())];
+            memory.extend(registers.map(|r| (AT, r)));
+            let mut found = false;
+            let rsdp = check_rsdp(&rsdp(2, 0, 0x2000)).unwrap();
+            message_senders(&Pieces(memory), &rsdp, &mut |r| found |= r.start.0 == AT);
+            found
+        };
+        // Three comparators, of which one may be able to.
+        let registers = |able: Option<usize>| {
+            let mut r = vec![0; 0x160];
+            r[..4].copy_from_slice(&0x8086_8201u32.to_le_bytes());
+            if let Some(n) = able {
+                r[0x101 + 0x20 * n] = 0x80;
+            }
+            r
+        };
+        assert!(!told(Some(registers(None))));
+        for able in 0..3 {
+            assert!(told(Some(registers(Some(able)))), "comparator {able}");
+        }
+        assert!(told(Some(registers(None)[..0x140].to_vec())), "registers that cannot be read");
+        assert!(told(None), "an address that cannot be read");
+        assert!(told(Some(vec![0xff; 0x500])), "an address with nothing behind it");
     }
 
     #[test]
