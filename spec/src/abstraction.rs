@@ -54,8 +54,13 @@ impl Objects {
         for cap in caps {
             match cap {
                 mem::Cap::Tcb { tcb } => add(&mut o.threads, tcb),
-                mem::Cap::Endpoint { ep, .. } => add(&mut o.endpoints, ep),
-                mem::Cap::Notification { ntfn, .. } => add(&mut o.notifications, ntfn),
+                mem::Cap::Endpoint { ep, .. } | mem::Cap::Ending { what: mem::Ending::Endpoint(ep) } => {
+                    add(&mut o.endpoints, ep);
+                }
+                mem::Cap::Notification { ntfn, .. }
+                | mem::Cap::Ending { what: mem::Ending::Notification(ntfn) } => {
+                    add(&mut o.notifications, ntfn);
+                }
                 mem::Cap::Reply { reply, .. } => add(&mut o.replies, reply),
                 mem::Cap::SchedContext { sc, bits } => add(&mut o.contexts, (sc, 1 << bits)),
                 mem::Cap::PageTable { table, level, .. } => add(&mut o.tables, (table, level as usize)),

@@ -27,7 +27,9 @@ pub fn derive(k: &Kernel, slot: Link<Slot>, cap: Words) -> Decoded<Words> {
         tag::UNTYPED => ensure_no_children(k, slot).map(|()| cap),
         tag::FRAME => Ok(cap.unmapped_frame()),
         tag::PAGE_TABLE if !cap.is_mapped_table() => Err(SyscallError::IllegalOperation),
-        tag::ZOMBIE | tag::IRQ_CONTROL | tag::IO_PORT_CONTROL => Ok(Words::NULL),
+        tag::ZOMBIE | tag::ENDING | tag::ENDING_IRQ_HANDLER | tag::IRQ_CONTROL | tag::IO_PORT_CONTROL => {
+            Ok(Words::NULL)
+        }
         _ => Ok(cap),
     }
 }

@@ -202,7 +202,9 @@ pub fn is_parent(a: &Slot, b: &Slot) -> bool {
             cap.same_object(child)
                 && (cap.badge() == 0 || cap.badge() == child.badge() && !b.is_first_badged())
         }
-        tag::IRQ_CONTROL => child.tag() == tag::IRQ_HANDLER || cap.same_object(child),
+        tag::IRQ_CONTROL => {
+            matches!(child.tag(), tag::IRQ_HANDLER | tag::ENDING_IRQ_HANDLER) || cap.same_object(child)
+        }
         tag::IO_PORT_CONTROL => child.tag() == tag::IO_PORT || cap.same_object(child),
         _ => cap.same_object(child),
     }

@@ -19,7 +19,9 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use cap::{Cap, Control, EndpointRights, FrameRights, Mapping, NewCap, Words, Zombie, ZombieKind};
+pub use cap::{
+    Cap, Control, Ending, EndpointRights, FrameRights, Mapping, NewCap, Words, Zombie, ZombieKind,
+};
 pub use link::Link;
 pub use object::{
     AsidPool, Debug, Endpoint, EndpointState, Fault, IpcBuffer, LookupFailure, Notification,

@@ -18,8 +18,8 @@ mod tests;
 use core::fmt::Debug;
 
 use pecan_mem::{
-    Cap, EndpointState, Kernel, Link, Notification, NotificationState, ReplyNext, SchedContext, Slot, Tcb,
-    ThreadState, Words, ZombieKind, cap::tag, retype::ObjectKind,
+    Cap, Ending, EndpointState, Kernel, Link, Notification, NotificationState, ReplyNext, SchedContext, Slot,
+    Tcb, ThreadState, Words, ZombieKind, cap::tag, retype::ObjectKind,
 };
 
 use scratch::Set;
@@ -128,7 +128,7 @@ impl Found<'_, '_> {
             ensure!(slot.words().is_packed(), "{cap:?} in {link:?} is not in its packed form");
             self.contents(cap)?;
             if let Some((addr, _)) = memory(cap)
-                && self.seen.insert(addr, slot.words().tag())?
+                && self.seen.insert(addr, object_tag(slot))?
                 && let Cap::Tcb { tcb } = cap
             {
                 thread(tcb)?;
@@ -428,7 +428,7 @@ impl<'k> State<'_, 'k> {
         let k = self.k;
         for (_, cap) in self.caps() {
             match cap {
-                Cap::Endpoint { ep, .. } => {
+                Cap::Endpoint { ep, .. } | Cap::Ending { what: Ending::Endpoint(ep) } => {
                     let e = ep.get(k);
                     ensure!(
                         (e.state() == EndpointState::Idle) == e.head().is_none(),
@@ -444,7 +444,9 @@ impl<'k> State<'_, 'k> {
                         _ => false,
                     })?;
                 }
-                Cap::Notification { ntfn, .. } => self.check_notification(ntfn)?,
+                Cap::Notification { ntfn, .. } | Cap::Ending { what: Ending::Notification(ntfn) } => {
+                    self.check_notification(ntfn)?;
+                }
                 Cap::Reply { reply, .. } => {
                     let r = reply.get(k);
                     if let Some(t) = r.tcb.get() {
@@ -690,11 +692,20 @@ fn check_budget(link: Link<SchedContext>, sc: &SchedContext) -> Result<(), Broke
     Ok(())
 }
 
+/// The tag of the capabilities to what the one in a slot names, half deleted or not.
+fn object_tag(slot: &Slot) -> u64 {
+    match slot.cap() {
+        Cap::Ending { what: Ending::Endpoint(_) } => tag::ENDPOINT,
+        Cap::Ending { what: Ending::Notification(_) } => tag::NOTIFICATION,
+        _ => slot.words().tag(),
+    }
+}
+
 /// What is the same for all capabilities to an object, and among those of one type for no other; `None` for what is no
 /// object.
 fn identity(cap: Cap) -> Option<usize> {
     Some(match cap {
-        Cap::Null | Cap::Untyped { .. } | Cap::Zombie { .. } => return None,
+        Cap::Null | Cap::Untyped { .. } | Cap::Zombie { .. } | Cap::Ending { .. } => return None,
         Cap::Frame { base, level, .. } => base.0 as usize | level as usize,
         Cap::IrqHandler { irq } => irq as usize,
         Cap::IoPort { first, last } => (first as usize) << 16 | last as usize,
@@ -707,8 +718,12 @@ fn identity(cap: Cap) -> Option<usize> {
 fn memory(cap: Cap) -> Option<(usize, u32)> {
     let kind = |kind: ObjectKind| kind.bits();
     Some(match cap {
-        Cap::Endpoint { ep, .. } => (ep.addr(), kind(ObjectKind::Endpoint)),
-        Cap::Notification { ntfn, .. } => (ntfn.addr(), kind(ObjectKind::Notification)),
+        Cap::Endpoint { ep, .. } | Cap::Ending { what: Ending::Endpoint(ep) } => {
+            (ep.addr(), kind(ObjectKind::Endpoint))
+        }
+        Cap::Notification { ntfn, .. } | Cap::Ending { what: Ending::Notification(ntfn) } => {
+            (ntfn.addr(), kind(ObjectKind::Notification))
+        }
         Cap::Reply { reply, .. } => (reply.addr(), kind(ObjectKind::Reply)),
         Cap::CNode { cnode, .. } => (cnode.addr(), kind(ObjectKind::CNode { radix: cnode.radix() as u8 })),
         Cap::Tcb { tcb } => (tcb.addr(), kind(ObjectKind::Tcb)),

@@ -66,6 +66,17 @@ pub struct Mapping {
     pub vaddr: u64,
 }
 
+/// What a [`Cap::Ending`] is the last of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// An endpoint that many threads wait at.
+    Endpoint(Link<Endpoint>),
+    /// A notification that many threads wait for.
+    Notification(Link<Notification>),
+    /// The handler of an interrupt whose notification ends.
+    IrqHandler(u16),
+}
+
 /// A capability.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cap {
@@ -191,6 +202,11 @@ pub enum Cap {
         /// Slots not yet emptied.
         remaining: u64,
     },
+    /// The last capability to an object without slots whose deletion is under way. See [`Slot::become_ending`].
+    Ending {
+        /// What goes.
+        what: Ending,
+    },
 }
 
 /// The tags of packed capabilities. They show in `DebugCapIdentify`, otherwise nobody sees them. User-level
@@ -216,6 +232,8 @@ pub mod tag {
     pub const DOMAIN: u64 = 20;
     pub const SCHED_CONTEXT: u64 = 22;
     pub const SCHED_CONTROL: u64 = 24;
+    pub const ENDING: u64 = 26;
+    pub const ENDING_IRQ_HANDLER: u64 = 28;
 }
 
 const TAG_SHIFT: u32 = 59;
@@ -229,6 +247,8 @@ const GUARDED: u64 = 1 << 6;
 const RIGHTS_SHIFT: u32 = OWN_SHIFT + 2;
 /// `ZombieKind::Tcb` in the bits that hold the radix of a CNode.
 const ZOMBIE_TCB: u64 = 63;
+/// In the bits of its own: `Ending::Notification` rather than `Ending::Endpoint`.
+const ENDING_NOTIFICATION: u64 = 1;
 
 const fn word0(tag: u64, own: u64, addr: u64) -> u64 {
     tag << TAG_SHIFT | own << OWN_SHIFT | addr & ADDR_MASK
@@ -504,6 +524,18 @@ impl Words {
         Cap::IoPort { first, last }.pack()
     }
 
+    /// The last capability to an endpoint, a notification or an interrupt handler whose deletion has begun and cannot be
+    /// done at one go: nobody can use or copy it, only move it and delete it. Others stay as they are.
+    pub(crate) fn ending(self) -> Words {
+        let ending = |own| Words { w0: word0(tag::ENDING, own, self.w0), w1: 0 };
+        match self.tag() {
+            tag::ENDPOINT => ending(0),
+            tag::NOTIFICATION => ending(ENDING_NOTIFICATION),
+            tag::IRQ_HANDLER => Words { w0: word0(tag::ENDING_IRQ_HANDLER, 0, 0), w1: self.w1 },
+            _ => self,
+        }
+    }
+
     /// Start, size (log2), whether it is device memory, and bytes in use of untyped memory.
     #[inline(always)]
     pub(crate) fn untyped(self) -> Option<(PhysAddr, u8, bool, u64)> {
@@ -575,7 +607,7 @@ impl Words {
         (self.w0 ^ other.w0) & (TAG_MASK | ADDR_MASK) == 0
     }
 
-    /// True if both are capabilities to the same object. Untyped memory and zombies are no objects: never
+    /// True if both are capabilities to the same object. Untyped memory and what is left of objects are none: never
     /// true of them.
     #[inline(always)]
     pub fn same_object(self, other: Words) -> bool {
@@ -590,7 +622,7 @@ impl Words {
             tag::PAGE_TABLE,
             tag::ASID_POOL,
         ]);
-        const NEVER: u64 = tags([tag::NULL, tag::UNTYPED, tag::ZOMBIE]);
+        const NEVER: u64 = tags([tag::NULL, tag::UNTYPED, tag::ZOMBIE, tag::ENDING, tag::ENDING_IRQ_HANDLER]);
         const LEVEL: u64 = 3 << OWN_SHIFT;
         let differ = self.w0 ^ other.w0;
         if self.is_one_of(IN_MEMORY) {
@@ -616,6 +648,7 @@ impl Words {
             tag::PAGE_TABLE,
             tag::ASID_POOL,
             tag::ZOMBIE,
+            tag::ENDING,
         ]);
         if self.tag() != tag::UNTYPED {
             return false;
@@ -684,6 +717,13 @@ impl Cap {
                     ZombieKind::CNode { radix } => radix as u64,
                 };
                 (word0(tag::ZOMBIE, own, zombie.first.addr() as u64), remaining)
+            }
+            Cap::Ending { what: Ending::Endpoint(ep) } => (word0(tag::ENDING, 0, ep.addr() as u64), 0),
+            Cap::Ending { what: Ending::Notification(ntfn) } => {
+                (word0(tag::ENDING, ENDING_NOTIFICATION, ntfn.addr() as u64), 0)
+            }
+            Cap::Ending { what: Ending::IrqHandler(irq) } => {
+                (word0(tag::ENDING_IRQ_HANDLER, 0, 0), irq as u64)
             }
         };
         Words { w0, w1 }
@@ -759,6 +799,9 @@ impl Cap {
                 };
                 Cap::Zombie { zombie: Zombie { kind, first: link!() }, remaining: w1 }
             }
+            tag::ENDING if own == ENDING_NOTIFICATION => Cap::Ending { what: Ending::Notification(link!()) },
+            tag::ENDING => Cap::Ending { what: Ending::Endpoint(link!()) },
+            tag::ENDING_IRQ_HANDLER => Cap::Ending { what: Ending::IrqHandler(w1 as u16) },
             _ => Cap::Null,
         }
     }
