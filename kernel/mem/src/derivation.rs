@@ -98,23 +98,26 @@ pub fn place(k: &Kernel, slots: &[Slot], batch: Batch) {
     let Batch { words: Words { mut w0, w1 }, size, count, parent } = batch;
     let before = parent.get(k);
     let after = before.next();
-    let mut next = before.raw_next() & !FLAGS;
     let slots = &slots[..slots.len().min(count as usize)];
     let mut last = None;
+    // What the slots hold goes up in steps: here instructions count (see `docs/latency.md`).
+    const SIZE: u64 = size_of::<Slot>() as u64;
+    let mut next = (slots.first().map_or(0, Slot::address) | FLAGS).wrapping_sub(SIZE);
     for slot in slots {
         if !slot.is_empty() {
             break;
         }
         slot.set_words(Words { w0, w1 });
         // The next one lies before it in the list.
-        slot.set_raw(slot.address() + size_of::<Slot>() as u64, next | FLAGS);
-        next = slot.address();
+        slot.set_raw(slot.address() + SIZE, next);
+        next = next.wrapping_add(SIZE);
         w0 = w0.wrapping_add(size);
         last = Some(slot);
     }
     if let [first, ..] = slots
         && let Some(last) = last
     {
+        first.set_raw(first.raw_prev(), before.raw_next() | FLAGS);
         last.set_prev(Some(parent));
         before.set_next(Some(last.link()));
         if let Some(after) = after {
