@@ -440,9 +440,9 @@ impl Look<'_> {
             for (n, pool) in pools() {
                 let base = (n * mem::AsidPool::LEN) as u64;
                 names.insert(base, link_name(pool));
-                let roots = &pool.get(k).roots;
-                k.nonzero(range_of(roots), |i, _| {
-                    let root = roots[i].get().map(link_name);
+                let pool = pool.get(k);
+                k.nonzero(range_of(pool), |i, _| {
+                    let root = pool.root(i as u16).map(|root| link_name(root.link()));
                     spaces.extend(root.map(|root| (base + i as u64, root)));
                 });
             }

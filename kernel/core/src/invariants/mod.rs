@@ -362,9 +362,9 @@ impl<'k> State<'_, 'k> {
         for link in self.threads() {
             let t = link.get(k);
             if t.knows_spaces(k) {
-                let space = vspace::root(k, t).map(|(root, asid)| k.space(root, asid));
+                let space = vspace::root(k, t).map(|(root, asid)| root.space(asid));
                 ensure!(t.known_space(k) == space, "{link:?} knows another address space");
-                let cnode = vspace::direct_cspace(t).map(|cnode| cnode.slot(0));
+                let cnode = pecan_mem::vspace::direct_cspace(t).map(|cnode| cnode.slot(0));
                 ensure!(t.known_slot(k, 0) == cnode, "{link:?} knows another CSpace");
             }
             if let Some(sc) = t.sched_context.get() {

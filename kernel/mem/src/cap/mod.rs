@@ -18,8 +18,9 @@ use pecan_arch::PhysAddr;
 use crate::{
     Kernel,
     link::{ADDR_MASK, Link, canonical},
-    object::{AsidPool, Endpoint, Notification, PageTable, Reply, SchedContext, Tcb},
+    object::{Endpoint, Notification, PageTable, Reply, SchedContext, Tcb},
     slot::CNodeRef,
+    vspace::{AsidPool, Root},
 };
 
 /// A packed capability.
@@ -416,13 +417,21 @@ impl Words {
         })
     }
 
+    /// The root table, if this is the capability to one without an ASID.
+    #[inline(always)]
+    pub fn unassigned_root(self) -> Option<Root> {
+        const ROOT: u64 = word0(tag::PAGE_TABLE, pecan_arch::PT_LEVELS as u64 - 1, 0);
+        // SAFETY: the tag is a page table's, and the level a root's.
+        (self.w0 & !ADDR_MASK == ROOT && self.w1 >> 48 == 0).then(|| unsafe { Root::of(self.link()) })
+    }
+
     /// The root table and its ASID, if this is the capability to an address space that has one.
     #[inline(always)]
-    pub fn vspace(self) -> Option<(Link<PageTable>, u16)> {
+    pub fn vspace(self) -> Option<(Root, u16)> {
         const ROOT: u64 = word0(tag::PAGE_TABLE, pecan_arch::PT_LEVELS as u64 - 1, 0);
         let asid = (self.w1 >> 48) as u16;
-        // SAFETY: the tag is a page table's.
-        (self.w0 & !ADDR_MASK == ROOT && asid != 0).then(|| (unsafe { self.link() }, asid))
+        // SAFETY: the tag is a page table's, and the level a root's.
+        (self.w0 & !ADDR_MASK == ROOT && asid != 0).then(|| (unsafe { Root::of(self.link()) }, asid))
     }
 }
 
