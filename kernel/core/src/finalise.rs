@@ -193,11 +193,10 @@ fn last_used(k: &Kernel, zombie: Zombie, remaining: u64) -> (u64, Link<Slot>) {
 /// `Preempted`: there are many threads queued at the object, and the slot holds a [`Cap::Ending`].
 fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
     let cap = slot.get(k).cap();
-    let last = match cap {
-        Cap::Null | Cap::Zombie { .. } => return Ok(Next::Resume),
-        Cap::Ending { .. } => true,
-        _ => derivation::is_final(k, slot),
-    };
+    if matches!(cap, Cap::Null | Cap::Zombie { .. }) {
+        return Ok(Next::Resume);
+    }
+    let last = matches!(cap, Cap::Ending { .. }) || derivation::is_final(k, slot);
     if matches!(cap, Cap::CNode { .. } | Cap::PageTable { .. }) {
         // It may be the root of a thread's space.
         k.end_epoch();
@@ -256,7 +255,15 @@ fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
             ioport::deleted(k, first, last);
             Next::Resume
         }
-        _ => Next::Resume,
+        // Nothing refers to these, or nobody any more.
+        Cap::Frame { mapping: None, .. } | Cap::PageTable { mapping: None, .. } => Next::Resume,
+        Cap::Untyped { .. }
+        | Cap::SchedControl { .. }
+        | Cap::AsidControl
+        | Cap::IrqControl
+        | Cap::IoPortControl
+        | Cap::Domain => Next::Resume,
+        Cap::Null | Cap::Zombie { .. } => return Ok(Next::Resume),
     };
     derivation::remove(k, slot);
     Ok(next)

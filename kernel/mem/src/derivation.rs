@@ -41,7 +41,25 @@ pub fn insert(k: &Kernel, cap: Words, src: Link<Slot>, dest: Link<Slot>) -> bool
     let (same, first) = match cap.tag() {
         tag::ENDPOINT | tag::NOTIFICATION => (cap.same_in_memory(from), cap.badge() != from.badge()),
         tag::UNTYPED => return insert_untyped(k, cap, src, dest),
-        _ => (cap.same_object(from), false),
+        // Of these there are no others with more or less in them, or none at all (see `same_object`).
+        tag::NULL
+        | tag::FRAME
+        | tag::PAGE_TABLE
+        | tag::ASID_CONTROL
+        | tag::ASID_POOL
+        | tag::REPLY
+        | tag::IO_PORT
+        | tag::CNODE
+        | tag::IO_PORT_CONTROL
+        | tag::TCB
+        | tag::IRQ_CONTROL
+        | tag::IRQ_HANDLER
+        | tag::ZOMBIE
+        | tag::ENDING
+        | tag::ENDING_IRQ_HANDLER
+        | tag::DOMAIN
+        | tag::SCHED_CONTEXT
+        | tag::SCHED_CONTROL => (cap.same_object(from), false),
     };
     same && insert_after(k, cap, src, dest, first)
 }
@@ -209,7 +227,22 @@ pub fn is_parent(a: &Slot, b: &Slot) -> bool {
             matches!(child.tag(), tag::IRQ_HANDLER | tag::ENDING_IRQ_HANDLER) || cap.same_object(child)
         }
         tag::IO_PORT_CONTROL => child.tag() == tag::IO_PORT || cap.same_object(child),
-        _ => cap.same_object(child),
+        tag::NULL
+        | tag::FRAME
+        | tag::PAGE_TABLE
+        | tag::ASID_CONTROL
+        | tag::ASID_POOL
+        | tag::REPLY
+        | tag::IO_PORT
+        | tag::CNODE
+        | tag::TCB
+        | tag::IRQ_HANDLER
+        | tag::ZOMBIE
+        | tag::ENDING
+        | tag::ENDING_IRQ_HANDLER
+        | tag::DOMAIN
+        | tag::SCHED_CONTEXT
+        | tag::SCHED_CONTROL => cap.same_object(child),
     }
 }
 

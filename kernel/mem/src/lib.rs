@@ -21,12 +21,12 @@ mod tests;
 pub mod vspace;
 
 pub use cap::{
-    Cap, Control, Ending, EndpointRights, FrameRights, Mapping, NewCap, Words, Zombie, ZombieKind,
+    Cap, Control, Ending, EndpointRights, FrameRights, Mapping, NewCap, Tag, Words, Zombie, ZombieKind,
 };
 pub use link::Link;
 pub use object::{
-    Debug, Endpoint, EndpointState, Fault, IpcBuffer, LookupFailure, Notification,
-    NotificationState, PageTable, Refill, Reply, ReplyNext, SchedContext, Tcb, ThreadState, follow,
+    Debug, Endpoint, EndpointState, Fault, IpcBuffer, LookupFailure, Notification, NotificationState,
+    PageTable, Refill, Reply, ReplyNext, SchedContext, Tcb, ThreadState, follow,
 };
 pub use slot::{CNodeRef, Slot};
 pub use state::{CoreState, GlobalState, IrqState, Kernel};

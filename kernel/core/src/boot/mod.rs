@@ -16,18 +16,15 @@ use pecan_abi::{
 use pecan_arch::{BootData, CacheAttr, IRQ_TIMER, PhysRegion, level_shift, reg, say, us_to_ticks};
 use pecan_config::{BOOT_THREAD_TIME_SLICE_MS, ROOT_CNODE_SIZE_BITS};
 use pecan_mem::{
-    CNodeRef, Cap, Control, FrameRights, IrqState, Kernel, Link, Mapping, NewCap, Slot, Tcb,
-    ThreadState, Words,
+    CNodeRef, Cap, Control, FrameRights, IrqState, Kernel, Link, Mapping, NewCap, Slot, Tcb, ThreadState,
+    Words,
     boot::{BootMemory, MIN_PIECE_BITS},
     object::NAME_LEN,
     retype::ObjectKind,
     vspace::{Content, Entry, ROOT_LEVEL, Root},
 };
 
-use crate::{
-    budget, derivation, refill,
-    vspace,
-};
+use crate::{budget, derivation, refill, vspace};
 use elf::{ElfError, Program};
 
 /// Bytes of a page of the root task.
