@@ -15,7 +15,7 @@ use crate::{
 /// Invocations of CNode capabilities.
 ///
 /// # Errors
-/// Those of the ABI's CNode methods; `Preempted` for deleting, revoking and cancelling.
+/// Those of the ABI's CNode methods; `Preempted` for deleting, revoking, cancelling and rotating.
 pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     use Label::*;
     let Some(
@@ -152,9 +152,20 @@ impl Rotation {
 }
 
 #[inline(never)]
-fn decode_rotate(k: &Kernel, args: args::CNodeRotate, dest: Link<Slot>) -> Decoded<Rotation> {
+fn decode_rotate(k: &Kernel, args: args::CNodeRotate, dest: Link<Slot>) -> Result<Rotation, Stop> {
+    // In deep CSpaces, each of the three slots is a long way to find.
+    finalise::early_preemption_point(k)?;
     let src = lookup::target_slot(k, true, args.src_root, args.src_index, args.src_depth)?;
+    finalise::early_preemption_point(k)?;
     let pivot = lookup::target_slot(k, true, args.pivot_root, args.pivot_index, args.pivot_depth)?;
+    Ok(decode_rotation(k, args, (src, pivot, dest))?)
+}
+
+fn decode_rotation(
+    k: &Kernel,
+    args: args::CNodeRotate,
+    (src, pivot, dest): (Link<Slot>, Link<Slot>, Link<Slot>),
+) -> Decoded<Rotation> {
     if pivot == src || pivot == dest {
         return Err(SyscallError::IllegalOperation);
     }

@@ -27,8 +27,23 @@ pub fn derive(k: &Kernel, slot: Link<Slot>, cap: Words) -> Decoded<Words> {
         tag::UNTYPED => ensure_no_children(k, slot).map(|()| cap),
         tag::FRAME => Ok(cap.unmapped_frame()),
         tag::PAGE_TABLE if !cap.is_mapped_table() => Err(SyscallError::IllegalOperation),
-        tag::ZOMBIE | tag::IRQ_CONTROL | tag::IO_PORT_CONTROL => Ok(Words::NULL),
-        _ => Ok(cap),
+        tag::ZOMBIE | tag::ENDING | tag::ENDING_IRQ_HANDLER | tag::IRQ_CONTROL | tag::IO_PORT_CONTROL => {
+            Ok(Words::NULL)
+        }
+        tag::NULL
+        | tag::PAGE_TABLE
+        | tag::ENDPOINT
+        | tag::ASID_CONTROL
+        | tag::NOTIFICATION
+        | tag::ASID_POOL
+        | tag::REPLY
+        | tag::IO_PORT
+        | tag::CNODE
+        | tag::TCB
+        | tag::IRQ_HANDLER
+        | tag::DOMAIN
+        | tag::SCHED_CONTEXT
+        | tag::SCHED_CONTROL => Ok(cap),
     }
 }
 
@@ -50,6 +65,23 @@ pub fn update_data(cap: Words, data: u64, preserve: bool) -> Words {
             let data = CNodeCapData(data);
             cap.with_guard(data.guard(), data.guard_size() as u32).unwrap_or(Words::NULL)
         }
-        _ => cap,
+        tag::NULL
+        | tag::FRAME
+        | tag::UNTYPED
+        | tag::PAGE_TABLE
+        | tag::ASID_CONTROL
+        | tag::ASID_POOL
+        | tag::REPLY
+        | tag::IO_PORT
+        | tag::IO_PORT_CONTROL
+        | tag::TCB
+        | tag::IRQ_CONTROL
+        | tag::IRQ_HANDLER
+        | tag::ZOMBIE
+        | tag::ENDING
+        | tag::ENDING_IRQ_HANDLER
+        | tag::DOMAIN
+        | tag::SCHED_CONTEXT
+        | tag::SCHED_CONTROL => cap,
     }
 }

@@ -13,7 +13,7 @@ use pecan_abi::{
 };
 use pecan_arch::reg;
 use pecan_mem::{
-    Cap, Fault, IpcBuffer, Kernel, Link, LookupFailure, Slot, Tcb, ThreadState, Words, cap::tag, follow,
+    Cap, Fault, IpcBuffer, Kernel, Link, LookupFailure, Slot, Tag, Tcb, ThreadState, Words, cap::tag, follow,
 };
 
 use crate::{
@@ -126,7 +126,7 @@ impl<'a> Invocation<'a> {
 
     /// The capability invoked, if it has this tag; only what is looked at is unpacked.
     #[inline(always)]
-    pub fn cap_of(self, tag: u64) -> Option<Cap> {
+    pub fn cap_of(self, tag: Tag) -> Option<Cap> {
         Cap::unpack_as(tag, self.words)
     }
 
@@ -436,7 +436,20 @@ fn others(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
             cold_path();
             ioport::invoke(k, inv)
         }
-        _ => Err(SyscallError::InvalidCapability(0).into()),
+        // Nothing to invoke; what is left is a message's, or has been told apart before.
+        tag::NULL
+        | tag::ZOMBIE
+        | tag::ENDING
+        | tag::ENDING_IRQ_HANDLER
+        | tag::ENDPOINT
+        | tag::NOTIFICATION
+        | tag::REPLY
+        | tag::UNTYPED
+        | tag::CNODE
+        | tag::FRAME
+        | tag::PAGE_TABLE
+        | tag::ASID_CONTROL
+        | tag::ASID_POOL => Err(SyscallError::InvalidCapability(0).into()),
     }
 }
 

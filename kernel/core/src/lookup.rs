@@ -5,10 +5,7 @@
 
 use pecan_mem::{Kernel, Link, LookupFailure, Slot, Tcb, Words, cap::tag};
 
-use crate::{
-    error::{Decoded, SyscallError},
-    vspace,
-};
+use crate::error::{Decoded, SyscallError};
 
 /// Bits of a capability address.
 const CPTR_BITS: u32 = u64::BITS;
@@ -28,7 +25,7 @@ pub fn cap(k: &Kernel, thread: &Tcb, cptr: u64) -> Result<Link<Slot>, LookupFail
 #[inline(never)]
 fn walk_from(k: &Kernel, thread: &Tcb, cptr: u64) -> Result<Link<Slot>, LookupFailure> {
     if !thread.knows_spaces(k) {
-        vspace::learn_spaces(k, thread);
+        thread.learn_spaces(k);
     }
     walk(k, thread.slots[Tcb::SLOT_CSPACE].link(), cptr, CPTR_BITS).map(|(slot, _)| slot)
 }

@@ -12,13 +12,16 @@ use pecan_mem::{
 use crate::{
     derivation,
     error::{Decoded, Stop, SyscallError},
-    finalise::preemption_point,
+    finalise::{early_preemption_point, preemption_point},
     invoke::{Done, Invocation, args},
     lookup,
 };
 
 /// Level of frames of 1 GiB, which not every processor has.
 const HUGE_LEVEL: usize = 2;
+
+/// So many objects are made in little time.
+const FEW: u64 = 64;
 
 /// A retype that will succeed.
 struct Retype {
@@ -133,6 +136,10 @@ fn commit(k: &mut Kernel, op: Retype) -> Result<Done, Stop> {
         while !retype::reset_step(k, op.parent, RESET_CHUNK_BITS) {
             preemption_point(k)?;
         }
+    }
+    if op.count > FEW {
+        // The rest is done at one go, and takes long by itself.
+        early_preemption_point(k)?;
     }
     if let Some(batch) = retype::carve(k, op.parent, op.kind, op.count) {
         derivation::place(k, op.node.slots(k, op.first, op.count), batch);

@@ -16,6 +16,7 @@ use crate::{
     Kernel,
     link::Link,
     slot::{CNodeRef, Slot},
+    vspace,
 };
 
 /// Bits of a word with a link that hold something else: what links refer to is aligned to 16 bytes or more.
@@ -607,10 +608,11 @@ impl Tcb {
         self.spaces.epoch.get() == k.epoch()
     }
 
-    /// Notes what the roots of the thread's spaces come to: the address space, and the CNode if it takes capability
+    /// Works out what the roots of the thread's spaces come to: the address space, and the CNode if it takes capability
     /// addresses as they are.
-    pub fn learn_spaces(&self, k: &Kernel, space: Option<Space>, cnode: Option<CNodeRef>) {
-        self.spaces.space.set(space);
+    pub fn learn_spaces(&self, k: &Kernel) {
+        self.spaces.space.set(vspace::root(k, self).map(|(root, asid)| root.space(asid)));
+        let cnode = vspace::direct_cspace(self);
         self.spaces.slots.set(cnode.map_or(0, CNodeRef::addr));
         let count = cnode.map_or(0, |cnode| 1 << cnode.radix());
         self.spaces.slot_count.set(count);
@@ -662,9 +664,10 @@ impl PageTable {
 
     /// Sets the entry at `index`, of which the low nine bits count.
     ///
-    /// Whoever calls this keeps the translation lookaside buffer true.
+    /// Whoever calls this keeps the translation lookaside buffer true, and puts nothing there but what may be in a table of
+    /// this level (see [`crate::vspace`]).
     #[inline(always)]
-    pub fn set_entry(&self, index: usize, pte: pecan_arch::Pte) {
+    pub(crate) fn set_entry(&self, index: usize, pte: pecan_arch::Pte) {
         self.entries[index % self.entries.len()].store(pte.0, Relaxed);
     }
 
@@ -673,25 +676,6 @@ impl PageTable {
     pub fn link(&self) -> Link<PageTable> {
         Link::of(self)
     }
-
-    /// The table that a page-table entry refers to, if it does refer to one.
-    pub fn child(pte: pecan_arch::Pte, level: usize) -> Option<Link<PageTable>> {
-        // SAFETY: entries that refer to tables are made from links to page tables that live (a table is
-        // unmapped before it is given back).
-        pte.is_table(level).then(|| unsafe { Link::from_addr(pecan_arch::phys_to_virt(pte.addr(level))) })
-    }
-}
-
-/// Address spaces by identifier.
-#[repr(C, align(4096))]
-pub struct AsidPool {
-    /// The root table of each.
-    pub roots: [Cell<Option<Link<PageTable>>>; AsidPool::LEN],
-}
-
-impl AsidPool {
-    /// Address spaces in a pool.
-    pub const LEN: usize = 512;
 }
 
 /// A thread's IPC buffer: memory shared with user level, so read and written word by word.
@@ -739,6 +723,5 @@ const _: () = {
     assert!(size_of::<Refill>() == 16);
     assert!(size_of::<Tcb>() <= if pecan_config::XSAVE_SIZE >= 832 { 4096 } else { 2048 });
     assert!(size_of::<PageTable>() == 4096);
-    assert!(size_of::<AsidPool>() == 4096);
     assert!(size_of::<IpcBuffer>() == 1024);
 };

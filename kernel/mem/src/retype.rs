@@ -249,7 +249,14 @@ unsafe fn complete(kind: ObjectKind, first: PhysAddr, size: usize, count: u64) {
                 table.set_entry(high, high_entry);
             });
         }
-        _ => {}
+        ObjectKind::Untyped { .. }
+        | ObjectKind::Endpoint
+        | ObjectKind::Notification
+        | ObjectKind::CNode { .. }
+        | ObjectKind::Reply
+        | ObjectKind::Frame { .. }
+        | ObjectKind::PageTable { .. }
+        | ObjectKind::AsidPool { .. } => {}
     }
 }
 

@@ -8,10 +8,10 @@ use core::{
 };
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 
-use pecan_arch::{PhysAddr, host, phys_to_virt};
+use pecan_arch::{PhysAddr, Pte, host, phys_to_virt};
 
 use crate::{
-    Cap, Kernel, Link, NewCap, Slot, derivation,
+    Cap, Kernel, Link, NewCap, PageTable, Slot, derivation,
     retype::{ObjectKind, create},
     state::State,
 };
@@ -25,6 +25,11 @@ pub fn forge(cap: Cap) -> NewCap {
 /// Writes a forged capability to a slot, whatever is there, and leaves its place in the derivation list alone.
 pub fn set_cap(slot: &Slot, cap: Cap) {
     slot.set_words(cap.pack());
+}
+
+/// Writes to a page table, whatever its level and whatever may be there.
+pub fn set_entry(table: &PageTable, index: usize, pte: Pte) {
+    table.set_entry(index, pte);
 }
 
 /// Puts a forged capability into an empty slot, as a child of the one in `parent`.

@@ -233,7 +233,10 @@ pub fn kernel_root_entry(index: usize) -> Pte {
 /// The address space with this root table (a page, not at 0) and ASID (below 4096), of which 0 is the kernel's own. CR3
 /// takes the word: where translations are tagged, with the tag and a bit that says to keep them.
 #[inline]
-pub fn space(root: PhysAddr, asid: u16) -> Space {
+///
+/// # Safety
+/// Who makes the processor use it answers for the table: see [`switch_vspace`].
+pub unsafe fn space(root: PhysAddr, asid: u16) -> Space {
     let tagged = if has(Features::PCID) { NO_FLUSH | u64::from(asid) & Space::ASID } else { 0 };
     Space::from_word(root.0 & !Space::ASID | tagged)
 }

@@ -1,10 +1,14 @@
 //! Mapping and unmapping of paging structures and frames.
 
 use pecan_abi::{Label, constants::USER_TOP};
-use pecan_arch::{CacheAttr, PhysAddr, Pte, level_shift, tlb_flush_page};
-use pecan_mem::{Cap, Kernel, Link, LookupFailure, Mapping, PageTable, Slot, Tcb, cap::tag};
+use pecan_arch::{CacheAttr, PhysAddr, level_shift, tlb_flush_page};
+use pecan_mem::{
+    Cap, Kernel, Link, LookupFailure, Mapping, PageTable, Slot, Tcb,
+    cap::tag,
+    vspace::{Content, Entry, Root, empty_table},
+};
 
-use super::{Entry, entry, find_root, page_rights, table_pte, unmap_frame, unmap_table};
+use super::{entry, find_root, maps, page_rights, unmap_frame, unmap_table};
 use crate::{
     derivation,
     error::{Decoded, SyscallError},
@@ -15,7 +19,7 @@ use crate::{
 /// A new mapping, decoded: an entry of a page table to set, and the capability that will say so.
 pub(super) struct Map {
     entry: Entry,
-    pte: Pte,
+    content: Content,
     slot: Link<Slot>,
     mapping: Mapping,
     /// What the entry held before must be forgotten.
@@ -46,12 +50,12 @@ pub(super) enum FrameOp {
 
 /// The address space that an invocation's extra capability names: its root and its ASID.
 #[inline(always)]
-fn vspace_argument(k: &Kernel, slot: Link<Slot>) -> Decoded<(Link<PageTable>, u16)> {
+fn vspace_argument(k: &Kernel, slot: Link<Slot>) -> Decoded<(Root, u16)> {
     slot.get(k).words().vspace().ok_or(SyscallError::InvalidCapability(1))
 }
 
 /// Fails unless the address space is the one that its ASID stands for now.
-fn check_root(k: &Kernel, root: Link<PageTable>, asid: u16) -> Decoded<()> {
+fn check_root(k: &Kernel, root: Root, asid: u16) -> Decoded<()> {
     match find_root(k, asid) {
         None => Err(failed(LookupFailure::InvalidRoot)),
         Some(found) if found != root => Err(SyscallError::InvalidCapability(1)),
@@ -100,7 +104,8 @@ pub(super) fn decode_table(k: &Kernel, inv: Invocation<'_>) -> Decoded<TableOp> 
         return Err(SyscallError::DeleteFirst);
     }
     let mapping = Mapping { asid, vaddr };
-    Ok(TableOp::Map(Map { entry, pte: table_pte(table), slot: inv.slot, mapping, flush: false }))
+    let content = Content::table(inv.words).ok_or(SyscallError::IllegalOperation)?;
+    Ok(TableOp::Map(Map { entry, content, slot: inv.slot, mapping, flush: false }))
 }
 
 #[inline(always)]
@@ -139,20 +144,21 @@ pub(super) fn decode_frame(k: &Kernel, inv: Invocation<'_>) -> Decoded<FrameOp> 
     let mut flush = false;
     if entry.get(k).is_present() {
         // In place of its own mapping a capability may put another; anybody else's has to go first.
-        if mapping.is_none() || !entry.maps(k, base) {
+        if mapping.is_none() || !maps(k, entry, base) {
             return Err(SyscallError::DeleteFirst);
         }
         flush = true;
     }
-    let pte = Pte::frame(base, level as usize, page_rights(rights, wanted.read(), wanted.write()), cache);
-    Ok(FrameOp::Map(Map { entry, pte, slot: inv.slot, mapping: Mapping { asid, vaddr }, flush }))
+    let rights = page_rights(rights, wanted.read(), wanted.write());
+    let content = Content::frame(inv.words, rights, cache).ok_or(SyscallError::IllegalOperation)?;
+    Ok(FrameOp::Map(Map { entry, content, slot: inv.slot, mapping: Mapping { asid, vaddr }, flush }))
 }
 
 #[inline(always)]
 fn commit_map(k: &Kernel, map: Map) -> Done {
-    let Map { entry, pte, slot, mapping, flush } = map;
+    let Map { entry, content, slot, mapping, flush } = map;
     slot.get(k).set_mapping(Some(mapping));
-    entry.set(k, pte);
+    entry.set(k, content);
     // Entries that translated nothing are not cached.
     if flush {
         tlb_flush_page(mapping.asid, mapping.vaddr);
@@ -168,8 +174,7 @@ pub(super) fn commit_table(k: &Kernel, op: TableOp) -> Done {
         TableOp::Unmap { slot, table, level, mapping: Some(mapping) } => {
             unmap_table(k, table, level, mapping);
             // What it maps must not show up where it is mapped next.
-            let entries = table.get(k);
-            (0..1 << pecan_arch::PT_INDEX_BITS).for_each(|i| entries.set_entry(i, Pte::EMPTY));
+            empty_table(k, slot.get(k).words());
             slot.get(k).set_mapping(None);
             Done::ok()
         }

@@ -28,6 +28,7 @@ pub fn run(ws: &Workspace) -> Outcome {
     let mut report = Report::default();
     report.findings("layering", rules::layering(&house, &files));
     report.findings("SAFETY comments", rules::explained(&files));
+    report.findings("the seal of the kernel's memory", rules::sealed(&house, &files));
     report.findings("length of files", rules::lengths(&house, &files));
     report.findings("every loop of the kernel listed", loops::listed(ws, &files));
     report.findings("dependencies of the kernel", rules::directions(&house, &metadata));
