@@ -14,8 +14,17 @@ use object::{Object, ObjectSection, ObjectSymbol};
 
 /// What functions are called, in part, that only run before user level does: as mangled names write them, with the
 /// length of each part.
-const BOOT_ONLY: [&str; 7] =
-    ["pecan_boot", "boot_64", "4boot", "8firmware", "7regions", "7Builder", "11copy_within"];
+const BOOT_ONLY: [&str; 9] = [
+    "pecan_boot",
+    "boot_64",
+    "4boot",
+    "8firmware",
+    "7regions",
+    "7Builder",
+    "11copy_within",
+    "9calibrate",
+    "4time4init",
+];
 
 /// The functions that have indirect jumps or calls, other than those that only run at boot: once for each.
 pub fn indirect(elf: &Path) -> Result<Vec<String>> {

@@ -3,6 +3,7 @@
 pub mod figures;
 mod licences;
 mod loops;
+mod pages;
 mod rules;
 mod source;
 
@@ -33,6 +34,7 @@ pub fn run(ws: &Workspace) -> Outcome {
     report.findings("every loop of the kernel listed", loops::listed(ws, &files));
     report.findings("dependencies of the kernel", rules::directions(&house, &metadata));
     report.findings("a README in every crate", rules::readmes(ws, &metadata));
+    report.findings("links and named files of the pages", pages::sound(&pages::Tree::read(ws)?));
     report.findings("licences of dependencies", rules::licences(&house, &metadata));
     let stale = generate::stale(ws).into_iter();
     report.findings(
