@@ -1,6 +1,6 @@
 //! What safe code above this crate cannot do, each shown by a program that does not compile beside the nearest one
 //! that does. Together with what the types below say, it follows that a [`Link<T>`](crate::Link) names a `T` that was
-//! made there, and that a capability ([`Words`](crate::Words)) is one to an object that was made: see
+//! made there, and that a capability ([`Words`](crate::Words)) is one to an object that was made, page tables apart: see
 //! "What types prove" in `ARCHITECTURE.md`.
 //!
 //! # An object on the stack
