@@ -207,7 +207,7 @@ pub enum Cap {
         /// Slots not yet emptied.
         remaining: u64,
     },
-    /// The last capability to an object without slots whose deletion is under way. See [`Slot::become_ending`].
+    /// The last capability to an object without slots whose deletion is under way. See [`Slot::become_ending`](crate::Slot::become_ending).
     Ending {
         /// What goes.
         what: Ending,
