@@ -22,7 +22,13 @@ pub fn ensure_no_children(k: &Kernel, slot: Link<Slot>) -> Decoded<()> {
 /// # Errors
 /// `RevokeFirst` for untyped memory with children; `IllegalOperation` for a paging structure that is not
 /// mapped, as its copies could not know where the others get mapped.
+#[inline(always)]
 pub fn derive(k: &Kernel, slot: Link<Slot>, cap: Words) -> Decoded<Words> {
+    if cap.tag().copies_are_alike() { Ok(cap) } else { derive_other(k, slot, cap) }
+}
+
+#[inline(never)]
+fn derive_other(k: &Kernel, slot: Link<Slot>, cap: Words) -> Decoded<Words> {
     match cap.tag() {
         tag::UNTYPED => ensure_no_children(k, slot).map(|()| cap),
         tag::FRAME => Ok(cap.unmapped_frame()),

@@ -75,7 +75,18 @@ fn look(k: &Kernel) -> Result<(), Preempted> {
 ///
 /// # Errors
 /// `Preempted`: the slot holds what is left, and other calls may see it.
+#[inline(never)]
 pub fn delete(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
+    // What most deletions are.
+    if slot.get(k).words().tag().ends_alone() && !derivation::is_final(k, slot) {
+        derivation::remove(k, slot);
+        return Ok(Next::Stay);
+    }
+    delete_any(k, slot)
+}
+
+#[inline(never)]
+fn delete_any(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
     let next = finalise(k, slot)?;
     if slot.get(k).is_empty() {
         return Ok(next);

@@ -144,5 +144,5 @@ fn commit(k: &mut Kernel, op: Retype) -> Result<Done, Stop> {
     if let Some(batch) = retype::carve(k, op.parent, op.kind, op.count) {
         derivation::place(k, op.node.slots(k, op.first, op.count), batch);
     }
-    Ok(Done::ok())
+    Ok(Done::stay())
 }

@@ -156,7 +156,7 @@ extern "C" fn pecan_call(cptr: u64, info: u64) -> ! {
     match fastpath::call::<false>(k, cptr, info) {
         Ok(next) => leave_fast(k, next),
         Err(Miss::Any) => call_any(k, cptr, info),
-        Err(Miss::Slow) => slow_syscall(Syscall::Call),
+        Err(Miss::Slow) => slow_call(k),
     }
 }
 
@@ -164,7 +164,7 @@ extern "C" fn pecan_call(cptr: u64, info: u64) -> ! {
 fn call_any(k: &mut Kernel, cptr: u64, info: u64) -> ! {
     match fastpath::call::<true>(k, cptr, info) {
         Ok(next) => leave_fast(k, next),
-        Err(_) => slow_syscall(Syscall::Call),
+        Err(_) => slow_call(k),
     }
 }
 
@@ -218,6 +218,13 @@ extern "C" fn pecan_special_syscall(_cptr: u64, _info: u64, number: i64) -> ! {
     let k = &mut unsafe { kernel() };
     entry::begin(k, Entry::Syscall, number as u64);
     let next = entry::special_syscall(k, number);
+    resume(k, next)
+}
+
+/// A `Call` on the slow path.
+#[inline(never)]
+fn slow_call(k: &mut Kernel) -> ! {
+    let next = entry::call(k);
     resume(k, next)
 }
 

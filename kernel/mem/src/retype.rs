@@ -278,11 +278,17 @@ pub(crate) unsafe fn init_tcb(tcb: *mut Tcb) {
 /// that user level may read, and write if `write`.
 #[inline(always)]
 pub fn ipc_buffer(frame: Words, vaddr: u64, write: bool) -> Option<Link<IpcBuffer>> {
-    match frame.user_page(write) {
-        // SAFETY: it is such a frame.
-        Some(base) => Some(unsafe { buffer_in(base, 0, vaddr) }),
+    match small_ipc_buffer(frame, vaddr, write) {
         None => buffer_in_large_frame(frame, vaddr, write),
+        small => small,
     }
+}
+
+/// [`ipc_buffer`] in frames of the smallest size only.
+#[inline(always)]
+pub fn small_ipc_buffer(frame: Words, vaddr: u64, write: bool) -> Option<Link<IpcBuffer>> {
+    // SAFETY: it is such a frame.
+    frame.user_page(write).map(|base| unsafe { buffer_in(base, 0, vaddr) })
 }
 
 #[inline(never)]

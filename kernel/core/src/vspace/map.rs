@@ -1,9 +1,9 @@
 //! Mapping and unmapping of paging structures and frames.
 
 use pecan_abi::{Label, constants::USER_TOP};
-use pecan_arch::{CacheAttr, PhysAddr, level_shift, tlb_flush_page};
+use pecan_arch::{CacheAttr, level_shift, tlb_flush_page};
 use pecan_mem::{
-    Cap, Kernel, Link, LookupFailure, Mapping, PageTable, Slot, Tcb,
+    Cap, Kernel, Link, LookupFailure, Mapping, PageTable, Slot,
     cap::tag,
     vspace::{Content, Entry, Root, empty_table},
 };
@@ -30,22 +30,6 @@ pub(super) struct Map {
 pub(super) enum TableOp {
     Map(Map),
     Unmap { slot: Link<Slot>, table: Link<PageTable>, level: u8, mapping: Option<Mapping> },
-}
-
-/// A decoded invocation of a frame.
-pub(super) enum FrameOp {
-    Map(Map),
-    Unmap {
-        slot: Link<Slot>,
-        base: PhysAddr,
-        level: u8,
-        mapping: Option<Mapping>,
-    },
-    /// Answer with the frame's address, if there is a thread to answer.
-    Address {
-        thread: Option<Link<Tcb>>,
-        base: PhysAddr,
-    },
 }
 
 /// The address space that an invocation's extra capability names: its root and its ASID.
@@ -108,21 +92,37 @@ pub(super) fn decode_table(k: &Kernel, inv: Invocation<'_>) -> Decoded<TableOp> 
     Ok(TableOp::Map(Map { entry, content, slot: inv.slot, mapping, flush: false }))
 }
 
+/// Invocations of frames. What each does is carried out where it has been decoded: an operation that could be any of them
+/// would have to be kept in memory.
 #[inline(always)]
-pub(super) fn decode_frame(k: &Kernel, inv: Invocation<'_>) -> Decoded<FrameOp> {
-    let Some(Cap::Frame { base, level, rights, device, mapping }) = inv.cap_of(tag::FRAME) else {
+pub(super) fn invoke_frame(k: &Kernel, inv: Invocation<'_>) -> Decoded<Done> {
+    let Some(Cap::Frame { base, level, mapping, .. }) = inv.cap_of(tag::FRAME) else {
         return Err(SyscallError::IllegalOperation);
     };
     match inv.label() {
-        Some(Label::X86PageMap) => {}
+        Some(Label::X86PageMap) => Ok(commit_map(k, decode_map(k, inv)?)),
         Some(Label::X86PageUnmap) => {
-            return Ok(FrameOp::Unmap { slot: inv.slot, base, level, mapping });
+            if let Some(mapping) = mapping {
+                unmap_frame(k, base, level, mapping);
+                inv.slot.get(k).set_mapping(None);
+            }
+            Ok(Done::stay())
         }
+        // Nobody may want to know.
+        Some(Label::X86PageGetAddress) if !inv.call => Ok(Done::stay()),
         Some(Label::X86PageGetAddress) => {
-            return Ok(FrameOp::Address { thread: inv.call.then_some(inv.thread), base });
+            message::put(k, inv.thread.get(k), 0, base.0);
+            Ok(Done::answer(1))
         }
-        _ => return Err(SyscallError::IllegalOperation),
+        _ => Err(SyscallError::IllegalOperation),
     }
+}
+
+#[inline(always)]
+fn decode_map(k: &Kernel, inv: Invocation<'_>) -> Decoded<Map> {
+    let Some(Cap::Frame { base, level, rights, device, mapping }) = inv.cap_of(tag::FRAME) else {
+        return Err(SyscallError::IllegalOperation);
+    };
     let args::X86PageMap { vspace, vaddr, rights: wanted, attr } = args::X86PageMap::decode(k, inv)?;
     let cache = CacheAttr::of_frame(device, attr);
     let (root, asid) = vspace_argument(k, vspace)?;
@@ -151,7 +151,7 @@ pub(super) fn decode_frame(k: &Kernel, inv: Invocation<'_>) -> Decoded<FrameOp> 
     }
     let rights = page_rights(rights, wanted.read(), wanted.write());
     let content = Content::frame(inv.words, rights, cache).ok_or(SyscallError::IllegalOperation)?;
-    Ok(FrameOp::Map(Map { entry, content, slot: inv.slot, mapping: Mapping { asid, vaddr }, flush }))
+    Ok(Map { entry, content, slot: inv.slot, mapping: Mapping { asid, vaddr }, flush })
 }
 
 #[inline(always)]
@@ -163,38 +163,20 @@ fn commit_map(k: &Kernel, map: Map) -> Done {
     if flush {
         tlb_flush_page(mapping.asid, mapping.vaddr);
     }
-    Done::ok()
+    Done::stay()
 }
 
 pub(super) fn commit_table(k: &Kernel, op: TableOp) -> Done {
     match op {
         TableOp::Map(map) => commit_map(k, map),
         // Not mapped: nothing to undo.
-        TableOp::Unmap { mapping: None, .. } => Done::ok(),
+        TableOp::Unmap { mapping: None, .. } => Done::stay(),
         TableOp::Unmap { slot, table, level, mapping: Some(mapping) } => {
             unmap_table(k, table, level, mapping);
             // What it maps must not show up where it is mapped next.
             empty_table(k, slot.get(k).words());
             slot.get(k).set_mapping(None);
-            Done::ok()
-        }
-    }
-}
-
-#[inline(always)]
-pub(super) fn commit_frame(k: &Kernel, op: FrameOp) -> Done {
-    match op {
-        FrameOp::Map(map) => commit_map(k, map),
-        FrameOp::Unmap { mapping: None, .. } => Done::ok(),
-        FrameOp::Unmap { slot, base, level, mapping: Some(mapping) } => {
-            unmap_frame(k, base, level, mapping);
-            slot.get(k).set_mapping(None);
-            Done::ok()
-        }
-        FrameOp::Address { thread, base } => {
-            let Some(thread) = thread else { return Done::ok() };
-            message::put(k, thread.get(k), 0, base.0);
-            Done::answer(1)
+            Done::stay()
         }
     }
 }

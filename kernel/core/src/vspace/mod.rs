@@ -26,13 +26,15 @@ use crate::{
     invoke::{Done, Invocation},
 };
 
-/// Invocations of paging structures, frames, ASID control and ASID pools.
+/// Invocations of frames.
+#[inline(always)]
+pub fn invoke_frame(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
+    Ok(map::invoke_frame(k, inv)?)
+}
+
+/// Invocations of paging structures, ASID control and ASID pools.
 pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     match inv.words.tag() {
-        tag::FRAME => {
-            let op = map::decode_frame(k, inv)?;
-            Ok(map::commit_frame(k, op))
-        }
         tag::PAGE_TABLE => {
             let op = map::decode_table(k, inv)?;
             Ok(map::commit_table(k, op))
@@ -40,12 +42,12 @@ pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
         tag::ASID_CONTROL => {
             let op = asid::decode_control(k, inv)?;
             asid::make_pool(k, op);
-            Ok(Done::ok())
+            Ok(Done::stay())
         }
         tag::ASID_POOL => {
             let op = asid::decode_pool(k, inv)?;
             asid::assign(k, op);
-            Ok(Done::ok())
+            Ok(Done::stay())
         }
         _ => Err(SyscallError::InvalidCapability(0).into()),
     }
@@ -76,6 +78,7 @@ pub(crate) fn entry(k: &Kernel, root: Root, vaddr: u64, level: usize) -> Result<
 }
 
 /// The entry maps this frame.
+#[inline(always)]
 fn maps(k: &Kernel, entry: Entry, frame: PhysAddr) -> bool {
     let (pte, level) = (entry.get(k), entry.table().level());
     pte.is_present() && !pte.is_table(level) && pte.addr(level) == frame
@@ -87,6 +90,7 @@ fn refers(k: &Kernel, entry: Entry, table: Link<PageTable>) -> bool {
 }
 
 /// The entry behind a mapping, if its address space and all tables on the way are (still) there.
+#[inline(always)]
 fn mapped_entry(k: &Kernel, mapping: Mapping, level: usize) -> Option<Entry> {
     // Root tables have no entry of their own; user mappings end where user addresses do.
     if level >= PT_LEVELS || mapping.vaddr >= USER_TOP {

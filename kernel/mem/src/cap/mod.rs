@@ -23,7 +23,7 @@ use crate::{
     Kernel,
     link::{ADDR_MASK, Link, canonical},
     object::{Endpoint, Notification, PageTable, Reply, SchedContext, Tcb},
-    slot::CNodeRef,
+    slot::{CNodeRef, Slot},
     vspace::{AsidPool, Root},
 };
 
@@ -384,6 +384,24 @@ impl Words {
             let cnode = CNodeRef { first: unsafe { self.link() }, radix: own as u8 & 63 };
             (cnode, self.w1 >> LEVEL_SIZE_BITS, (self.w1 & LEVEL_MASK) as u32 + 1)
         })
+    }
+
+    /// The slot that the low `depth` bits of an address name, if this is the capability to a CNode that takes just so many
+    /// of them, with a guard of zeros or none, and `index` has no others.
+    #[inline(always)]
+    pub fn slot_at(self, index: u64, depth: u64) -> Option<Link<Slot>> {
+        const ABOVE_GUARDED: u32 = OWN_SHIFT + GUARDED.ilog2() + 1;
+        let less_one = depth.wrapping_sub(1);
+        // A depth that is too great would look like a guard; another capability may have the same word 1.
+        if self.w1 != less_one
+            || less_one > LEVEL_MASK
+            || self.w0 >> ABOVE_GUARDED != tag::CNODE.number() << (TAG_SHIFT - ABOVE_GUARDED)
+        {
+            return None;
+        }
+        // SAFETY: the tag is a CNode's.
+        let cnode = CNodeRef { first: unsafe { self.link() }, radix: (self.w0 >> OWN_SHIFT) as u8 & 63 };
+        cnode.slot_if(index)
     }
 
     /// The CNode, if this is the capability to one of two slots, without a guard.

@@ -83,6 +83,29 @@ impl Tag {
         }
     }
 
+    /// True if a copy of such a capability is the same, whatever state its object is in.
+    #[inline(always)]
+    pub const fn copies_are_alike(self) -> bool {
+        match self {
+            UNTYPED | FRAME | PAGE_TABLE | IRQ_CONTROL | IO_PORT_CONTROL | ZOMBIE | ENDING
+            | ENDING_IRQ_HANDLER => false,
+            NULL | ENDPOINT | ASID_CONTROL | NOTIFICATION | ASID_POOL | REPLY | IO_PORT | CNODE | TCB
+            | IRQ_HANDLER | DOMAIN | SCHED_CONTEXT | SCHED_CONTROL => true,
+        }
+    }
+
+    /// True if nothing comes with the end of such a capability as long as there is another one to its object.
+    #[inline(always)]
+    pub const fn ends_alone(self) -> bool {
+        match self {
+            NULL | FRAME | CNODE | PAGE_TABLE | ZOMBIE | ENDING | ENDING_IRQ_HANDLER => false,
+            UNTYPED | ENDPOINT | ASID_CONTROL | NOTIFICATION | ASID_POOL | REPLY | IO_PORT
+            | IO_PORT_CONTROL | TCB | IRQ_CONTROL | IRQ_HANDLER | DOMAIN | SCHED_CONTEXT | SCHED_CONTROL => {
+                true
+            }
+        }
+    }
+
     /// What word 0 has for an address.
     pub(super) const fn place(self) -> Place {
         match self {
