@@ -58,6 +58,9 @@ word_enum! {
         X86TscFreq = 5,
         /// A flattened device tree.
         Fdt = 6,
+        /// Where interrupts of the ISA bus come in: a chunk of Pecan's own, as are all from 0x10000 on. Programs that do not
+        /// know it pass over it by its length.
+        X86IsaIrqs = 0x10000,
     }
 }
 

@@ -244,6 +244,8 @@ fn boot_info_ids() {
         (boot::BootInfoId::X86Framebuffer, 4),
         (boot::BootInfoId::X86TscFreq, 5),
         (boot::BootInfoId::Fdt, 6),
+        // Pecan's own.
+        (boot::BootInfoId::X86IsaIrqs, 0x10000),
     ];
     assert_eq!(boot::BootInfoId::ALL.len(), facts.len());
     for (value, word) in facts {

@@ -54,8 +54,13 @@ impl Objects {
         for cap in caps {
             match cap {
                 mem::Cap::Tcb { tcb } => add(&mut o.threads, tcb),
-                mem::Cap::Endpoint { ep, .. } => add(&mut o.endpoints, ep),
-                mem::Cap::Notification { ntfn, .. } => add(&mut o.notifications, ntfn),
+                mem::Cap::Endpoint { ep, .. } | mem::Cap::Ending { what: mem::Ending::Endpoint(ep) } => {
+                    add(&mut o.endpoints, ep);
+                }
+                mem::Cap::Notification { ntfn, .. }
+                | mem::Cap::Ending { what: mem::Ending::Notification(ntfn) } => {
+                    add(&mut o.notifications, ntfn);
+                }
                 mem::Cap::Reply { reply, .. } => add(&mut o.replies, reply),
                 mem::Cap::SchedContext { sc, bits } => add(&mut o.contexts, (sc, 1 << bits)),
                 mem::Cap::PageTable { table, level, .. } => add(&mut o.tables, (table, level as usize)),
@@ -435,9 +440,9 @@ impl Look<'_> {
             for (n, pool) in pools() {
                 let base = (n * mem::AsidPool::LEN) as u64;
                 names.insert(base, link_name(pool));
-                let roots = &pool.get(k).roots;
-                k.nonzero(range_of(roots), |i, _| {
-                    let root = roots[i].get().map(link_name);
+                let pool = pool.get(k);
+                k.nonzero(range_of(pool), |i, _| {
+                    let root = pool.root(i as u16).map(|root| link_name(root.link()));
                     spaces.extend(root.map(|root| (base + i as u64, root)));
                 });
             }

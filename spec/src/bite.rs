@@ -57,8 +57,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a stale mapping kept",
         file: "kernel/core/src/vspace/mod.rs",
-        right: "        entry.set(k, Pte::EMPTY);\n        tlb_flush_page(mapping.asid, mapping.vaddr);",
-        wrong: "        entry.set(k, Pte::EMPTY);",
+        right: "        entry.clear(k);\n        tlb_flush_page(mapping.asid, mapping.vaddr);",
+        wrong: "        entry.clear(k);",
         family: "mappings",
     },
     Fault {

@@ -197,6 +197,8 @@ fn object(cap: Cap) -> (Kind, Name) {
         Cap::IrqHandler { irq } => (Kind::IrqHandler, Name(irq)),
         Cap::IoPort { first, .. } => (Kind::IoPort, Name(first as u64)),
         Cap::Zombie { object } => (Kind::CNode, object),
+        Cap::Ending { object } => (Kind::Endpoint, object),
+        Cap::EndingHandler { irq } => (Kind::IrqHandler, Name(irq)),
         Cap::SchedControl => (Kind::SchedControl, Name(0)),
         Cap::IrqControl => (Kind::IrqControl, Name(0)),
         Cap::DomainSet => (Kind::DomainSet, Name(0)),

@@ -133,9 +133,12 @@ fn covers(cap: Cap, new: Cap) -> bool {
         (Cap::Untyped { base: a, bits: l, device: d, .. }, Cap::Untyped { base: b, bits, device, .. }) => {
             (a, l, d) == (b, bits, device)
         }
-        (Cap::CNode { cnode: object, .. } | Cap::Thread { thread: object }, Cap::Zombie { object: left }) => {
-            object == left
-        }
+        (Cap::CNode { cnode: object, .. } | Cap::Thread { thread: object }, Cap::Zombie { object: left })
+        | (
+            Cap::Endpoint { ep: object, .. } | Cap::Notification { ntfn: object, .. },
+            Cap::Ending { object: left },
+        ) => object == left,
+        (Cap::IrqHandler { irq }, Cap::EndingHandler { irq: left }) => irq == left,
         _ => cap == new,
     }
 }
@@ -479,14 +482,16 @@ impl Change<'_> {
             return true;
         }
         let names = |cap| match cap {
-            Cap::IrqHandler { irq } => slot == Slot { object: INTERRUPTS, index: irq },
+            Cap::IrqHandler { irq } | Cap::EndingHandler { irq } => {
+                slot == Slot { object: INTERRUPTS, index: irq }
+            }
             Cap::CNode { cnode: object, .. } | Cap::Thread { thread: object } => object == slot.object,
             Cap::Zombie { object } => object == slot.object,
             _ => false,
         };
         // An interrupt gives up its notification before the capability to it is gone.
         let stays = |at: Slot, cap: Cap| match cap {
-            Cap::Zombie { .. } => false,
+            Cap::Zombie { .. } | Cap::EndingHandler { .. } => false,
             Cap::IrqHandler { .. } => !(self.is_unfinished() && self.goes(at, &mut vec![])),
             _ => true,
         };

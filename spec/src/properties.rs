@@ -74,6 +74,7 @@ fn capabilities(s: &State) -> Result<(), Broken> {
             Cap::SchedContext { .. } => s.contexts.contains_key(&object),
             Cap::Table { .. } => s.tables.contains_key(&object),
             Cap::AsidPool { base, .. } => s.pools.get(&base) == Some(&object),
+            Cap::Ending { .. } => s.endpoints.contains_key(&object) || s.notifications.contains_key(&object),
             _ => true,
         };
         if !lives {
@@ -249,7 +250,8 @@ fn object(cap: Cap) -> Option<Name> {
         | Cap::Thread { thread: name }
         | Cap::SchedContext { sc: name, .. }
         | Cap::Table { table: name, .. }
-        | Cap::AsidPool { pool: name, .. } => name,
+        | Cap::AsidPool { pool: name, .. }
+        | Cap::Ending { object: name } => name,
         _ => return None,
     })
 }

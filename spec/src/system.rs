@@ -124,8 +124,8 @@ impl System {
             unreachable!("a page table was made")
         };
         k.global().asid_pools[0].set(Some(pool));
-        pool.get(&k).roots[1].set(Some(table));
         let vspace = mem::Cap::PageTable { table, level, mapping: Some(Mapping { asid: 1, vaddr: 0 }) };
+        pool.get(&k).set_root(1, forge(vspace).words().vspace().map(|(root, _)| root));
         let buffers = k.boot_object(ObjectKind::Frame { level: 0 });
         let mut s = System {
             k,

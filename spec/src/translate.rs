@@ -18,8 +18,10 @@ pub(crate) fn link_name<T>(link: Link<T>) -> Name {
 
 pub(crate) fn object_name(cap: mem::Cap) -> Option<Name> {
     Some(match cap {
-        mem::Cap::Endpoint { ep, .. } => link_name(ep),
-        mem::Cap::Notification { ntfn, .. } => link_name(ntfn),
+        mem::Cap::Endpoint { ep, .. } | mem::Cap::Ending { what: mem::Ending::Endpoint(ep) } => link_name(ep),
+        mem::Cap::Notification { ntfn, .. } | mem::Cap::Ending { what: mem::Ending::Notification(ntfn) } => {
+            link_name(ntfn)
+        }
         mem::Cap::Reply { reply, .. } => link_name(reply),
         mem::Cap::CNode { cnode, .. } => name(cnode.addr()),
         mem::Cap::Tcb { tcb } => link_name(tcb),
@@ -74,6 +76,9 @@ pub(crate) fn cap(k: &Kernel, cap: mem::Cap) -> Cap {
         mem::Cap::IoPortControl => Cap::IoPortControl,
         mem::Cap::IoPort { first, last } => Cap::IoPort { first, last },
         mem::Cap::Zombie { zombie, .. } => Cap::Zombie { object: zombie_name(k, zombie) },
+        mem::Cap::Ending { what: mem::Ending::Endpoint(ep) } => Cap::Ending { object: link_name(ep) },
+        mem::Cap::Ending { what: mem::Ending::Notification(ntfn) } => Cap::Ending { object: link_name(ntfn) },
+        mem::Cap::Ending { what: mem::Ending::IrqHandler(irq) } => Cap::EndingHandler { irq: irq as u64 },
         mem::Cap::Null => unreachable!("an empty slot holds no capability"),
     }
 }

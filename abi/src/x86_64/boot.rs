@@ -77,6 +77,38 @@ pub struct BootInfoTscFreq {
     pub mhz: u32,
 }
 
+/// Interrupts of the ISA bus.
+pub const ISA_IRQS: usize = 16;
+
+/// Where an interrupt of the ISA bus comes in, and how to ask for it.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct IsaIrq {
+    /// Index of the I/O APIC; [`IsaIrq::NOWHERE`] if the interrupt does not come in.
+    pub ioapic: u8,
+    /// Its input pin.
+    pub pin: u8,
+    /// 1 if level-triggered, 0 if edge-triggered.
+    pub level: u8,
+    /// 1 if active low, 0 if active high.
+    pub active_low: u8,
+}
+
+impl IsaIrq {
+    /// See [`IsaIrq::ioapic`].
+    pub const NOWHERE: u8 = 0xff;
+}
+
+/// The chunk that says where interrupts of the ISA bus come in.
+#[repr(C, packed)]
+#[derive(Clone, Copy, Debug)]
+pub struct BootInfoIsaIrqs {
+    /// Head of the chunk.
+    pub header: BootInfoHeader,
+    /// By the interrupt's number.
+    pub irqs: [IsaIrq; ISA_IRQS],
+}
+
 /// The frame buffer, in the fields of Multiboot 2's frame buffer tag.
 #[repr(C, packed)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -137,6 +169,7 @@ const _: () = {
     assert!(size_of::<AcpiRsdp>() == 36);
     assert!(size_of::<BootInfoRsdp>() == 52);
     assert!(size_of::<BootInfoTscFreq>() == 20);
+    assert!(size_of::<BootInfoIsaIrqs>() == 16 + 64);
     assert!(size_of::<Framebuffer>() == 22);
     assert!(size_of::<BootInfoVbe>() == 16 + 512 + 256 + 16);
 };

@@ -1,6 +1,8 @@
 //! What a port finds out while it boots and hands to the portable kernel.
 
-use crate::{PhysAddr, say};
+use pecan_abi::arch::boot::ISA_IRQS;
+
+use crate::{IrqRoute, PhysAddr, say};
 
 /// Bytes of a page, in which memory is given out.
 const PAGE: u64 = 4096;
@@ -76,6 +78,8 @@ pub struct BootData<'a> {
     pub rsdp: Option<[u8; 36]>,
     /// The firmware's memory map, unchanged.
     pub memory_map: &'a [MemoryMapEntry],
+    /// Where each interrupt of the ISA bus comes in, if it does.
+    pub isa_irqs: [Option<IrqRoute>; ISA_IRQS],
     /// Clock ticks per microsecond ([`tsc_mhz`](crate::tsc_mhz)).
     pub tsc_mhz: u32,
 }

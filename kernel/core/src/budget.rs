@@ -139,8 +139,7 @@ pub fn charge(k: &Kernel, usage: u64, may_fault: bool) -> Next {
 
 /// The current thread has used up its time slice.
 fn end_slice(k: &Kernel, current: &Tcb, sc: &SchedContext, may_fault: bool) -> Next {
-    let handled = !current.slots[Tcb::SLOT_TIMEOUT_HANDLER].is_empty();
-    if may_fault && handled && !refill::is_round_robin(sc) {
+    if may_fault && fault::has_timeout_handler(current) && !refill::is_round_robin(sc) {
         return fault::timeout(k, current);
     }
     if is_released(k, sc) {

@@ -15,7 +15,7 @@ use crate::{
 /// Invocations of CNode capabilities.
 ///
 /// # Errors
-/// Those of the ABI's CNode methods; `Preempted` for deleting, revoking and cancelling.
+/// Those of the ABI's CNode methods; `Preempted` for deleting, revoking, cancelling and rotating.
 pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     use Label::*;
     let Some(
@@ -33,7 +33,7 @@ pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     };
     let args::CNodeTarget { index, depth } = args::CNodeTarget::decode(k, inv)?;
     let target = lookup::target(k, false, inv.slot, index, depth)?;
-    let next = match label {
+    Ok(Done::new(match label {
         CNodeRevoke => finalise::revoke(k, target)?,
         CNodeDelete => finalise::delete(k, target)?,
         CNodeCancelBadgedSends => match decode_cancel(k, target)? {
@@ -43,14 +43,57 @@ pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
         },
         CNodeRotate => {
             decode_rotate(k, args::CNodeRotate::decode(k, inv)?, target)?.commit(k);
-            Next::Resume
+            Next::Stay
         }
+        CNodeCopy | CNodeMint => {
+            let (src, cap) = decode_source(k, inv, target)?;
+            let cap = derivation::derive(k, src, decode_copy(k, inv, label, cap)?)?;
+            derivation::insert(k, not_null(cap)?, src, target);
+            Next::Stay
+        }
+        CNodeMutate => {
+            let (src, cap) = decode_source(k, inv, target)?;
+            let args::CNodeMutate { badge } = args::CNodeMutate::decode(k, inv)?;
+            let cap = not_null(derivation::update_data(cap, badge, true))?;
+            derivation::move_cap(k, src, target);
+            become_changed(target.get(k), cap);
+            Next::Stay
+        }
+        // CNodeMove.
         _ => {
-            decode_transfer(k, inv, label, target)?.commit(k);
-            Next::Resume
+            let (src, _) = decode_source(k, inv, target)?;
+            derivation::move_cap(k, src, target);
+            Next::Stay
         }
-    };
-    Ok(Done::new(next))
+    }))
+}
+
+/// The slot that a copy or a move takes its capability from, and that; the slot that it goes to must be empty.
+#[inline(always)]
+fn decode_source(k: &Kernel, inv: Invocation<'_>, dest: Link<Slot>) -> Decoded<(Link<Slot>, Words)> {
+    let args::CNodeSource { src_root, src_index, src_depth } = args::CNodeSource::decode(k, inv)?;
+    lookup::ensure_empty(k, dest)?;
+    let src = lookup::target(k, true, src_root, src_index, src_depth)?;
+    let cap = src.get(k).words();
+    if cap.is_null() { Err(missing(true, src_depth)) } else { Ok((src, cap)) }
+}
+
+/// What a copy asks for: fewer rights, and another badge or guard.
+#[inline(always)]
+fn decode_copy(k: &Kernel, inv: Invocation<'_>, label: Label, cap: Words) -> Decoded<Words> {
+    if label == Label::CNodeCopy {
+        let args::CNodeCopy { rights } = args::CNodeCopy::decode(k, inv)?;
+        Ok(cap.with_rights(rights))
+    } else {
+        let args::CNodeMint { rights, badge } = args::CNodeMint::decode(k, inv)?;
+        Ok(derivation::update_data(cap.with_rights(rights), badge, false))
+    }
+}
+
+/// Fails where there is no such copy or move of a capability.
+#[inline(always)]
+fn not_null(cap: Words) -> Decoded<Words> {
+    if cap.is_null() { Err(SyscallError::IllegalOperation) } else { Ok(cap) }
 }
 
 /// The endpoint and the badge of a capability with all rights.
@@ -63,62 +106,6 @@ fn decode_cancel(k: &Kernel, target: Link<Slot>) -> Decoded<(Link<Endpoint>, u64
         } => Ok((ep, badge)),
         _ => Err(SyscallError::IllegalOperation),
     }
-}
-
-/// A copy or a move that will succeed.
-struct Transfer {
-    /// What arrives in `dest`: derived from what is in `src`, or that itself, perhaps with other data.
-    cap: Words,
-    src: Link<Slot>,
-    dest: Link<Slot>,
-    copied: bool,
-}
-
-impl Transfer {
-    #[inline]
-    fn commit(self, k: &Kernel) {
-        let Transfer { cap, src, dest, copied } = self;
-        if copied {
-            derivation::insert(k, cap, src, dest);
-        } else {
-            derivation::move_cap(k, src, dest);
-            become_changed(dest.get(k), cap);
-        }
-    }
-}
-
-/// Copy, mint, move and mutate.
-#[inline]
-fn decode_transfer(k: &Kernel, inv: Invocation<'_>, label: Label, dest: Link<Slot>) -> Decoded<Transfer> {
-    let args::CNodeSource { src_root, src_index, src_depth } = args::CNodeSource::decode(k, inv)?;
-    lookup::ensure_empty(k, dest)?;
-    let src = lookup::target(k, true, src_root, src_index, src_depth)?;
-    let mut cap = src.get(k).words();
-    if cap.is_null() {
-        return Err(missing(true, src_depth));
-    }
-    let copied = match label {
-        Label::CNodeCopy => {
-            let args::CNodeCopy { rights } = args::CNodeCopy::decode(k, inv)?;
-            cap = derivation::derive(k, src, cap.with_rights(rights))?;
-            true
-        }
-        Label::CNodeMint => {
-            let args::CNodeMint { rights, badge } = args::CNodeMint::decode(k, inv)?;
-            cap = derivation::derive(k, src, derivation::update_data(cap.with_rights(rights), badge, false))?;
-            true
-        }
-        Label::CNodeMutate => {
-            let args::CNodeMutate { badge } = args::CNodeMutate::decode(k, inv)?;
-            cap = derivation::update_data(cap, badge, true);
-            false
-        }
-        _ => false,
-    };
-    if cap.is_null() {
-        return Err(SyscallError::IllegalOperation);
-    }
-    Ok(Transfer { cap, src, dest, copied })
 }
 
 /// A capability that has been moved becomes `cap`: the same one, with another guard perhaps.
@@ -152,9 +139,20 @@ impl Rotation {
 }
 
 #[inline(never)]
-fn decode_rotate(k: &Kernel, args: args::CNodeRotate, dest: Link<Slot>) -> Decoded<Rotation> {
+fn decode_rotate(k: &Kernel, args: args::CNodeRotate, dest: Link<Slot>) -> Result<Rotation, Stop> {
+    // In deep CSpaces, each of the three slots is a long way to find.
+    finalise::early_preemption_point(k)?;
     let src = lookup::target_slot(k, true, args.src_root, args.src_index, args.src_depth)?;
+    finalise::early_preemption_point(k)?;
     let pivot = lookup::target_slot(k, true, args.pivot_root, args.pivot_index, args.pivot_depth)?;
+    Ok(decode_rotation(k, args, (src, pivot, dest))?)
+}
+
+fn decode_rotation(
+    k: &Kernel,
+    args: args::CNodeRotate,
+    (src, pivot, dest): (Link<Slot>, Link<Slot>, Link<Slot>),
+) -> Decoded<Rotation> {
     if pivot == src || pivot == dest {
         return Err(SyscallError::IllegalOperation);
     }

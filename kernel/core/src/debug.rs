@@ -49,7 +49,7 @@ fn perform(k: &Kernel, caller: &Tcb, call: Syscall) {
             pecan_arch::halt();
         }
         Syscall::DebugCapIdentify => {
-            let tag = lookup::cap(k, caller, cptr).map_or(0, |slot| slot.get(k).words().tag());
+            let tag = lookup::cap(k, caller, cptr).map_or(0, |slot| slot.get(k).words().tag().number());
             caller.context.set(reg::CAP, tag);
         }
         Syscall::DebugSnapshot => snapshot(k, caller),
@@ -259,10 +259,10 @@ mod tests {
             return;
         }
         let mut w = World::new();
-        assert_eq!(call(&mut w, Syscall::DebugCapIdentify, TCB), tag::TCB);
-        assert_eq!(call(&mut w, Syscall::DebugCapIdentify, CNODE), tag::CNODE);
-        assert_eq!(call(&mut w, Syscall::DebugCapIdentify, 0), tag::NULL);
-        assert_eq!(call(&mut w, Syscall::DebugCapIdentify, u64::MAX), tag::NULL, "no such slot");
+        assert_eq!(call(&mut w, Syscall::DebugCapIdentify, TCB), tag::TCB.number());
+        assert_eq!(call(&mut w, Syscall::DebugCapIdentify, CNODE), tag::CNODE.number());
+        assert_eq!(call(&mut w, Syscall::DebugCapIdentify, 0), tag::NULL.number());
+        assert_eq!(call(&mut w, Syscall::DebugCapIdentify, u64::MAX), tag::NULL.number(), "no such slot");
         take_console();
         call(&mut w, Syscall::DebugSnapshot, 0);
         let list = take_console();

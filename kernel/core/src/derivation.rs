@@ -22,13 +22,34 @@ pub fn ensure_no_children(k: &Kernel, slot: Link<Slot>) -> Decoded<()> {
 /// # Errors
 /// `RevokeFirst` for untyped memory with children; `IllegalOperation` for a paging structure that is not
 /// mapped, as its copies could not know where the others get mapped.
+#[inline(always)]
 pub fn derive(k: &Kernel, slot: Link<Slot>, cap: Words) -> Decoded<Words> {
+    if cap.tag().copies_are_alike() { Ok(cap) } else { derive_other(k, slot, cap) }
+}
+
+#[inline(never)]
+fn derive_other(k: &Kernel, slot: Link<Slot>, cap: Words) -> Decoded<Words> {
     match cap.tag() {
         tag::UNTYPED => ensure_no_children(k, slot).map(|()| cap),
         tag::FRAME => Ok(cap.unmapped_frame()),
         tag::PAGE_TABLE if !cap.is_mapped_table() => Err(SyscallError::IllegalOperation),
-        tag::ZOMBIE | tag::IRQ_CONTROL | tag::IO_PORT_CONTROL => Ok(Words::NULL),
-        _ => Ok(cap),
+        tag::ZOMBIE | tag::ENDING | tag::ENDING_IRQ_HANDLER | tag::IRQ_CONTROL | tag::IO_PORT_CONTROL => {
+            Ok(Words::NULL)
+        }
+        tag::NULL
+        | tag::PAGE_TABLE
+        | tag::ENDPOINT
+        | tag::ASID_CONTROL
+        | tag::NOTIFICATION
+        | tag::ASID_POOL
+        | tag::REPLY
+        | tag::IO_PORT
+        | tag::CNODE
+        | tag::TCB
+        | tag::IRQ_HANDLER
+        | tag::DOMAIN
+        | tag::SCHED_CONTEXT
+        | tag::SCHED_CONTROL => Ok(cap),
     }
 }
 
@@ -50,6 +71,23 @@ pub fn update_data(cap: Words, data: u64, preserve: bool) -> Words {
             let data = CNodeCapData(data);
             cap.with_guard(data.guard(), data.guard_size() as u32).unwrap_or(Words::NULL)
         }
-        _ => cap,
+        tag::NULL
+        | tag::FRAME
+        | tag::UNTYPED
+        | tag::PAGE_TABLE
+        | tag::ASID_CONTROL
+        | tag::ASID_POOL
+        | tag::REPLY
+        | tag::IO_PORT
+        | tag::IO_PORT_CONTROL
+        | tag::TCB
+        | tag::IRQ_CONTROL
+        | tag::IRQ_HANDLER
+        | tag::ZOMBIE
+        | tag::ENDING
+        | tag::ENDING_IRQ_HANDLER
+        | tag::DOMAIN
+        | tag::SCHED_CONTEXT
+        | tag::SCHED_CONTROL => cap,
     }
 }

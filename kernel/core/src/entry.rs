@@ -37,15 +37,31 @@ pub fn syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
         Some(call) if is_core_syscall(number) => call,
         _ => return special_syscall(k, number),
     };
+    let next = in_time(k, call);
+    scheduler::schedule(k, next).link()
+}
+
+/// A `Call` of the current thread, on a capability that its registers name.
+#[inline(always)]
+pub fn call(k: &mut Kernel) -> Link<Tcb> {
+    match in_time(k, Syscall::Call) {
+        // What most invocations of kernel objects leave.
+        Next::Stay if scheduler::stays(k) => k.core().current.get(),
+        next => schedule(k, next),
+    }
+}
+
+/// Makes a system call of the current thread, if that has time left.
+#[inline(always)]
+fn in_time(k: &mut Kernel, call: Syscall) -> Next {
     budget::update_time(k);
-    let next = match budget::check_budget_restart(k) {
+    match budget::check_budget_restart(k) {
         Ok(()) => match perform(k, call) {
             Ok(next) => next,
             Err(Preempted) => pending_interrupts(k),
         },
         Err(next) => next,
-    };
-    scheduler::schedule(k, next).link()
+    }
 }
 
 /// `Call` on the capability in a slot, which the fast path has found but is not for.
@@ -174,6 +190,8 @@ fn set_tls_base(k: &Kernel, call: Syscall) -> bool {
 }
 
 /// Handles the interrupts that stopped a long operation.
+#[cold]
+#[inline(never)]
 fn pending_interrupts(k: &mut Kernel) -> Next {
     // What the operation did to threads is in the queues by now: the choice is always made anew.
     let mut next = Next::Choose.and(k, budget::check_preempted(k));
@@ -193,6 +211,7 @@ fn handle_interrupt(k: &Kernel, irq: usize) -> Next {
     }
 }
 
+#[inline(always)]
 fn perform(k: &mut Kernel, call: Syscall) -> Result<Next, Preempted> {
     let current = k.core().current.get();
     let r = |k: &Kernel, r| current.get(k).context.get(r);

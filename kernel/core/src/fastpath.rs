@@ -476,6 +476,6 @@ fn enter<'k>(k: &Kernel, from: &Tcb, to: &'k Tcb, space: Space) -> &'k Tcb {
 
 #[inline(never)]
 fn enter_unready(k: &Kernel, from: &Tcb, to: &Tcb) {
-    scheduler::load_units(k, to);
+    scheduler::switch_units(k, to);
     pecan_arch::context_switch(&from.context, &to.context);
 }

@@ -66,10 +66,9 @@ fn world() -> (World, Vec<Link<Tcb>>) {
     let roots: Vec<Cap> = (1..3u16)
         .map(|asid| {
             let level = pecan_arch::PT_LEVELS as u8 - 1;
-            let Cap::PageTable { table, .. } = w.k.boot_object(ObjectKind::PageTable { level }) else {
-                unreachable!()
-            };
-            pool.get(&w.k).roots[asid as usize].set(Some(table));
+            let cap = w.k.boot_object(ObjectKind::PageTable { level });
+            let Cap::PageTable { table, .. } = cap else { unreachable!() };
+            pool.get(&w.k).set_root(asid, forge(cap).words().unassigned_root());
             Cap::PageTable { table, level, mapping: Some(Mapping { asid, vaddr: 0 }) }
         })
         .collect();

@@ -5,13 +5,17 @@
 //! of the deletion empties one from the end. All of the deletion's state lies in slots, so it can stop at any
 //! preemption point and is resumed by making the same call again.
 //!
-//! A slot of a dying CNode may itself hold the last capability to a CNode. Deletion descends into that one
-//! without a stack, by turning pointers around: the slot being deleted always holds the zombie of the innermost
-//! CNode, and the first slot of that CNode, which is emptied last, holds the zombie of the one around it.
+//! A slot of a dying CNode may itself hold the last capability to a CNode. Its zombie waits in the first slot of the CNode
+//! in which it was found, and goes before the rest of that. What is found in turn takes its place there, and has the one
+//! around it wait in its own first slot. So all that is under way hangs together, without a stack, by the first slots; and
+//! the slot being deleted holds its own zombie until everything that dies with it is gone, so that whoever makes the call
+//! again, or revokes what the zombie descends from, goes on there and leaves nothing.
+//!
+//! The last capability to an endpoint, a notification or an interrupt handler that many threads have to leave becomes a
+//! [`Cap::Ending`], which nobody can use or copy either.
 
-use pecan_abi::CapRights;
 use pecan_config::MAX_NUM_WORK_UNITS_PER_PREEMPTION;
-use pecan_mem::{Cap, Kernel, Link, Slot, Zombie};
+use pecan_mem::{Cap, Ending, Kernel, Link, Slot, Zombie, cap::tag};
 
 use crate::{
     budget, derivation, endpoint, error::Preempted, ioport, irq, latency, notification, reply, sched_context,
@@ -71,7 +75,18 @@ fn look(k: &Kernel) -> Result<(), Preempted> {
 ///
 /// # Errors
 /// `Preempted`: the slot holds what is left, and other calls may see it.
+#[inline(never)]
 pub fn delete(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
+    // What most deletions are.
+    if slot.get(k).words().tag().ends_alone() && !derivation::is_final(k, slot) {
+        derivation::remove(k, slot);
+        return Ok(Next::Stay);
+    }
+    delete_any(k, slot)
+}
+
+#[inline(never)]
+fn delete_any(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
     let next = finalise(k, slot)?;
     if slot.get(k).is_empty() {
         return Ok(next);
@@ -83,7 +98,7 @@ pub fn delete(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
 /// Deletes all capabilities that descend from the one in a slot.
 ///
 /// # Errors
-/// `Preempted`: some are left.
+/// `Preempted`: some are left. The same call goes on where this one has stopped, in whatever order others come between.
 pub fn revoke(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
     let mut next = Next::Resume;
     // A descendant may be the CNode that holds `slot`. Then the slot gets another capability or none, and
@@ -98,52 +113,67 @@ pub fn revoke(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
 
 /// Empties the CNode or thread whose zombie is in `slot`, with everything that dies with it, and then the slot.
 ///
-/// Every round empties a slot for good or turns to another zombie; each zombie is turned to once and left when
-/// it is empty, so the rounds are bounded by the slots involved. Two zombies never name the same object: there
-/// is a zombie only where the last capability was.
+/// Every round empties a slot for good, or brings a zombie or what it displaces nearer to its end: each zombie comes into
+/// the first slot of the one in `slot` once for every time that one is found below it, and leaves when it is empty. So the
+/// rounds are bounded by the slots involved. Two zombies never name the same object: there is a zombie only where the last
+/// capability was.
 #[inline(never)]
-fn empty_zombie(k: &mut Kernel, slot: Link<Slot>, mut next: Next) -> Result<Next, Preempted> {
-    let mut active = slot;
-    while let Cap::Zombie { zombie, remaining } = active.get(k).cap() {
+fn empty_zombie(k: &mut Kernel, mut slot: Link<Slot>, mut next: Next) -> Result<Next, Preempted> {
+    while let Cap::Zombie { zombie: outer, .. } = slot.get(k).cap() {
+        // What waits in its first slot goes before the rest.
+        let waits = outer.first() != slot && outer.first().get(k).words().tag() == tag::ZOMBIE;
+        let active = if waits { outer.first() } else { slot };
+        let Cap::Zombie { zombie, remaining } = active.get(k).cap() else { break };
         let first = zombie.first();
         let (index, last) = last_used(k, zombie, remaining);
 
-        if last == active {
-            // The zombie lies in its own CNode. At the first slot it is all that is left; anywhere else it
-            // moves to the first slot and what was there is emptied here.
-            if index == 0 {
-                derivation::remove(k, active);
+        if last == slot {
+            // The zombie in `slot` lies in this one, where it goes last: in the first slot.
+            if index > 0 {
+                derivation::swap(k, slot, first);
+                slot = first;
+                continue;
+            }
+            derivation::remove(k, active);
+            if active == slot {
                 break;
             }
-            active.get(k).set_remaining(index + 1);
-            derivation::swap(k, active, first);
-            active = first;
+            derivation::move_cap(k, slot, active);
+            slot = active;
             continue;
         }
 
         let finalised = finalise(k, last)?;
         next = next.and(k, finalised).settle(k);
         match last.get(k).cap() {
-            Cap::Zombie { zombie: inner, .. } if index == 0 => {
-                // Nothing is left of this one but the zombie around it (or one never begun with): go on there.
-                debug_assert!(inner.first() != first);
+            Cap::Zombie { zombie: found, .. } if index > 0 => {
+                active.get(k).set_remaining(index + 1);
+                if active == slot && first != slot {
+                    // It waits in the first slot, and what was there goes here.
+                    derivation::swap(k, last, first);
+                } else {
+                    // It takes the place of this one, which waits in its first slot, and what was there goes here.
+                    let inner = found.first();
+                    derivation::swap(k, active, last);
+                    derivation::swap(k, last, inner);
+                    slot = match slot {
+                        s if s == active => inner,
+                        s if s == inner => last,
+                        s => s,
+                    };
+                }
+            }
+            // Nothing is left but one that waits: go on there.
+            Cap::Zombie { .. } if active != slot => {
                 derivation::remove(k, active);
                 derivation::move_cap(k, last, active);
             }
-            Cap::Zombie { zombie: inner, .. } if inner.first() == active => {
-                // This zombie is in the first slot of the next, just where it should be.
-                active = last;
-            }
-            Cap::Zombie { zombie: inner, .. } => {
-                // Descend: the inner zombie to the active slot, this one to the inner's first slot, and what
-                // was there to the slot that the inner came from.
-                active.get(k).set_remaining(index + 1);
-                derivation::swap(k, active, last);
-                derivation::swap(k, last, inner.first());
-            }
+            Cap::Zombie { .. } => active.get(k).set_remaining(1),
             _ if index == 0 => {
                 derivation::remove(k, active);
-                break;
+                if active == slot {
+                    break;
+                }
             }
             _ => active.get(k).set_remaining(index),
         }
@@ -171,14 +201,13 @@ fn last_used(k: &Kernel, zombie: Zombie, remaining: u64) -> (u64, Link<Slot>) {
 /// refers to it. Then the slot is emptied, or holds a zombie if the object has slots of its own.
 ///
 /// # Errors
-/// `Preempted`: there are many threads queued at the object, and the slot still holds the capability, but without the
-/// rights to queue any more of them.
+/// `Preempted`: there are many threads queued at the object, and the slot holds a [`Cap::Ending`].
 fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
     let cap = slot.get(k).cap();
-    let last = match cap {
-        Cap::Null | Cap::Zombie { .. } => return Ok(Next::Resume),
-        _ => derivation::is_final(k, slot),
-    };
+    if matches!(cap, Cap::Null | Cap::Zombie { .. }) {
+        return Ok(Next::Resume);
+    }
+    let last = matches!(cap, Cap::Ending { .. }) || derivation::is_final(k, slot);
     if matches!(cap, Cap::CNode { .. } | Cap::PageTable { .. }) {
         // It may be the root of a thread's space.
         k.end_epoch();
@@ -190,16 +219,16 @@ fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
             Next::Resume
         }
         _ if !last => Next::Resume,
-        Cap::Endpoint { ep, .. } => {
-            endpoint::cancel_all(k, ep.get(k)).inspect_err(|_| disarm(slot.get(k)))?
+        Cap::Endpoint { ep, .. } | Cap::Ending { what: Ending::Endpoint(ep) } => {
+            endpoint::cancel_all(k, ep.get(k)).inspect_err(|_| slot.get(k).become_ending())?
         }
-        Cap::Notification { ntfn, .. } => {
+        Cap::Notification { ntfn, .. } | Cap::Ending { what: Ending::Notification(ntfn) } => {
             let ntfn = ntfn.get(k);
             if let Some(sc) = ntfn.sched_context.take() {
                 sc.get(k).notification.set(None);
             }
             notification::unbind_notification(k, ntfn);
-            notification::cancel_all(k, ntfn).inspect_err(|_| disarm(slot.get(k)))?
+            notification::cancel_all(k, ntfn).inspect_err(|_| slot.get(k).become_ending())?
         }
         Cap::Reply { reply, .. } => {
             reply::finalise(k, reply.get(k));
@@ -230,21 +259,25 @@ fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
             vspace::delete_asid_pool(k, base, pool);
             Next::Resume
         }
-        Cap::IrqHandler { irq } => irq::deleted(k, irq)?,
+        Cap::IrqHandler { irq } | Cap::Ending { what: Ending::IrqHandler(irq) } => {
+            irq::deleted(k, irq).inspect_err(|_| slot.get(k).become_ending())?
+        }
         Cap::IoPort { first, last } => {
             ioport::deleted(k, first, last);
             Next::Resume
         }
-        _ => Next::Resume,
+        // Nothing refers to these, or nobody any more.
+        Cap::Frame { mapping: None, .. } | Cap::PageTable { mapping: None, .. } => Next::Resume,
+        Cap::Untyped { .. }
+        | Cap::SchedControl { .. }
+        | Cap::AsidControl
+        | Cap::IrqControl
+        | Cap::IoPortControl
+        | Cap::Domain => Next::Resume,
+        Cap::Null | Cap::Zombie { .. } => return Ok(Next::Resume),
     };
     derivation::remove(k, slot);
     Ok(next)
-}
-
-/// Takes all rights from the capability to an endpoint or a notification that is about to go.
-#[cold]
-fn disarm(slot: &Slot) {
-    slot.replace(slot.words().with_rights(CapRights(0)));
 }
 
 #[cfg(test)]

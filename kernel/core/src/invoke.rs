@@ -13,7 +13,7 @@ use pecan_abi::{
 };
 use pecan_arch::reg;
 use pecan_mem::{
-    Cap, Fault, IpcBuffer, Kernel, Link, LookupFailure, Slot, Tcb, ThreadState, Words, cap::tag, follow,
+    Cap, Fault, IpcBuffer, Kernel, Link, LookupFailure, Slot, Tag, Tcb, ThreadState, Words, cap::tag, follow,
 };
 
 use crate::{
@@ -79,22 +79,22 @@ impl Rest {
     }
 }
 
-impl<'a> Message<'a> {
-    /// The message in the current thread's registers, which say that it is `info`, and in its IPC buffer. Without extra
-    /// capabilities, which are to be looked up, and `filler` instead.
+impl Message<'_> {
+    /// The message that a thread sends, of which its registers say that it is `info`, if it is where most are: in registers,
+    /// or in an IPC buffer in a small page, with one extra capability at most, which is in the thread's one CNode.
+    /// `filler` is any slot.
     #[inline(always)]
-    fn new(k: &Kernel, thread: &Tcb, info: MessageInfo, filler: Link<Slot>) -> Self {
-        // What does not fit into registers, words and capabilities, is in the IPC buffer.
-        let in_registers = info.0 & INFO_SHAPE <= MESSAGE_REGISTERS as u64;
-        let mut message = Message { info, buffer: None, extra: filler, more: None };
-        if !in_registers {
-            message.buffer = message::buffer(k, thread, false);
-            if message.buffer.is_none() {
-                let length = info.length().min(MESSAGE_REGISTERS) as u64;
-                message.info = MessageInfo::new(info.label(), 0, 0, length);
-            }
+    fn new(k: &Kernel, thread: &Tcb, info: MessageInfo, filler: Link<Slot>) -> Option<Self> {
+        if info.0 & INFO_SHAPE <= MESSAGE_REGISTERS as u64 {
+            return Some(Message { info, buffer: None, extra: filler, more: None });
         }
-        message
+        let buffer = message::small_buffer(k, thread)?;
+        let extra = match info.extra_caps() {
+            0 => filler,
+            1 => thread.known_slot(k, buffer.get(k).get(buffer::CAPS_OR_BADGES))?,
+            _ => return None,
+        };
+        Some(Message { info, buffer: Some(buffer), extra, more: None })
     }
 }
 
@@ -110,7 +110,8 @@ impl<'a> Invocation<'a> {
     pub fn without_caps(k: &Kernel, slot: Link<Slot>) -> Self {
         let thread = k.core().current.get().get(k);
         let info = MessageInfo(thread.context.get(reg::INFO));
-        Invocation::new(k, slot, Message::new(k, thread, info, slot), true)
+        let buffer = message::buffer(k, thread, false);
+        Invocation::new(k, slot, Message { info, buffer, extra: slot, more: None }, true)
     }
 
     /// What is asked for; `None` for a label that the ABI does not know.
@@ -126,7 +127,7 @@ impl<'a> Invocation<'a> {
 
     /// The capability invoked, if it has this tag; only what is looked at is unpacked.
     #[inline(always)]
-    pub fn cap_of(self, tag: u64) -> Option<Cap> {
+    pub fn cap_of(self, tag: Tag) -> Option<Cap> {
         Cap::unpack_as(tag, self.words)
     }
 
@@ -189,6 +190,11 @@ impl Done {
     /// Finished, nothing for the scheduler to do, nothing to answer but success.
     pub fn ok() -> Self {
         Done::new(Next::Resume)
+    }
+
+    /// Finished without a change that the scheduler would look at, nothing to answer but success.
+    pub fn stay() -> Self {
+        Done::new(Next::Stay)
     }
 }
 
@@ -332,40 +338,34 @@ fn fail(k: &Kernel, thread: &Tcb, call: bool, error: SyscallError) {
 fn invoke_object(k: &mut Kernel, slot: Link<Slot>, how: How) -> Result<Next, Preempted> {
     let thread = k.core().current.get().get(k);
     let info = MessageInfo(thread.context.get(reg::INFO));
-    let mut message = Message::new(k, thread, info, slot);
-    if message.info.extra_caps() > 0
-        && let Some(buffer) = follow(message.buffer, k)
-    {
-        match transfer::extra_cap(k, thread, buffer, 0) {
-            Ok(slot) => message.extra = slot,
-            Err(failed) => return Ok(cap_fault(k, how, failed)),
-        }
-        if message.info.extra_caps() > 1 {
-            return invoke_with_more(k, slot, message, how);
-        }
+    match Message::new(k, thread, info, slot) {
+        Some(message) => dispatch(k, slot, message, how.call),
+        None => invoke_any(k, slot, how),
     }
-    dispatch(k, slot, message, how.call)
 }
 
-/// [`invoke_object`] with more than one extra capability.
+/// [`invoke_object`] with a message that is not where most are: with more than one extra capability, in a CSpace of several
+/// CNodes, in an IPC buffer in a large frame or in none.
 #[inline(never)]
-fn invoke_with_more(
-    k: &mut Kernel,
-    slot: Link<Slot>,
-    message: Message<'_>,
-    how: How,
-) -> Result<Next, Preempted> {
+fn invoke_any(k: &mut Kernel, slot: Link<Slot>, how: How) -> Result<Next, Preempted> {
     let thread = k.core().current.get().get(k);
-    let mut more = [message.extra; MSG_MAX_EXTRA_CAPS - 1];
-    if let Some(buffer) = follow(message.buffer, k) {
-        for (i, slot) in more.iter_mut().enumerate().take(message.info.extra_caps() - 1) {
-            match transfer::extra_cap(k, thread, buffer, i + 1) {
-                Ok(found) => *slot = found,
-                Err(failed) => return Ok(cap_fault(k, how, failed)),
+    let info = MessageInfo(thread.context.get(reg::INFO));
+    let mut caps = [slot; MSG_MAX_EXTRA_CAPS];
+    let buffer = message::buffer(k, thread, false);
+    let info = match follow(buffer, k) {
+        Some(buffer) => {
+            for (i, slot) in caps.iter_mut().enumerate().take(info.extra_caps()) {
+                match transfer::extra_cap(k, thread, buffer, i) {
+                    Ok(found) => *slot = found,
+                    Err(failed) => return Ok(cap_fault(k, how, failed)),
+                }
             }
+            info
         }
-    }
-    dispatch(k, slot, Message { more: Some(&more), ..message }, how.call)
+        None => MessageInfo::new(info.label(), 0, 0, info.length().min(MESSAGE_REGISTERS) as u64),
+    };
+    let [extra, ref more @ ..] = caps;
+    dispatch(k, slot, Message { info, buffer, extra, more: Some(more) }, how.call)
 }
 
 /// Makes the function that carries out the invocations of one kind of object and ends their system call. It takes the
@@ -380,8 +380,8 @@ macro_rules! handler {
             buffer: Option<Link<IpcBuffer>>,
             extra: Link<Slot>,
             more: Option<&MoreCaps>,
+            call: bool,
         ) -> Result<Next, Preempted> {
-            let call = is_call(info);
             let inv = Invocation::new(k, slot, Message { info, buffer, extra, more }, call);
             let result = $invoke(k, inv);
             end(k, call, result)
@@ -391,32 +391,21 @@ macro_rules! handler {
 
 handler!(invoke_untyped = untyped::invoke);
 handler!(invoke_cnode = cnode::invoke);
-handler!(invoke_memory = vspace::invoke);
+handler!(invoke_frame = vspace::invoke_frame);
 handler!(invoke_other = others);
-
-/// The bit of a message's information that says of an invocation that the kernel's answer is wanted: one of those that
-/// mean nothing in what is sent.
-const CALL: u64 = 1 << 9;
-
-fn is_call(info: MessageInfo) -> bool {
-    info.0 & CALL != 0
-}
 
 /// Invokes a kernel object.
 #[inline(always)]
 fn dispatch(k: &mut Kernel, slot: Link<Slot>, message: Message<'_>, call: bool) -> Result<Next, Preempted> {
     let Message { info, buffer, extra, more } = message;
-    let info = MessageInfo(info.0 & !CALL | if call { CALL } else { 0 });
     let tag = slot.get(k).words().tag();
     latency::note(k, tag, info.label());
     k.core().current.get().get(k).state.set(ThreadState::Restart);
     match tag {
-        tag::UNTYPED => invoke_untyped(k, slot, info, buffer, extra, more),
-        tag::CNODE => invoke_cnode(k, slot, info, buffer, extra, more),
-        tag::FRAME | tag::PAGE_TABLE | tag::ASID_CONTROL | tag::ASID_POOL => {
-            invoke_memory(k, slot, info, buffer, extra, more)
-        }
-        _ => invoke_other(k, slot, info, buffer, extra, more),
+        tag::UNTYPED => invoke_untyped(k, slot, info, buffer, extra, more, call),
+        tag::CNODE => invoke_cnode(k, slot, info, buffer, extra, more, call),
+        tag::FRAME => invoke_frame(k, slot, info, buffer, extra, more, call),
+        _ => invoke_other(k, slot, info, buffer, extra, more, call),
     }
 }
 
@@ -425,6 +414,7 @@ fn others(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     match inv.words.tag() {
         tag::TCB => tcb::invoke(k, inv),
         tag::SCHED_CONTEXT => sched_context::invoke(k, inv),
+        tag::PAGE_TABLE | tag::ASID_CONTROL | tag::ASID_POOL => vspace::invoke(k, inv),
         tag::SCHED_CONTROL => {
             cold_path();
             sched_context::invoke_control(k, inv)
@@ -441,7 +431,17 @@ fn others(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
             cold_path();
             ioport::invoke(k, inv)
         }
-        _ => Err(SyscallError::InvalidCapability(0).into()),
+        // Nothing to invoke; what is left is a message's, or has been told apart before.
+        tag::NULL
+        | tag::ZOMBIE
+        | tag::ENDING
+        | tag::ENDING_IRQ_HANDLER
+        | tag::ENDPOINT
+        | tag::NOTIFICATION
+        | tag::REPLY
+        | tag::UNTYPED
+        | tag::CNODE
+        | tag::FRAME => Err(SyscallError::InvalidCapability(0).into()),
     }
 }
 

@@ -8,7 +8,7 @@ use core::fmt::Write;
 
 use pecan_arch::{Console, reg};
 use pecan_config::MEASURE_LATENCY;
-use pecan_mem::{Kernel, Tcb};
+use pecan_mem::{Kernel, Tag, Tcb};
 
 /// What the entry and the exit stubs take together, outside of what is measured.
 const STUBS: u64 = 52;
@@ -54,9 +54,9 @@ pub fn begin(k: &Kernel, entry: Entry, number: u64) {
 
 /// An invocation of a kernel object begins.
 #[inline(always)]
-pub fn note(k: &Kernel, tag: u64, label: u64) {
+pub fn note(k: &Kernel, tag: Tag, label: u64) {
     if MEASURE_LATENCY {
-        set(k, CAUSE, get(k, CAUSE) | tag << 32 | label & 0xffff_ffff);
+        set(k, CAUSE, get(k, CAUSE) | tag.number() << 32 | label & 0xffff_ffff);
     }
 }
 
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(told(&w), (0, 0));
         for (ticks, number) in [(100, 5), (70, 6)] {
             begin(k, Entry::Syscall, number);
-            note(k, 0x12, 0x9_0000_0034);
+            note(k, Tag::ZOMBIE, 0x9_0000_0034);
             advance_time(ticks);
             leave(k);
             // Time at user level.

@@ -5,10 +5,7 @@
 
 use pecan_mem::{Kernel, Link, LookupFailure, Slot, Tcb, Words, cap::tag};
 
-use crate::{
-    error::{Decoded, SyscallError},
-    vspace,
-};
+use crate::error::{Decoded, SyscallError};
 
 /// Bits of a capability address.
 const CPTR_BITS: u32 = u64::BITS;
@@ -28,7 +25,7 @@ pub fn cap(k: &Kernel, thread: &Tcb, cptr: u64) -> Result<Link<Slot>, LookupFail
 #[inline(never)]
 fn walk_from(k: &Kernel, thread: &Tcb, cptr: u64) -> Result<Link<Slot>, LookupFailure> {
     if !thread.knows_spaces(k) {
-        vspace::learn_spaces(k, thread);
+        thread.learn_spaces(k);
     }
     walk(k, thread.slots[Tcb::SLOT_CSPACE].link(), cptr, CPTR_BITS).map(|(slot, _)| slot)
 }
@@ -90,16 +87,13 @@ fn mismatch(cnode: Words, path: u64, left: u32) -> LookupFailure {
 }
 
 /// [`target_slot`] where every instruction counts.
-#[inline]
+#[inline(always)]
 pub fn target(k: &Kernel, source: bool, root: Link<Slot>, index: u64, depth: u64) -> Decoded<Link<Slot>> {
-    if let Some((cnode, guard, level_bits)) = root.get(k).words().cnode()
-        && depth == level_bits as u64
-        && (level_bits == cnode.radix() || depth == CPTR_BITS as u64 && index >> cnode.radix() == guard)
-    {
+    match root.get(k).words().slot_at(index, depth) {
         // One CNode takes the whole address.
-        return Ok(cnode.slot(index));
+        Some(slot) => Ok(slot),
+        None => target_slot(k, source, root, index, depth),
     }
-    target_slot(k, source, root, index, depth)
 }
 
 /// The slot that an invocation names by (the slot of) a CNode capability, an index and a depth; all of the address must

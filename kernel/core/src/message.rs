@@ -29,6 +29,13 @@ pub fn buffer(_k: &Kernel, thread: &Tcb, write: bool) -> Option<Link<IpcBuffer>>
     retype::ipc_buffer(frame, thread.ipc_buffer.get(), write)
 }
 
+/// The IPC buffer of a thread, to read from, if it lies in a frame of the smallest size.
+#[inline(always)]
+pub fn small_buffer(_k: &Kernel, thread: &Tcb) -> Option<Link<IpcBuffer>> {
+    let frame = thread.slots[Tcb::SLOT_IPC_BUFFER].words();
+    retype::small_ipc_buffer(frame, thread.ipc_buffer.get(), false)
+}
+
 /// Message word `i` of a thread that sends; 0 where there is no IPC buffer to hold it.
 #[inline(always)]
 pub fn get(k: &Kernel, thread: &Tcb, i: usize) -> u64 {

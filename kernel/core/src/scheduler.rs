@@ -14,6 +14,8 @@ use crate::{breakpoint, budget, domain, endpoint, notification, refill, sched_co
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Next {
+    /// Nothing, and nothing has changed that the scheduler looks at since the entry began.
+    Stay,
     /// Nothing: the current thread goes on if it still can.
     Resume,
     /// The thread became ready and is in no queue: run it if it may run now.
@@ -27,6 +29,7 @@ impl Next {
     #[inline]
     pub fn and(self, k: &Kernel, other: Next) -> Next {
         match (self, other) {
+            (Next::Stay, next) | (next, Next::Stay) => next,
             (Next::Resume, next) | (next, Next::Resume) => next,
             (Next::Switch(a), Next::Switch(b)) if a == b => self,
             _ => {
@@ -41,7 +44,7 @@ impl Next {
     /// the scheduler chooses anew.
     pub fn settle(self, k: &Kernel) -> Next {
         self.queue(k);
-        if self == Next::Resume { Next::Resume } else { Next::Choose }
+        if matches!(self, Next::Stay | Next::Resume) { self } else { Next::Choose }
     }
 
     /// Puts the thread that was to be switched to into its queue instead.
@@ -224,15 +227,13 @@ pub(crate) fn has_peers(k: &Kernel, thread: &Tcb) -> bool {
 pub fn schedule(k: &Kernel, next: Next) -> &Tcb {
     let core = k.core();
     let current = core.current.get().get(k);
-    // The current thread runs on the time that is charged and nothing is due: then it is schedulable.
-    let undisturbed = current.state.is_running()
-        && current.sched_context.get() == Some(core.current_sc.get())
-        && !core.reprogram.get()
-        && budget::is_quiet(k);
-    if undisturbed {
+    if next == Next::Stay && stays(k) {
+        return current;
+    }
+    if is_undisturbed(k) && budget::is_quiet(k) {
         debug_assert!(is_schedulable(k, current));
         match next {
-            Next::Resume => {
+            Next::Stay | Next::Resume => {
                 debug_assert!(!current.is_queued.get() && current.yield_to.get().is_none());
                 return current;
             }
@@ -248,6 +249,25 @@ pub fn schedule(k: &Kernel, next: Next) -> &Tcb {
         }
     }
     reschedule(k, current, next)
+}
+
+/// The current thread runs on the time that is charged: then it is schedulable.
+#[inline(always)]
+fn is_undisturbed(k: &Kernel) -> bool {
+    let core = k.core();
+    let current = core.current.get().get(k);
+    matches!(current.state.get(), ThreadState::Running)
+        && current.sched_context.get() == Some(core.current_sc.get())
+        && !core.reprogram.get()
+}
+
+/// True if nothing is due, where an entry has changed nothing that the scheduler looks at ([`Next::Stay`]): then the current
+/// thread goes on.
+#[inline(always)]
+pub fn stays(k: &Kernel) -> bool {
+    // It was so when the entry began.
+    debug_assert!(is_undisturbed(k) && is_schedulable(k, k.core().current.get().get(k)));
+    budget::is_quiet(k)
 }
 
 /// [`schedule`] when something has changed or may be due.
@@ -266,7 +286,7 @@ fn reschedule<'k>(k: &'k Kernel, current: &'k Tcb, next: Next) -> &'k Tcb {
         }
     }
     let thread = match next {
-        Next::Resume if is_schedulable(k, current) && !current.is_queued.get() => current,
+        Next::Stay | Next::Resume if is_schedulable(k, current) && !current.is_queued.get() => current,
         Next::Switch(thread) => switch_or_queue(k, current, thread.get(k)),
         _ => choose(k, current),
     };
@@ -358,7 +378,7 @@ pub fn switch_to(k: &Kernel, thread: &Tcb) {
     let from = k.core().current.get().get(k);
     k.set_current(thread);
     load_vspace(k, thread);
-    load_units(k, thread);
+    switch_units(k, thread);
     pecan_arch::context_switch(&from.context, &thread.context);
 }
 
@@ -392,17 +412,21 @@ pub fn load_vspace(k: &Kernel, thread: &Tcb) {
     }
 }
 
-/// Puts what is a thread's own of the vector unit and the debug registers into the processor.
+/// Puts what is a thread's own of the vector unit and the debug registers into the processor, whatever is in it.
 #[inline(always)]
 pub fn load_units(k: &Kernel, thread: &Tcb) {
-    if thread.ready(k).is_some() {
-        // The core has nothing switched on, and the thread wants nothing.
-        return;
-    }
     load_fpu(k, thread);
     breakpoint::load(thread);
     let short = pecan_arch::has_short_switch();
     k.note_units(!short || thread.may_use_fpu() || thread.is_debugged());
+}
+
+/// The same where a thread is switched to: nothing, if the core has nothing switched on and the thread wants nothing.
+#[inline(always)]
+pub(crate) fn switch_units(k: &Kernel, thread: &Tcb) {
+    if thread.ready(k).is_none() {
+        load_units(k, thread);
+    }
 }
 
 /// Puts a thread's vector registers into the processor, or forbids it to use them.

@@ -12,13 +12,16 @@ use pecan_mem::{
 use crate::{
     derivation,
     error::{Decoded, Stop, SyscallError},
-    finalise::preemption_point,
+    finalise::{early_preemption_point, preemption_point},
     invoke::{Done, Invocation, args},
     lookup,
 };
 
 /// Level of frames of 1 GiB, which not every processor has.
 const HUGE_LEVEL: usize = 2;
+
+/// So many objects are made in little time.
+const FEW: u64 = 64;
 
 /// A retype that will succeed.
 struct Retype {
@@ -97,12 +100,8 @@ fn decode(k: &Kernel, inv: Invocation<'_>) -> Decoded<Retype> {
 
 /// The kind of object that the first two arguments describe, and its size in bytes, log2.
 fn object_kind(object_type: u64, size_bits: u64) -> Decoded<(ObjectKind, u32)> {
-    let object_type = ObjectType::from_word(object_type)
-        .filter(|&wanted| wanted != ObjectType::HugePage || frame_level_supported(HUGE_LEVEL))
-        .ok_or(SyscallError::InvalidArgument(0))?;
-    if size_bits >= u64::BITS as u64 {
-        return Err(SyscallError::RangeError(0, MAX_UNTYPED_BITS as u64));
-    }
+    let object_type = ObjectType::from_word(object_type).ok_or(SyscallError::InvalidArgument(0))?;
+    // A size that does not fit is refused below, after a type that does not exist.
     let size = size_bits as u8;
     let kind = match object_type {
         ObjectType::Untyped => ObjectKind::Untyped { bits: size },
@@ -114,13 +113,17 @@ fn object_kind(object_type: u64, size_bits: u64) -> Decoded<(ObjectKind, u32)> {
         ObjectType::Reply => ObjectKind::Reply,
         ObjectType::Page4K => ObjectKind::Frame { level: 0 },
         ObjectType::LargePage => ObjectKind::Frame { level: 1 },
-        ObjectType::HugePage => ObjectKind::Frame { level: HUGE_LEVEL as u8 },
+        ObjectType::HugePage if frame_level_supported(HUGE_LEVEL) => {
+            ObjectKind::Frame { level: HUGE_LEVEL as u8 }
+        }
+        ObjectType::HugePage => return Err(SyscallError::InvalidArgument(0)),
         ObjectType::PageTable => ObjectKind::PageTable { level: 0 },
         ObjectType::PageDirectory => ObjectKind::PageTable { level: 1 },
         ObjectType::Pdpt => ObjectKind::PageTable { level: 2 },
         ObjectType::Pml4 => ObjectKind::PageTable { level: 3 },
     };
     match kind.bits() {
+        _ if size_bits >= u64::BITS as u64 => Err(SyscallError::RangeError(0, MAX_UNTYPED_BITS as u64)),
         // Too small for such an object.
         ObjectKind::IMPOSSIBLE => Err(SyscallError::InvalidArgument(1)),
         bits if bits > MAX_UNTYPED_BITS => Err(SyscallError::RangeError(0, MAX_UNTYPED_BITS as u64)),
@@ -134,8 +137,12 @@ fn commit(k: &mut Kernel, op: Retype) -> Result<Done, Stop> {
             preemption_point(k)?;
         }
     }
+    if op.count > FEW {
+        // The rest is done at one go, and takes long by itself.
+        early_preemption_point(k)?;
+    }
     if let Some(batch) = retype::carve(k, op.parent, op.kind, op.count) {
         derivation::place(k, op.node.slots(k, op.first, op.count), batch);
     }
-    Ok(Done::ok())
+    Ok(Done::stay())
 }

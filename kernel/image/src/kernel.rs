@@ -188,7 +188,7 @@ extern "C" fn pecan_call(cptr: u64, _info: u64, _number: i64, context: *const Us
         Ok(outcome) => leave_fast(k, outcome),
         Err(Miss::At(slot)) => call_at(slot),
         Err(Miss::Any) => call_any(),
-        Err(Miss::Slow) => slow_syscall(Syscall::Call as i64),
+        Err(Miss::Slow) => slow_call(),
     }
 }
 
@@ -220,7 +220,7 @@ fn call_any() -> ! {
     let running = unsafe { k.entered(port::current_context()) };
     match fastpath::call_any(k, running) {
         Ok(thread) => leave_fast(k, Outcome::Switched(thread)),
-        Err(_) => slow_syscall(Syscall::Call as i64),
+        Err(_) => slow_call(),
     }
 }
 
@@ -327,6 +327,15 @@ extern "C" fn pecan_special_syscall(_cptr: u64, _info: u64, number: i64, context
     let k = &mut unsafe { entered(context) };
     entry::begin(k, Entry::Syscall, number as u64);
     let next = entry::special_syscall(k, number);
+    resume(k, next)
+}
+
+/// A `Call` on the slow path.
+#[inline(never)]
+fn slow_call() -> ! {
+    // SAFETY: once an entry, whose fast path has let go of everything.
+    let k = &mut unsafe { entered(port::current_context()) };
+    let next = entry::call(k);
     resume(k, next)
 }
 

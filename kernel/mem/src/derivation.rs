@@ -41,7 +41,25 @@ pub fn insert(k: &Kernel, cap: Words, src: Link<Slot>, dest: Link<Slot>) -> bool
     let (same, first) = match cap.tag() {
         tag::ENDPOINT | tag::NOTIFICATION => (cap.same_in_memory(from), cap.badge() != from.badge()),
         tag::UNTYPED => return insert_untyped(k, cap, src, dest),
-        _ => (cap.same_object(from), false),
+        // Of these there are no others with more or less in them, or none at all (see `same_object`).
+        tag::NULL
+        | tag::FRAME
+        | tag::PAGE_TABLE
+        | tag::ASID_CONTROL
+        | tag::ASID_POOL
+        | tag::REPLY
+        | tag::IO_PORT
+        | tag::CNODE
+        | tag::IO_PORT_CONTROL
+        | tag::TCB
+        | tag::IRQ_CONTROL
+        | tag::IRQ_HANDLER
+        | tag::ZOMBIE
+        | tag::ENDING
+        | tag::ENDING_IRQ_HANDLER
+        | tag::DOMAIN
+        | tag::SCHED_CONTEXT
+        | tag::SCHED_CONTROL => (cap.same_object(from), false),
     };
     same && insert_after(k, cap, src, dest, first)
 }
@@ -98,23 +116,26 @@ pub fn place(k: &Kernel, slots: &[Slot], batch: Batch) {
     let Batch { mut words, size, count, parent } = batch;
     let before = parent.get(k);
     let after = before.next();
-    let mut next = before.raw_next() & !FLAGS;
     let slots = &slots[..slots.len().min(count as usize)];
     let mut last = None;
+    // What the slots hold goes up in steps: here instructions count (see `docs/latency.md`).
+    const SIZE: u64 = size_of::<Slot>() as u64;
+    let mut next = (slots.first().map_or(0, Slot::address) | FLAGS).wrapping_sub(SIZE);
     for slot in slots {
         if !slot.is_empty() {
             break;
         }
         slot.set_words(words);
         // The next one lies before it in the list.
-        slot.set_raw(slot.address() + size_of::<Slot>() as u64, next | FLAGS);
-        next = slot.address();
+        slot.set_raw(slot.address() + SIZE, next);
+        next = next.wrapping_add(SIZE);
         words = words.moved(size);
         last = Some(slot);
     }
     if let [first, ..] = slots
         && let Some(last) = last
     {
+        first.set_raw(first.raw_prev(), before.raw_next() | FLAGS);
         last.set_prev(Some(parent));
         before.set_next(Some(last.link()));
         if let Some(after) = after {
@@ -202,9 +223,26 @@ pub fn is_parent(a: &Slot, b: &Slot) -> bool {
             cap.same_object(child)
                 && (cap.badge() == 0 || cap.badge() == child.badge() && !b.is_first_badged())
         }
-        tag::IRQ_CONTROL => child.tag() == tag::IRQ_HANDLER || cap.same_object(child),
+        tag::IRQ_CONTROL => {
+            matches!(child.tag(), tag::IRQ_HANDLER | tag::ENDING_IRQ_HANDLER) || cap.same_object(child)
+        }
         tag::IO_PORT_CONTROL => child.tag() == tag::IO_PORT || cap.same_object(child),
-        _ => cap.same_object(child),
+        tag::NULL
+        | tag::FRAME
+        | tag::PAGE_TABLE
+        | tag::ASID_CONTROL
+        | tag::ASID_POOL
+        | tag::REPLY
+        | tag::IO_PORT
+        | tag::CNODE
+        | tag::TCB
+        | tag::IRQ_HANDLER
+        | tag::ZOMBIE
+        | tag::ENDING
+        | tag::ENDING_IRQ_HANDLER
+        | tag::DOMAIN
+        | tag::SCHED_CONTEXT
+        | tag::SCHED_CONTROL => cap.same_object(child),
     }
 }
 

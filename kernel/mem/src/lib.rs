@@ -18,12 +18,16 @@ pub mod state;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+pub mod vspace;
 
-pub use cap::{Cap, Control, EndpointRights, FrameRights, Mapping, NewCap, Words, Zombie, ZombieKind};
+pub use cap::{
+    Cap, Control, Ending, EndpointRights, FrameRights, Mapping, NewCap, Tag, Words, Zombie, ZombieKind,
+};
 pub use link::Link;
 pub use object::{
-    AsidPool, Debug, Endpoint, EndpointState, Fault, IpcBuffer, LookupFailure, Notification,
-    NotificationState, PageTable, Refill, Reply, ReplyNext, Running, SchedContext, Tcb, ThreadState, follow,
+    Debug, Endpoint, EndpointState, Fault, IpcBuffer, LookupFailure, Notification, NotificationState,
+    PageTable, Refill, Reply, ReplyNext, Running, SchedContext, Tcb, ThreadState, follow,
 };
 pub use slot::{CNodeRef, Slot};
 pub use state::{CoreState, GlobalState, IrqState, Kernel};
+pub use vspace::AsidPool;

@@ -11,12 +11,7 @@ use core::{
 use pecan_abi::breakpoint::BreakpointType;
 use pecan_arch::{DebugRegisters, FpuState, Space, UserContext};
 
-use crate::{
-    Kernel,
-    cap::Words,
-    link::Link,
-    slot::{CNodeRef, Slot},
-};
+use crate::{Kernel, cap::Words, link::Link, slot::Slot, vspace};
 
 /// Bits of a word with a link to a reply object or a scheduling context that hold something else.
 const FLAGS: u64 = 3;
@@ -854,16 +849,17 @@ impl Tcb {
         (self.ready.get() == k.core().ordinary.get()).then(|| self.space.get())
     }
 
-    /// Notes what the roots of the thread's spaces come to: the address space, and the CNode if it takes capability
+    /// Works out what the roots of the thread's spaces come to: the address space, and the CNode if it takes capability
     /// addresses as they are.
-    pub fn learn_spaces(&self, k: &Kernel, space: Option<Space>, cnode: Option<CNodeRef>) {
-        match cnode {
+    pub fn learn_spaces(&self, k: &Kernel) {
+        match vspace::direct_cspace(self) {
             Some(cnode) if cnode.radix() <= u32::BITS => {
                 self.slots_at.set(cnode.addr());
                 self.slot_mask.set(((1u64 << cnode.radix()) - 1) as u32);
             }
             _ => self.forget_slots(),
         }
+        let space = vspace::root(k, self).map(|(root, asid)| root.space(asid));
         self.space.set(space.unwrap_or(Space::NONE));
         let no_space = if space.is_some() { 0 } else { rare::NO_SPACE };
         self.ready.set(k.epoch() << rare::BITS | self.rare() | no_space);
@@ -1029,9 +1025,10 @@ impl PageTable {
 
     /// Sets the entry at `index`, of which the low nine bits count.
     ///
-    /// Whoever calls this keeps the translation lookaside buffer true.
+    /// Whoever calls this keeps the translation lookaside buffer true, and puts nothing there but what may be in a table of
+    /// this level (see [`crate::vspace`]).
     #[inline(always)]
-    pub fn set_entry(&self, index: usize, pte: pecan_arch::Pte) {
+    pub(crate) fn set_entry(&self, index: usize, pte: pecan_arch::Pte) {
         self.entries[index % self.entries.len()].store(pte.0, Relaxed);
     }
 
@@ -1040,25 +1037,6 @@ impl PageTable {
     pub fn link(&self) -> Link<PageTable> {
         Link::of(self)
     }
-
-    /// The table that a page-table entry refers to, if it does refer to one.
-    pub fn child(pte: pecan_arch::Pte, level: usize) -> Option<Link<PageTable>> {
-        // SAFETY: entries that refer to tables are made from links to page tables that live (a table is
-        // unmapped before it is given back).
-        pte.is_table(level).then(|| unsafe { Link::from_addr(pecan_arch::phys_to_virt(pte.addr(level))) })
-    }
-}
-
-/// Address spaces by identifier.
-#[repr(C, align(4096))]
-pub struct AsidPool {
-    /// The root table of each.
-    pub roots: [Cell<Option<Link<PageTable>>>; AsidPool::LEN],
-}
-
-impl AsidPool {
-    /// Address spaces in a pool.
-    pub const LEN: usize = 512;
 }
 
 /// A thread's IPC buffer: memory shared with user level, so read and written word by word.
@@ -1104,6 +1082,5 @@ const _: () = {
     assert!(size_of::<Refill>() == 16);
     assert!(size_of::<Tcb>() <= if pecan_config::XSAVE_SIZE >= 832 { 4096 } else { 2048 });
     assert!(size_of::<PageTable>() == 4096);
-    assert!(size_of::<AsidPool>() == 4096);
     assert!(size_of::<IpcBuffer>() == 1024);
 };

@@ -247,7 +247,14 @@ unsafe fn complete(kind: ObjectKind, first: PhysAddr, size: usize, count: u64) {
                 table.set_entry(high, high_entry);
             });
         }
-        _ => {}
+        ObjectKind::Untyped { .. }
+        | ObjectKind::Endpoint
+        | ObjectKind::Notification
+        | ObjectKind::CNode { .. }
+        | ObjectKind::Reply
+        | ObjectKind::Frame { .. }
+        | ObjectKind::PageTable { .. }
+        | ObjectKind::AsidPool { .. } => {}
     }
 }
 
@@ -255,11 +262,17 @@ unsafe fn complete(kind: ObjectKind, first: PhysAddr, size: usize, count: u64) {
 /// that user level may read, and write if `write`.
 #[inline(always)]
 pub fn ipc_buffer(frame: Words, vaddr: u64, write: bool) -> Option<Link<IpcBuffer>> {
-    match frame.user_page(write) {
-        // SAFETY: it is such a frame.
-        Some(base) => Some(unsafe { buffer_in(base, 0, vaddr) }),
+    match small_ipc_buffer(frame, vaddr, write) {
         None => buffer_in_large_frame(frame, vaddr, write),
+        small => small,
     }
+}
+
+/// [`ipc_buffer`] in frames of the smallest size only.
+#[inline(always)]
+pub fn small_ipc_buffer(frame: Words, vaddr: u64, write: bool) -> Option<Link<IpcBuffer>> {
+    // SAFETY: it is such a frame.
+    frame.user_page(write).map(|base| unsafe { buffer_in(base, 0, vaddr) })
 }
 
 #[inline(never)]

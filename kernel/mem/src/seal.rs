@@ -146,3 +146,128 @@
 //!     derivation::place(k, slots, batch);
 //! }
 //! ```
+//!
+//! # Page-table entries that are no capability's
+//! ```
+//! # use pecan_arch::{CacheAttr, PageRights};
+//! # use pecan_mem::{Kernel, Words, vspace::{Content, Entry}};
+//! fn map(k: &Kernel, entry: Entry, frame: Words) -> bool {
+//!     let rights = PageRights { read: true, write: true, execute: true };
+//!     Content::frame(frame, rights, CacheAttr::WRITE_BACK).is_some_and(|content| entry.set(k, content))
+//! }
+//! ```
+//! ```compile_fail,E0308
+//! # use pecan_arch::{PhysAddr, Pte};
+//! # use pecan_mem::{Kernel, vspace::Entry};
+//! fn map(k: &Kernel, entry: Entry) -> bool {
+//!     entry.set(k, Pte::table(PhysAddr(0x1000)))
+//! }
+//! ```
+//! ```compile_fail,E0624
+//! # use pecan_arch::{PhysAddr, Pte};
+//! # use pecan_mem::PageTable;
+//! fn map(table: &PageTable) {
+//!     table.set_entry(511, Pte::table(PhysAddr(0x1000)));
+//! }
+//! ```
+//! ```compile_fail,E0451
+//! # use pecan_arch::{PhysAddr, Pte};
+//! # use pecan_mem::vspace::Content;
+//! let content = Content { pte: Pte::table(PhysAddr(0x1000)), level: 1 };
+//! ```
+//! A table is what its level says, which only the way to it from a root tells.
+//! ```
+//! # use pecan_mem::{Kernel, vspace::{Entry, Table}};
+//! fn child(k: &Kernel, entry: Entry) -> Option<Table> {
+//!     entry.child(k)
+//! }
+//! ```
+//! ```compile_fail,E0599
+//! # use pecan_arch::Pte;
+//! # use pecan_mem::{Link, PageTable};
+//! fn child(pte: Pte) -> Option<Link<PageTable>> {
+//!     PageTable::child(pte, 1)
+//! }
+//! ```
+//! ```compile_fail,E0451
+//! # use pecan_mem::{Link, PageTable, vspace::Table};
+//! fn table(link: Link<PageTable>) -> Table {
+//!     Table { link, level: 3 }
+//! }
+//! ```
+//! ```compile_fail,E0423
+//! # use pecan_mem::{Link, PageTable, vspace::Root};
+//! fn root(table: Link<PageTable>) -> Root {
+//!     Root(table)
+//! }
+//! ```
+//! ```compile_fail,E0616
+//! # use pecan_mem::{AsidPool, vspace::Root};
+//! fn assign(pool: &AsidPool, root: Root) {
+//!     pool.roots[1].set(Some(root));
+//! }
+//! ```
+//!
+//! # An address space without a root
+//! ```
+//! # use pecan_mem::{Kernel, vspace::Root};
+//! fn switch(k: &Kernel, root: Root) {
+//!     k.switch_vspace(root.space(1));
+//! }
+//! ```
+//! ```compile_fail,E0133
+//! # use pecan_arch::PhysAddr;
+//! # use pecan_mem::Kernel;
+//! fn switch(k: &Kernel) {
+//!     k.switch_vspace(pecan_arch::space(PhysAddr(0x1000), 1));
+//! }
+//! ```
+//! ```compile_fail,E0133
+//! # use pecan_mem::{Kernel, vspace::Root};
+//! fn switch(root: Root) {
+//!     pecan_arch::switch_vspace(root.space(1));
+//! }
+//! ```
+//! What a thread knows of its spaces comes from its own slots.
+//! ```
+//! # use pecan_mem::{Kernel, Tcb};
+//! fn learn(k: &Kernel, thread: &Tcb) {
+//!     thread.learn_spaces(k);
+//! }
+//! ```
+//! ```compile_fail,E0061
+//! # use pecan_mem::{CNodeRef, Kernel, Tcb};
+//! fn learn(k: &Kernel, thread: &Tcb, cnode: CNodeRef) {
+//!     thread.learn_spaces(k, None, Some(cnode));
+//! }
+//! ```
+//!
+//! # An object that moves
+//! The token owns nothing, so nobody has an object to themselves.
+//! ```
+//! # use pecan_mem::{Kernel, Slot};
+//! fn slot(k: &mut Kernel) -> &Slot {
+//!     &k.global().irq_slots[0]
+//! }
+//! ```
+//! ```compile_fail,E0596
+//! # use pecan_mem::{Kernel, Slot};
+//! fn swap(k: &mut Kernel, other: &mut Slot) {
+//!     core::mem::swap(&mut k.global().irq_slots[0], other);
+//! }
+//! ```
+//! ```compile_fail,E0507
+//! # use pecan_mem::{Kernel, Link, Slot};
+//! fn take(k: &Kernel, slot: Link<Slot>) -> Slot {
+//!     *slot.get(k)
+//! }
+//! ```
+//! A link followed is not alive when memory is cleared.
+//! ```compile_fail,E0502
+//! # use pecan_mem::{Kernel, Link, Slot, Tcb, retype};
+//! fn stale(k: &mut Kernel, thread: Link<Tcb>, untyped: Link<Slot>) -> u8 {
+//!     let thread = thread.get(k);
+//!     retype::reset_step(k, untyped, 12);
+//!     thread.priority.get()
+//! }
+//! ```

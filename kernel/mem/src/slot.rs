@@ -83,6 +83,13 @@ impl Slot {
         self.set_words(self.words().zombie(k));
     }
 
+    /// Makes the last capability to an endpoint, a notification or an interrupt handler, whose deletion has begun and cannot
+    /// be done at one go, a [`Cap::Ending`]: nobody can use or copy that, only move it and delete it. Others stay as they
+    /// are.
+    pub fn become_ending(&self) {
+        self.set_words(self.words().ending());
+    }
+
     /// Notes how many slots of the zombie in the slot are not yet emptied. Others stay as they are.
     #[inline(always)]
     pub fn set_remaining(&self, remaining: u64) {

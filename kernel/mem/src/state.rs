@@ -44,8 +44,9 @@ use pecan_config::{
 
 use crate::{
     link::Link,
-    object::{AsidPool, Endpoint, PageTable, Running, SchedContext, Tcb, ThreadState, Usage, rare},
+    object::{Endpoint, Running, SchedContext, Tcb, ThreadState, Usage, rare},
     slot::Slot,
+    vspace::AsidPool,
 };
 
 /// Priorities.
@@ -380,14 +381,8 @@ impl Kernel {
     /// Switches the processor to an address space.
     #[inline(always)]
     pub fn switch_vspace(&self, space: Space) {
-        // SAFETY: there is a live root table behind it (`space` below): the upper half is the kernel's (retype put
-        // it there), the lower half holds what user level has mapped.
+        // SAFETY: there is a root table behind it (`Root::space`), which lives (it loses its ASID before it goes): the
+        // upper half is the kernel's, the lower half holds what user level has mapped.
         unsafe { pecan_arch::switch_vspace(space) }
-    }
-
-    /// The address space of a root table and its ASID.
-    #[inline(always)]
-    pub fn space(&self, root: Link<PageTable>, asid: u16) -> Space {
-        pecan_arch::space(pecan_arch::virt_to_phys(root.addr()), asid)
     }
 }

@@ -8,10 +8,10 @@ use core::{
 };
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 
-use pecan_arch::{PhysAddr, host, phys_to_virt};
+use pecan_arch::{PhysAddr, Pte, host, phys_to_virt};
 
 use crate::{
-    Cap, Kernel, Link, NewCap, Slot, derivation,
+    Cap, Kernel, Link, NewCap, PageTable, Slot, derivation,
     retype::{ObjectKind, create},
     state::State,
 };
@@ -25,6 +25,11 @@ pub fn forge(cap: Cap) -> NewCap {
 /// Writes a forged capability to a slot, whatever is there, and leaves its place in the derivation list alone.
 pub fn set_cap(slot: &Slot, cap: Cap) {
     slot.set_words(cap.pack());
+}
+
+/// Writes to a page table, whatever its level and whatever may be there.
+pub fn set_entry(table: &PageTable, index: usize, pte: Pte) {
+    table.set_entry(index, pte);
 }
 
 /// Puts a forged capability into an empty slot, as a child of the one in `parent`.
@@ -210,7 +215,7 @@ impl Machine {
     }
 
     /// A digest of the memory in some ranges of physical addresses, in bytes, and of where they are: to tell
-    /// quickly, and by 128 bits, whether it is what it was. The ends are multiples of 16.
+    /// quickly, and by 128 bits, whether it is what it was. They begin at multiples of 8; their lengths are multiples of 16.
     pub fn digest(&self, ranges: &[Range<u64>]) -> u128 {
         let fold = |a: u64, b: u64| {
             let product = a as u128 * b as u128;
@@ -218,8 +223,8 @@ impl Machine {
         };
         let (mut low, mut high) = (0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93);
         for range in ranges {
-            assert!(range.start.is_multiple_of(16) && range.end.is_multiple_of(16));
             assert!(range.start <= range.end && range.end <= self.layout.size() as u64);
+            assert!(range.start.is_multiple_of(8) && (range.end - range.start).is_multiple_of(16));
             low = fold(low ^ range.start, high ^ range.end);
             for at in (range.start..range.end).step_by(16) {
                 // SAFETY: inside the memory, aligned, and initialised: it was zeroed at first.

@@ -2,10 +2,13 @@
 
 use pecan_abi::CapRights;
 
+use pecan_arch::{CacheAttr, PageRights};
+
 use crate::{
     CNodeRef, Cap, Link, Mapping, Slot, Tcb, Words, ZombieKind, derivation,
     retype::{self, ObjectKind},
     testing::{Machine, forge, insert_new},
+    vspace::{self, Content, Entry, ROOT_LEVEL, Root},
 };
 
 /// A CNode of 32 slots; the first three hold its own capability, 64 KiB of untyped memory, and a thread's.
@@ -191,4 +194,41 @@ fn there_are_no_objects_of_impossible_sizes() {
         let before = slots[1].words();
         assert!(!make(&mut k, kind, slots, 1) && slots[1].words() == before, "{kind:?}");
     }
+}
+
+#[test]
+fn an_entry_takes_what_belongs_into_its_table() {
+    let (mut k, cnode) = world();
+    let slots = all(&k, cnode);
+    let mut cap = |kind| forge(k.boot_object(kind)).words();
+    let tables = [0, 1, 2, 3].map(|level| cap(ObjectKind::PageTable { level }));
+    let frame = cap(ObjectKind::Frame { level: 0 });
+    let rights = PageRights { read: true, write: true, execute: true };
+    let frame_of = |words| Content::frame(words, rights, CacheAttr::WRITE_BACK);
+    let root: Root = tables[3].unassigned_root().expect("a root");
+    assert!(tables[2].unassigned_root().is_none() && frame.unassigned_root().is_none());
+    // No content comes of other capabilities, and a root belongs nowhere.
+    let others = [slots[0].words(), slots[1].words(), slots[2].words(), Words::NULL];
+    assert!(others.into_iter().all(|cap| Content::table(cap).is_none() && frame_of(cap).is_none()));
+    assert!(frame_of(tables[0]).is_none() && Content::table(frame).is_none());
+    assert!(Content::table(tables[3]).is_none());
+    let [pt, pd, pdpt] = [0, 1, 2].map(|level: usize| Content::table(tables[level]).expect("a table"));
+    let page = frame_of(frame).expect("a frame");
+    let at = |level| Entry::find(&k, root, 0x7000, level).expect("the tables are there");
+    // The root's level is the highest there is.
+    assert_eq!((at(ROOT_LEVEL), at(9).table().level()), (at(9), ROOT_LEVEL));
+    assert_eq!(Entry::find(&k, root, 0x7000, 0), Err(ROOT_LEVEL));
+    assert!([pt, pd, page].into_iter().all(|content| !at(3).set(&k, content)) && at(3).set(&k, pdpt));
+    assert!([pt, pdpt, page].into_iter().all(|content| !at(2).set(&k, content)) && at(2).set(&k, pd));
+    assert!([pd, pdpt, page].into_iter().all(|content| !at(1).set(&k, content)) && at(1).set(&k, pt));
+    assert!([pt, pd, pdpt].into_iter().all(|content| !at(0).set(&k, content)) && at(0).set(&k, page));
+    assert!(at(0).child(&k).is_none() && at(1).child(&k).is_some_and(|table| table.level() == 0));
+    // The kernel's half is nobody's, and a root is not emptied.
+    assert!(root.table().entries().all(|entry| entry.index() < pecan_arch::ROOT_USER_ENTRIES));
+    let kernel = Entry::find(&k, root, 1 << 63 | 0xffff << 47, ROOT_LEVEL).expect("an entry");
+    assert!(kernel.index() < pecan_arch::ROOT_USER_ENTRIES);
+    [tables[3], frame].into_iter().for_each(|cap| vspace::empty_table(&k, cap));
+    assert!(at(3).get(&k).is_present() && at(0).get(&k).is_present());
+    vspace::empty_table(&k, tables[0]);
+    assert!(!at(0).get(&k).is_present());
 }

@@ -3,21 +3,29 @@
 use alloc::vec::Vec;
 
 use pecan::{
-    Cap, IoapicPin, Result, boot,
+    Cap, IoapicPin, Result,
+    boot::{self, BootInfo},
     cspace::{CSpace, Slots},
     types::{IoPort, IrqHandler},
 };
-use pecan_manifest::{Irq, Ports};
+use pecan_manifest::{Irq, IrqSource, Ports};
+
+use crate::instance::StartError;
 
 /// Capabilities to devices, made when they are first asked for and kept, so that a component that is started
 /// again gets a copy of the same.
-#[derive(Default)]
 pub struct Devices {
+    boot: BootInfo,
     ports: Vec<(u16, u16, Cap<IoPort>)>,
-    irqs: Vec<((u8, u8), Cap<IrqHandler>)>,
+    irqs: Vec<((u64, u64), Cap<IrqHandler>)>,
 }
 
 impl Devices {
+    /// The devices of the machine that the kernel tells of; nobody has any yet.
+    pub const fn new(boot: BootInfo) -> Self {
+        Self { boot, ports: Vec::new(), irqs: Vec::new() }
+    }
+
     /// The capability to a range of I/O ports.
     pub fn ports(&mut self, cspace: &mut CSpace, ports: &Ports) -> Result<Cap<IoPort>> {
         let Ports { first, last, .. } = *ports;
@@ -31,20 +39,22 @@ impl Devices {
     }
 
     /// The handler of an interrupt.
-    pub fn irq(&mut self, cspace: &mut CSpace, irq: &Irq) -> Result<Cap<IrqHandler>> {
-        let key = (irq.ioapic, irq.pin);
+    pub fn irq(&mut self, cspace: &mut CSpace, irq: &Irq) -> Result<Cap<IrqHandler>, StartError> {
+        let vector = self.irqs.len() as u64;
+        let pin = match irq.source {
+            IrqSource::Isa(isa) => self.boot.isa_irq(isa).ok_or(StartError::NoIsaIrq(isa))?,
+            IrqSource::Pin { ioapic, pin, level, active_low } => {
+                IoapicPin { ioapic: ioapic.into(), pin: pin.into(), level, active_low, vector }
+            }
+        };
+        let key = (pin.ioapic, pin.pin);
         if let Some((_, cap)) = self.irqs.iter().find(|(k, _)| *k == key) {
             return Ok(*cap);
         }
-        let pin = IoapicPin {
-            ioapic: irq.ioapic.into(),
-            pin: irq.pin.into(),
-            level: irq.level,
-            active_low: irq.active_low,
-            vector: self.irqs.len() as u64,
-        };
         let slot = cspace.take(1)?;
-        let cap = boot::IRQ_CONTROL.get_ioapic(pin, slot).inspect_err(|_| cspace.give_back(slot))?;
+        let cap = boot::IRQ_CONTROL
+            .get_ioapic(IoapicPin { vector, ..pin }, slot)
+            .inspect_err(|_| cspace.give_back(slot))?;
         self.irqs.push((key, cap));
         Ok(cap)
     }

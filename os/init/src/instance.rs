@@ -22,7 +22,7 @@ use pecan::{
     types::{Any, CNode, Endpoint, Notification, Reply, SchedContext, SchedControl, SmallPage, Tcb},
     vspace::{AddressSpace, PAGE_SIZE},
 };
-use pecan_manifest::{Component, Restart, layout, layout::resource};
+use pecan_manifest::{Component, IrqSource, Restart, layout, layout::resource};
 use pecan_protocols::CapInfo;
 use pecan_service::SIGNAL;
 
@@ -54,6 +54,8 @@ pub enum StartError {
     StartupPage,
     /// There is no place left at a server.
     NoPlace(String),
+    /// This interrupt of the ISA bus does not come in on this machine.
+    NoIsaIrq(u8),
 }
 
 impl fmt::Display for StartError {
@@ -63,6 +65,7 @@ impl fmt::Display for StartError {
             Self::Program(why) => write!(f, "its program {why}"),
             Self::StartupPage => write!(f, "its arguments are too long"),
             Self::NoPlace(server) => write!(f, "{server} has no place for another client"),
+            Self::NoIsaIrq(irq) => write!(f, "this machine has no interrupt {irq} of the ISA bus"),
         }
     }
 }
@@ -515,7 +518,12 @@ impl Maker<'_> {
             let name = format!("{}{}", resource::IRQ, irq.name);
             self.page.add_cap(&name, slot.index)?;
             self.page.add_number(&name, bit as u64)?;
-            let object = format!("interrupt of I/O APIC {} pin {}, {}", irq.ioapic, irq.pin, irq.name);
+            let object = match irq.source {
+                IrqSource::Isa(isa) => format!("interrupt {isa} of the ISA bus, {}", irq.name),
+                IrqSource::Pin { ioapic, pin, .. } => {
+                    format!("interrupt of I/O APIC {ioapic} pin {pin}, {}", irq.name)
+                }
+            };
             self.record(slot.index, "IRQ handler", "", 0, &object);
         }
         if let Some(pages) = &given.log {

@@ -95,7 +95,7 @@ impl System {
     /// The system of an archive; nothing runs yet.
     pub fn new(boot: &BootInfo, archive: Archive<'static>) -> pecan::Result<Self> {
         let mut memory = Memory::new(boot)?;
-        let mut devices = Devices::default();
+        let mut devices = Devices::new(*boot);
         let components = &archive.system().components;
 
         // The serial port is the console's, but until there is a console it shows what goes wrong.

@@ -10,4 +10,4 @@ pub mod layout;
 mod system;
 
 pub use archive::{ALIGN, Archive, ArchiveError, MAGIC, pack};
-pub use system::{Channel, Component, Irq, Ports, Restart, Server, Service, Start, System};
+pub use system::{Channel, Component, Irq, IrqSource, Ports, Restart, Server, Service, Start, System};

@@ -101,19 +101,31 @@ pub enum Server {
     Component(u16),
 }
 
-/// An interrupt: a pin of an I/O interrupt controller.
+/// An interrupt.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub struct Irq {
     /// What the component calls it.
     pub name: String,
-    /// Which I/O interrupt controller, from 0.
-    pub ioapic: u8,
-    /// Which of its pins.
-    pub pin: u8,
-    /// Level-triggered rather than edge-triggered.
-    pub level: bool,
-    /// Active low rather than active high.
-    pub active_low: bool,
+    /// Where it comes from.
+    pub source: IrqSource,
+}
+
+/// Where an interrupt comes from.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IrqSource {
+    /// The ISA bus, by its number there. Where it comes in is known when the machine is.
+    Isa(u8),
+    /// A pin of an I/O interrupt controller.
+    Pin {
+        /// Which I/O interrupt controller, from 0.
+        ioapic: u8,
+        /// Which of its pins.
+        pin: u8,
+        /// Level-triggered rather than edge-triggered.
+        level: bool,
+        /// Active low rather than active high.
+        active_low: bool,
+    },
 }
 
 /// A range of I/O ports.

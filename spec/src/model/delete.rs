@@ -2,10 +2,10 @@
 //!
 //! What has slots of its own, a CNode or a thread, is emptied before it goes. Until then the slot of its last capability
 //! holds a *zombie*, which can be moved and deleted, and nothing else. Whoever deletes it goes on where another stopped.
+//! The same holds of an endpoint, a notification and an interrupt handler that threads still have to leave: those *end*.
 
 use super::{
-    Cap, Name, Rights, Slot, Step, Stopped, children, derivation::same_object, interrupts::INTERRUPTS,
-    vspace::size,
+    Cap, Name, Slot, Step, Stopped, children, derivation::same_object, interrupts::INTERRUPTS, vspace::size,
 };
 
 /// The object that a capability names, if it is one that ends with its last capability.
@@ -36,17 +36,26 @@ impl Step {
         Ok(())
     }
 
-    /// The capability goes, and with the last one to it the object, of which a zombie is left if it has slots. A
-    /// capability to an object that is still to be left by many threads has no rights in the meantime: nobody comes
-    /// anew.
+    /// The capability goes, and with the last one to it the object, of which a zombie is left if it has slots.
     fn finalise(&mut self, slot: Slot) -> Result<(), Stopped> {
         let Some(cap) = self.cap(slot) else { return Ok(()) };
+        match cap {
+            Cap::Zombie { .. } => return Ok(()),
+            Cap::Ending { object } if self.s.endpoints.contains_key(&object) => self.end_endpoint(object)?,
+            Cap::Ending { object } => self.end_notification(object)?,
+            Cap::EndingHandler { irq } => self.end_handler(irq)?,
+            _ => {}
+        }
         let names_it = |s: Slot, other: Cap| s != slot && object(other) == object(cap);
         if object(cap).is_some() && !self.s.caps.iter().any(|(&s, held)| names_it(s, held.cap)) {
             match cap {
-                Cap::Endpoint { ep, .. } => self.end_endpoint(ep).inspect_err(|_| self.disarm(slot))?,
+                Cap::Endpoint { ep, .. } => {
+                    let ending = Cap::Ending { object: ep };
+                    self.end_endpoint(ep).inspect_err(|_| self.held(slot).cap = ending)?;
+                }
                 Cap::Notification { ntfn, .. } => {
-                    self.end_notification(ntfn).inspect_err(|_| self.disarm(slot))?;
+                    let ending = Cap::Ending { object: ntfn };
+                    self.end_notification(ntfn).inspect_err(|_| self.held(slot).cap = ending)?;
                 }
                 Cap::Reply { reply, .. } => {
                     self.end_reply(reply);
@@ -65,15 +74,11 @@ impl Step {
                 Cap::Table { table, level, mapped } => self.end_table(table, level, mapped),
                 Cap::AsidPool { base, .. } => self.end_pool(base),
                 Cap::IrqHandler { irq } => {
-                    self.mask(irq, true);
-                    self.delete(Slot { object: INTERRUPTS, index: irq })?;
-                    self.s.interrupts.remove(&irq);
+                    let ending = Cap::EndingHandler { irq };
+                    self.end_handler(irq).inspect_err(|_| self.held(slot).cap = ending)?;
                 }
                 _ => {}
             }
-        }
-        if let Cap::Zombie { .. } = cap {
-            return Ok(());
         }
         self.take_out(slot);
         if let Cap::Frame { frame, level, mapped, .. } = cap {
@@ -87,50 +92,68 @@ impl Step {
         Ok(())
     }
 
-    fn disarm(&mut self, slot: Slot) {
-        if let Cap::Endpoint { rights, .. } | Cap::Notification { rights, .. } = &mut self.held(slot).cap {
-            *rights = Rights { write: false, read: false, grant: false, grant_reply: false };
-        }
+    /// An interrupt's handler goes, and with it the notification that it had.
+    fn end_handler(&mut self, irq: u64) -> Result<(), Stopped> {
+        self.mask(irq, true);
+        self.delete(Slot { object: INTERRUPTS, index: irq })?;
+        self.s.interrupts.remove(&irq);
+        Ok(())
     }
 
     /// Empties what a zombie was, from its last slot on, then the slot of the zombie.
     ///
-    /// What is found in it may become a zombie, too. It is emptied first: it takes the place of the one around it,
-    /// which waits in its first slot, and what was there goes to the slot in which it was found. Nobody can look into
-    /// either; but they descend from their own memory, and can be revoked with that.
-    fn empty(&mut self, slot: Slot) -> Result<(), Stopped> {
-        let mut at = slot;
-        while let Some(Cap::Zombie { object }) = self.cap(at) {
+    /// What is found in it may become a zombie, too. That waits in the first slot of what it was found in, and is emptied
+    /// before the rest. What is found in turn takes its place there, and it waits in the first slot of that. So the zombie
+    /// that it began with stays, and goes last; if it lies in what dies with it, in the first slot of that. Nobody can look
+    /// into either; but they descend from their own memory, and can be revoked with that.
+    fn empty(&mut self, mut slot: Slot) -> Result<(), Stopped> {
+        while let Some(Cap::Zombie { object: outer }) = self.cap(slot) {
+            let waits = Slot { object: outer, index: 0 };
+            let (active, object) = match self.cap(waits) {
+                Some(Cap::Zombie { object }) if waits != slot => (waits, object),
+                _ => (slot, outer),
+            };
             let first = Slot { object, index: 0 };
             let last = self.s.caps.range(first..).take_while(|(s, _)| s.object == object).last();
             let last = last.map_or(first, |(&slot, _)| slot);
-            if last == at && at != first {
-                // It lies in what it was, where it goes last.
-                self.exchange(&[(at, first), (first, at)]);
-                at = first;
+            if last == slot && last != first {
+                self.exchange(&[(slot, first), (first, slot)]);
+                slot = first;
                 continue;
             }
-            if last != at {
+            if last != slot {
                 self.finalise(last)?;
             }
             match self.cap(last) {
-                Some(Cap::Zombie { .. }) if last != at && last == first => {
-                    // Nothing else is left, and that goes on.
-                    self.take_out(at);
-                    self.exchange(&[(last, at)]);
+                // It goes on there: with what waits, or with what it began with.
+                Some(Cap::Zombie { .. }) if last == first && active != slot => {
+                    self.take_out(active);
+                    self.exchange(&[(last, active)]);
+                    if last == slot {
+                        slot = active;
+                        continue;
+                    }
                 }
-                Some(Cap::Zombie { object: inner }) if last != at => {
+                Some(Cap::Zombie { .. }) if last == first && last != slot => {}
+                Some(Cap::Zombie { object: inner }) if last != slot => {
                     let inner = Slot { object: inner, index: 0 };
-                    if inner == at {
-                        at = last;
+                    if active == slot && first != slot {
+                        self.exchange(&[(last, first), (first, last)]);
                     } else {
-                        self.exchange(&[(at, inner), (last, at), (inner, last)]);
+                        self.exchange(&[(active, inner), (last, active), (inner, last)]);
+                        slot = match slot {
+                            s if s == active => inner,
+                            s if s == inner => last,
+                            s => s,
+                        };
                     }
                 }
                 _ if last == first => {
-                    self.take_out(at);
-                    self.settle();
-                    return Ok(());
+                    self.take_out(active);
+                    if active == slot {
+                        self.settle();
+                        return Ok(());
+                    }
                 }
                 _ => {}
             }

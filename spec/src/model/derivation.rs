@@ -71,7 +71,11 @@ impl Step {
                 Some(Cap::Frame { frame, level, device, read, write, mapped: None })
             }
             Cap::Table { mapped: None, .. } => return Err(super::illegal()),
-            Cap::IrqControl | Cap::IoPortControl | Cap::Zombie { .. } => None,
+            Cap::IrqControl
+            | Cap::IoPortControl
+            | Cap::Zombie { .. }
+            | Cap::Ending { .. }
+            | Cap::EndingHandler { .. } => None,
             other => Some(other),
         })
     }
@@ -82,7 +86,13 @@ pub(super) fn same_object(a: Cap, b: Cap) -> bool {
     match (a, b) {
         (Cap::Frame { frame: f, level: l, .. }, Cap::Frame { frame, level, .. }) => (f, l) == (frame, level),
         _ if object(a).is_some() => object(a) == object(b),
-        _ => a == b && !matches!(a, Cap::Untyped { .. } | Cap::Zombie { .. }),
+        _ => {
+            let never = matches!(
+                a,
+                Cap::Untyped { .. } | Cap::Zombie { .. } | Cap::Ending { .. } | Cap::EndingHandler { .. }
+            );
+            a == b && !never
+        }
     }
 }
 

@@ -391,7 +391,7 @@ impl Step {
             Cap::IrqHandler { irq } => self.irq_handler(irq, inv),
             Cap::IoPortControl => self.port_control(inv),
             Cap::IoPort { first, last } => self.port((first, last), inv),
-            Cap::Zombie { .. } => Err(invalid_capability(0)),
+            Cap::Zombie { .. } | Cap::Ending { .. } | Cap::EndingHandler { .. } => Err(invalid_capability(0)),
             Cap::Endpoint { .. } | Cap::Notification { .. } | Cap::Reply { .. } => Err(invalid_capability(0)),
         }
     }

@@ -87,6 +87,8 @@ pub enum Cap {
     IoPortControl,
     IoPort { first: u16, last: u16 },
     Zombie { object: Name },
+    Ending { object: Name },
+    EndingHandler { irq: u64 },
 }
 
 /// A capability in a slot, with its place in the derivation tree (manual 3.1.5).

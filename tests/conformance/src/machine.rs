@@ -32,6 +32,18 @@ pub fn us_since(start: u64) -> u64 {
     tsc().wrapping_sub(start) / TICKS_PER_US.load(Relaxed)
 }
 
+/// Uses the processor for so many microseconds, not counting those in which another thread has it (but for less than 200
+/// at a time).
+pub fn work(us: u64) {
+    let (mut done, mut last) = (0, tsc());
+    while done < ticks(us) {
+        let now = tsc();
+        let passed = now.wrapping_sub(last);
+        done += if passed < ticks(200) { passed } else { 0 };
+        last = now;
+    }
+}
+
 /// Uses the processor for so many microseconds of time (not of budget).
 pub fn spin(us: u64) {
     let start = tsc();

@@ -9,6 +9,7 @@ mod forbidden;
 mod lines;
 mod pages;
 mod path;
+mod plot;
 mod trace;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, time::Duration};
@@ -42,7 +43,10 @@ pub struct Args {
     /// Write the figures to this file, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write the figures into the tables of docs/, too.
+    /// Draw the figures beside those of other kernels (bench/peers.toml).
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Write the figures into the tables and the picture of docs/, too.
     #[arg(long)]
     docs: bool,
     /// Show by source function and line what the rows spend instructions, stores, cache lines and cycles on.
@@ -118,6 +122,8 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
         let ids: Vec<_> = budgets.iter().map(|(id, _)| id.as_str()).collect();
         bail!("no row's id contains {word:?}; the rows are {}", ids.join(" "));
     }
+    let ids: Vec<&str> = budgets.iter().map(|(id, _)| id.as_str()).collect();
+    let peers = plot::peers(ws, &ids)?;
     budgets.retain(|(id, _)| filter.chooses(id));
     let bench = Bench::build(ws, args)?;
     let counted = bench.count(&filter)?;
@@ -138,9 +144,14 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     if args.docs {
         let machine = Machine::counting().with_cpu(WINDOW_CPU);
         let spent = path::page(ws, &bench.kernel.elf, &traces, &paths)?;
-        pages::write(ws, &rows, &run_once(&bench.boot(&machine))?, &spent)?;
+        pages::write(ws, &rows, &run_once(&bench.boot(&machine))?, &spent, &plot::draw(&rows, &peers))?;
     } else if args.filters.is_empty() && !pages::agree(ws, &rows)? {
         println!("the tables in docs/ have other figures; `cargo xtask bench --docs` writes them");
+    }
+    if let Some(path) = &args.plot {
+        let path = absolute(path)?;
+        fs::write(&path, plot::draw(&rows, &peers))
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(path) = &args.json {
         let path = absolute(path)?;

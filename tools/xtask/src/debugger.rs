@@ -126,6 +126,13 @@ impl Debugger {
         unhex(&answer).with_context(|| format!("QEMU cannot read {address:#x}: {answer}"))
     }
 
+    /// Writes bytes at an address.
+    pub fn write(&mut self, address: u64, bytes: &[u8]) -> Result<()> {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let answer = self.ask(&format!("M{address:x},{:x}:{hex}", bytes.len()))?;
+        if answer == "OK" { Ok(()) } else { bail!("QEMU cannot write to {address:#x}: {answer}") }
+    }
+
     /// Sets the stack pointer.
     pub fn set_stack(&mut self, address: u64) -> Result<()> {
         const AT: usize = 7 * 16;

@@ -316,6 +316,11 @@ impl Session {
         })
     }
 
+    /// The process that is the machine.
+    pub fn pid(&self) -> u32 {
+        lock(&self.child).0.id()
+    }
+
     /// Gives the machine so much time from now on.
     pub fn allow(&mut self, time: Duration) {
         (self.deadline, self.timeout) = (Instant::now() + time, time);
@@ -367,13 +372,26 @@ impl Session {
 
     /// Reads physical memory of a machine that was started with a monitor; `file` is used on the way.
     pub fn memory(&mut self, address: u64, length: usize, file: &Path) -> Result<Vec<u8>> {
+        let _ = std::fs::remove_file(file);
+        self.ask_monitor(&serde_json::json!({"execute": "pmemsave", "arguments": {
+            "val": address, "size": length, "filename": file.display().to_string()}}))?;
+        std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+    }
+
+    /// All registers of a machine that was started with a monitor, as QEMU prints them.
+    pub fn registers(&mut self) -> Result<String> {
+        let answer = self
+            .ask_monitor(&serde_json::json!({"execute": "human-monitor-command", "arguments": {
+            "command-line": "info registers"}}))?;
+        Ok(answer.as_str().context("the machine's monitor tells no registers")?.to_string())
+    }
+
+    /// Gives the machine's monitor a command and returns its answer.
+    fn ask_monitor(&self, command: &serde_json::Value) -> Result<serde_json::Value> {
         let socket = self.monitor.as_ref().context("the machine has no monitor")?;
         let mut monitor = UnixStream::connect(socket).context("cannot reach the machine's monitor")?;
         monitor.set_read_timeout(Some(Duration::from_secs(10)))?;
-        let _ = std::fs::remove_file(file);
-        let save = serde_json::json!({"execute": "pmemsave", "arguments": {
-            "val": address, "size": length, "filename": file.display().to_string()}});
-        write!(monitor, "{{\"execute\": \"qmp_capabilities\"}}\n{save}\n")?;
+        write!(monitor, "{{\"execute\": \"qmp_capabilities\"}}\n{command}\n")?;
         // The greeting, then an answer to each; events can come between.
         let mut answers = 0;
         for line in BufReader::new(monitor).lines() {
@@ -382,9 +400,11 @@ impl Session {
             if let Some(error) = message.get("error") {
                 bail!("the machine's monitor refuses: {error}");
             }
-            answers += usize::from(message.get("return").is_some());
-            if answers == 2 {
-                return std::fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+            if let Some(answer) = message.get("return") {
+                answers += 1;
+                if answers == 2 {
+                    return Ok(answer.clone());
+                }
             }
         }
         bail!("the machine's monitor ended")

@@ -4,14 +4,14 @@ use core::slice;
 
 use pecan_abi::{
     boot::{
-        self as abi, BootInfoHeader, BootInfoId, BootInfoMmap, BootInfoRsdp, BootInfoTscFreq, MbMmapEntry,
-        SlotRegion, UntypedDesc, slot,
+        self as abi, BootInfoHeader, BootInfoId, BootInfoIsaIrqs, BootInfoMmap, BootInfoRsdp,
+        BootInfoTscFreq, IsaIrq, MbMmapEntry, SlotRegion, UntypedDesc, slot,
     },
     constants::{MIN_SCHED_CONTEXT_BITS, SLOT_BITS},
 };
 
 use crate::{
-    Cap, Error, Result,
+    Cap, Error, IoapicPin, Result,
     cap::FixedSize,
     types::{
         AsidControl, AsidPool, CNode, DomainSet, IoPortControl, IrqControl, SchedContext, SchedControl,
@@ -110,6 +110,15 @@ impl BootInfo {
         Some(u32::from_le_bytes(chunk.bytes.get(at..at + 4)?.try_into().ok()?))
     }
 
+    /// Where an interrupt of the ISA bus comes in; none if it does not, or there is no such interrupt. The vector is left to
+    /// whoever asks for it. A kernel that does not say is taken to run on a PC as most are: the timer, 0, is on pin 2,
+    /// the others on pins of their own numbers.
+    pub fn isa_irq(&self, irq: u8) -> Option<IoapicPin> {
+        let Some(chunk) = self.chunk(BootInfoId::X86IsaIrqs) else { return usual_isa_irq(irq) };
+        let at = core::mem::offset_of!(BootInfoIsaIrqs, irqs) + usize::from(irq) * size_of::<IsaIrq>();
+        isa_irq_of(chunk.bytes.get(at..)?.first_chunk()?)
+    }
+
     /// Bytes of memory that the firmware calls usable, as far as the boot information lists its map.
     pub fn usable_memory(&self) -> Option<u64> {
         let bytes = self.chunk(BootInfoId::X86MbMmap)?.bytes;
@@ -150,6 +159,26 @@ impl BootInfo {
     }
 }
 
+/// See [`BootInfo::isa_irq`].
+fn usual_isa_irq(irq: u8) -> Option<IoapicPin> {
+    match irq {
+        0 => isa_irq_of(&[0, 2, 0, 0]),
+        1 | 3..=15 => isa_irq_of(&[0, irq, 0, 0]),
+        _ => None,
+    }
+}
+
+/// The pin that an [`IsaIrq`] names, which has these bytes.
+fn isa_irq_of(&[ioapic, pin, level, active_low]: &[u8; size_of::<IsaIrq>()]) -> Option<IoapicPin> {
+    (ioapic != IsaIrq::NOWHERE).then(|| IoapicPin {
+        ioapic: ioapic.into(),
+        pin: pin.into(),
+        level: level != 0,
+        active_low: active_low != 0,
+        vector: 0,
+    })
+}
+
 const fn abi_frame_bits() -> u32 {
     pecan_abi::constants::BOOT_INFO_FRAME_BITS
 }
@@ -176,6 +205,15 @@ fn chunks_of(mut bytes: &'static [u8]) -> impl Iterator<Item = Chunk> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn interrupts_of_the_isa_bus_are_read() {
+        let pin = IoapicPin { ioapic: 1, pin: 20, level: true, active_low: true, vector: 0 };
+        assert_eq!(isa_irq_of(&[1, 20, 1, 1]), Some(pin));
+        assert_eq!(isa_irq_of(&[IsaIrq::NOWHERE, 20, 1, 1]), None);
+        let usual = |irq| usual_isa_irq(irq).map(|pin| pin.pin);
+        assert_eq!([0, 1, 2, 3, 15, 16].map(usual), [Some(2), Some(1), None, Some(3), Some(15), None]);
+    }
 
     #[test]
     fn chunks_are_walked_until_one_makes_no_sense() {

@@ -150,7 +150,7 @@ impl Pte {
     /// The entry, of a table of `level`, points to a lower table.
     #[inline(always)]
     pub const fn is_table(self, level: usize) -> bool {
-        self.is_present() && level > 0 && self.0 & Self::LARGE == 0
+        level > 0 && self.0 & (Self::PRESENT | Self::LARGE) == Self::PRESENT
     }
 
     /// Address of the table or frame that the entry, of a table of `level`, points to.

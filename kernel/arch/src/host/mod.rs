@@ -271,7 +271,10 @@ pub fn kernel_root_entry(index: usize) -> Pte {
 }
 
 /// The address space with this root table (a page, not at 0) and ASID (below 4096).
-pub fn space(root: PhysAddr, asid: u16) -> Space {
+///
+/// # Safety
+/// Who makes the processor use it answers for the table: see [`switch_vspace`].
+pub unsafe fn space(root: PhysAddr, asid: u16) -> Space {
     Space::from_word(root.0 & !Space::ASID | u64::from(asid) & Space::ASID)
 }
 

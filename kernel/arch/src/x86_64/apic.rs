@@ -111,8 +111,8 @@ pub fn disable_legacy() {
 pub fn init_local() -> u64 {
     const ENABLE: u64 = 1 << 11;
     const X2: u64 = 1 << 10;
-    // SAFETY: the processor has a local APIC (`features::check`) and this register. The kernel's tables for the vectors used here
-    // are loaded.
+    // SAFETY: the processor has a local APIC (`features::check`) and this register. The kernel's tables for the vectors used
+    // here are loaded.
     let page = unsafe {
         let base = rdmsr(cpu::MSR_APIC_BASE);
         let page = base & 0x000f_ffff_ffff_f000;
@@ -173,16 +173,16 @@ fn ioapic_write(ioapic: usize, r: u32, value: u32) {
     }
 }
 
-/// Takes an IOAPIC into use, all its pins masked, if there is one at this address.
-pub fn init_ioapic(address: u32) {
+/// Takes an IOAPIC into use, all its pins masked; false if there is none at this address.
+pub fn init_ioapic(address: u32) -> bool {
     let i = CHIPS.count.get();
     if i == MAX_IOAPICS || address & 0xfff != 0 {
-        return;
+        return false;
     }
     vspace::map_device(IOAPIC_SLOT + i, address.into());
     let version = ioapic_read(i, 1);
     if version == 0 || version == u32::MAX {
-        return;
+        return false;
     }
     let pins = (version >> 16 & 0xff) as usize + 1;
     for pin in 0..pins {
@@ -190,6 +190,7 @@ pub fn init_ioapic(address: u32) {
     }
     CHIPS.pins[i].set(pins);
     CHIPS.count.set(i + 1);
+    true
 }
 
 /// IOAPICs of the machine.

@@ -2,7 +2,7 @@
 
 use super::cpu::{self, cpuid, rdmsr, write_cr0, write_cr4, wrmsr};
 use super::features::{self, Features, has};
-use super::firmware::acpi::{self, Platform};
+use super::firmware::acpi::{self, MAX_IOAPICS, Platform};
 use super::firmware::multiboot::MAX_REGIONS;
 use super::firmware::{Memory, multiboot, withheld};
 use super::{PhysAddr, apic, serial, tables, time, vspace};
@@ -26,6 +26,15 @@ impl Memory for BootMemory {
         // nothing writes there while the firmware's and the loader's tables are read. Addresses without memory behind
         // them read as something; every reader checks what it reads.
         Some(unsafe { core::slice::from_raw_parts(vspace::phys_to_virt(PhysAddr(at)) as *const u8, len) })
+    }
+
+    fn register(&self, at: u64) -> Option<u32> {
+        if !at.is_multiple_of(4) || at.checked_add(4)? > BOOT_WINDOW {
+            return None;
+        }
+        // SAFETY: the boot tables map the address, as above, and it is aligned. The firmware's memory types keep registers out of
+        // the cache. Addresses with nothing behind them read as something.
+        Some(unsafe { (vspace::phys_to_virt(PhysAddr(at)) as *const u32).read_volatile() })
     }
 }
 
@@ -105,14 +114,18 @@ pub unsafe fn init(magic: u32, info: u32, store: &mut Store) -> Result<BootData<
     apic::disable_legacy();
     let local = apic::init_local();
     withheld.cover(PhysRegion::new(local, local + 4096));
-    let assumed = Platform { num_ioapics: 1, ioapics: [apic::DEFAULT_IOAPIC; _], processors: 1 };
-    let platform = platform.unwrap_or(assumed);
-    for &address in &platform.ioapics[..platform.num_ioapics] {
-        apic::init_ioapic(address);
+    let platform = platform.unwrap_or_else(|| Platform::usual(apic::DEFAULT_IOAPIC));
+    let mut first_pins = [0; MAX_IOAPICS];
+    for ioapic in &platform.ioapics[..platform.num_ioapics] {
+        let index = apic::num_ioapics();
+        if apic::init_ioapic(ioapic.address) {
+            first_pins[index] = ioapic.first;
+        }
     }
     if apic::num_ioapics() == 0 {
         return Err(BootError::NoIoapic);
     }
+    let in_use = (0..apic::num_ioapics()).map(|i| (first_pins[i], apic::ioapic_pins(i)));
     time::init()?;
 
     announce(memory, &platform);
@@ -126,6 +139,7 @@ pub unsafe fn init(magic: u32, info: u32, store: &mut Store) -> Result<BootData<
         module,
         rsdp,
         memory_map: info.map(),
+        isa_irqs: platform.isa_routes(in_use),
         tsc_mhz: time::tsc_mhz(),
     })
 }

@@ -2,15 +2,11 @@
 
 use core::arch::asm;
 
-use super::{core_block::CORE, cpu::cpuid};
+use super::{core_block::CORE, features};
 use crate::common::breakpoint::{DebugEvent, DebugRegisters};
 
 /// Bit 10 of DR7 reads as one.
 const CONTROL_FIXED: u64 = 1 << 10;
-
-/// QEMU's own processor (the first letters of its signature in CPUID). It reports a data breakpoint in a single step
-/// by a debug exception for the step and, as its handler begins, another one.
-const TCG: u32 = u32::from_le_bytes(*b"TCGT");
 
 /// Puts a thread's breakpoints into the processor, or turns those of another off. `stepping`: the thread is stepped.
 pub fn debug_load(registers: &DebugRegisters, stepping: bool) {
@@ -23,7 +19,9 @@ pub fn debug_load(registers: &DebugRegisters, stepping: bool) {
             asm!("mov dr0, {}", "mov dr1, {}", "mov dr2, {}", "mov dr3, {}",
                  in(reg) a, in(reg) b, in(reg) c, in(reg) d, options(nomem, nostack, preserves_flags));
         }
-        write_control(if stepping && cpuid(0x4000_0000, 0).ebx == TCG {
+        // QEMU's own processor reports a data breakpoint in a single step by a debug exception for the step and, as its
+        // handler begins, another one.
+        write_control(if stepping && features::is_tcg() {
             registers.control_without_data()
         } else {
             registers.control()

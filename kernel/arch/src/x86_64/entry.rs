@@ -9,7 +9,7 @@
 //! **The Meltdown window.** On a processor that lets user level read what is mapped for the kernel alone
 //! ([`Features::WINDOW`](super::features::Features::WINDOW)), user level's root tables map of the kernel only this section
 //! of text and the section `.data.window`: what the processor and the stubs need to get to the kernel's own address space,
-//! which has no user part. The stubs that do so are at the end of the section. [`open_window`] leads the ordinary ones
+//! which has no user part. The stubs that do so are at the end of the section. [`redirect`] leads the ordinary ones
 //! there; where it is not called they know nothing of it. In the window is nothing of any thread but the one that runs.
 //!
 //! Kernel code runs with interrupts off. The two places that let them in ([`irq_pending`] and [`idle_wait`]) get the
@@ -73,7 +73,7 @@ pecan_window_stack_top:
     .skip {debug_stack_size}
 pecan_debug_stack_top:
 
-    // Leads from `site` to `target` with the window, see `open_window`.
+    // Leads from `site` to `target` with the window, see `redirect`.
     .macro WITH_WINDOW site, target
     .pushsection .window_sites, "a", @progbits
     .quad \site, \target
@@ -425,6 +425,8 @@ unsafe extern "C" {
     static pecan_window_text_end: u8;
     static window_sites: [u64; 2];
     static window_sites_end: [u64; 2];
+    static x87_sites: [u64; 2];
+    static x87_sites_end: [u64; 2];
     static pecan_debug_stack_top: u8;
     fn pecan_syscall_entry();
     fn pecan_window_syscall();
@@ -451,21 +453,31 @@ pub(super) fn window_text_end() -> *const u8 {
     &raw const pecan_window_text_end
 }
 
-/// If the processor needs the window, leads all entries and exits through it: where a site is listed in `.window_sites`, a
-/// jump takes the place of what is there.
+/// Leads through what only some processors need: the window, and what `fpu_load` does against a leak. Where a site is listed
+/// for it, a jump takes the place of what is there.
 ///
 /// # Safety
 /// To be called at boot, once, while the kernel's text can be written.
-pub(super) unsafe fn open_window() {
-    if !has(Features::WINDOW) {
-        return;
-    }
+pub(super) unsafe fn redirect() {
     // SAFETY: assembler and linker script define these. A site has room for its jump and nobody jumps behind its start (short
-    // ones are in `vspace::load`, long ones in the stubs); no interrupt is taken and no stub is used yet, and before that
-    // the tables are loaded, which serialises.
+    // ones are in `vspace::load`, long ones in the stubs and `fpu_load`); no interrupt is taken and nothing there is used
+    // yet, and before that the tables are loaded, which serialises.
     unsafe {
-        let mut site = &raw const window_sites;
-        while site != &raw const window_sites_end {
+        if has(Features::WINDOW) {
+            redirect_sites(&raw const window_sites, &raw const window_sites_end);
+        }
+        if has(Features::X87_LEAK) {
+            redirect_sites(&raw const x87_sites, &raw const x87_sites_end);
+        }
+    }
+}
+
+/// # Safety
+/// As for [`redirect`], with the sites from `site` to `end`.
+unsafe fn redirect_sites(mut site: *const [u64; 2], end: *const [u64; 2]) {
+    while site != end {
+        // SAFETY: the caller's promise.
+        unsafe {
             let [at, target] = *site;
             let distance = target.wrapping_sub(at) as i32;
             match i8::try_from(distance - 2) {

@@ -40,6 +40,7 @@ features! {
     17 IBPB "ibpb";
     18 RSB_FILL "rsb-fill";
     19 VERW "verw";
+    20 X87_LEAK "x87-leak";
 }
 
 /// What the kernel and every program cannot do without, besides 64-bit mode: bits of CPUID leaf 1 (EDX), and of leaf
@@ -89,6 +90,8 @@ pub fn detect(mitigations: Mitigations) {
     // SAFETY: leaf 7 says whether the register exists.
     let says = if l7.edx & 1 << 29 != 0 { unsafe { cpu::rdmsr(cpu::MSR_ARCH_CAPABILITIES) } } else { 0 };
     let (x8, x21) = (cpuid(0x8000_0008, 0).ebx, cpuid(0x8000_0021, 0).eax);
+    // QEMU's own processor has no such registers.
+    add(Features::X87_LEAK, is_amd() && x8 & 1 << 2 == 0 && !is_tcg());
     let all = mitigations == Mitigations::All;
     if mitigations != Mitigations::Off {
         add(Features::WINDOW, all || says & 1 << 0 == 0 && subject_to_meltdown());
@@ -114,6 +117,11 @@ fn subject_to_meltdown() -> bool {
 /// The processor is of AMD or Hygon.
 pub fn is_amd() -> bool {
     matches!(&cpuid(0, 0).ebx.to_le_bytes(), b"Auth" | b"Hygo")
+}
+
+/// The processor is QEMU's own, by the first letters of its signature as a hypervisor.
+pub fn is_tcg() -> bool {
+    cpuid(0x4000_0000, 0).ebx == u32::from_le_bytes(*b"TCGT")
 }
 
 /// The state components the profile asks for: those of them that this processor has. x87 and SSE always are.

@@ -62,16 +62,45 @@ pub fn fpu_save(state: &FpuState) {
 }
 
 /// Loads the vector unit's registers. The unit must be enabled.
+///
+/// Some processors load where the last x87 instruction was, and what it worked on, only if an exception is pending (AMD64
+/// programmer's manual volume 5, FXRSTOR): a thread could read that of the one before. On those ([`Features::X87_LEAK`]) another
+/// instruction comes before the load, to be remembered instead (`entry::redirect`); on others nothing does.
 #[inline(always)]
 pub fn fpu_load(state: &FpuState) {
-    let p = state.0.get();
+    // Far enough from the operand that the load is as long as the jump which may take its place.
+    const BEFORE: usize = 64;
+    let at = state.0.get().wrapping_byte_sub(BEFORE);
+    macro_rules! load {
+        ($instruction:literal $(, $register:tt)*) => {
+            asm!(
+                concat!("2: ", $instruction, " [rcx + {before}]"),
+                "3:",
+                ".pushsection .text.x87, \"ax\", @progbits",
+                // A pending exception goes and the registers become free, so that what follows raises nothing.
+                "4: fnclex",
+                "emms",
+                "fild dword ptr [rip + 5f]",
+                concat!("5: ", $instruction, " [rcx + {before}]"),
+                "jmp 3b",
+                ".popsection",
+                ".pushsection .x87_sites, \"a\", @progbits",
+                ".quad 2b, 4b",
+                ".popsection",
+                before = const BEFORE,
+                in("rcx") at,
+                $(in($register) ALL,)*
+                options(nostack, preserves_flags)
+            )
+        };
+    }
     // SAFETY: the area holds what `fpu_save` wrote or INITIAL, and user level cannot reach it, so the reserved
     // fields that would make the load fault are zero.
     unsafe {
         if pecan_config::FPU_XSAVE && has(Features::XSAVE) {
-            asm!("xrstor64 [{}]", in(reg) p, in("eax") ALL, in("edx") ALL, options(nostack, preserves_flags));
+            load!("xrstor64", "eax", "edx");
         } else {
-            asm!("fxrstor64 [{}]", in(reg) p, options(nostack, preserves_flags));
+            load!("fxrstor64");
         }
     }
 }

@@ -208,12 +208,13 @@ pub(super) fn build(regions: &[PhysRegion], pool: PhysRegion) -> Result<PhysRegi
         CORE.asid_mask.set(core::hint::black_box(0));
     }
     CORE.user_root.set(builder.root);
-    CORE.kernel_cr3.set(space(root, 0).word());
+    // SAFETY: the table is complete, and is never given up.
+    CORE.kernel_cr3.set(unsafe { space(root, 0) }.word());
     CORE.vspace.set(CORE.kernel_cr3.get());
     // SAFETY: this is boot, and the boot tables let the text be written. The new tables show the image where the boot tables do, but for the guard pages, and the RAM that `regions`
     // and the pool lie in, with the boot stack, at the same place of the physmap.
     unsafe {
-        entry::open_window();
+        entry::redirect();
         write_cr3(root.0);
     }
     Ok(PhysRegion::new(pool.start.0, builder.next))
@@ -232,8 +233,11 @@ pub fn kernel_root_entry(index: usize) -> Pte {
 
 /// The address space with this root table (a page, not at 0) and ASID (below 4096), of which 0 is the kernel's own. CR3
 /// takes the word: where translations are tagged, with the tag and a bit that says to keep them.
+///
+/// # Safety
+/// Who makes the processor use it answers for the table: see [`switch_vspace`].
 #[inline]
-pub fn space(root: PhysAddr, asid: u16) -> Space {
+pub unsafe fn space(root: PhysAddr, asid: u16) -> Space {
     let tagged = if has(Features::PCID) { NO_FLUSH | u64::from(asid) & Space::ASID } else { 0 };
     Space::from_word(root.0 & !Space::ASID | tagged)
 }

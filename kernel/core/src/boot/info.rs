@@ -5,11 +5,12 @@ use core::mem::{offset_of, size_of};
 
 use pecan_abi::{
     arch::boot::{
-        AcpiRsdp, BootInfoMmap, BootInfoRsdp, BootInfoTscFreq, MULTIBOOT_MAX_MMAP_ENTRIES, MbMmapEntry,
+        AcpiRsdp, BootInfoIsaIrqs, BootInfoMmap, BootInfoRsdp, BootInfoTscFreq, IsaIrq,
+        MULTIBOOT_MAX_MMAP_ENTRIES, MbMmapEntry,
     },
     boot::{BootInfo, BootInfoHeader, BootInfoId, MAX_BOOT_INFO_UNTYPED_CAPS, SlotRegion, UntypedDesc},
 };
-use pecan_arch::BootData;
+use pecan_arch::{BootData, IrqRoute};
 use pecan_config::{MAX_NUM_BOOTINFO_UNTYPED_CAPS, ROOT_CNODE_SIZE_BITS};
 use pecan_mem::{Cap, Kernel, Words};
 
@@ -36,7 +37,7 @@ pub(super) struct Regions {
 /// Bytes of the extra boot information, without what fills up its last page.
 pub(super) fn extra_len(boot: &BootData) -> u64 {
     let rsdp = if boot.rsdp.is_some() { size_of::<BootInfoRsdp>() } else { 0 };
-    (rsdp + size_of::<BootInfoMmap>() + size_of::<BootInfoTscFreq>()) as u64
+    (rsdp + size_of::<BootInfoMmap>() + size_of::<BootInfoTscFreq>() + size_of::<BootInfoIsaIrqs>()) as u64
 }
 
 /// Writes both.
@@ -123,6 +124,12 @@ fn write_extra(k: &Kernel, b: &mut Builder, boot: &BootData, layout: &Layout, pa
     w.at = map + size_of::<[MbMmapEntry; MULTIBOOT_MAX_MMAP_ENTRIES]>();
     w.header(BootInfoId::X86TscFreq, size_of::<BootInfoTscFreq>());
     w.bytes(&boot.tsc_mhz.to_ne_bytes());
+    w.header(BootInfoId::X86IsaIrqs, size_of::<BootInfoIsaIrqs>());
+    const { assert!(size_of::<IsaIrq>() == 4) }
+    for route in boot.isa_irqs {
+        let place = |r: IrqRoute| [r.ioapic as u8, r.pin as u8, r.level as u8, r.active_low as u8];
+        w.bytes(&route.map_or([IsaIrq::NOWHERE, 0, 0, 0], place));
+    }
     // What is left of the last page is a chunk of its own, if it is large enough for one.
     let rest = (layout.end - layout.extra) as usize - w.at;
     if rest >= size_of::<BootInfoHeader>() {

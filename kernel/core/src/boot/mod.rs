@@ -13,20 +13,18 @@ use pecan_abi::{
     boot::{SlotRegion, slot},
     constants::{MAX_PRIORITY, USER_TOP},
 };
-use pecan_arch::{BootData, CacheAttr, IRQ_TIMER, PhysRegion, Pte, level_shift, reg, say, us_to_ticks};
+use pecan_arch::{BootData, CacheAttr, IRQ_TIMER, PhysRegion, level_shift, reg, say, us_to_ticks};
 use pecan_config::{BOOT_THREAD_TIME_SLICE_MS, ROOT_CNODE_SIZE_BITS};
 use pecan_mem::{
-    CNodeRef, Cap, Control, FrameRights, IrqState, Kernel, Link, Mapping, NewCap, PageTable, Slot, Tcb,
-    ThreadState, Words,
+    CNodeRef, Cap, Control, FrameRights, IrqState, Kernel, Link, Mapping, NewCap, Slot, Tcb, ThreadState,
+    Words,
     boot::{BootMemory, MIN_PIECE_BITS},
     object::NAME_LEN,
     retype::ObjectKind,
+    vspace::{Content, Entry, ROOT_LEVEL, Root},
 };
 
-use crate::{
-    budget, derivation, refill,
-    vspace::{self, ROOT_LEVEL},
-};
+use crate::{budget, derivation, refill, vspace};
 use elf::{ElfError, Program};
 
 /// Bytes of a page of the root task.
@@ -140,7 +138,7 @@ struct Builder<'m, 'a> {
     cnode: CNodeRef,
     /// The next slot to fill.
     next: u64,
-    vspace: Link<PageTable>,
+    vspace: Root,
     /// Bytes that the root task takes at least, and those that were free, for the error.
     needed: u64,
     found: u64,
@@ -195,7 +193,7 @@ impl Builder<'_, '_> {
     }
 
     /// The entry for `vaddr` in a table of `level`; the tables above are there.
-    fn entry(&self, k: &Kernel, vaddr: u64, level: usize) -> Result<vspace::Entry, BootError> {
+    fn entry(&self, k: &Kernel, vaddr: u64, level: usize) -> Result<Entry, BootError> {
         // Cannot fail: `build_tables` has gone from the root down.
         vspace::entry(k, self.vspace, vaddr, level).map_err(|_| BootError::NoAddressSpace { end: vaddr })
     }
@@ -203,26 +201,27 @@ impl Builder<'_, '_> {
     fn map_table(&mut self, k: &Kernel, level: usize, vaddr: u64) -> Result<(), BootError> {
         let cap = self.alloc(ObjectKind::PageTable { level: level as u8 })?;
         let index = self.next()?;
-        if let Cap::PageTable { table, .. } = cap.cap() {
-            self.entry(k, vaddr, level + 1)?.set(k, vspace::table_pte(table));
-        }
+        let content = Content::table(cap.words());
         self.provide(k, index, cap);
-        self.slot(index).get(k).set_mapping(Some(Mapping { asid: ROOT_ASID, vaddr }));
+        self.map(k, index, content, self.entry(k, vaddr, level + 1)?, vaddr);
         Ok(())
     }
 
     /// A new frame, mapped at `vaddr` for reading and writing, whose capability goes to slot `index`.
     fn map_frame(&mut self, k: &Kernel, index: u64, vaddr: u64) -> Result<Words, BootError> {
         let cap = self.alloc(ObjectKind::Frame { level: 0 })?;
-        if let Cap::Frame { base, .. } = cap.cap() {
-            let rights = vspace::page_rights(FrameRights::ReadWrite, true, true);
-            let page = Pte::frame(base, 0, rights, CacheAttr::WRITE_BACK);
-            self.entry(k, vaddr, 0)?.set(k, page);
-        }
+        let rights = vspace::page_rights(FrameRights::ReadWrite, true, true);
+        let (frame, content) = (cap.words(), Content::frame(cap.words(), rights, CacheAttr::WRITE_BACK));
         self.provide(k, index, cap);
-        let slot = self.slot(index).get(k);
-        slot.set_mapping(Some(Mapping { asid: ROOT_ASID, vaddr }));
-        Ok(slot.words())
+        self.map(k, index, content, self.entry(k, vaddr, 0)?, vaddr);
+        Ok(frame)
+    }
+
+    /// Maps what the capability in slot `index` names.
+    fn map(&self, k: &Kernel, index: u64, content: Option<Content>, entry: Entry, vaddr: u64) {
+        if content.is_some_and(|content| entry.set(k, content)) {
+            self.slot(index).get(k).set_mapping(Some(Mapping { asid: ROOT_ASID, vaddr }));
+        }
     }
 
     /// The frames of the image, with what the segments put there.
@@ -327,8 +326,7 @@ pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result
     else {
         return Err(no_memory);
     };
-    let (Cap::CNode { cnode, .. }, Cap::PageTable { table: vspace, .. }) =
-        (cnode_cap.cap(), vspace_cap.cap())
+    let (Cap::CNode { cnode, .. }, Some(vspace)) = (cnode_cap.cap(), vspace_cap.words().unassigned_root())
     else {
         return Err(no_memory);
     };
@@ -350,7 +348,7 @@ pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result
     b.slot(slot::INIT_THREAD_VSPACE).get(k).set_mapping(Some(Mapping { asid: ROOT_ASID, vaddr: 0 }));
     let pool_cap = b.alloc(ObjectKind::AsidPool { base: 0 })?;
     if let Cap::AsidPool { pool, .. } = pool_cap.cap() {
-        pool.get(k).roots[ROOT_ASID as usize].set(Some(vspace));
+        pool.get(k).set_root(ROOT_ASID, Some(vspace));
         k.global().asid_pools[0].set(Some(pool));
     }
     b.provide(k, slot::INIT_THREAD_ASID_POOL, pool_cap);

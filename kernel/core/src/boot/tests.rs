@@ -3,7 +3,9 @@
 use core::mem::offset_of;
 
 use pecan_abi::boot::{BootInfo, slot};
-use pecan_arch::{BootData, MemoryMapEntry, PhysAddr, PhysRegion, host::take_console, level_shift, reg};
+use pecan_arch::{
+    BootData, IrqRoute, MemoryMapEntry, PhysAddr, PhysRegion, host::take_console, level_shift, reg,
+};
 use pecan_mem::{
     Cap, Kernel, Link, Slot, Tcb, ThreadState, boot::BootMemory, follow, host, retype::ObjectKind,
 };
@@ -67,10 +69,18 @@ fn boot_in<R>(
         module: (!file.is_empty()).then_some(module),
         rsdp: Some(*b"RSD PTR 0123456789abcdefghijklmnopqr"),
         memory_map: &map,
+        isa_irqs: isa_irqs(),
         tsc_mhz: 1234,
     };
     let result = start(k, &boot, &mut host::boot_memory(&boot));
     f(k, result)
+}
+
+/// Interrupt `n` on pin `n + 1`, each of another kind; the last one is nowhere.
+fn isa_irqs() -> [Option<IrqRoute>; 16] {
+    core::array::from_fn(|n| {
+        (n < 15).then_some(IrqRoute { ioapic: n / 8, pin: n + 1, level: n % 2 == 1, active_low: n % 3 == 1 })
+    })
 }
 
 fn slot_cap(k: &Kernel, tcb: &Tcb, index: u64) -> Cap {
@@ -181,11 +191,20 @@ fn extra_boot_information_is_a_chain_of_chunks() {
                     assert_eq!(chunk, 1220);
                 }
                 5 => assert_eq!(extra[at + 16..at + 20], 1234u32.to_ne_bytes()),
+                0x10000 => {
+                    assert_eq!(chunk, 16 + 64);
+                    let irq = |n: usize| &extra[at + 16 + 4 * n..at + 20 + 4 * n];
+                    assert_eq!(
+                        (irq(0), irq(1), irq(9)),
+                        (&[0, 1, 0, 0][..], &[0, 2, 1, 1][..], &[1, 10, 1, 0][..])
+                    );
+                    assert_eq!(irq(15)[0], 0xff);
+                }
                 _ => assert_eq!(id, 0),
             }
             at += chunk;
         }
-        assert_eq!((at, ids), (len, vec![3, 2, 5, 0]));
+        assert_eq!((at, ids), (len, vec![3, 2, 5, 0x10000, 0]));
     });
 }
 
@@ -484,6 +503,7 @@ fn untyped_memory_covers_any_memory_map_exactly() {
             module: Some(module),
             rsdp: None,
             memory_map: &[],
+            isa_irqs: isa_irqs(),
             tsc_mhz: 1,
         };
         let mut left: BootMemory = host::boot_memory(&boot);

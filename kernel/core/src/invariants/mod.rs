@@ -18,8 +18,8 @@ mod tests;
 use core::fmt::Debug;
 
 use pecan_mem::{
-    Cap, EndpointState, Kernel, Link, Notification, NotificationState, ReplyNext, SchedContext, Slot, Tcb,
-    ThreadState, Words, ZombieKind, cap::tag, retype::ObjectKind,
+    Cap, Ending, EndpointState, Kernel, Link, Notification, NotificationState, ReplyNext, SchedContext, Slot,
+    Tag, Tcb, ThreadState, Words, ZombieKind, cap::tag, retype::ObjectKind,
 };
 
 use scratch::Set;
@@ -115,8 +115,8 @@ impl Found<'_, '_> {
         };
         let idle = k.core().idle_thread.link();
         thread(idle)?;
-        self.seen.insert(idle.addr(), tag::TCB)?;
-        self.seen.insert(k.core().idle_sc.link().addr(), tag::SCHED_CONTEXT)?;
+        self.seen.insert(idle.addr(), tag::TCB.number())?;
+        self.seen.insert(k.core().idle_sc.link().addr(), tag::SCHED_CONTEXT.number())?;
         let logs = k.core().tracking.iter().map(|t| &t.log);
         k.global().irq_slots.iter().chain(logs).try_for_each(|slot| self.slot(slot.link()))?;
         roots.iter().try_for_each(|&cap| self.contents(cap))?;
@@ -129,7 +129,7 @@ impl Found<'_, '_> {
             ensure!(slot.words().is_packed(), "{cap:?} in {link:?} is not in its packed form");
             self.contents(cap)?;
             if let Some((addr, _)) = memory(cap)
-                && self.seen.insert(addr, slot.words().tag())?
+                && self.seen.insert(addr, object_tag(slot).number())?
                 && let Cap::Tcb { tcb } = cap
             {
                 thread(tcb)?;
@@ -239,7 +239,7 @@ impl<'k> State<'_, 'k> {
             if !before.same_object(words)
                 && let Some(identity) = identity(this)
             {
-                let group = mark::GROUP | words.tag();
+                let group = mark::GROUP | words.tag().number();
                 ensure!(
                     self.seen.insert(identity, group)?,
                     "capabilities to the object of {this:?} lie apart"
@@ -349,10 +349,10 @@ impl<'k> State<'_, 'k> {
         Ok(())
     }
 
-    fn alive<T>(&self, link: Link<T>, tag: u64, who: impl Debug) -> Result<(), Broken> {
+    fn alive<T>(&self, link: Link<T>, tag: Tag, who: impl Debug) -> Result<(), Broken> {
         ensure!(
-            self.seen.contains(link.addr(), tag),
-            "{who:?} refers to the dead object {link:?} (tag {tag})"
+            self.seen.contains(link.addr(), tag.number()),
+            "{who:?} refers to the dead object {link:?} ({tag:?})"
         );
         Ok(())
     }
@@ -363,7 +363,7 @@ impl<'k> State<'_, 'k> {
         let k = self.k;
         let thread = k.running().get();
         if let Some(slot) = k.running().slot(0) {
-            let cnode = vspace::direct_cspace(thread).map(|cnode| cnode.slot(0));
+            let cnode = pecan_mem::vspace::direct_cspace(thread).map(|cnode| cnode.slot(0));
             ensure!(cnode == Some(slot), "the thread that runs knows another CSpace");
         }
         ensure!(
@@ -379,9 +379,9 @@ impl<'k> State<'_, 'k> {
         for link in self.threads() {
             let t = link.get(k);
             if t.knows_spaces(k) {
-                let space = vspace::root(k, t).map(|(root, asid)| k.space(root, asid));
+                let space = vspace::root(k, t).map(|(root, asid)| root.space(asid));
                 ensure!(t.known_space(k) == space, "{link:?} knows another address space");
-                let cnode = vspace::direct_cspace(t).map(|cnode| cnode.slot(0));
+                let cnode = pecan_mem::vspace::direct_cspace(t).map(|cnode| cnode.slot(0));
                 ensure!(t.known_slot(k, 0) == cnode, "{link:?} knows another CSpace");
             }
             ensure!(t.rare_is_true(k), "{link:?} is not what is noted of it");
@@ -446,7 +446,7 @@ impl<'k> State<'_, 'k> {
         let k = self.k;
         for (_, cap) in self.caps() {
             match cap {
-                Cap::Endpoint { ep, .. } => {
+                Cap::Endpoint { ep, .. } | Cap::Ending { what: Ending::Endpoint(ep) } => {
                     let e = ep.get(k);
                     ensure!(
                         (e.state() == EndpointState::Idle) == e.head().is_none(),
@@ -462,7 +462,9 @@ impl<'k> State<'_, 'k> {
                         _ => false,
                     })?;
                 }
-                Cap::Notification { ntfn, .. } => self.check_notification(ntfn)?,
+                Cap::Notification { ntfn, .. } | Cap::Ending { what: Ending::Notification(ntfn) } => {
+                    self.check_notification(ntfn)?;
+                }
                 Cap::Reply { reply, .. } => {
                     let r = reply.get(k);
                     if let Some(t) = r.tcb.get() {
@@ -708,15 +710,33 @@ fn check_budget(link: Link<SchedContext>, sc: &SchedContext) -> Result<(), Broke
     Ok(())
 }
 
+/// The tag of the capabilities to what the one in a slot names, half deleted or not.
+fn object_tag(slot: &Slot) -> Tag {
+    match slot.cap() {
+        Cap::Ending { what: Ending::Endpoint(_) } => tag::ENDPOINT,
+        Cap::Ending { what: Ending::Notification(_) } => tag::NOTIFICATION,
+        _ => slot.words().tag(),
+    }
+}
+
 /// What is the same for all capabilities to an object, and among those of one type for no other; `None` for what is no
 /// object.
 fn identity(cap: Cap) -> Option<usize> {
     Some(match cap {
-        Cap::Null | Cap::Untyped { .. } | Cap::Zombie { .. } => return None,
+        Cap::Null | Cap::Untyped { .. } | Cap::Zombie { .. } | Cap::Ending { .. } => return None,
         Cap::Frame { base, level, .. } => base.0 as usize | level as usize,
         Cap::IrqHandler { irq } => irq as usize,
         Cap::IoPort { first, last } => (first as usize) << 16 | last as usize,
-        other => memory(other).map_or(0, |(addr, _)| addr),
+        // Those of which there is one.
+        Cap::SchedControl { .. } | Cap::AsidControl | Cap::IrqControl | Cap::IoPortControl | Cap::Domain => 0,
+        Cap::Endpoint { .. }
+        | Cap::Notification { .. }
+        | Cap::Reply { .. }
+        | Cap::CNode { .. }
+        | Cap::Tcb { .. }
+        | Cap::SchedContext { .. }
+        | Cap::PageTable { .. }
+        | Cap::AsidPool { .. } => memory(cap)?.0,
     })
 }
 
@@ -725,8 +745,12 @@ fn identity(cap: Cap) -> Option<usize> {
 fn memory(cap: Cap) -> Option<(usize, u32)> {
     let kind = |kind: ObjectKind| kind.bits();
     Some(match cap {
-        Cap::Endpoint { ep, .. } => (ep.addr(), kind(ObjectKind::Endpoint)),
-        Cap::Notification { ntfn, .. } => (ntfn.addr(), kind(ObjectKind::Notification)),
+        Cap::Endpoint { ep, .. } | Cap::Ending { what: Ending::Endpoint(ep) } => {
+            (ep.addr(), kind(ObjectKind::Endpoint))
+        }
+        Cap::Notification { ntfn, .. } | Cap::Ending { what: Ending::Notification(ntfn) } => {
+            (ntfn.addr(), kind(ObjectKind::Notification))
+        }
         Cap::Reply { reply, .. } => (reply.addr(), kind(ObjectKind::Reply)),
         Cap::CNode { cnode, .. } => (cnode.addr(), kind(ObjectKind::CNode { radix: cnode.radix() as u8 })),
         Cap::Tcb { tcb } => (tcb.addr(), kind(ObjectKind::Tcb)),
@@ -740,6 +764,16 @@ fn memory(cap: Cap) -> Option<(usize, u32)> {
             ZombieKind::CNode { radix } => (zombie.first().addr(), kind(ObjectKind::CNode { radix })),
             ZombieKind::Tcb => (zombie.first().addr(), 5),
         },
-        _ => return None,
+        Cap::Null
+        | Cap::Untyped { .. }
+        | Cap::Frame { device: true, .. }
+        | Cap::SchedControl { .. }
+        | Cap::AsidControl
+        | Cap::IrqControl
+        | Cap::IrqHandler { .. }
+        | Cap::IoPortControl
+        | Cap::IoPort { .. }
+        | Cap::Ending { what: Ending::IrqHandler(_) }
+        | Cap::Domain => return None,
     })
 }

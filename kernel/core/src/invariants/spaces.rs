@@ -1,10 +1,9 @@
 //! Address spaces: what is in page tables is there because a capability says so.
 
-use pecan_arch::ROOT_USER_ENTRIES;
-use pecan_mem::{AsidPool, Cap, Link, PageTable, cap::tag};
+use pecan_mem::{AsidPool, Cap, cap::tag, vspace::Table};
 
 use super::{Broken, State, ensure, mark};
-use crate::vspace::{self, ROOT_LEVEL};
+use crate::vspace;
 
 impl State<'_, '_> {
     /// Every entry of a live address space is that of a capability, and the tables behind it are live.
@@ -18,9 +17,9 @@ impl State<'_, '_> {
         for (i, pool) in k.global().asid_pools.iter().enumerate() {
             let Some(pool) = pool.get() else { continue };
             self.alive(pool, tag::ASID_POOL, ("ASID pool", i))?;
-            for (n, root) in pool.get(k).roots.iter().enumerate() {
-                if let Some(root) = root.get() {
-                    self.check_table(root, ROOT_LEVEL, i * AsidPool::LEN + n)?;
+            for n in 0..AsidPool::LEN {
+                if let Some(root) = pool.get(k).root(n as u16) {
+                    self.check_table(root.table(), i * AsidPool::LEN + n)?;
                 }
             }
         }
@@ -32,20 +31,20 @@ impl State<'_, '_> {
         Ok(())
     }
 
-    fn check_table(&self, table: Link<PageTable>, level: usize, asid: usize) -> Result<(), Broken> {
-        self.alive(table, tag::PAGE_TABLE, ("address space", asid, level))?;
-        let entries = if level == ROOT_LEVEL { ROOT_USER_ENTRIES } else { 1 << pecan_arch::PT_INDEX_BITS };
-        for index in 0..entries {
-            let pte = table.get(self.k).entry(index);
+    fn check_table(&self, table: Table, asid: usize) -> Result<(), Broken> {
+        let level = table.level();
+        self.alive(table.link(), tag::PAGE_TABLE, ("address space", asid, level))?;
+        for entry in table.entries() {
+            let (pte, index) = (entry.get(self.k), entry.index());
             if !pte.is_present() {
                 continue;
             }
             ensure!(
-                self.seen.contains(vspace::entry_address(table, index), mark::MAPPED),
+                self.seen.contains(vspace::entry_address(entry), mark::MAPPED),
                 "no capability maps entry {index} ({pte:x?}) of a table of level {level} in address space {asid}"
             );
-            if let Some(below) = PageTable::child(pte, level) {
-                self.check_table(below, level - 1, asid)?;
+            if let Some(below) = entry.child(self.k) {
+                self.check_table(below, asid)?;
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::string::ToString;
 
 use pecan_abi::{Label, ObjectType};
-use pecan_mem::{Cap, Link, PageTable, SchedContext};
+use pecan_mem::{Cap, Link, PageTable, SchedContext, testing::set_entry};
 
 use super::{Broken, Scratch, check, check_in};
 use crate::{
@@ -73,20 +73,21 @@ fn an_entry_without_a_capability_is_found() {
     let mut w = World::new();
     let root = vspace(&mut w);
     let entry = root.get(&w.k).entry(5);
-    root.get(&w.k).set_entry(6, entry);
+    set_entry(root.get(&w.k), 6, entry);
     breaks(&w, "no capability maps entry 6");
-    root.get(&w.k).set_entry(6, pecan_arch::Pte::EMPTY);
+    set_entry(root.get(&w.k), 6, pecan_arch::Pte::EMPTY);
     assert_eq!(look(&w), Ok(()));
 }
 
 #[test]
 fn a_dead_address_space_is_found() {
     let mut w = World::new();
-    let root = vspace(&mut w);
+    vspace(&mut w);
+    let root = w.words(FREE + 2).vspace().map(|(root, _)| root);
     let Cap::AsidPool { pool, .. } = w.cap(FREE + 1) else { panic!("no pool") };
     assert_eq!((w.delete(FREE + 2), look(&w)), (Ok(vec![]), Ok(())));
     // As if deletion had left its ASID.
-    pool.get(&w.k).roots[3].set(Some(root));
+    pool.get(&w.k).set_root(3, root);
     breaks(&w, "dead object");
 }
 

@@ -2,7 +2,7 @@
 
 use pecan_abi::{Error, Label, ObjectType, Syscall, fault::FaultTag};
 use pecan_arch::{Exception, IRQ_TIMER, host, reg, us_to_ticks};
-use pecan_mem::{Cap, EndpointRights, Fault, Link, SchedContext, Tcb, ThreadState};
+use pecan_mem::{Cap, Fault, Link, SchedContext, Tcb, ThreadState};
 
 use crate::{
     entry, refill,
@@ -240,7 +240,6 @@ fn serve(w: &mut World, o: &Objects) {
     let (Cap::Endpoint { ep, .. }, Cap::Reply { reply, .. }) = (w.cap(EP), w.cap(REPLY)) else {
         unreachable!()
     };
-    let rights = EndpointRights { send: false, receive: true, grant: true, grant_reply: true };
     let server = o.thread.get(&w.k);
     let next = crate::endpoint::receive(&w.k, server, ep.get(&w.k), true, Some(reply));
     assert_eq!(next, crate::scheduler::Next::Resume);

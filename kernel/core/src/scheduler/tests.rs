@@ -1,7 +1,7 @@
 //! Who runs when.
 
 use pecan_abi::{Label, ObjectType, Syscall};
-use pecan_arch::{IRQ_TIMER, host, reg, us_to_ticks};
+use pecan_arch::{Exception, IRQ_TIMER, host, reg, us_to_ticks};
 use pecan_mem::{Link, Tcb, ThreadState};
 
 use super::Next;
@@ -541,6 +541,51 @@ fn a_domain_of_any_duration_gets_something_done() {
             host::set_time(host::machine().deadline.get());
             assert_eq!(entry::interrupt(&mut w.k, IRQ_TIMER), first, "{duration}");
         }
+    }
+}
+
+#[test]
+fn no_exception_is_lost_where_a_budget_ends() {
+    let fault = FREE + 8;
+    // From long before the end of the budget to long behind it, by the smallest budget and around it.
+    let ends = [-3, -1, 0, 1, 3].map(|n| us_to_ticks(1_000) as i64 + n * refill::min_budget() as i64);
+    let offsets = ends.into_iter().flat_map(|end| [end - 1, end, end + 1]);
+    for (number, after) in (0..32).flat_map(|number| offsets.clone().map(move |after| (number, after))) {
+        let mut w = World::new();
+        let faulty = thread(&mut w, 0, PRIORITY as u64 + 1);
+        let pecan_mem::Cap::Endpoint { ep, .. } = w.make(ObjectType::Endpoint, 0, fault) else {
+            unreachable!()
+        };
+        let priority = PRIORITY as u64 + 1;
+        invoke(&mut w, BASE, Label::TcbSetSchedParams, &[priority, priority], &[TCB, BASE + 1, fault]);
+        assert_eq!(start(&mut w, 0), faulty);
+        let ip = faulty.get(&w.k).context.get(reg::FAULT_IP);
+        host::advance_time(after as u64);
+        let raise = |w: &mut World| {
+            let exception = pecan_arch::decode_exception(number, 0, 0);
+            let exception = match exception {
+                Exception::Debug { .. } => Exception::User { number, code: 0 },
+                other => other,
+            };
+            entry::exception(&mut w.k, exception)
+        };
+        let mut next = raise(&mut w);
+        let told = |w: &World| ep.get(&w.k).head() == Some(faulty);
+        if !told(&w) {
+            // It is put off until there is budget, and raised again by the same instruction.
+            assert!(
+                !pecan_arch::is_trap(number),
+                "exception {number}, {after} ticks after the budget began, is lost"
+            );
+            assert_ne!(next, faulty);
+            next = timer(&mut w, 20_000);
+            assert_eq!(next, faulty);
+            assert_eq!(faulty.get(&w.k).context.get(reg::NEXT_IP), ip);
+            next = raise(&mut w);
+        }
+        assert!(told(&w), "exception {number}, {after} ticks after the budget began");
+        assert_ne!(next, faulty);
+        w.check();
     }
 }
 

@@ -265,10 +265,16 @@ fn each_kind_of_entry_is_logged() {
     let page_fault = |instruction| Exception::PageFault { address: 1, instruction, status: 2 };
     context.set(reg::INFO, 0x12345 << 12 | 3);
     let cases: &[(Entry, i64, u64, Note, KernelEntry)] = &[
-        (Entry::Syscall, -1, TCB, |_| (), call(1, tag::TCB, 0x12345)),
-        (Entry::Syscall, -2, CNODE, |k| benchmark::note_fast(k), call(2, tag::CNODE, 0x12345).fast()),
-        (Entry::Syscall, -11, FREE + 1, |_| (), call(11, tag::NULL, 0x12345)),
-        (Entry::Syscall, -5, u64::MAX, |_| (), call(5, tag::NULL, 0x12345)),
+        (Entry::Syscall, -1, TCB, |_| (), call(1, tag::TCB.number(), 0x12345)),
+        (
+            Entry::Syscall,
+            -2,
+            CNODE,
+            |k| benchmark::note_fast(k),
+            call(2, tag::CNODE.number(), 0x12345).fast(),
+        ),
+        (Entry::Syscall, -11, FREE + 1, |_| (), call(11, tag::NULL.number(), 0x12345)),
+        (Entry::Syscall, -5, u64::MAX, |_| (), call(5, tag::NULL.number(), 0x12345)),
         (Entry::Syscall, -25, TCB, |_| (), entry(EntryPath::UnknownSyscall, -25_i64 as u64)),
         (Entry::Syscall, 99, TCB, |_| (), entry(EntryPath::UnknownSyscall, 99)),
         (

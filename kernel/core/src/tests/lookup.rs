@@ -8,7 +8,6 @@ use crate::{
     invoke::{self, How},
     lookup,
     testing::*,
-    vspace,
 };
 
 const MISSING: fn(u8) -> LookupFailure = |bits_left| LookupFailure::MissingCapability { bits_left };
@@ -30,7 +29,7 @@ fn only_a_cnode_that_takes_addresses_as_they_are_is_kept_for_a_thread() {
     let thread = w.thread.get(&w.k);
     for (guard, guard_bits, kept) in [(0, 60, true), (1, 60, false), (0, 59, false), (0, 0, false)] {
         pecan_mem::testing::set_cap(&thread.slots[Tcb::SLOT_CSPACE], Cap::CNode { cnode, guard, guard_bits });
-        vspace::learn_spaces(&w.k, thread);
+        thread.learn_spaces(&w.k);
         let known = |cptr| thread.known_slot(&w.k, cptr);
         assert_eq!(known(15), kept.then(|| cnode.slot(15)), "guard {guard} of {guard_bits} bits");
         assert_eq!(known(16), None);

@@ -2,11 +2,11 @@
 
 use pecan_abi::Label;
 use pecan_mem::{
-    AsidPool, Cap, Kernel, Link, LookupFailure, Mapping, PageTable, Slot,
+    AsidPool, Cap, Kernel, Link, LookupFailure, Mapping, Slot,
     retype::{self, ObjectKind},
+    vspace::Root,
 };
 
-use super::ROOT_LEVEL;
 use crate::{
     derivation,
     error::{Decoded, SyscallError},
@@ -25,7 +25,7 @@ pub(super) struct MakePool {
 pub(super) struct Assign {
     pool: Link<AsidPool>,
     slot: Link<Slot>,
-    table: Link<PageTable>,
+    root: Root,
     asid: u16,
 }
 
@@ -69,12 +69,7 @@ pub(super) fn decode_pool(k: &Kernel, inv: Invocation<'_>) -> Decoded<Assign> {
         return Err(SyscallError::IllegalOperation);
     }
     let args::X86AsidPoolAssign { vspace: slot } = args::X86AsidPoolAssign::decode(k, inv)?;
-    let Cap::PageTable { table, level, mapping: None } = slot.get(k).cap() else {
-        return Err(SyscallError::InvalidCapability(1));
-    };
-    if level as usize != ROOT_LEVEL {
-        return Err(SyscallError::InvalidCapability(1));
-    }
+    let root = slot.get(k).words().unassigned_root().ok_or(SyscallError::InvalidCapability(1))?;
     match k.global().asid_pools.get(base as usize / AsidPool::LEN).and_then(|pool| pool.get()) {
         None => {
             let failure = LookupFailure::InvalidRoot;
@@ -85,13 +80,13 @@ pub(super) fn decode_pool(k: &Kernel, inv: Invocation<'_>) -> Decoded<Assign> {
     }
     // ASID 0 is the kernel's.
     let first = usize::from(base == 0);
-    let free = pool.get(k).roots[first..].iter().position(|root| root.get().is_none());
-    let asid = base + (free.ok_or(SyscallError::DeleteFirst)? + first) as u16;
-    Ok(Assign { pool, slot, table, asid })
+    let free = pool.get(k).first_free(first).ok_or(SyscallError::DeleteFirst)?;
+    let asid = base + free as u16;
+    Ok(Assign { pool, slot, root, asid })
 }
 
 pub(super) fn assign(k: &Kernel, op: Assign) {
-    let Assign { pool, slot, table, asid } = op;
-    pool.get(k).roots[asid as usize % AsidPool::LEN].set(Some(table));
+    let Assign { pool, slot, root, asid } = op;
+    pool.get(k).set_root(asid, Some(root));
     slot.get(k).set_mapping(Some(Mapping { asid, vaddr: 0 }));
 }

@@ -1,10 +1,14 @@
 //! Mapping and unmapping of paging structures and frames.
 
 use pecan_abi::{Label, constants::USER_TOP};
-use pecan_arch::{CacheAttr, PhysAddr, Pte, level_shift, tlb_flush_page};
-use pecan_mem::{Cap, Kernel, Link, LookupFailure, Mapping, PageTable, Slot, Tcb, cap::tag};
+use pecan_arch::{CacheAttr, level_shift, tlb_flush_page};
+use pecan_mem::{
+    Cap, Kernel, Link, LookupFailure, Mapping, PageTable, Slot,
+    cap::tag,
+    vspace::{Content, Entry, Root, empty_table},
+};
 
-use super::{Entry, entry, find_root, page_rights, table_pte, unmap_frame, unmap_table};
+use super::{entry, find_root, maps, page_rights, unmap_frame, unmap_table};
 use crate::{
     derivation,
     error::{Decoded, SyscallError},
@@ -15,7 +19,7 @@ use crate::{
 /// A new mapping, decoded: an entry of a page table to set, and the capability that will say so.
 pub(super) struct Map {
     entry: Entry,
-    pte: Pte,
+    content: Content,
     slot: Link<Slot>,
     mapping: Mapping,
     /// What the entry held before must be forgotten.
@@ -28,30 +32,14 @@ pub(super) enum TableOp {
     Unmap { slot: Link<Slot>, table: Link<PageTable>, level: u8, mapping: Option<Mapping> },
 }
 
-/// A decoded invocation of a frame.
-pub(super) enum FrameOp {
-    Map(Map),
-    Unmap {
-        slot: Link<Slot>,
-        base: PhysAddr,
-        level: u8,
-        mapping: Option<Mapping>,
-    },
-    /// Answer with the frame's address, if there is a thread to answer.
-    Address {
-        thread: Option<Link<Tcb>>,
-        base: PhysAddr,
-    },
-}
-
 /// The address space that an invocation's extra capability names: its root and its ASID.
 #[inline(always)]
-fn vspace_argument(k: &Kernel, slot: Link<Slot>) -> Decoded<(Link<PageTable>, u16)> {
+fn vspace_argument(k: &Kernel, slot: Link<Slot>) -> Decoded<(Root, u16)> {
     slot.get(k).words().vspace().ok_or(SyscallError::InvalidCapability(1))
 }
 
 /// Fails unless the address space is the one that its ASID stands for now.
-fn check_root(k: &Kernel, root: Link<PageTable>, asid: u16) -> Decoded<()> {
+fn check_root(k: &Kernel, root: Root, asid: u16) -> Decoded<()> {
     match find_root(k, asid) {
         None => Err(failed(LookupFailure::InvalidRoot)),
         Some(found) if found != root => Err(SyscallError::InvalidCapability(1)),
@@ -100,24 +88,41 @@ pub(super) fn decode_table(k: &Kernel, inv: Invocation<'_>) -> Decoded<TableOp> 
         return Err(SyscallError::DeleteFirst);
     }
     let mapping = Mapping { asid, vaddr };
-    Ok(TableOp::Map(Map { entry, pte: table_pte(table), slot: inv.slot, mapping, flush: false }))
+    let content = Content::table(inv.words).ok_or(SyscallError::IllegalOperation)?;
+    Ok(TableOp::Map(Map { entry, content, slot: inv.slot, mapping, flush: false }))
 }
 
+/// Invocations of frames. What each does is carried out where it has been decoded: an operation that could be any of them
+/// would have to be kept in memory.
 #[inline(always)]
-pub(super) fn decode_frame(k: &Kernel, inv: Invocation<'_>) -> Decoded<FrameOp> {
-    let Some(Cap::Frame { base, level, rights, device, mapping }) = inv.cap_of(tag::FRAME) else {
+pub(super) fn invoke_frame(k: &Kernel, inv: Invocation<'_>) -> Decoded<Done> {
+    let Some(Cap::Frame { base, level, mapping, .. }) = inv.cap_of(tag::FRAME) else {
         return Err(SyscallError::IllegalOperation);
     };
     match inv.label() {
-        Some(Label::X86PageMap) => {}
+        Some(Label::X86PageMap) => Ok(commit_map(k, decode_map(k, inv)?)),
         Some(Label::X86PageUnmap) => {
-            return Ok(FrameOp::Unmap { slot: inv.slot, base, level, mapping });
+            if let Some(mapping) = mapping {
+                unmap_frame(k, base, level, mapping);
+                inv.slot.get(k).set_mapping(None);
+            }
+            Ok(Done::stay())
         }
+        // Nobody may want to know.
+        Some(Label::X86PageGetAddress) if !inv.call => Ok(Done::stay()),
         Some(Label::X86PageGetAddress) => {
-            return Ok(FrameOp::Address { thread: inv.call.then_some(inv.thread), base });
+            message::put(k, inv.thread.get(k), 0, base.0);
+            Ok(Done::answer(1))
         }
-        _ => return Err(SyscallError::IllegalOperation),
+        _ => Err(SyscallError::IllegalOperation),
     }
+}
+
+#[inline(always)]
+fn decode_map(k: &Kernel, inv: Invocation<'_>) -> Decoded<Map> {
+    let Some(Cap::Frame { base, level, rights, device, mapping }) = inv.cap_of(tag::FRAME) else {
+        return Err(SyscallError::IllegalOperation);
+    };
     let args::X86PageMap { vspace, vaddr, rights: wanted, attr } = args::X86PageMap::decode(k, inv)?;
     let cache = CacheAttr::of_frame(device, attr);
     let (root, asid) = vspace_argument(k, vspace)?;
@@ -139,57 +144,39 @@ pub(super) fn decode_frame(k: &Kernel, inv: Invocation<'_>) -> Decoded<FrameOp> 
     let mut flush = false;
     if entry.get(k).is_present() {
         // In place of its own mapping a capability may put another; anybody else's has to go first.
-        if mapping.is_none() || !entry.maps(k, base) {
+        if mapping.is_none() || !maps(k, entry, base) {
             return Err(SyscallError::DeleteFirst);
         }
         flush = true;
     }
-    let pte = Pte::frame(base, level as usize, page_rights(rights, wanted.read(), wanted.write()), cache);
-    Ok(FrameOp::Map(Map { entry, pte, slot: inv.slot, mapping: Mapping { asid, vaddr }, flush }))
+    let rights = page_rights(rights, wanted.read(), wanted.write());
+    let content = Content::frame(inv.words, rights, cache).ok_or(SyscallError::IllegalOperation)?;
+    Ok(Map { entry, content, slot: inv.slot, mapping: Mapping { asid, vaddr }, flush })
 }
 
 #[inline(always)]
 fn commit_map(k: &Kernel, map: Map) -> Done {
-    let Map { entry, pte, slot, mapping, flush } = map;
+    let Map { entry, content, slot, mapping, flush } = map;
     slot.get(k).set_mapping(Some(mapping));
-    entry.set(k, pte);
+    entry.set(k, content);
     // Entries that translated nothing are not cached.
     if flush {
         tlb_flush_page(mapping.asid, mapping.vaddr);
     }
-    Done::ok()
+    Done::stay()
 }
 
 pub(super) fn commit_table(k: &Kernel, op: TableOp) -> Done {
     match op {
         TableOp::Map(map) => commit_map(k, map),
         // Not mapped: nothing to undo.
-        TableOp::Unmap { mapping: None, .. } => Done::ok(),
+        TableOp::Unmap { mapping: None, .. } => Done::stay(),
         TableOp::Unmap { slot, table, level, mapping: Some(mapping) } => {
             unmap_table(k, table, level, mapping);
             // What it maps must not show up where it is mapped next.
-            let entries = table.get(k);
-            (0..1 << pecan_arch::PT_INDEX_BITS).for_each(|i| entries.set_entry(i, Pte::EMPTY));
+            empty_table(k, slot.get(k).words());
             slot.get(k).set_mapping(None);
-            Done::ok()
-        }
-    }
-}
-
-#[inline(always)]
-pub(super) fn commit_frame(k: &Kernel, op: FrameOp) -> Done {
-    match op {
-        FrameOp::Map(map) => commit_map(k, map),
-        FrameOp::Unmap { mapping: None, .. } => Done::ok(),
-        FrameOp::Unmap { slot, base, level, mapping: Some(mapping) } => {
-            unmap_frame(k, base, level, mapping);
-            slot.get(k).set_mapping(None);
-            Done::ok()
-        }
-        FrameOp::Address { thread, base } => {
-            let Some(thread) = thread else { return Done::ok() };
-            message::put(k, thread.get(k), 0, base.0);
-            Done::answer(1)
+            Done::stay()
         }
     }
 }

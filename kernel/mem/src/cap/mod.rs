@@ -8,19 +8,24 @@
 //! kind's own.
 
 mod new;
+pub mod tag;
 mod zombie;
 
 pub use new::{Control, NewCap};
+pub use tag::Tag;
 pub use zombie::{Zombie, ZombieKind};
 
 use pecan_abi::CapRights;
 use pecan_arch::PhysAddr;
 
+use tag::{Identity, Place};
+
 use crate::{
     Kernel,
     link::{ADDR_MASK, Link},
-    object::{AsidPool, Endpoint, Notification, PageTable, Reply, SchedContext, Tcb},
-    slot::CNodeRef,
+    object::{Endpoint, Notification, PageTable, Reply, SchedContext, Tcb},
+    slot::{CNodeRef, Slot},
+    vspace::{AsidPool, Root},
 };
 
 /// A packed capability.
@@ -65,6 +70,17 @@ pub struct Mapping {
     pub asid: u16,
     /// The user address, aligned to what is mapped.
     pub vaddr: u64,
+}
+
+/// What a [`Cap::Ending`] is the last of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// An endpoint that many threads wait at.
+    Endpoint(Link<Endpoint>),
+    /// A notification that many threads wait for.
+    Notification(Link<Notification>),
+    /// The handler of an interrupt whose notification ends.
+    IrqHandler(u16),
 }
 
 /// A capability.
@@ -192,31 +208,11 @@ pub enum Cap {
         /// Slots not yet emptied.
         remaining: u64,
     },
-}
-
-/// The tags of packed capabilities. They show in `DebugCapIdentify`, otherwise nobody sees them. User-level
-/// libraries of this ABI know 4 for endpoints and 6 for notifications from there.
-#[expect(missing_docs, reason = "one per variant of `Cap`")]
-pub mod tag {
-    pub const NULL: u64 = 0;
-    pub const FRAME: u64 = 1;
-    pub const UNTYPED: u64 = 2;
-    pub const PAGE_TABLE: u64 = 3;
-    pub const ENDPOINT: u64 = 4;
-    pub const ASID_CONTROL: u64 = 5;
-    pub const NOTIFICATION: u64 = 6;
-    pub const ASID_POOL: u64 = 7;
-    pub const REPLY: u64 = 8;
-    pub const IO_PORT: u64 = 9;
-    pub const CNODE: u64 = 10;
-    pub const IO_PORT_CONTROL: u64 = 11;
-    pub const TCB: u64 = 12;
-    pub const IRQ_CONTROL: u64 = 14;
-    pub const IRQ_HANDLER: u64 = 16;
-    pub const ZOMBIE: u64 = 18;
-    pub const DOMAIN: u64 = 20;
-    pub const SCHED_CONTEXT: u64 = 22;
-    pub const SCHED_CONTROL: u64 = 24;
+    /// The last capability to an object without slots whose deletion is under way. See [`Slot::become_ending`](crate::Slot::become_ending).
+    Ending {
+        /// What goes.
+        what: Ending,
+    },
 }
 
 const ADDR_SHIFT: u32 = 16;
@@ -233,9 +229,11 @@ const GUARDED: u64 = 1 << 6;
 const RIGHTS_SHIFT: u32 = OWN_SHIFT + 2;
 /// `ZombieKind::Tcb` in the bits that hold the radix of a CNode.
 const ZOMBIE_TCB: u64 = 63;
+/// In the bits of its own: `Ending::Notification` rather than `Ending::Endpoint`.
+const ENDING_NOTIFICATION: u64 = 1;
 
-const fn word0(tag: u64, own: u64, addr: u64) -> u64 {
-    addr << ADDR_SHIFT | tag << TAG_SHIFT | own << OWN_SHIFT
+const fn word0(tag: Tag, own: u64, addr: u64) -> u64 {
+    addr << ADDR_SHIFT | tag.number() << TAG_SHIFT | own << OWN_SHIFT
 }
 
 pub(crate) const fn mapping_word(mapping: Option<Mapping>) -> u64 {
@@ -250,10 +248,11 @@ const fn word_mapping(word: u64) -> Option<Mapping> {
 }
 
 impl Words {
-    /// The capability's tag (see [`tag`]).
+    /// The capability's tag.
     #[inline(always)]
-    pub const fn tag(self) -> u64 {
-        self.w0 >> TAG_SHIFT & 31
+    pub const fn tag(self) -> Tag {
+        // SAFETY: words are made by this module only, and all begin with `word0` of a tag.
+        unsafe { core::mem::transmute((self.w0 >> TAG_SHIFT & 31) as u8) }
     }
 
     const fn own(self) -> u64 {
@@ -303,7 +302,7 @@ impl Words {
         const SEND: u64 = 1 << OWN_SHIFT;
         const MASK: u64 = 31 << TAG_SHIFT | SEND;
         // SAFETY: the tag is an endpoint's.
-        self.has(MASK, tag::ENDPOINT << TAG_SHIFT | SEND).then(|| unsafe { self.link() })
+        self.has(MASK, tag::ENDPOINT.number() << TAG_SHIFT | SEND).then(|| unsafe { self.link() })
     }
 
     /// The endpoint, if this is an endpoint capability with the rights to send and to grant-reply.
@@ -312,7 +311,7 @@ impl Words {
         const RIGHTS: u64 = 9 << OWN_SHIFT;
         const MASK: u64 = 31 << TAG_SHIFT | RIGHTS;
         // SAFETY: the tag is an endpoint's.
-        self.has(MASK, tag::ENDPOINT << TAG_SHIFT | RIGHTS).then(|| unsafe { self.link() })
+        self.has(MASK, tag::ENDPOINT.number() << TAG_SHIFT | RIGHTS).then(|| unsafe { self.link() })
     }
 
     /// The endpoint, if this is an endpoint capability with the right to receive.
@@ -321,7 +320,7 @@ impl Words {
         const RECEIVE: u64 = 2 << OWN_SHIFT;
         const MASK: u64 = 31 << TAG_SHIFT | RECEIVE;
         // SAFETY: the tag is an endpoint's.
-        self.has(MASK, tag::ENDPOINT << TAG_SHIFT | RECEIVE).then(|| unsafe { self.link() })
+        self.has(MASK, tag::ENDPOINT.number() << TAG_SHIFT | RECEIVE).then(|| unsafe { self.link() })
     }
 
     /// The endpoint, if this is an endpoint capability.
@@ -381,7 +380,8 @@ impl Words {
     pub fn notification_for_signal(self) -> Option<Link<Notification>> {
         const SEND: u64 = 1 << OWN_SHIFT;
         // SAFETY: the tag is a notification's.
-        self.has(TAG_MASK | SEND, tag::NOTIFICATION << TAG_SHIFT | SEND).then(|| unsafe { self.link() })
+        self.has(TAG_MASK | SEND, tag::NOTIFICATION.number() << TAG_SHIFT | SEND)
+            .then(|| unsafe { self.link() })
     }
 
     /// The notification, if this is a notification capability with the right to wait.
@@ -389,7 +389,8 @@ impl Words {
     pub fn notification_for_wait(self) -> Option<Link<Notification>> {
         const RECEIVE: u64 = 2 << OWN_SHIFT;
         // SAFETY: the tag is a notification's.
-        self.has(TAG_MASK | RECEIVE, tag::NOTIFICATION << TAG_SHIFT | RECEIVE).then(|| unsafe { self.link() })
+        self.has(TAG_MASK | RECEIVE, tag::NOTIFICATION.number() << TAG_SHIFT | RECEIVE)
+            .then(|| unsafe { self.link() })
     }
 
     /// True if a reply capability lets answers transfer capabilities.
@@ -409,12 +410,30 @@ impl Words {
     #[inline(always)]
     pub fn cnode(self) -> Option<(CNodeRef, u64, u32)> {
         // Another tag makes more of it than a radix and the bit for the guard.
-        let own = (self.w0 & KIND).wrapping_sub(tag::CNODE << TAG_SHIFT);
+        let own = (self.w0 & KIND).wrapping_sub(tag::CNODE.number() << TAG_SHIFT);
         (own < 2 * GUARDED).then(|| {
             // SAFETY: the tag is a CNode's.
             let cnode = CNodeRef { first: unsafe { self.link() }, radix: own as u8 & 63 };
             (cnode, self.w1 >> LEVEL_SIZE_BITS, (self.w1 & LEVEL_MASK) as u32 + 1)
         })
+    }
+
+    /// The slot that the low `depth` bits of an address name, if this is the capability to a CNode that takes just so many
+    /// of them, with a guard of zeros or none, and `index` has no others.
+    #[inline(always)]
+    pub fn slot_at(self, index: u64, depth: u64) -> Option<Link<Slot>> {
+        const ABOVE_GUARDED: u32 = OWN_SHIFT + GUARDED.ilog2() + 1;
+        let less_one = depth.wrapping_sub(1);
+        // A depth that is too great would look like a guard; another capability may have the same word 1.
+        if self.w1 != less_one
+            || less_one > LEVEL_MASK
+            || self.w0 >> ABOVE_GUARDED != tag::CNODE.number() << (TAG_SHIFT - ABOVE_GUARDED)
+        {
+            return None;
+        }
+        // SAFETY: the tag is a CNode's.
+        let cnode = CNodeRef { first: unsafe { self.link() }, radix: (self.w0 >> OWN_SHIFT) as u8 & 63 };
+        cnode.slot_if(index)
     }
 
     /// The CNode, if this is the capability to one of two slots, without a guard.
@@ -427,27 +446,25 @@ impl Words {
         })
     }
 
+    /// The root table, if this is the capability to one without an ASID.
+    #[inline(always)]
+    pub fn unassigned_root(self) -> Option<Root> {
+        const ROOT: u64 = word0(tag::PAGE_TABLE, pecan_arch::PT_LEVELS as u64 - 1, 0);
+        // SAFETY: the tag is a page table's, and the level a root's.
+        (self.w0 & KIND == ROOT && self.w1 >> 48 == 0).then(|| unsafe { Root::of(self.link()) })
+    }
+
     /// The root table and its ASID, if this is the capability to an address space that has one.
     #[inline(always)]
-    pub fn vspace(self) -> Option<(Link<PageTable>, u16)> {
+    pub fn vspace(self) -> Option<(Root, u16)> {
         const ROOT: u64 = word0(tag::PAGE_TABLE, pecan_arch::PT_LEVELS as u64 - 1, 0);
         let asid = (self.w1 >> 48) as u16;
-        // SAFETY: the tag is a page table's.
-        (self.w0 & KIND == ROOT && asid != 0).then(|| (unsafe { self.link() }, asid))
+        // SAFETY: the tag is a page table's, and the level a root's.
+        (self.w0 & KIND == ROOT && asid != 0).then(|| (unsafe { Root::of(self.link()) }, asid))
     }
 }
 
 const TAG_MASK: u64 = 31 << TAG_SHIFT;
-
-/// A set of tags, a bit each.
-const fn tags<const N: usize>(of: [u64; N]) -> u64 {
-    let (mut set, mut i) = (0, 0);
-    while i < N {
-        set |= 1 << of[i];
-        i += 1;
-    }
-    set
-}
 
 // What copies become of, on the packed form: most copies differ from their source in nothing.
 impl Words {
@@ -484,7 +501,23 @@ impl Words {
                 let now = w0 >> RIGHTS_SHIFT & 3;
                 w0 = w0 & !(3 << RIGHTS_SHIFT) | now.min(most) << RIGHTS_SHIFT;
             }
-            _ => {}
+            tag::NULL
+            | tag::UNTYPED
+            | tag::PAGE_TABLE
+            | tag::ASID_CONTROL
+            | tag::ASID_POOL
+            | tag::IO_PORT
+            | tag::CNODE
+            | tag::IO_PORT_CONTROL
+            | tag::TCB
+            | tag::IRQ_CONTROL
+            | tag::IRQ_HANDLER
+            | tag::ZOMBIE
+            | tag::ENDING
+            | tag::ENDING_IRQ_HANDLER
+            | tag::DOMAIN
+            | tag::SCHED_CONTEXT
+            | tag::SCHED_CONTROL => {}
         }
         Words { w0, w1: self.w1 }
     }
@@ -535,6 +568,18 @@ impl Words {
         Cap::IoPort { first, last }.pack()
     }
 
+    /// The last capability to an endpoint, a notification or an interrupt handler whose deletion has begun and cannot be
+    /// done at one go: nobody can use or copy it, only move it and delete it. Others stay as they are.
+    pub(crate) fn ending(self) -> Words {
+        let ending = |own| Words { w0: word0(tag::ENDING, own, self.base().0), w1: 0 };
+        match self.tag() {
+            tag::ENDPOINT => ending(0),
+            tag::NOTIFICATION => ending(ENDING_NOTIFICATION),
+            tag::IRQ_HANDLER => Words { w0: word0(tag::ENDING_IRQ_HANDLER, 0, 0), w1: self.w1 },
+            _ => self,
+        }
+    }
+
     /// Start, size (log2), whether it is device memory, and bytes in use of untyped memory.
     #[inline(always)]
     pub(crate) fn untyped(self) -> Option<(PhysAddr, u8, bool, u64)> {
@@ -559,7 +604,7 @@ impl Words {
     #[inline(always)]
     pub fn is_memory(self) -> bool {
         const DEVICE: u64 = 1 << (OWN_SHIFT + 4);
-        self.w0 & (TAG_MASK | DEVICE) == tag::FRAME << TAG_SHIFT
+        self.w0 & (TAG_MASK | DEVICE) == tag::FRAME.number() << TAG_SHIFT
     }
 
     /// The capability to a frame, not mapped; others stay as they are.
@@ -579,7 +624,8 @@ impl Words {
     pub fn user_page(self, write: bool) -> Option<PhysAddr> {
         const OTHER: u64 = 3 << OWN_SHIFT | 1 << (OWN_SHIFT + 4);
         let rights = if write { 3 } else { 2 } << RIGHTS_SHIFT;
-        (self.w0 & (TAG_MASK | OTHER | rights) == tag::FRAME << TAG_SHIFT | rights).then_some(self.base())
+        (self.w0 & (TAG_MASK | OTHER | rights) == tag::FRAME.number() << TAG_SHIFT | rights)
+            .then_some(self.base())
     }
 
     /// Physical start and level of a frame of memory that user level may read, and write if `write`.
@@ -587,48 +633,30 @@ impl Words {
     pub fn user_memory(self, write: bool) -> Option<(PhysAddr, usize)> {
         const DEVICE: u64 = 1 << (OWN_SHIFT + 4);
         let rights = if write { 3 } else { 2 } << RIGHTS_SHIFT;
-        let fits = self.w0 & (TAG_MASK | DEVICE | rights) == tag::FRAME << TAG_SHIFT | rights;
+        let fits = self.w0 & (TAG_MASK | DEVICE | rights) == tag::FRAME.number() << TAG_SHIFT | rights;
         fits.then_some((self.base(), (self.own() & 3) as usize))
     }
 }
 
 // What the derivation list asks of capabilities, answered on their packed form: it is asked at every deletion.
 impl Words {
-    #[inline(always)]
-    fn is_one_of(self, set: u64) -> bool {
-        set >> self.tag() & 1 != 0
-    }
-
     /// [`Words::same_object`] where this is known to be a capability to an object in memory that the kernel uses.
     #[inline(always)]
     pub(crate) fn same_in_memory(self, other: Words) -> bool {
         (self.w0 ^ other.w0) & (TAG_MASK | !KIND) == 0
     }
 
-    /// True if both are capabilities to the same object. Untyped memory and zombies are no objects: never
+    /// True if both are capabilities to the same object. Untyped memory and what is left of objects are none: never
     /// true of them.
     #[inline(always)]
     pub fn same_object(self, other: Words) -> bool {
-        // Objects in kernel memory are told by their address.
-        const IN_MEMORY: u64 = tags([
-            tag::ENDPOINT,
-            tag::NOTIFICATION,
-            tag::REPLY,
-            tag::CNODE,
-            tag::TCB,
-            tag::SCHED_CONTEXT,
-            tag::PAGE_TABLE,
-            tag::ASID_POOL,
-        ]);
-        const NEVER: u64 = tags([tag::NULL, tag::UNTYPED, tag::ZOMBIE]);
         const LEVEL: u64 = 3 << OWN_SHIFT;
         let differ = self.w0 ^ other.w0;
-        if self.is_one_of(IN_MEMORY) {
-            self.same_in_memory(other)
-        } else if self.tag() == tag::FRAME {
-            differ & (TAG_MASK | !KIND | LEVEL) == 0
-        } else {
-            !self.is_one_of(NEVER) && differ == 0 && self.w1 == other.w1
+        match self.tag().identity() {
+            Identity::Never => false,
+            Identity::Address => self.same_in_memory(other),
+            Identity::Frame => differ & (TAG_MASK | !KIND | LEVEL) == 0,
+            Identity::Words => differ == 0 && self.w1 == other.w1,
         }
     }
 
@@ -636,27 +664,16 @@ impl Words {
     /// in that memory.
     #[inline]
     pub fn covers(self, other: Words) -> bool {
-        const IN_KERNEL_WINDOW: u64 = tags([
-            tag::ENDPOINT,
-            tag::NOTIFICATION,
-            tag::REPLY,
-            tag::CNODE,
-            tag::TCB,
-            tag::SCHED_CONTEXT,
-            tag::PAGE_TABLE,
-            tag::ASID_POOL,
-            tag::ZOMBIE,
-        ]);
         if self.tag() != tag::UNTYPED {
             return false;
         }
         let bits = self.own() & 63;
-        let base = if other.is_one_of(IN_KERNEL_WINDOW) {
-            pecan_arch::virt_to_phys(other.addr()).0
-        } else if other.tag() == tag::FRAME || other.tag() == tag::UNTYPED && other.own() & 63 <= bits {
-            other.base().0
-        } else {
-            return false;
+        let base = match other.tag().place() {
+            Place::Window => pecan_arch::virt_to_phys(other.addr()).0,
+            // It may be that the other one covers this.
+            Place::Physical if other.tag() == tag::UNTYPED && other.own() & 63 > bits => return false,
+            Place::Physical => other.base().0,
+            Place::Nowhere => return false,
         };
         // Memory is carved at multiples of its size, so what begins inside also ends inside.
         (base ^ self.base().0) >> bits == 0
@@ -715,6 +732,13 @@ impl Cap {
                 };
                 (word0(tag::ZOMBIE, own, zombie.first.addr() as u64), remaining)
             }
+            Cap::Ending { what: Ending::Endpoint(ep) } => (word0(tag::ENDING, 0, ep.addr() as u64), 0),
+            Cap::Ending { what: Ending::Notification(ntfn) } => {
+                (word0(tag::ENDING, ENDING_NOTIFICATION, ntfn.addr() as u64), 0)
+            }
+            Cap::Ending { what: Ending::IrqHandler(irq) } => {
+                (word0(tag::ENDING_IRQ_HANDLER, 0, 0), irq as u64)
+            }
         };
         Words { w0, w1 }
     }
@@ -727,12 +751,12 @@ impl Cap {
 
     /// Unpacks a capability if it has this tag: with a constant, no more code than this kind takes.
     #[inline(always)]
-    pub fn unpack_as(tag: u64, words: Words) -> Option<Cap> {
+    pub fn unpack_as(tag: Tag, words: Words) -> Option<Cap> {
         (tag == words.tag()).then(|| Self::unpack_tagged(tag, words))
     }
 
     #[inline(always)]
-    fn unpack_tagged(tag: u64, words: Words) -> Cap {
+    fn unpack_tagged(tag: Tag, words: Words) -> Cap {
         let (own, addr, w1) = (words.own(), words.base(), words.w1);
         let bit = |n: u32| own >> n & 1 != 0;
         // SAFETY (each `words.link()` below): the tag of the arm says what was packed; see `pack`.
@@ -789,7 +813,10 @@ impl Cap {
                 };
                 Cap::Zombie { zombie: Zombie { kind, first: link!() }, remaining: w1 }
             }
-            _ => Cap::Null,
+            tag::ENDING if own == ENDING_NOTIFICATION => Cap::Ending { what: Ending::Notification(link!()) },
+            tag::ENDING => Cap::Ending { what: Ending::Endpoint(link!()) },
+            tag::ENDING_IRQ_HANDLER => Cap::Ending { what: Ending::IrqHandler(w1 as u16) },
+            tag::NULL => Cap::Null,
         }
     }
 }

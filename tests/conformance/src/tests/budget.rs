@@ -163,8 +163,11 @@ fn preemption_uses_no_budget(env: &Env) {
         machine::spin(100);
         2
     });
+    let start = machine::tsc();
     assert!(other.has_returned() || other.join() == 1);
     assert_eq!(thread.join(), 2);
+    let elapsed = machine::us_since(start);
+    assert!(elapsed < 5_000_000, "{elapsed} us: it has waited for another budget");
 }
 
 /// A thread with a timeout endpoint, a badge in its scheduling context, and a reply object for the handler.
@@ -288,9 +291,17 @@ fn a_server_out_of_its_callers_budget_faults(env: &Env) {
 }
 
 fn a_larger_budget_lets_the_thread_go_on(env: &Env) {
-    let thread = waiting(env);
+    // With the old budget its work would take five periods.
+    const PERIOD: u64 = 200_000;
+    let start = machine::tsc();
+    let thread = limited(env, 1_000, PERIOD, || {
+        machine::work(5_000);
+        1
+    });
     inv::sched_control_configure_flags(sched_control(), thread.sc, 50_000, 50_000, 0, 0, 0).expect("configure");
     assert_eq!(thread.join(), 1);
+    let elapsed = machine::us_since(start);
+    assert!(elapsed < 4 * PERIOD, "{elapsed} us for work of 5,000 us");
 }
 
 fn a_smaller_budget_stops_the_thread(env: &Env) {

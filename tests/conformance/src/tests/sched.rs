@@ -18,7 +18,8 @@ tests! {
     configure_takes_as_many_refills_as_fit: SchedControlConfigureFlags / NoError;
     configure_ignores_extra_refills_of_round_robin: SchedControlConfigureFlags / NoError;
     configure_looks_at_the_times_first: SchedControlConfigureFlags / RangeError;
-    configure_releases_a_waiting_thread: SchedControlConfigureFlags / NoError;
+    configure_leaves_a_waiting_thread_its_refill: SchedControlConfigureFlags / NoError;
+    configure_gives_a_stopped_thread_all_of_the_budget: SchedControlConfigureFlags / NoError;
     bind_makes_a_thread_run: SchedContextBind / NoError;
     bind_of_what_cannot_be_bound: SchedContextBind / InvalidCapability;
     bind_of_what_is_bound: SchedContextBind / IllegalOperation;
@@ -132,17 +133,37 @@ fn configure_looks_at_the_times_first(env: &Env) {
     }
 }
 
-fn configure_releases_a_waiting_thread(env: &Env) {
-    // It uses its budget up and then waits for most of ten seconds.
-    let thread = env.passive_thread(HIGH);
-    let sc = env.sched_context(1_000, 10_000_000);
-    inv::sched_context_bind(sc, thread.tcb).expect("bind");
+/// A thread that uses its budget up, once a period of so many microseconds, and has a little work left.
+fn out_of_budget(env: &Env, period: u64) -> Thread {
+    let thread = env.thread_with(HIGH, env.sched_context(1_000, period), Spaces::own());
     thread.start(|| {
         machine::spin(3_000);
         8
     });
     assert!(!thread.has_returned());
-    configure(sc, 10_000, 10_000, 0).expect("configure");
+    thread
+}
+
+fn configure_leaves_a_waiting_thread_its_refill(env: &Env) {
+    let start = machine::tsc();
+    let thread = out_of_budget(env, 100_000);
+    configure(thread.sc, 10_000, 10_000, 0).expect("configure");
+    for _ in 0..8 {
+        let (early, elapsed) = (thread.has_returned(), machine::us_since(start));
+        assert!(!early || elapsed >= 99_000, "after {elapsed} us: what it had used came back before its time");
+        machine::spin(10_000);
+    }
+    assert_eq!(thread.join(), 8);
+    let elapsed = machine::us_since(start);
+    assert!(elapsed < 1_000_000, "after {elapsed} us: what it had used came back late");
+}
+
+fn configure_gives_a_stopped_thread_all_of_the_budget(env: &Env) {
+    let thread = out_of_budget(env, 10_000_000);
+    inv::tcb_suspend(thread.tcb).expect("suspend");
+    configure(thread.sc, 50_000, 10_000_000, 0).expect("configure");
+    inv::tcb_resume(thread.tcb).expect("resume");
+    assert!(thread.has_returned(), "it still waits for its refill");
     assert_eq!(thread.join(), 8);
 }
 

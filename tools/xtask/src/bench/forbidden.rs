@@ -14,8 +14,17 @@ use object::{Object, ObjectSection, ObjectSymbol};
 
 /// What functions are called, in part, that only run before user level does: as mangled names write them, with the
 /// length of each part.
-const BOOT_ONLY: [&str; 7] =
-    ["pecan_boot", "boot_64", "4boot", "8firmware", "7regions", "7Builder", "11copy_within"];
+const BOOT_ONLY: [&str; 9] = [
+    "pecan_boot",
+    "boot_64",
+    "4boot",
+    "8firmware",
+    "7regions",
+    "7Builder",
+    "11copy_within",
+    "9calibrate",
+    "4time4init",
+];
 
 /// The functions that have indirect jumps or calls, other than those that only run at boot: once for each.
 pub fn indirect(elf: &Path) -> Result<Vec<String>> {
@@ -57,8 +66,18 @@ fn branches(code: &[u8], address: u64) -> Vec<u64> {
 }
 
 /// The addresses of the instructions in code that use floating-point or vector registers, other than those that save and
-/// load all of them (`fxsave` and the like).
+/// load all of them (`fxsave` and the like), and those by which the x87 unit forgets its last operand right before a load.
 fn vectors(code: &[u8], address: u64) -> Vec<u64> {
+    let all: Vec<Instruction> = instructions(code, address).collect();
+    let forgets = |i: usize| {
+        let is = |offset: usize, of: &[Mnemonic]| {
+            all.get(i + offset).is_some_and(|instruction| of.contains(&instruction.mnemonic()))
+        };
+        is(0, &[Mnemonic::Fnclex])
+            && is(1, &[Mnemonic::Emms])
+            && is(2, &[Mnemonic::Fild])
+            && is(3, &[Mnemonic::Fxrstor64, Mnemonic::Xrstor64])
+    };
     let mut info = InstructionInfoFactory::new();
     let mut uses = |instruction: &Instruction| {
         let x87 = |feature: &CpuidFeature| {
@@ -80,7 +99,12 @@ fn vectors(code: &[u8], address: u64) -> Vec<u64> {
                 .iter()
                 .any(|used| used.register().is_vector_register() || used.register().is_mm())
     };
-    instructions(code, address).filter(|i| uses(i)).map(|i| i.ip()).collect()
+    let is_load = |i: usize| (0..3).any(|back| i >= back && forgets(i - back));
+    all.iter()
+        .enumerate()
+        .filter(|&(i, instruction)| uses(instruction) && !is_load(i))
+        .map(|(_, i)| i.ip())
+        .collect()
 }
 
 #[cfg(test)]
@@ -111,6 +135,10 @@ mod tests {
         for code in uses {
             assert_eq!(vectors(code, 0x1000), [0x1000], "{code:x?}");
         }
+        // fnclex; emms; fild dword ptr [rip], and the load that they belong to, fxrstor64 [rcx]; without it they are uses.
+        let forget = [0xdb, 0xe2, 0x0f, 0x77, 0xdb, 0x05, 0, 0, 0, 0, 0x48, 0x0f, 0xae, 0x09];
+        assert_eq!(vectors(&forget, 0x1000), Vec::<u64>::new());
+        assert_eq!(vectors(&forget[..10], 0x1000), [0x1000, 0x1002, 0x1004]);
         // fxsave64 [rdi]; fxrstor64 [rdi]; xsave64 [rdi]; xsaveopt64 [rdi]; xrstor64 [rdi]; xsetbv; clts; mfence; pause;
         // movnti [rdi], eax; rep stosq; mov rax, [rdi].
         let others: [&[u8]; 12] = [

@@ -13,6 +13,8 @@ const MARKS: [&str; 2] = ["<!-- figures -->\n", "<!-- end of figures -->\n"];
 const COSTS: &str = "docs/costs.md";
 /// What the window against Meltdown adds.
 const SIDE_CHANNELS: &str = "docs/side-channels.md";
+/// The picture of that page.
+const PICTURE: &str = "docs/costs.svg";
 /// What Call and ReplyRecv spend.
 const PATH: &str = "bench/path.md";
 /// Rows of the second page.
@@ -24,15 +26,23 @@ pub fn agree(ws: &Workspace, rows: &[Row]) -> Result<bool> {
     Ok(with_table(&text, &costs(rows)).context(COSTS)? == text)
 }
 
-/// Writes the tables. `window` are the figures where user level sees only a window of the kernel, `spent` are the
-/// tables of bench/path.md.
-pub fn write(ws: &Workspace, rows: &[Row], window: &BTreeMap<String, u64>, spent: &str) -> Result<()> {
+/// Writes the tables and the picture. `window` are the figures where user level sees only a window of the kernel,
+/// `spent` are the tables of bench/path.md.
+pub fn write(
+    ws: &Workspace,
+    rows: &[Row],
+    window: &BTreeMap<String, u64>,
+    spent: &str,
+    picture: &str,
+) -> Result<()> {
     let tables = [(COSTS, costs(rows)), (SIDE_CHANNELS, beside(rows, window)), (PATH, spent.to_string())];
     for (path, table) in tables {
         let text = with_table(&read(ws, path)?, &table).context(path)?;
         fs::write(ws.join(path), text).with_context(|| format!("cannot write {path}"))?;
         println!("wrote {path}");
     }
+    fs::write(ws.join(PICTURE), picture).with_context(|| format!("cannot write {PICTURE}"))?;
+    println!("wrote {PICTURE}");
     Ok(())
 }
 

@@ -21,7 +21,25 @@ pub fn listed(ws: &Workspace, files: &[File]) -> Vec<String> {
             *loops.entry(name).or_default() += file.source.loops();
         }
     }
-    compare(&loops, &rows(&page))
+    let mut wrong = compare(&loops, &rows(&page));
+    wrong.extend(unbounded(&page));
+    wrong
+}
+
+/// Rows of the page's table that name no bound: neither a number nor a preemption point nor why none is needed.
+fn unbounded(page: &str) -> Vec<String> {
+    let is_bound = |text: &str| {
+        let reasons = ["preemption point", "one ", "two ", "only for", "in the compiler"];
+        text.contains(|c: char| c.is_ascii_digit()) || reasons.iter().any(|reason| text.contains(reason))
+    };
+    let mut wrong = vec![];
+    for line in page.lines().filter_map(|line| line.strip_prefix("| ")) {
+        let cells: Vec<&str> = line.trim_end_matches(" |").split(" | ").collect();
+        if cells[0].ends_with(".rs") && !cells.get(2).is_some_and(|bound| is_bound(bound)) {
+            wrong.push(format!("{PAGE} has no bound for {}", cells[..cells.len().min(2)].join(", ")));
+        }
+    }
+    wrong
 }
 
 /// `core/vspace/map.rs` for `kernel/core/src/vspace/map.rs`, if its loops count.
@@ -64,6 +82,15 @@ mod tests {
         let wrong = compare(&loops, &rows(page));
         assert_eq!(wrong.len(), 2, "{wrong:?}");
         assert!(wrong[0].starts_with("core/a.rs has 2 loops") && wrong[1].starts_with("core/b.rs has 0"));
+    }
+
+    #[test]
+    fn a_loop_without_a_bound_is_told() {
+        let page = "| file | in | bound |\n| core/a.rs | `f` | 3 |\n| core/b.rs | `g` | preemption point |\n\
+                    | core/c.rs | `h` | |\n| core/d.rs | `i` | ends |\n| core/e.rs | `j` |\n";
+        let wrong = unbounded(page);
+        assert_eq!(wrong.len(), 3, "{wrong:?}");
+        assert!(wrong[0].ends_with("core/c.rs, `h`") && wrong[1].ends_with("core/d.rs, `i`"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod figures;
 mod licences;
 mod loops;
+mod pages;
 mod rules;
 mod source;
 
@@ -28,10 +29,12 @@ pub fn run(ws: &Workspace) -> Outcome {
     let mut report = Report::default();
     report.findings("layering", rules::layering(&house, &files));
     report.findings("SAFETY comments", rules::explained(&files));
+    report.findings("the seal of the kernel's memory", rules::sealed(&house, &files));
     report.findings("length of files", rules::lengths(&house, &files));
     report.findings("every loop of the kernel listed", loops::listed(ws, &files));
     report.findings("dependencies of the kernel", rules::directions(&house, &metadata));
     report.findings("a README in every crate", rules::readmes(ws, &metadata));
+    report.findings("links and named files of the pages", pages::sound(&pages::Tree::read(ws)?));
     report.findings("licences of dependencies", rules::licences(&house, &metadata));
     let stale = generate::stale(ws).into_iter();
     report.findings(

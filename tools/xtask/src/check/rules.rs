@@ -24,6 +24,8 @@ pub struct House {
     unsafe_allowed: BTreeMap<String, String>,
     long_files: BTreeMap<String, String>,
     kernel_layers: BTreeMap<String, Vec<String>>,
+    /// Of each file of `pecan-mem`, the public functions that are safe to call and have unsafe code in them.
+    sealed: BTreeMap<String, Vec<String>>,
 }
 
 impl House {
@@ -154,6 +156,27 @@ pub fn layering(house: &House, files: &[File]) -> Vec<String> {
     wrong
 }
 
+/// What the portable kernel can build on in `pecan-mem` is listed: whoever adds a function that makes a link or a
+/// capability, or follows one, decides that.
+pub fn sealed(house: &House, files: &[File]) -> Vec<String> {
+    const LIST: &str = "[sealed] in tools/xtask/house.toml";
+    let mut wrong = Vec::new();
+    // What a machine does not have, tests do.
+    let on_machines =
+        |f: &&File| !f.is_test() && !f.path.ends_with("/host.rs") && !f.path.ends_with("/testing.rs");
+    for file in files.iter().filter(|f| f.path.starts_with("kernel/mem/src/")).filter(on_machines) {
+        let found = file.source.safe_over_unsafe();
+        let listed = house.sealed.get(&file.path).map_or(&[][..], |names| names);
+        let new = found.iter().filter(|name| !listed.contains(name));
+        wrong.extend(new.map(|name| format!("{}: `{name}` is safe over unsafe code: see {LIST}", file.path)));
+        let old = listed.iter().filter(|name| !found.contains(name));
+        wrong.extend(old.map(|name| format!("{LIST}: {} has no such function `{name}`", file.path)));
+    }
+    let gone = house.sealed.keys().filter(|path| !files.iter().any(|f| f.path == **path));
+    wrong.extend(gone.map(|path| format!("{LIST}: there is no {path}")));
+    wrong
+}
+
 /// Every unsafe block and impl has a `SAFETY:` comment above it, whatever configuration compiles it.
 pub fn explained(files: &[File]) -> Vec<String> {
     let of = |file: &File| -> Vec<String> {
@@ -242,6 +265,19 @@ mod tests {
 
     fn file(path: &str, text: &str) -> File {
         File { path: path.into(), source: Source::new(text) }
+    }
+
+    #[test]
+    fn functions_that_break_the_seal_are_found() {
+        let mut house = house();
+        let path = "kernel/mem/src/a.rs";
+        house.sealed = [(path.to_string(), vec!["known".to_string(), "gone".to_string()])].into();
+        let text = "pub fn known() { unsafe { x() } }\npub fn new() { unsafe { x() } }\npub fn fine() {}\n";
+        let files =
+            [file(path, text), file("kernel/mem/src/testing.rs", text), file("kernel/arch/src/a.rs", text)];
+        let wrong = sealed(&house, &files);
+        assert_eq!(wrong.len(), 2, "{wrong:?}");
+        assert!(wrong[0].starts_with("kernel/mem/src/a.rs: `new`") && wrong[1].ends_with("`gone`"));
     }
 
     #[test]

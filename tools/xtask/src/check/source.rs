@@ -79,6 +79,28 @@ impl Source {
         found
     }
 
+    /// Public functions that are safe to call and have unsafe code in them, by name; tests left out.
+    pub fn safe_over_unsafe(&self) -> Vec<String> {
+        let code = without_tests(&self.code);
+        let words = words_of(&code);
+        let mut found = Vec::new();
+        for (n, word) in words.iter().enumerate().filter(|(_, word)| word.text == "pub") {
+            let visible = code[word.at + "pub".len()..].starts_with(char::is_whitespace);
+            let rest: Vec<&str> = words[n + 1..].iter().take(3).map(|w| w.text).collect();
+            let name = match rest[..] {
+                ["fn", name, ..] | ["const", "fn", name] => name,
+                _ => continue,
+            };
+            let body = &code[word.at..];
+            let begins = body.find('{').filter(|&brace| body[..brace].find(';').is_none());
+            let is_unsafe = |w: &Word<'_>| w.text == "unsafe";
+            if visible && begins.is_some_and(|brace| words_of(braced(&body[brace..])).iter().any(is_unsafe)) {
+                found.push(name.to_string());
+            }
+        }
+        found
+    }
+
     /// Whether a `SAFETY:` comment stands above the statement that holds this line.
     fn explained(&self, line: usize) -> bool {
         let texts: Vec<&str> = self.text.lines().collect();
@@ -285,6 +307,14 @@ let c = r#"unsafe " {"#; let d: &'static str = b"\"unsafe"; let e = '\''; let f 
         let found = Source::new(text).unsafes();
         let short: Vec<_> = found.iter().map(|u| (u.line, u.lines, u.explained)).collect();
         assert_eq!(short, [(3, 1, true), (7, 3, true), (11, 1, false), (13, 0, false)]);
+    }
+
+    #[test]
+    fn safe_functions_over_unsafe_code_are_found() {
+        let text = "pub fn a(x: u8) -> u8 {\n    unsafe { b() }\n}\npub(crate) fn c() { unsafe { b() } }\n\
+                    pub const fn d() { let e = || { unsafe { b() } }; }\npub unsafe fn f() { unsafe { b() } }\n\
+                    pub fn g();\nfn h() { unsafe { b() } }\npub fn i() {}\n#[cfg(test)]\nmod t { pub fn j() { unsafe {} } }\n";
+        assert_eq!(Source::new(text).safe_over_unsafe(), ["a", "d"]);
     }
 
     #[test]

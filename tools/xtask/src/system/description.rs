@@ -185,7 +185,7 @@ impl Description {
         let mut pins = BTreeMap::new();
         for component in &self.component {
             for irq in &component.irqs {
-                if let Some(other) = pins.insert(irq.pin()?, &component.name) {
+                if let Some(other) = pins.insert(irq.usual_pin()?, &component.name) {
                     bail!("components `{other}` and `{}` both have interrupt `{}`", component.name, irq.name);
                 }
             }
@@ -260,9 +260,13 @@ impl Component {
         });
         ensure!(self.irqs.len() <= 16, "a component has at most 16 interrupts");
         let irqs = self.irqs.iter().map(|irq| {
-            let (ioapic, pin) = irq.pin()?;
-            let Irq { name, level, active_low, .. } = irq;
-            Ok(manifest::Irq { name: name.clone(), ioapic, pin, level: *level, active_low: *active_low })
+            let (ioapic, pin) = irq.usual_pin()?;
+            let Irq { level, active_low, .. } = *irq;
+            let source = match irq.isa {
+                Some(isa) => manifest::IrqSource::Isa(isa),
+                None => manifest::IrqSource::Pin { ioapic, pin, level, active_low },
+            };
+            Ok(manifest::Irq { name: irq.name.clone(), source })
         });
         Ok(manifest::Component {
             name: name.clone(),
@@ -317,9 +321,9 @@ impl Component {
 }
 
 impl Irq {
-    /// Which controller, and which pin. Interrupts of the ISA bus are on the pin of the same number, but for
-    /// the timer's, which PCs have on pin 2.
-    fn pin(&self) -> Result<(u8, u8)> {
+    /// Which controller, and which pin. Interrupts of the ISA bus are mostly on the pin of the same number, but for
+    /// the timer's, which PCs have on pin 2; a machine where they are not says so when it boots.
+    fn usual_pin(&self) -> Result<(u8, u8)> {
         match (self.isa, self.ioapic, self.pin) {
             (Some(0), None, None) => Ok((0, 2)),
             (Some(isa @ (1 | 3..=15)), None, None) => Ok((0, isa)),

@@ -5,6 +5,8 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -15,7 +17,7 @@ use crate::{
     build::{self, Kernel},
     debugger::{self, Debugger},
     paths::Workspace,
-    qemu::{Board, Boot, Machine, Wait},
+    qemu::{Board, Boot, Machine, Session, Wait},
     toolchain::Toolchain,
 };
 
@@ -108,6 +110,7 @@ const CASES: &[Case] = &[
     good("q35_with_4_gib", Board::Q35, "qemu64", "4G"),
     good("pc_with_8_gib", Board::Pc, "qemu64", "8G"),
     good("q35_with_16_gib", Board::Q35, "max", "16G"),
+    good("pc_with_an_x87_unit_that_forgets_nothing", Board::Pc, "max,tcg-cpuid=off", "1G"),
     good("pc_without_no_execute", Board::Pc, "max,-nx", "1G"),
     lacks("no_64_bit_mode", Board::Pc, "max,-lm", "Pecan cannot start: this processor has no 64-bit mode"),
     lacks("no_local_apic", Board::Pc, "max,-apic", "Pecan cannot start: this processor lacks apic"),
@@ -226,27 +229,113 @@ pub fn run(
         cases = cases.into_iter().step_by(QUICK_STEP).collect();
         leave_out(&format!("{} of {all} tests of booting, all but every fourth", all - cases.len()));
     }
-    if cases.is_empty() {
+    let is_chosen = |name| filter.is_none_or(|f| format!("{PREFIX}{name}").contains(f));
+    let (leftovers, stops) = (is_chosen(LEFTOVERS), is_chosen(STOPS));
+    if cases.is_empty() && !leftovers && !stops {
         return Ok(tally);
     }
     let (name, what) = (ROOT_TASK.0, format!("building {}", ROOT_TASK.0));
     let mut programs = build::root_tasks(ws, toolchain, &what, &[name], hardware_debug)?;
     let program = programs.remove(name).context("there is no root task to boot")?;
     let program = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
-    for case in cases {
-        let name = format!("{PREFIX}{}", case.name);
-        match play(ws, kernel, case, program.clone())? {
-            None => {
-                println!("test {name} ... ok");
-                tally.passed += 1;
-            }
-            Some(why) => {
-                println!("test {name} ... FAILED: {why}");
-                tally.fail(format!("conformance {name}: {}", why.lines().next().unwrap_or_default()));
-            }
+    let mut note = |name: &str, failure: Option<String>| match failure {
+        None => {
+            println!("test {PREFIX}{name} ... ok");
+            tally.passed += 1;
         }
+        Some(why) => {
+            println!("test {PREFIX}{name} ... FAILED: {why}");
+            tally.fail(format!("conformance {PREFIX}{name}: {}", why.lines().next().unwrap_or_default()));
+        }
+    };
+    for case in cases {
+        note(case.name, play(ws, kernel, case, program.clone())?);
+    }
+    if leftovers {
+        note(LEFTOVERS, play_leftovers(ws, kernel, &program)?);
+    }
+    if stops {
+        note(STOPS, play_stops(ws, kernel, &program)?);
     }
     Ok(tally)
+}
+
+/// The boot behind a loader that has left much on.
+const LEFTOVERS: &str = "a_boot_loader_that_leaves_things_on";
+/// Conventional memory that no loader uses, for [`leave_on`].
+const LEFTOVERS_AT: u32 = 0x8_0000;
+
+/// What a loader is made to do before it enters the kernel, in machine code for 32 bits: turns five-level tables on and a
+/// breakpoint on the kernel's first instruction of 64 bits, lets `sysenter` lead into the kernel, and has a table of local
+/// descriptors. It keeps `eax` and `ebx`, which are for the kernel, puts `first` back where it came from, and goes there.
+fn leave_on(entry: u32, boot_64: u32, first: [u8; 5]) -> Vec<u8> {
+    const GDT: u32 = LEFTOVERS_AT + 0x100;
+    const FIRST: u32 = LEFTOVERS_AT + 0x200;
+    let mut code = Vec::new();
+    let mut with = |opcode: &[u8], operand: u32| {
+        code.extend(opcode);
+        code.extend(operand.to_le_bytes());
+    };
+    with(&[0x89, 0xc5, 0xb9], 1 << 12); //      mov ebp, eax; mov ecx, LA57
+    with(&[0x0f, 0x22, 0xe1, 0xb9], boot_64); // mov cr4, ecx; mov ecx, ...
+    with(&[0x0f, 0x23, 0xc1, 0xb9], 0x402); //  mov dr0, ecx; mov ecx, "on"
+    with(&[0x0f, 0x23, 0xf9, 0xb9], 0x174); //  mov dr7, ecx; mov ecx, SYSENTER_CS
+    with(&[0x31, 0xd2, 0xb8], 8); //            xor edx, edx; mov eax, 8
+    with(&[0x0f, 0x30, 0x0f, 0x01, 0x15], GDT + 0x40); // wrmsr; lgdt
+    with(&[0xb9], 0x18); //                     mov ecx, 0x18
+    with(&[0x0f, 0x00, 0xd1, 0xbe], FIRST); //  lldt cx; mov esi, ...
+    with(&[0xbf], entry); //                    mov edi, entry
+    with(&[0xb9], 5); //                        mov ecx, 5
+    with(&[0xfc, 0xf3, 0xa4, 0x89, 0xe8, 0xba], entry); // cld; rep movsb; mov eax, ebp; mov edx, entry
+    code.extend([0xff, 0xe2]); //               jmp edx
+    code.resize((GDT - LEFTOVERS_AT) as usize, 0);
+    let ldt = 0x0000_8200_0000_00ff | u64::from(LEFTOVERS_AT) << 16;
+    for descriptor in [0, 0x00cf_9b00_0000_ffff, 0x00cf_9300_0000_ffff, ldt] {
+        code.extend(descriptor.to_le_bytes());
+    }
+    code.resize((GDT + 0x40 - LEFTOVERS_AT) as usize, 0);
+    code.extend(31u16.to_le_bytes());
+    code.extend(GDT.to_le_bytes());
+    code.resize((FIRST - LEFTOVERS_AT) as usize, 0);
+    code.extend(first);
+    code
+}
+
+/// Boots behind such a loader; returns what of it is still on, or what went otherwise than it must.
+fn play_leftovers(ws: &Workspace, kernel: &Kernel, program: &[u8]) -> Result<Option<String>> {
+    let root_task = ws.bare().join("boot-test.elf");
+    fs::write(&root_task, program).with_context(|| format!("cannot write {}", root_task.display()))?;
+    let port = debugger::free_port()?;
+    let machine = Machine::default();
+    let boot =
+        Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: Some(port) };
+    let mut session = boot.session_with_monitor(TIME)?;
+    let mut loader = Debugger::connect(port)?;
+    let [entry, boot_64, window] = debugger::symbols(&kernel.elf, ["pecan_boot_entry", "boot_64", "WINDOW"])?;
+    let (entry, boot_64) = (entry - window, boot_64 - window);
+    loader.run_to(entry, 1).context("the loader does not come to the kernel")?;
+    let first = loader.memory(entry, 5)?.try_into().ok().context("QEMU sends too few bytes")?;
+    loader.write(LEFTOVERS_AT.into(), &leave_on(entry as u32, boot_64 as u32, first))?;
+    // A jump there, from behind itself.
+    let distance = LEFTOVERS_AT.wrapping_sub(entry as u32 + 5).to_le_bytes();
+    loader.write(entry, &[&[0xe9], &distance[..]].concat())?;
+    loader.go_on()?;
+    let done = |l: &String| l.starts_with(ROOT_TASK.1);
+    let wait = session.wait(|c| c.lines().iter().any(done).then_some(()))?;
+    if !matches!(wait, Wait::Found(())) {
+        return Ok(Some(session.failure(&wait, ROOT_TASK.1).to_string()));
+    }
+    let registers = session.registers()?;
+    let value = |name: &str| {
+        let text = registers.split_once(name)?.1.split_whitespace().next()?;
+        u64::from_str_radix(text, 16).ok()
+    };
+    let left = [("LDT=", 0xffff, 0), ("CR4=", 1 << 12, 0), ("DR7=", 0xff, 0)]
+        .into_iter()
+        .filter(|&(name, mask, off)| value(name).is_none_or(|value| value & mask != off))
+        .map(|(name, ..)| name.trim_end_matches('='))
+        .collect::<Vec<_>>();
+    Ok((!left.is_empty()).then(|| format!("still on: {}", left.join(", "))))
 }
 
 /// Boots; returns what went otherwise than it must, if anything.
@@ -292,6 +381,67 @@ fn overflow_stacks(kernel: &Path, port: u16, stops: &[(&str, Option<&str>)]) -> 
     machine.go_on()
 }
 
+/// The boots on a host that does not let the machine run at times.
+const STOPS: &str = "a_clock_on_a_host_that_stops_the_machine";
+/// How long such a host lets it run, and stops it: the interval timer, by which the clock is measured, counts for 55 ms.
+const RUN_AND_STOP: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(70)];
+/// How often that is tried.
+const STOPPED_BOOTS: usize = 4;
+
+/// Boots on a quiet host and on one that stops the machine; returns how the clocks differ, if they do. That the clock cannot
+/// be measured is a good answer, too.
+fn play_stops(ws: &Workspace, kernel: &Kernel, program: &[u8]) -> Result<Option<String>> {
+    let root_task = ws.bare().join("boot-test.elf");
+    fs::write(&root_task, program).with_context(|| format!("cannot write {}", root_task.display()))?;
+    let machine = Machine::default();
+    let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: None };
+    let right = match first_line(&mut boot.session(false, TIME)?)? {
+        Ok(line) => mhz(&line).with_context(|| format!("no MHz in `{line}`"))?,
+        Err(why) => return Ok(Some(why)),
+    };
+    for _ in 0..STOPPED_BOOTS {
+        let mut session = boot.session(false, TIME)?;
+        let (pid, is_over) = (session.pid().to_string(), AtomicBool::new(false));
+        let line = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    for (time, signal) in RUN_AND_STOP.into_iter().zip(["-STOP", "-CONT"]) {
+                        std::thread::sleep(time);
+                        // A machine that has ended takes no signal.
+                        let _ = Command::new("kill").args([signal, &pid]).stderr(Stdio::null()).status();
+                    }
+                }
+            });
+            let line = first_line(&mut session);
+            is_over.store(true, Ordering::Relaxed);
+            line
+        })?;
+        match line {
+            Ok(line) if line.contains("the clock's speed cannot be measured") => {}
+            Ok(line) => match mhz(&line) {
+                Some(mhz) if mhz.abs_diff(right) <= right / 50 => {}
+                _ => return Ok(Some(format!("{right} MHz on a quiet host, and on another `{line}`"))),
+            },
+            Err(why) => return Ok(Some(why)),
+        }
+    }
+    Ok(None)
+}
+
+/// The first whole line that a machine prints, or why there is none.
+fn first_line(session: &mut Session) -> Result<Result<String, String>> {
+    let wait = session.wait(|c| c.lines().first().cloned())?;
+    Ok(match wait {
+        Wait::Found(line) => Ok(line),
+        other => Err(session.failure(&other, "the kernel's first line").to_string()),
+    })
+}
+
+/// The clock's MHz in the kernel's first line.
+fn mhz(line: &str) -> Option<u64> {
+    line.split_once(" MHz")?.0.rsplit(' ').next()?.parse().ok()
+}
+
 /// What the root task says of the machine's memory, if less of it is user level's than must be.
 fn too_little_memory(lines: &[String]) -> Option<String> {
     let Some(line) = lines.iter().find(|l| l.starts_with("memory: ")) else {
@@ -304,6 +454,14 @@ fn too_little_memory(lines: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_clock_is_read_from_the_first_line() {
+        let line =
+            "Pecan 0.1.0 x86_64 (default): nx xapic apic-timer; 2595 MHz, 1023 MiB, 24 IOAPIC pins, 1 CPU";
+        assert_eq!(mhz(line), Some(2595));
+        assert_eq!(mhz("Pecan cannot start: no"), None);
+    }
 
     #[test]
     fn memory_is_judged_by_what_the_root_task_says() {

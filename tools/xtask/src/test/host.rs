@@ -31,13 +31,15 @@ enum Build {
     Sanitized,
     /// For this profile of the kernel.
     Profile(&'static str),
+    /// For Miri, with these flags for the rules of references.
+    Miri(&'static str),
 }
 
 /// Runs `cargo test` on the workspace's default members and on the user-level libraries, and counts.
 pub fn run(ws: &Workspace, filter: Option<&str>, length: Length) -> Result<Tally> {
     let build = if length == Length::Quick { Build::Fast } else { Build::Plain };
-    let mut tally = cargo_test(ws, &[], filter, build)?;
-    tally.add(cargo_test(ws, &USER_PACKAGES, filter, build)?);
+    let mut tally = cargo_test(ws, &[], filter.as_slice(), build)?;
+    tally.add(cargo_test(ws, &USER_PACKAGES, filter.as_slice(), build)?);
     if length == Length::Quick {
         leave_out("three quarters of the rounds of random tests, and what only other profiles compile in");
         return Ok(tally);
@@ -48,7 +50,7 @@ pub fn run(ws: &Workspace, filter: Option<&str>, length: Length) -> Result<Tally
             Some(filter) if !tests.starts_with(filter) => continue,
             _ => tests,
         };
-        tally.add(cargo_test(ws, &[package], Some(filter), Build::Profile(profile))?);
+        tally.add(cargo_test(ws, &[package], &[filter], Build::Profile(profile))?);
     }
     Ok(tally)
 }
@@ -62,17 +64,53 @@ pub fn run_sanitized(ws: &Workspace, filter: Option<&str>) -> Result<Tally> {
         println!("test host::address_sanitizer ... ignored, the toolchain has no library for it");
         return Ok(Tally { skipped: 1, ..Tally::default() });
     }
-    cargo_test(ws, &KERNEL_PACKAGES, filter, Build::Sanitized)
+    cargo_test(ws, &KERNEL_PACKAGES, filter.as_slice(), Build::Sanitized)
 }
 
+/// The tests that Miri runs in a few minutes: of links into the kernel's own state, CNodes and their slots, interrupts,
+/// refills.
+const MIRI_SHORT: [&str; 4] = ["tests::token::", "tests::cnode::", "irq::tests::", "refill::tests::a_"];
+
+/// Runs the kernel's tests under Miri, which finds undefined behaviour that does no harm yet, and counts: a few under Tree
+/// Borrows; or those that the filter names; or, if `long`, all of them, and again under Stacked Borrows.
+pub fn run_miri(ws: &Workspace, filter: Option<&str>, long: bool) -> Result<Tally> {
+    let probe = ["run", "nightly", "cargo", "miri", "--version"];
+    if !Command::new("rustup").args(probe).output().is_ok_and(|o| o.status.success()) {
+        println!(
+            "test host::miri ... ignored, there is no Miri here (it takes rustup: `rustup toolchain install nightly \
+             --component miri,rust-src`)"
+        );
+        return Ok(Tally { skipped: 1, ..Tally::default() });
+    }
+    let filters = match filter {
+        Some(_) => filter.as_slice(),
+        None if long => &[],
+        None => &MIRI_SHORT,
+    };
+    let mut tally = cargo_test(ws, &MIRI_PACKAGES, filters, Build::Miri("-Zmiri-tree-borrows"))?;
+    if long {
+        tally.add(cargo_test(ws, &MIRI_PACKAGES, filters, Build::Miri(""))?);
+    }
+    Ok(tally)
+}
+
+/// The packages whose tests Miri runs.
+const MIRI_PACKAGES: [&str; 2] = ["pecan-mem", "pecan-core"];
+
 /// Runs `cargo test` on some packages, or on the default members, and counts.
-fn cargo_test(ws: &Workspace, packages: &[&str], filter: Option<&str>, build: Build) -> Result<Tally> {
+fn cargo_test(ws: &Workspace, packages: &[&str], filters: &[&str], build: Build) -> Result<Tally> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = match build {
+        Build::Miri(_) => Command::new("rustup"),
+        _ => Command::new(cargo),
+    };
     toolchain::clean(&mut command);
+    if let Build::Miri(_) = build {
+        command.args(["run", "nightly", "cargo", "miri"]);
+    }
     command.current_dir(ws.root()).args(["test", "--no-fail-fast"]);
     match build {
-        Build::Plain => {}
+        Build::Plain | Build::Miri(_) => {}
         Build::Fast => {
             command.env("PECAN_FAST", "1");
         }
@@ -91,14 +129,22 @@ fn cargo_test(ws: &Workspace, packages: &[&str], filter: Option<&str>, build: Bu
             command.arg(format!("target/host-{profile}"));
         }
     }
+    if let Build::Miri(rules) = build {
+        // Links in packed form are addresses, from which pointers are made; machines live as long as the test program;
+        // tests look at the environment.
+        let flags =
+            format!("{rules} -Zmiri-permissive-provenance -Zmiri-ignore-leaks -Zmiri-disable-isolation");
+        command.env("MIRIFLAGS", flags.trim_start()).env("PECAN_FAST", "1");
+        command.args(["--lib", "--target-dir", "target/miri"]);
+    }
     packages.iter().for_each(|p| {
         command.args(["--package", p]);
     });
     if ui::on_terminal() {
         command.args(["--color", "always"]);
     }
-    if let Some(filter) = filter {
-        command.args(["--", filter]);
+    if !filters.is_empty() {
+        command.arg("--").args(filters);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let shown = process::shown(&command);

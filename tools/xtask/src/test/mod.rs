@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long)]
     latency: bool,
     /// Run a shorter form of each suite, eight minutes in all on two cores; says what it leaves out.
-    #[arg(long, conflicts_with_all = ["long", "latency", "asan", "matrix"])]
+    #[arg(long, conflicts_with_all = ["long", "latency", "asan", "miri", "matrix"])]
     quick: bool,
     /// Check for hours rather than minutes, where a suite can (`spec`, `fuzz`).
     #[arg(long)]
@@ -39,6 +39,10 @@ pub struct Args {
     /// Run the kernel's tests of the suite `host` under AddressSanitizer, with overflow checks and assertions.
     #[arg(long)]
     asan: bool,
+    /// Run tests of the suite `host` under Miri (nightly toolchain): a few under Tree Borrows, or with `--long` all of them,
+    /// and again under Stacked Borrows.
+    #[arg(long)]
+    miri: bool,
     /// Instead of running tests, print which test of the suite `conformance` covers which error of which invocation.
     #[arg(long)]
     matrix: bool,
@@ -159,6 +163,9 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     if args.asan && args.suite != Some(Suite::Host) {
         bail!("--asan is for one suite\n  to mend it: cargo xtask test --suite host --asan");
     }
+    if args.miri && args.suite != Some(Suite::Host) {
+        bail!("--miri is for one suite\n  to mend it: cargo xtask test --suite host --miri");
+    }
     let filter = args.filter.as_deref();
     let mut sum = Tally::default();
     for suite in chosen(ws, args.suite)? {
@@ -211,6 +218,7 @@ fn run_suite(ws: &Workspace, suite: Suite, args: &Args) -> Result<Tally> {
     let (profile, filter, length) = (args.profile(), args.filter.as_deref(), args.length());
     match suite {
         Suite::Host if args.asan => return host::run_sanitized(ws, filter),
+        Suite::Host if args.miri => return host::run_miri(ws, filter, length == Length::Long),
         Suite::Host => return host::run(ws, filter, length),
         Suite::Spec => return spec::run(ws, filter, length),
         _ => {}

@@ -2,8 +2,11 @@
 //! they say that registers are (ACPI specification 6.5, 5.2.5 to 5.2.12; IA-PC HPET specification 1.0a, 3.2.4; Intel VT-d
 //! specification 4.0, 8.3; AMD I/O virtualization specification 3.07, 5.2.2).
 
+use pecan_abi::arch::boot::ISA_IRQS;
+
 use super::{Memory, u16_at, u32_at, u64_at};
 use crate::PhysRegion;
+use crate::common::irq::IrqRoute;
 
 /// IOAPICs that the kernel keeps track of.
 pub const MAX_IOAPICS: usize = 8;
@@ -16,15 +19,73 @@ const HEADER_LEN: usize = 36;
 /// No table that the kernel reads is this long.
 const MAX_TABLE_LEN: usize = 1 << 20;
 
-/// What the kernel takes from ACPI.
+/// An I/O APIC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ioapic {
+    /// Physical address of its registers.
+    pub address: u32,
+    /// The number of its first input pin, in the count over all of them.
+    pub first: u32,
+}
+
+/// Where an interrupt of the ISA bus comes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct IsaSource {
+    /// The input pin, in the count over all I/O APICs.
+    input: u32,
+    level: bool,
+    active_low: bool,
+}
+
+/// What the kernel takes from ACPI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Platform {
-    /// Physical addresses of the IOAPICs' registers, by the first interrupt they serve.
-    pub ioapics: [u32; MAX_IOAPICS],
+    /// The IOAPICs, by their first pins.
+    pub ioapics: [Ioapic; MAX_IOAPICS],
     /// How many of them there are.
     pub num_ioapics: usize,
     /// Processors that can be used.
     pub processors: usize,
+    /// By the interrupt's number; the second controller's is none.
+    isa: [Option<IsaSource>; ISA_IRQS],
+}
+
+/// The interrupt of the ISA bus that the two legacy controllers are joined by.
+const CASCADE: usize = 2;
+/// The interval timer's.
+const TIMER: usize = 0;
+
+impl Platform {
+    /// One without IOAPICs and processors, whose ISA interrupts come in at the pins of the same numbers (ACPI specification
+    /// 6.5, 5.2.12.5).
+    fn empty() -> Self {
+        let mut isa = core::array::from_fn(|irq| Some(IsaSource { input: irq as u32, ..Default::default() }));
+        isa[CASCADE] = None;
+        Platform { ioapics: Default::default(), num_ioapics: 0, processors: 0, isa }
+    }
+
+    /// What a PC is like whose firmware does not say: one IOAPIC at this address, with the timer on pin 2.
+    pub fn usual(address: u32) -> Self {
+        let mut platform = Self::empty();
+        platform.ioapics[0].address = address;
+        platform.isa[TIMER] = Some(IsaSource { input: 2, ..Default::default() });
+        Platform { num_ioapics: 1, processors: 1, ..platform }
+    }
+
+    /// Where interrupts of the ISA bus come in, on the IOAPICs that are in use: the first pin of each and how many it has, in
+    /// the order of the kernel's indexes.
+    pub fn isa_routes(
+        &self,
+        ioapics: impl Iterator<Item = (u32, usize)> + Clone,
+    ) -> [Option<IrqRoute>; ISA_IRQS] {
+        self.isa.map(|source| {
+            let IsaSource { input, level, active_low } = source?;
+            ioapics.clone().enumerate().find_map(|(ioapic, (first, pins))| {
+                let pin = input.checked_sub(first)? as usize;
+                (pin < pins).then_some(IrqRoute { ioapic, pin, level, active_low })
+            })
+        })
+    }
 }
 
 fn checksum_holds(b: &[u8]) -> bool {
@@ -97,7 +158,7 @@ pub fn platform(memory: &impl Memory, rsdp: &[u8; RSDP_LEN]) -> Option<Platform>
 }
 
 /// Tells where the registers are of the devices that send what they are told to the address that they are told: I/O APICs,
-/// HPETs, and IOMMUs, which report faults in this way.
+/// HPETs that can, and IOMMUs, which report faults in this way.
 pub fn message_senders(memory: &impl Memory, rsdp: &[u8; RSDP_LEN], tell: &mut impl FnMut(PhysRegion)) {
     let mut registers = |at: Option<u64>, len: u64| {
         if let Some(at) = at {
@@ -109,7 +170,7 @@ pub fn message_senders(memory: &impl Memory, rsdp: &[u8; RSDP_LEN], tell: &mut i
             b"APIC" => entries(t, MADT_ENTRIES, short_length)
                 .filter(|e| e[0] == 1)
                 .for_each(|e| registers(u32_at(e, 4).map(u64::from), 4096)),
-            b"HPET" => registers(u64_at(t, 44), 1024),
+            b"HPET" => registers(u64_at(t, 44).filter(|&at| hpet_sends_messages(memory, at)), 1024),
             // Hardware units: their registers are 4 KiB or a power of two more.
             b"DMAR" => entries(t, HEADER_LEN + 12, long_length)
                 .filter(|e| u16_at(e, 0) == Some(0))
@@ -121,6 +182,18 @@ pub fn message_senders(memory: &impl Memory, rsdp: &[u8; RSDP_LEN], tell: &mut i
             _ => {}
         }
     }
+}
+
+/// True unless the registers of the HPET at `at` say that none of its comparators can send its interrupt as a message
+/// (IA-PC HPET specification 1.0a, 2.3.4 and 2.3.8).
+fn hpet_sends_messages(memory: &impl Memory, at: u64) -> bool {
+    const CAN_SEND: u32 = 1 << 15;
+    let register = |offset: u64| at.checked_add(offset).and_then(|at| memory.register(at));
+    register(0).is_none_or(|capabilities| {
+        let last = u64::from(capabilities >> 8 & 31);
+        (0..=last)
+            .any(|n| register(0x100 + 0x20 * n).is_none_or(|configuration| configuration & CAN_SEND != 0))
+    })
 }
 
 /// Where the entries of the MADT begin.
@@ -147,19 +220,33 @@ fn entries(table: &[u8], start: usize, length: fn(&[u8]) -> Option<usize>) -> im
 }
 
 fn madt(t: &[u8]) -> Platform {
-    let mut p = Platform::default();
-    let mut first = [0u32; MAX_IOAPICS];
+    let mut p = Platform::empty();
     for entry in entries(t, MADT_ENTRIES, short_length) {
         match entry[0] {
             0 => p.processors += usize::from(u32_at(entry, 4).unwrap_or(0) & 1 != 0),
             9 => p.processors += usize::from(u32_at(entry, 8).unwrap_or(0) & 1 != 0),
             1 if p.num_ioapics < MAX_IOAPICS => {
-                let (Some(address), Some(base)) = (u32_at(entry, 4), u32_at(entry, 8)) else { continue };
-                let at = first[..p.num_ioapics].iter().take_while(|&&f| f <= base).count();
+                let (Some(address), Some(first)) = (u32_at(entry, 4), u32_at(entry, 8)) else { continue };
+                let at = p.ioapics[..p.num_ioapics].iter().take_while(|i| i.first <= first).count();
                 p.ioapics.copy_within(at..p.num_ioapics, at + 1);
-                first.copy_within(at..p.num_ioapics, at + 1);
-                (p.ioapics[at], first[at]) = (address, base);
+                p.ioapics[at] = Ioapic { address, first };
                 p.num_ioapics += 1;
+            }
+            // An override, of bus 0. It drives out the interrupt that would be at that pin by its own number.
+            2 if entry.get(2) == Some(&0) => {
+                let (Some(input), Some(flags)) = (u32_at(entry, 4), u16_at(entry, 8)) else { continue };
+                let irq = usize::from(entry[3]);
+                if irq >= ISA_IRQS {
+                    continue;
+                }
+                if let Some(other) = p.isa.get_mut(input as usize)
+                    && other.is_some_and(|other| other.input == input)
+                {
+                    *other = None;
+                }
+                // In each pair of bits 0 is as the bus has it: active high, and edge-triggered.
+                let (active_low, level) = (flags & 3 == 3, flags >> 2 & 3 == 3);
+                p.isa[irq] = Some(IsaSource { input, level, active_low });
             }
             _ => {}
         }
@@ -222,7 +309,8 @@ mod tests {
         let m = machine(acpi(b"APIC", &madt_body(&[&CPU, &a, &[2, 10, 0, 0, 2, 0, 0, 0, 0, 0], &CPU, &b])));
         let p = platform(&m, &find_rsdp(&m).unwrap()).unwrap();
         assert_eq!((p.num_ioapics, p.processors), (2, 2));
-        assert_eq!(p.ioapics[..2], [0xfec0_0000, 0xfec1_0000]);
+        let at = |address, first| Ioapic { address, first };
+        assert_eq!(p.ioapics[..2], [at(0xfec0_0000, 0), at(0xfec1_0000, 24)]);
     }
 
     #[test]
@@ -273,7 +361,60 @@ mod tests {
         let many: Vec<_> = (0..20).map(|i| ioapic(0x1000 * i, 24 * i)).collect();
         let refs: Vec<_> = many.iter().map(|v| &v[..]).collect();
         assert_eq!(madt(&acpi(b"APIC", &madt_body(&refs))).num_ioapics, MAX_IOAPICS);
-        assert_eq!(madt(&acpi(b"APIC", &[])), Platform::default());
+        assert_eq!(madt(&acpi(b"APIC", &[])), Platform::empty());
+    }
+
+    fn isa_override(irq: u8, input: u32, flags: u16) -> Vec<u8> {
+        [&[2, 10, 0, irq][..], &input.to_le_bytes(), &flags.to_le_bytes()].concat()
+    }
+
+    #[test]
+    fn interrupts_of_the_isa_bus_come_in_where_the_firmware_says() {
+        let ioapics = || [(0, 24), (24, 8)].into_iter();
+        let route = |ioapic, pin, level, active_low| Some(IrqRoute { ioapic, pin, level, active_low });
+        let routes = |overrides: &[Vec<u8>]| {
+            let overrides: Vec<&[u8]> = overrides.iter().map(|o| &o[..]).collect();
+            madt(&acpi(b"APIC", &madt_body(&overrides))).isa_routes(ioapics())
+        };
+        let plain = routes(&[]);
+        assert_eq!(
+            (plain[0], plain[2], plain[15]),
+            (route(0, 0, false, false), None, route(0, 15, false, false))
+        );
+        // As QEMU has it, and an interrupt on the second IOAPIC; flags of all kinds.
+        let some = routes(&[
+            isa_override(0, 2, 0),
+            isa_override(5, 5, 0xd),
+            isa_override(9, 9, 0xf),
+            isa_override(10, 26, 5),
+            isa_override(11, 99, 0xf),
+            isa_override(16, 3, 0),
+        ]);
+        assert_eq!((some[0], some[2]), (route(0, 2, false, false), None));
+        assert_eq!((some[5], some[9]), (route(0, 5, true, false), route(0, 9, true, true)));
+        assert_eq!((some[10], some[11]), (route(1, 2, false, false), None), "no IOAPIC has input 99");
+        assert_eq!(some[3], route(0, 3, false, false));
+        // The timer in another one's place.
+        let moved = routes(&[isa_override(0, 7, 3)]);
+        assert_eq!((moved[0], moved[7]), (route(0, 7, false, true), None));
+        // Two that change places.
+        let swapped = routes(&[isa_override(3, 4, 0), isa_override(4, 3, 0)]);
+        assert_eq!((swapped[3], swapped[4]), (route(0, 4, false, false), route(0, 3, false, false)));
+        // Other buses, and entries that are cut short.
+        let mut other = isa_override(6, 1, 0);
+        other[2] = 1;
+        assert_eq!(routes(&[other]), plain);
+        for len in [2, 3, 4, 8, 9] {
+            let mut short = isa_override(6, 1, 0)[..len].to_vec();
+            short[1] = len as u8;
+            assert_eq!(routes(&[short]), plain, "{len} bytes");
+        }
+        // Without tables.
+        let usual = Platform::usual(0xfec0_0000).isa_routes(ioapics());
+        assert_eq!(
+            (usual[0], usual[2], usual[4]),
+            (route(0, 2, false, false), None, route(0, 4, false, false))
+        );
     }
 
     #[test]
@@ -294,6 +435,36 @@ mod tests {
         let rsdp = check_rsdp(&rsdp(2, 0, 0x2000)).unwrap();
         message_senders(&Pieces(memory), &rsdp, &mut |r| found.push((r.start.0, r.len())));
         found
+    }
+
+    #[test]
+    fn an_hpet_is_told_of_unless_its_comparators_send_no_messages() {
+        const AT: u64 = 0xfed0_0000;
+        let table = acpi(b"HPET", &[vec![0; 8], AT.to_le_bytes().to_vec(), vec![0; 8]].concat());
+        let told = |registers: Option<Vec<u8>>| {
+            let mut memory = vec![(0x2000, acpi(b"XSDT", &0x3000u64.to_le_bytes())), (0x3000, table.clone())];
+            memory.extend(registers.map(|r| (AT, r)));
+            let mut found = false;
+            let rsdp = check_rsdp(&rsdp(2, 0, 0x2000)).unwrap();
+            message_senders(&Pieces(memory), &rsdp, &mut |r| found |= r.start.0 == AT);
+            found
+        };
+        // Three comparators, of which one may be able to.
+        let registers = |able: Option<usize>| {
+            let mut r = vec![0; 0x160];
+            r[..4].copy_from_slice(&0x8086_8201u32.to_le_bytes());
+            if let Some(n) = able {
+                r[0x101 + 0x20 * n] = 0x80;
+            }
+            r
+        };
+        assert!(!told(Some(registers(None))));
+        for able in 0..3 {
+            assert!(told(Some(registers(Some(able)))), "comparator {able}");
+        }
+        assert!(told(Some(registers(None)[..0x140].to_vec())), "registers that cannot be read");
+        assert!(told(None), "an address that cannot be read");
+        assert!(told(Some(vec![0xff; 0x500])), "an address with nothing behind it");
     }
 
     #[test]

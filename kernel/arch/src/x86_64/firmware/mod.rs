@@ -9,6 +9,9 @@ pub mod withheld;
 pub trait Memory {
     /// The `len` bytes at physical address `at`; `None` if they are not all there.
     fn bytes(&self, at: u64, len: usize) -> Option<&[u8]>;
+
+    /// The 32-bit device register at physical address `at`, a multiple of 4; `None` if none can be read there.
+    fn register(&self, at: u64) -> Option<u32>;
 }
 
 /// Which measures against side channels are wanted: the word `mitigations=` of the kernel's command line.
@@ -51,6 +54,10 @@ pub mod testing {
                 let from = usize::try_from(at.checked_sub(*base)?).ok()?;
                 b.get(from..from.checked_add(len)?)
             })
+        }
+
+        fn register(&self, at: u64) -> Option<u32> {
+            super::u32_at(self.bytes(at, 4)?, 0)
         }
     }
 

@@ -14,9 +14,6 @@ pub const MAX_REGIONS: usize = 64;
 const MESSAGES: PhysRegion = PhysRegion::new(0xfee0_0000, 0xfef0_0000);
 /// Where chipsets have their I/O APICs (Intel ICH9 datasheet, memory map).
 const IOAPICS: PhysRegion = PhysRegion::new(0xfec0_0000, 0xfed0_0000);
-/// The four places at which a chipset can have its HPET, whose comparators send messages (Intel ICH9 datasheet, memory
-/// map).
-const HPETS: PhysRegion = PhysRegion::new(0xfed0_0000, 0xfed0_4000);
 /// On processors of AMD: what HyperTransport sends as interrupts, and as accesses to ports and to PCI configuration (BIOS and
 /// kernel developer's guide for family 10h, memory map).
 const HYPERTRANSPORT: PhysRegion = PhysRegion::new(0xfd_0000_0000, 0x100_0000_0000);
@@ -31,7 +28,7 @@ pub fn add(
     let mut withhold = |region: PhysRegion| {
         withheld.cover(region.whole_pages());
     };
-    [MESSAGES, IOAPICS, HPETS].into_iter().for_each(&mut withhold);
+    [MESSAGES, IOAPICS].into_iter().for_each(&mut withhold);
     if hypertransport {
         withhold(HYPERTRANSPORT);
     }
@@ -50,12 +47,10 @@ mod tests {
         for hypertransport in [false, true] {
             let mut all = Regions::new();
             add(&mut all, &Pieces::default(), None, hypertransport);
-            for (start, end) in
-                [(0xfee0_0000, 0xfeef_ffff), (0xfec0_0000, 0xfecf_ffff), (0xfed0_0000, 0xfed0_3fff)]
-            {
+            for (start, end) in [(0xfee0_0000, 0xfeef_ffff), (0xfec0_0000, 0xfecf_ffff)] {
                 assert!(all.contains(PhysRegion::new(start, end)));
             }
-            for free in [0xfebf_f000, 0xfed0_4000, 0xfed4_0000, 0xfef0_0000, 0xb000_0000u64] {
+            for free in [0xfebf_f000, 0xfed0_0000, 0xfed4_0000, 0xfef0_0000, 0xb000_0000u64] {
                 assert!(!all.contains(PhysRegion::new(free, free + 1)), "{free:x}");
             }
             assert_eq!(all.contains(PhysRegion::new(0xfd_f800_0000, 0xfd_f900_0000)), hypertransport);
