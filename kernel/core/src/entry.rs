@@ -37,14 +37,28 @@ pub fn syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
         Some(call) if is_core_syscall(number) => call,
         _ => return special_syscall(k, number),
     };
-    let next = in_time(k, call);
+    let next = in_time(k, |k| perform(k, call));
     scheduler::schedule(k, next).link()
 }
 
 /// A `Call` of the current thread, on a capability that its registers name.
 #[inline(always)]
 pub fn call(k: &mut Kernel) -> Link<Tcb> {
-    match in_time(k, Syscall::Call) {
+    let next = in_time(k, |k| perform(k, Syscall::Call));
+    end_call(k, next)
+}
+
+/// `Call` on the capability in a slot, which the fast path has found but is not for.
+#[inline(always)]
+pub fn call_at(k: &mut Kernel, slot: Link<Slot>) -> Link<Tcb> {
+    const CALL: How = How { call: true, blocking: true, donate: true, first_phase: false };
+    let next = in_time(k, |k| invoke::invoke_at(k, slot, CALL));
+    end_call(k, next)
+}
+
+#[inline(always)]
+fn end_call(k: &mut Kernel, next: Next) -> Link<Tcb> {
+    match next {
         // What most invocations of kernel objects leave.
         Next::Stay if scheduler::stays(k) => k.core().current.get(),
         next => schedule(k, next),
@@ -53,30 +67,15 @@ pub fn call(k: &mut Kernel) -> Link<Tcb> {
 
 /// Makes a system call of the current thread, if that has time left.
 #[inline(always)]
-fn in_time(k: &mut Kernel, call: Syscall) -> Next {
+fn in_time(k: &mut Kernel, make: impl FnOnce(&mut Kernel) -> Result<Next, Preempted>) -> Next {
     budget::update_time(k);
     match budget::check_budget_restart(k) {
-        Ok(()) => match perform(k, call) {
+        Ok(()) => match make(k) {
             Ok(next) => next,
             Err(Preempted) => pending_interrupts(k),
         },
         Err(next) => next,
     }
-}
-
-/// `Call` on the capability in a slot, which the fast path has found but is not for.
-#[inline(always)]
-pub fn call_at(k: &mut Kernel, slot: Link<Slot>) -> Link<Tcb> {
-    budget::update_time(k);
-    let how = How { call: true, blocking: true, donate: true, first_phase: false };
-    let next = match budget::check_budget_restart(k) {
-        Ok(()) => match invoke::invoke_at(k, slot, how) {
-            Ok(next) => next,
-            Err(Preempted) => pending_interrupts(k),
-        },
-        Err(next) => next,
-    };
-    scheduler::schedule(k, next).link()
 }
 
 /// The system calls that are not in every profile, do not touch the scheduler, or do not exist.

@@ -427,7 +427,7 @@ impl Words {
         // A depth that is too great would look like a guard; another capability may have the same word 1.
         if self.w1 != less_one
             || less_one > LEVEL_MASK
-            || self.w0 >> ABOVE_GUARDED != tag::CNODE.number() << (TAG_SHIFT - ABOVE_GUARDED)
+            || (self.w0 & KIND) >> ABOVE_GUARDED != tag::CNODE.number() << (TAG_SHIFT - ABOVE_GUARDED)
         {
             return None;
         }
