@@ -1,5 +1,6 @@
 //! A kernel on the host port with a small system in it, and what state that is in the model's terms.
 
+mod processor;
 mod stopping;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use pecan_mem::{
 
 use crate::abstraction::{self, Memo, Origin};
 use crate::digest::{Digest, Symmetry};
-use crate::model::{self, CODE, Cap, Doing, Event, Name, Outcome, State, Thread, register};
+use crate::model::{self, CODE, Cap, Doing, Event, Name, State, Thread, register};
 use crate::translate::{link_name, name, object_name};
 
 /// Memory of the machine in bytes, log2.
@@ -588,35 +589,6 @@ impl System {
             scheduler::load_vspace(&self.k, thread);
             scheduler::load_units(&self.k, thread);
             pecan_arch::load_context(&thread.context);
-        }
-    }
-
-    /// Checks that the processor is set up for the thread that runs, and that devices have got what they should.
-    ///
-    /// # Errors
-    /// What is wrong, in words.
-    pub fn check_processor(&self, s: &State, outcome: &Outcome) -> Result<(), String> {
-        let machine = host::machine();
-        let wanted = s.current.and_then(|thread| model::space_of(s, thread));
-        let found = machine.vspace.get().map(|(root, asid)| (Name(root.0), asid as u64));
-        if wanted != found {
-            return Err(format!("the processor uses address space {found:?}, and should use {wanted:?}\n"));
-        }
-        let uses_fpu = |t: &Name| s.threads[t].flags & tcb_flag::FPU_DISABLED == 0;
-        if s.current.is_some_and(|t| uses_fpu(&t) != machine.fpu_enabled.get()) {
-            return Err("the vector unit is not as the thread that runs wants it\n".into());
-        }
-        let written = machine.io_writes.borrow();
-        if *written != outcome.written {
-            return Err(format!("ports: {written:x?} was written, and should be {:x?}\n", outcome.written));
-        }
-        let ports = |i: usize| self.k.global().io_ports[i / 64].get() >> (i % 64) & 1 != 0;
-        let issued = |i: usize| {
-            s.caps.values().any(|h| matches!(h.cap, Cap::IoPort { first, last } if (first as usize..=last as usize).contains(&i)))
-        };
-        match self.ports.iter().find(|&&port| ports(port as usize) != issued(port as usize)) {
-            Some(port) => Err(format!("port {port:#x} is issued, or not, against the capabilities\n")),
-            None => Ok(()),
         }
     }
 

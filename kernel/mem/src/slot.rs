@@ -30,8 +30,9 @@ pub(crate) const FLAGS: u64 = REVOCABLE | FIRST_BADGED;
 
 impl Slot {
     /// A slot without a capability.
-    pub(crate) const EMPTY: Slot =
-        Slot { words: [const { Cell::new(0) }; 2], prev: Cell::new(0), next: Cell::new(0) };
+    pub(crate) const fn empty() -> Self {
+        Slot { words: [const { Cell::new(0) }; 2], prev: Cell::new(0), next: Cell::new(0) }
+    }
 
     /// A link to this slot.
     #[inline(always)]

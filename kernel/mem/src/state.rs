@@ -24,7 +24,7 @@
 //! look at the capabilities. The epoch ends when a CNode, a root table or an ASID goes; that concerns the current thread of
 //! every core, not only the one that deletes: it too may use a space that is about to go, and forgets what it knows of its
 //! CSpace, so that a running thread looks slots up without asking for the epoch. Each core has the number of the epoch in
-//! [`CoreState::ordinary`], beside what else it compares with a thread's. With several cores whoever ends the epoch must also
+//! `CoreState::ordinary`, beside what else it compares with a thread's. With several cores whoever ends the epoch must also
 //! make every core leave the address space that goes before its memory is given back.
 //!
 //! Invariants, checked by `pecan_core::invariants`: [`CoreState::current`] and [`CoreState::current_sc`] live; each thread in

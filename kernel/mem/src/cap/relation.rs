@@ -1,0 +1,47 @@
+//! What the derivation list asks of capabilities, answered on their packed form: it is asked at every deletion.
+
+use super::{
+    KIND, OWN_SHIFT, TAG_MASK, Words,
+    tag::{self, Identity, Place},
+};
+
+impl Words {
+    /// [`Words::same_object`] where this is known to be a capability to an object in memory that the kernel uses.
+    #[inline(always)]
+    pub(crate) fn same_in_memory(self, other: Words) -> bool {
+        (self.w0 ^ other.w0) & (TAG_MASK | !KIND) == 0
+    }
+
+    /// True if both are capabilities to the same object. Untyped memory and what is left of objects are none: never
+    /// true of them.
+    #[inline(always)]
+    pub fn same_object(self, other: Words) -> bool {
+        const LEVEL: u64 = 3 << OWN_SHIFT;
+        let differ = self.w0 ^ other.w0;
+        match self.tag().identity() {
+            Identity::Never => false,
+            Identity::Address => self.same_in_memory(other),
+            Identity::Frame => differ & (TAG_MASK | !KIND | LEVEL) == 0,
+            Identity::Words => differ == 0 && self.w1 == other.w1,
+        }
+    }
+
+    /// True if this is a capability to untyped memory and the other one's object (or what is left of it) lies
+    /// in that memory.
+    #[inline]
+    pub fn covers(self, other: Words) -> bool {
+        if self.tag() != tag::UNTYPED {
+            return false;
+        }
+        let bits = self.own() & 63;
+        let base = match other.tag().place() {
+            Place::Window => pecan_arch::virt_to_phys(other.addr()).0,
+            // It may be that the other one covers this.
+            Place::Physical if other.tag() == tag::UNTYPED && other.own() & 63 > bits => return false,
+            Place::Physical => other.base().0,
+            Place::Nowhere => return false,
+        };
+        // Memory is carved at multiples of its size, so what begins inside also ends inside.
+        (base ^ self.base().0) >> bits == 0
+    }
+}
