@@ -67,9 +67,14 @@ pub fn run_sanitized(ws: &Workspace, filter: Option<&str>) -> Result<Tally> {
     cargo_test(ws, &KERNEL_PACKAGES, filter.as_slice(), Build::Sanitized)
 }
 
-/// The tests that Miri runs in a few minutes: of links into the kernel's own state, CNodes and their slots, interrupts,
-/// refills.
-const MIRI_SHORT: [&str; 4] = ["tests::token::", "tests::cnode::", "irq::tests::", "refill::tests::a_"];
+/// The tests that Miri runs in less than a minute: of links into the kernel's own state, and of memory at boot. Most others
+/// take it several.
+const MIRI_SHORT: [&str; 4] = [
+    "tests::token::",
+    "boot::tests::all_memory_is_given_out_once",
+    "boot::tests::every_error_in_an_elf_file_has_a_message",
+    "boot::tests::extra_boot_information_is_a_chain_of_chunks",
+];
 
 /// Runs the kernel's tests under Miri, which finds undefined behaviour that does no harm yet, and counts: a few under Tree
 /// Borrows; or those that the filter names; or, if `long`, all of them, and again under Stacked Borrows.
