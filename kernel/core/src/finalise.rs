@@ -113,10 +113,10 @@ pub fn revoke(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
 
 /// Empties the CNode or thread whose zombie is in `slot`, with everything that dies with it, and then the slot.
 ///
-/// Every round empties a slot for good, or brings a zombie or what it displaces nearer to its end: each zombie comes into
-/// the first slot of the one in `slot` once for every time that one is found below it, and leaves when it is empty. So the
-/// rounds are bounded by the slots involved. Two zombies never name the same object: there is a zombie only where the last
-/// capability was.
+/// Every round empties a slot for good, or moves zombies: one that has been found to where it waits, or the one in `slot`
+/// within what dies with it. Each is found once, and the one in `slot` moves a few times at most for each that is found
+/// around it; so the rounds are bounded by the slots involved. Two zombies never name the same object: there is a zombie
+/// only where the last capability was.
 #[inline(never)]
 fn empty_zombie(k: &mut Kernel, mut slot: Link<Slot>, mut next: Next) -> Result<Next, Preempted> {
     while let Cap::Zombie { zombie: outer, .. } = slot.get(k).cap() {
