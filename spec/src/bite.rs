@@ -35,7 +35,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a queue not unlinked at delete",
         file: "kernel/core/src/finalise.rs",
-        right: "endpoint::cancel_all(k, ep.get(k)).inspect_err(|_| disarm(slot.get(k)))?",
+        right: "endpoint::cancel_all(k, ep.get(k)).inspect_err(|_| slot.get(k).become_ending())?",
         wrong: "let _ = (ep, endpoint::cancel_all);
             Next::Resume",
         family: "deletion",
@@ -43,8 +43,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a rights mask dropped on mint",
         file: "kernel/core/src/cnode.rs",
-        right: "cap = cap.with_rights(CapRights(inv.arg(k, 4)));",
-        wrong: "let _ = CapRights(inv.arg(k, 4));",
+        right: "Ok(derivation::update_data(cap.with_rights(rights), badge, false))",
+        wrong: "let _ = rights;\n        Ok(derivation::update_data(cap, badge, false))",
         family: "capabilities",
     },
     Fault {
@@ -64,8 +64,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "an endpoint that is half deleted lets others in",
         file: "kernel/core/src/finalise.rs",
-        right: "slot.replace(slot.words().with_rights(CapRights(0)));",
-        wrong: "let _ = (slot, CapRights(0));",
+        right: "endpoint::cancel_all(k, ep.get(k)).inspect_err(|_| slot.get(k).become_ending())?",
+        wrong: "endpoint::cancel_all(k, ep.get(k))?",
         family: "stopped queues",
     },
 ];
