@@ -34,7 +34,7 @@ const TIMES: [(u64, u64); THREADS] =
 
 /// I/O ports that nobody has between two rounds, and a vector range.
 const PORTS: (u64, u64) = (0x1000, 0x10ff);
-const VECTORS: u64 = 110;
+const VECTORS: u64 = 108;
 
 /// A capability that a CSpace is given, and given again if it has lost it.
 #[derive(Clone, Copy)]
