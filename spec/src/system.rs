@@ -10,7 +10,7 @@ use pecan_arch::{IrqRoute, PT_LEVELS, PhysAddr, host, reg};
 use pecan_core::{
     budget, derivation, entry,
     fastpath::{
-        self,
+        self, Miss,
         signals::{self, Sent},
     },
     fault, invariants, refill, scheduler,
@@ -478,11 +478,19 @@ impl System {
                 let done = match (way, call.call) {
                     (Way::Slow, _) => false,
                     (Way::Fast, Syscall::Call) => {
-                        fastpath::call(k, k.running(), cap).map(|to| to.settle(k)).is_ok()
+                        let switch = match fastpath::call(k, k.running(), cap) {
+                            Err(Miss::Met(met)) => fastpath::call_met(k, k.running(), met),
+                            switch => switch,
+                        };
+                        switch.map(|switch| switch.settle(k)).is_ok()
                     }
                     (Way::FastAny, Syscall::Call) => fastpath::call_any(k, k.running()).is_ok(),
                     (Way::Fast, Syscall::ReplyRecv) => {
-                        fastpath::reply_recv(k, k.running(), cap).map(|to| to.settle(k)).is_ok()
+                        let switch = match fastpath::reply_recv(k, k.running(), cap) {
+                            Err(Miss::Met(met)) => fastpath::reply_met(k, k.running(), met),
+                            switch => switch,
+                        };
+                        switch.map(|switch| switch.settle(k)).is_ok()
                     }
                     (Way::Fast, Syscall::Send | Syscall::NBSend) => {
                         match signals::send(k, k.running(), cap, info.0) {
@@ -537,8 +545,11 @@ impl System {
                 entry::exception(&mut self.k, exception);
                 true
             }
-            Way::Fast => fastpath::fault(&self.k, self.k.running(), fault::of(exception)).is_ok(),
-            Way::FastAny => false,
+            Way::Fast => {
+                let switch = fastpath::fault(&self.k, self.k.running(), fault::of(exception));
+                switch.map(|switch| switch.settle(&self.k)).is_ok()
+            }
+            Way::FastAny => fastpath::fault_any(&self.k, self.k.running(), fault::of(exception)).is_ok(),
         }
     }
 

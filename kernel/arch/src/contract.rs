@@ -49,6 +49,7 @@ const _: fn(&FpuState) = fpu_save;
 const _: fn(&FpuState) = fpu_load;
 const _: fn() = fpu_enable;
 const _: fn() = fpu_disable;
+const _: fn() -> bool = fpu_is_enabled;
 
 const _: fn(PhysAddr) -> usize = phys_to_virt;
 const _: fn(usize) -> PhysAddr = virt_to_phys;

@@ -35,12 +35,12 @@ pub use port::{
     KERNEL_ROOT_ENTRIES, MAX_FRAME_LEVEL, MAX_IRQ, PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte,
     ROOT_USER_ENTRIES, Reg, SYSCALL_MESSAGE, Space, TIMEOUT_MESSAGE, UserContext, console_putc,
     context_switch, debug_load, decode_exception, flush_caches, forget_domain, fpu_disable, fpu_enable,
-    fpu_load, fpu_save, frame_level_supported, halt, has_short_switch, idle_wait, io_read, io_write,
-    ioapic_pins, irq_ack, irq_mask, irq_pending, irq_route_ioapic, irq_route_msi, is_trap, kernel_root_entry,
-    kernel_wcet_ticks, level_shift, load_context, max_us, now, num_ioapics, paint_stack, phys_to_virt, reg,
-    set_deadline, short_context_switch, space, stack_used, switch_kernel_vspace, switch_vspace, sync_context,
-    take_debug_event, take_pending_irq, ticks_to_us, tlb_flush_asid, tlb_flush_asids, tlb_flush_page,
-    tsc_mhz, us_to_ticks, virt_to_phys, zero,
+    fpu_is_enabled, fpu_load, fpu_save, frame_level_supported, halt, has_short_switch, idle_wait, io_read,
+    io_write, ioapic_pins, irq_ack, irq_mask, irq_pending, irq_route_ioapic, irq_route_msi, is_trap,
+    kernel_root_entry, kernel_wcet_ticks, level_shift, load_context, max_us, now, num_ioapics, paint_stack,
+    phys_to_virt, reg, set_deadline, short_context_switch, space, stack_used, switch_kernel_vspace,
+    switch_vspace, sync_context, take_debug_event, take_pending_irq, ticks_to_us, tlb_flush_asid,
+    tlb_flush_asids, tlb_flush_page, tsc_mhz, us_to_ticks, virt_to_phys, zero,
 };
 pub use regions::Regions;
 pub use text::say;

@@ -7,10 +7,10 @@
 //! there already, are in [`signals`].
 //!
 //! Those of the system calls are tried in two forms. The first one is for threads and endpoints of the ordinary kind: their
-//! spaces are known ([`Running::words`], [`Tcb::ready`]), one server waits at most. It calls no function
-//! as long as the message has no words, and leaves the last registers to whoever returns to user level ([`Resumed`]). What is
-//! out of the ordinary only in how much there is to move it leaves to functions of their own. The other form
-//! works spaces out, and goes behind other servers.
+//! spaces are known ([`Running::words`], [`Tcb::ready`]), one server waits at most. It calls no function, and leaves the last
+//! registers to whoever returns to user level ([`Switch`]). Where there is only more to move, or vector registers are to be
+//! loaded, [`call_met`] and [`reply_met`] go on with what it has found ([`Met`]), so that neither saves registers for the
+//! other. The other form works spaces out, and goes behind other servers.
 
 pub mod signals;
 
@@ -26,7 +26,7 @@ use pecan_mem::{
 
 use crate::{
     endpoint, fault, lookup,
-    message::{self, INFO_SHAPE},
+    message::{self, INFO_SHAPE, Placed},
     scheduler, vspace,
 };
 
@@ -46,23 +46,48 @@ pub enum Miss {
     Slow,
     /// This is for the slow path, for the capability in this slot.
     At(Link<Slot>),
+    /// The first form would do, but for what there is to move or to load: this is for [`call_met`] or [`reply_met`].
+    Met(Met),
 }
 
-/// How a fast path ended.
-pub enum Outcome<'k> {
-    /// This is the current thread, with all that it is to find in its registers.
-    Switched(&'k Tcb),
-    /// See there.
-    Resumed(Resumed<'k>),
+/// What the first form has found where two threads meet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Met {
+    /// Who gets the message: the server of a call, the caller of an answer.
+    pub to: Link<Tcb>,
+    /// Where the server waits, or will.
+    pub ep: Link<Endpoint>,
+    /// What the caller waits on, or will.
+    pub reply: Link<Reply>,
+    /// The badge of a call.
+    pub badge: u64,
 }
 
-impl<'k> Outcome<'k> {
-    /// Completes what is left to whoever returns to user level. Returns the current thread.
+/// A switch between threads of the ordinary kind, complete but for the registers.
+pub struct Switch<'k> {
+    /// Who ran.
+    pub from: &'k Tcb,
+    /// Who is about to run.
+    pub to: Resumed<'k>,
+}
+
+impl<'k> Switch<'k> {
+    /// Exchanges what the processor holds of the threads beside the registers of their contexts, if a few instructions
+    /// do. If not, [`Switch::finish_long`] is to be called.
+    #[inline(always)]
+    pub fn finish(&self) -> bool {
+        pecan_arch::short_context_switch(&self.from.context, &self.to.thread.context)
+    }
+
+    /// [`Switch::finish`] where it could not. Returns the thread, which is the current one then.
+    pub fn finish_long(self, k: &Kernel) -> Link<Tcb> {
+        pecan_arch::context_switch(&self.from.context, &self.to.thread.context);
+        self.to.settle(k)
+    }
+
+    /// Completes what is left to whoever returns to user level. Returns the thread, which is the current one then.
     pub fn settle(self, k: &Kernel) -> Link<Tcb> {
-        match self {
-            Outcome::Switched(thread) => thread.link(),
-            Outcome::Resumed(resumed) => resumed.settle(k),
-        }
+        if self.finish() { self.to.settle(k) } else { self.finish_long(k) }
     }
 }
 
@@ -88,7 +113,7 @@ impl Resumed<'_> {
 
 /// `Call` on the capability at `cptr`, in the first form.
 #[inline(always)]
-pub fn call<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<Outcome<'k>, Miss> {
+pub fn call<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<Switch<'k>, Miss> {
     let caller = running.get();
     // Read from memory where it is wanted, which leaves a register for what is looked at.
     let info = || caller.context.get(reg::INFO);
@@ -101,16 +126,12 @@ pub fn call<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<Outcom
     };
     let ep = ep.get(k);
     let server = ep.one_receiver().ok_or(Miss::Any)?.get(k);
-    let reply = server.state.receives_with().ok_or(Miss::Slow)?.get(k);
-    if server.sched_context.get().is_some() {
-        return Err(Miss::Slow);
-    }
-    may_run(k, server)?;
+    let reply = free_server(k, server)?;
     let space = match server.ready(k) {
         Some(space) if info() & INFO_SHAPE == 0 => space,
         _ => {
-            let switched = unusual_call(k, caller, server, ep, cap.badge(), info());
-            return switched.map(Outcome::Switched).ok_or(Miss::Any);
+            let (to, reply) = (server.link(), reply.link());
+            return Err(Miss::Met(Met { to, ep: ep.link(), reply, badge: cap.badge() }));
         }
     };
     let cap = cap.badge();
@@ -119,26 +140,29 @@ pub fn call<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<Outcom
     Ok(switch(k, caller, Resumed { thread: server, cap, info: info() & INFO_MASK }, space))
 }
 
-/// A call that the first form would take, but for a message with words, or for what the server or the core needs. `None` if
-/// the other form is to decide.
-#[inline(never)]
-fn unusual_call<'k>(
-    k: &'k Kernel,
-    caller: &Tcb,
-    server: &'k Tcb,
-    ep: &Endpoint,
-    badge: u64,
-    info: u64,
-) -> Option<&'k Tcb> {
-    if info & INFO_SHAPE > MSG_MAX_LENGTH as u64 {
-        return None;
+/// A call that the first form would take, but for words of the message, or for the server's vector registers, which have to
+/// be loaded.
+#[inline(always)]
+pub fn call_met<'k>(k: &'k Kernel, running: Running<'k>, met: Met) -> Result<Switch<'k>, Miss> {
+    let (caller, server) = (running.get(), met.to.get(k));
+    let info = caller.context.get(reg::INFO);
+    let message = Placed::new(k, caller, server, info & INFO_SHAPE).ok_or(Miss::Any)?;
+    let space = scheduler::make_ready(k, server).ok_or(Miss::Any)?;
+    met.ep.get(k).set_idle();
+    lend(k, caller, server, met.reply.get(k));
+    message.copy(caller, server);
+    Ok(switch(k, caller, Resumed { thread: server, cap: met.badge, info: info & INFO_MASK }, space))
+}
+
+/// The reply object of a server that waits for calls, if the caller can lend it its scheduling context and it may run at once.
+#[inline(always)]
+fn free_server<'k>(k: &'k Kernel, server: &Tcb) -> Result<&'k Reply, Miss> {
+    let reply = server.state.receives_with().ok_or(Miss::Slow)?.get(k);
+    if server.sched_context.get().is_some() {
+        return Err(Miss::Slow);
     }
-    let space = server.known_space(k)?;
-    let reply = server.state.receives_with()?.get(k);
-    ep.set_idle();
-    lend(k, caller, server, reply);
-    deliver(k, caller, server, badge, info);
-    Some(enter(k, caller, server, space))
+    may_run(k, server)?;
+    Ok(reply)
 }
 
 /// `Call` in the other form, with the capability and the message information in the registers.
@@ -157,9 +181,25 @@ pub fn call_any<'k>(k: &'k Kernel, running: Running<'k>) -> Result<&'k Tcb, Miss
     Ok(finish_call(k, caller, server, space, cap.badge(), info))
 }
 
-/// A fault of the current thread, which calls its handler with it. Returns the thread to run.
+/// A fault of the current thread, which calls its handler with it. In the first form.
 #[inline(always)]
-pub fn fault<'k>(k: &'k Kernel, running: Running<'k>, fault: Fault) -> Result<&'k Tcb, Miss> {
+pub fn fault<'k>(k: &'k Kernel, running: Running<'k>, fault: Fault) -> Result<Switch<'k>, Miss> {
+    let faulty = running.get();
+    let cap = faulty.slots[Tcb::SLOT_FAULT_HANDLER].words();
+    let ep = cap.endpoint_for_call().ok_or(Miss::Any)?.get(k);
+    let server = ep.one_receiver().ok_or(Miss::Any)?.get(k);
+    let reply = free_server(k, server)?;
+    let message = fault::Short::new(k, faulty, fault, server).ok_or(Miss::Any)?;
+    let space = scheduler::make_ready(k, server).ok_or(Miss::Any)?;
+    ep.set_idle();
+    lend(k, faulty, server, reply);
+    faulty.set_fault(fault);
+    let info = message.put(server);
+    Ok(switch(k, faulty, Resumed { thread: server, cap: cap.badge(), info }, space))
+}
+
+/// [`fault()`] in the other form. Returns the thread to run.
+pub fn fault_any<'k>(k: &'k Kernel, running: Running<'k>, fault: Fault) -> Result<&'k Tcb, Miss> {
     let faulty = running.get();
     let cap = faulty.slots[Tcb::SLOT_FAULT_HANDLER].words();
     let ep = cap.endpoint_for_send().ok_or(Miss::Slow)?.get(k);
@@ -246,7 +286,7 @@ fn lend(k: &Kernel, caller: &Tcb, server: &Tcb, reply: &Reply) {
 
 /// `ReplyRecv`: answers the caller that waits on the reply object, and waits at the endpoint at `cptr`. In the first form.
 #[inline(always)]
-pub fn reply_recv<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<Outcome<'k>, Miss> {
+pub fn reply_recv<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<Switch<'k>, Miss> {
     let server = running.get();
     let info = || server.context.get(reg::INFO);
     let cap = running.words(k, cptr).ok_or(Miss::Any)?;
@@ -261,8 +301,8 @@ pub fn reply_recv<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<
     let space = match caller.ready(k) {
         Some(space) if info() & INFO_SHAPE == 0 => space,
         _ => {
-            let switched = unusual_reply(k, server, caller, ep, info());
-            return switched.map(Outcome::Switched).ok_or(Miss::Any);
+            let (to, reply) = (caller.link(), reply.link());
+            return Err(Miss::Met(Met { to, ep: ep.link(), reply, badge: 0 }));
         }
     };
     ep.set_one_receiver(server.link());
@@ -270,29 +310,21 @@ pub fn reply_recv<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<
     Ok(switch(k, server, Resumed { thread: caller, cap: 0, info: info() & INFO_MASK }, space))
 }
 
-/// An answer that the first form would take, but for a message with words, or for what the caller or the core needs. `None`
-/// if the other form is to decide.
-#[inline(never)]
-fn unusual_reply<'k>(
-    k: &'k Kernel,
-    server: &Tcb,
-    caller: &'k Tcb,
-    ep: &Endpoint,
-    info: u64,
-) -> Option<&'k Tcb> {
-    if info & INFO_SHAPE > MSG_MAX_LENGTH as u64 {
-        return None;
+/// An answer that the first form would take, but for words of the message, for the caller's vector registers, which have to
+/// be loaded, or for its fault.
+#[inline(always)]
+pub fn reply_met<'k>(k: &'k Kernel, running: Running<'k>, met: Met) -> Result<Switch<'k>, Miss> {
+    let (server, caller, ep) = (running.get(), met.to.get(k), met.ep.get(k));
+    let info = server.context.get(reg::INFO);
+    if caller.is_faulty() {
+        return Err(Miss::Any);
     }
-    let space = caller.known_space(k)?;
-    if caller.fault() != Fault::None {
-        answers_fault(caller, info).ok()?;
-        return Some(finish_reply(k, server, caller, ep, space, info));
-    }
-    let ThreadState::BlockedOnReply { reply: Some(reply) } = caller.state.get() else { return None };
+    let message = Placed::new(k, server, caller, info & INFO_SHAPE).ok_or(Miss::Any)?;
+    let space = scheduler::make_ready(k, caller).ok_or(Miss::Any)?;
     ep.set_one_receiver(server.link());
-    give_back(k, server, caller, ep, reply.get(k));
-    deliver(k, server, caller, 0, info);
-    Some(enter(k, server, caller, space))
+    give_back(k, server, caller, ep, met.reply.get(k));
+    message.copy(server, caller);
+    Ok(switch(k, server, Resumed { thread: caller, cap: 0, info: info & INFO_MASK }, space))
 }
 
 /// Fails if the answer is one to a fault that is not for a fast path: it may leave the thread stopped, and
@@ -435,24 +467,10 @@ fn deliver(k: &Kernel, from: &Tcb, to: &Tcb, badge: u64, info: u64) {
 
 /// Switches between threads of the ordinary kind.
 #[inline(always)]
-fn switch<'k>(k: &'k Kernel, from: &Tcb, to: Resumed<'k>, space: Space) -> Outcome<'k> {
+fn switch<'k>(k: &'k Kernel, from: &'k Tcb, to: Resumed<'k>, space: Space) -> Switch<'k> {
     to.thread.state.set(ThreadState::Running);
     k.switch_vspace(space);
-    if pecan_arch::short_context_switch(&from.context, &to.thread.context) {
-        Outcome::Resumed(to)
-    } else {
-        let Resumed { thread, cap, info } = to;
-        Outcome::Switched(long_switch(k, from, thread, cap, info))
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn long_switch<'k>(k: &'k Kernel, from: &Tcb, thread: &'k Tcb, cap: u64, info: u64) -> &'k Tcb {
-    pecan_arch::context_switch(&from.context, &thread.context);
-    Resumed { thread, cap, info }.settle(k);
-    // Seen through, it would be kept in a register that must be saved first, for all that call this.
-    core::hint::black_box(thread)
+    Switch { from, to }
 }
 
 /// [`deliver`] where an instruction more does not count.

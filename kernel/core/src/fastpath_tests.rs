@@ -3,8 +3,8 @@
 
 use std::thread;
 
-use pecan_abi::{MessageInfo, Syscall};
-use pecan_arch::{Exception, PhysAddr, phys_to_virt, reg, virt_to_phys};
+use pecan_abi::{MessageInfo, Syscall, constants::tcb_flag};
+use pecan_arch::{Exception, PhysAddr, host, phys_to_virt, reg, virt_to_phys};
 use pecan_mem::{
     Cap, EndpointRights, Link, Mapping, Tcb, ThreadState,
     retype::ObjectKind,
@@ -13,7 +13,7 @@ use pecan_mem::{
 
 use crate::{
     derivation, endpoint, entry,
-    fastpath::{self, Miss, Outcome},
+    fastpath::{self, Miss},
     fault, message, notification, refill, scheduler,
     testing::{FREE, World, rounds},
 };
@@ -109,15 +109,24 @@ fn world() -> (World, Vec<Link<Tcb>>) {
     notification::bind(threads[1].get(&w.k), ntfn.get(&w.k));
     let next = scheduler::schedule(&w.k, scheduler::Next::Choose).link();
     assert!(threads.contains(&next));
+    // Most may use the vector unit, one client and one server may not.
+    for i in [1, 4] {
+        threads[i].get(&w.k).set_flags(tcb_flag::FPU_DISABLED as u8);
+    }
+    scheduler::load_units(&w.k, next.get(&w.k));
     (w, threads)
 }
 
-/// All of kernel memory, with addresses made independent of where the host put it. Faults are compared by their
+/// All of kernel memory and the vector unit, with addresses made independent of where the host put it. Faults are compared by their
 /// values: their kinds are of different lengths, and what lies behind the shorter ones is left over.
 fn digest(w: &World, threads: &[Link<Tcb>]) -> u64 {
     let base = phys_to_virt(PhysAddr(0)) as u64;
     let mut hash = 0u64;
     let mut faults = Vec::new();
+    let machine = host::machine();
+    for &byte in machine.fpu_registers.borrow().iter().chain(&[machine.fpu_enabled.get() as u8]) {
+        hash = (hash ^ byte as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
+    }
     for thread in threads {
         let at = thread.get(&w.k).fault_memory();
         faults.push(virt_to_phys(at.start).0..virt_to_phys(at.end).0);
@@ -155,18 +164,23 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
     for _ in 0..steps {
         let current = w.k.core().current.get();
         let Some(index) = threads.iter().position(|t| *t == current) else { break };
+        let machine = host::machine();
+        if machine.fpu_enabled.get() {
+            *machine.fpu_registers.borrow_mut() = vec![random.next(256) as u8; 64];
+        }
         if index < 3 && random.next(6) == 0 {
             // A client faults; a server answers that, too.
             let exception = Exception::User { number: random.next(32), code: random.next(8) };
-            let quick = if fast {
-                fastpath::fault(&w.k, w.k.running(), fault::of(exception))
-            } else {
-                Err(Miss::Slow)
+            let (k, fault) = (&*w.k, fault::of(exception));
+            let quick = if fast { fastpath::fault(k, k.running(), fault) } else { Err(Miss::Slow) };
+            let quick = match quick {
+                Err(Miss::Any) => fastpath::fault_any(k, k.running(), fault).map(Tcb::link),
+                quick => quick.map(|switch| switch.settle(k)),
             };
             match quick {
                 Ok(next) => {
                     faults += 1;
-                    assert_eq!(next.link(), w.k.core().current.get());
+                    assert_eq!(next, w.k.core().current.get());
                 }
                 Err(_) => {
                     entry::exception(&mut w.k, exception);
@@ -217,11 +231,15 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
             _ => Err(Miss::Slow),
         };
         let quick = match (quick, call) {
-            (Err(Miss::Any), Syscall::Call) => fastpath::call_any(k, k.running()).map(Outcome::Switched),
-            (Err(Miss::Any), _) => fastpath::reply_recv_any(k, k.running()).map(Outcome::Switched),
+            (Err(Miss::Met(met)), Syscall::Call) => fastpath::call_met(k, k.running(), met),
+            (Err(Miss::Met(met)), _) => fastpath::reply_met(k, k.running(), met),
             (quick, _) => quick,
         };
-        let quick = quick.map(|outcome| outcome.settle(k));
+        let quick = match (quick, call) {
+            (Err(Miss::Any), Syscall::Call) => fastpath::call_any(k, k.running()).map(Tcb::link),
+            (Err(Miss::Any), _) => fastpath::reply_recv_any(k, k.running()).map(Tcb::link),
+            (quick, _) => quick.map(|switch| switch.settle(k)),
+        };
         match quick {
             Ok(next) => {
                 *if call == Syscall::Call { &mut calls } else { &mut answers } += 1;

@@ -4,10 +4,10 @@ use pecan_abi::{
     LookupFailureKind, MessageInfo,
     breakpoint::BreakpointType,
     fault::{FaultTag, debug_exception},
-    ipc::MESSAGE_REGISTERS,
+    ipc::{MESSAGE_REGISTERS, buffer},
 };
 use pecan_arch::{EXCEPTION_MESSAGE, Exception, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, reg};
-use pecan_mem::{Fault, Kernel, LookupFailure, Tcb, ThreadState, Words};
+use pecan_mem::{Fault, IpcBuffer, Kernel, LookupFailure, Tcb, ThreadState, Words};
 
 use crate::{
     breakpoint,
@@ -152,6 +152,46 @@ fn put_message(k: &Kernel, faulty: &Tcb, fault: Fault, handler: &Tcb) -> usize {
             put_registers(handler, [ip, address, instruction as u64, status]);
             MESSAGE_REGISTERS
         }
+    }
+}
+
+/// The message of a fault that has a few words, all with a place.
+pub struct Short<'k> {
+    words: [u64; MESSAGE_REGISTERS],
+    /// The one behind those, and the buffer that takes it.
+    last: Option<(&'k IpcBuffer, u64)>,
+    tag: FaultTag,
+}
+
+impl<'k> Short<'k> {
+    /// The message to the handler about the fault of a thread; `None` if it is another kind of fault, or a word has no place
+    /// in a buffer in a frame of the smallest size.
+    #[inline(always)]
+    pub fn new(k: &'k Kernel, faulty: &Tcb, fault: Fault, handler: &Tcb) -> Option<Self> {
+        let context = &faulty.context;
+        let ip = context.get(reg::FAULT_IP);
+        let (words, last) = match fault {
+            Fault::UserException { number, code } => {
+                let (sp, flags) = (context.get(EXCEPTION_MESSAGE[1]), context.get(EXCEPTION_MESSAGE[2]));
+                let buffer = message::small_buffer(k, handler, true)?.get(k);
+                ([ip, sp, flags, number], Some((buffer, code)))
+            }
+            Fault::Vm { address, instruction, status } => ([ip, address, instruction as u64, status], None),
+            _ => return None,
+        };
+        Some(Short { words, last, tag: tag(fault) })
+    }
+
+    /// Hands it to the handler. Returns the message information.
+    #[inline(always)]
+    pub fn put(self, handler: &Tcb) -> u64 {
+        put_registers(handler, self.words);
+        let mut length = MESSAGE_REGISTERS;
+        if let Some((buffer, word)) = self.last {
+            buffer.set(buffer::MSG + MESSAGE_REGISTERS, word);
+            length += 1;
+        }
+        MessageInfo::new(self.tag as u64, 0, 0, length as u64).0
     }
 }
 

@@ -88,7 +88,7 @@ impl Message<'_> {
         if info.0 & INFO_SHAPE <= MESSAGE_REGISTERS as u64 {
             return Some(Message { info, buffer: None, extra: filler, more: None });
         }
-        let buffer = message::small_buffer(k, thread)?;
+        let buffer = message::small_buffer(k, thread, false)?;
         let extra = match info.extra_caps() {
             0 => filler,
             1 => thread.known_slot(k, buffer.get(k).get(buffer::CAPS_OR_BADGES))?,

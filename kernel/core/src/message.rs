@@ -29,11 +29,11 @@ pub fn buffer(_k: &Kernel, thread: &Tcb, write: bool) -> Option<Link<IpcBuffer>>
     retype::ipc_buffer(frame, thread.ipc_buffer.get(), write)
 }
 
-/// The IPC buffer of a thread, to read from, if it lies in a frame of the smallest size.
+/// The same, if the buffer lies in a frame of the smallest size.
 #[inline(always)]
-pub fn small_buffer(_k: &Kernel, thread: &Tcb) -> Option<Link<IpcBuffer>> {
+pub fn small_buffer(_k: &Kernel, thread: &Tcb, write: bool) -> Option<Link<IpcBuffer>> {
     let frame = thread.slots[Tcb::SLOT_IPC_BUFFER].words();
-    retype::small_ipc_buffer(frame, thread.ipc_buffer.get(), false)
+    retype::small_ipc_buffer(frame, thread.ipc_buffer.get(), write)
 }
 
 /// Message word `i` of a thread that sends; 0 where there is no IPC buffer to hold it.
@@ -77,6 +77,45 @@ pub fn put_all(k: &Kernel, thread: &Tcb, words: impl IntoIterator<Item = u64>) -
         n += 1;
     }
     n
+}
+
+/// A message that all has a place, in registers and in IPC buffers in frames of the smallest size.
+#[derive(Clone, Copy)]
+pub struct Placed<'k> {
+    /// The buffers of the sender and of the receiver, if there are words for them.
+    buffers: Option<(&'k IpcBuffer, &'k IpcBuffer)>,
+    /// Words.
+    length: usize,
+}
+
+impl<'k> Placed<'k> {
+    /// The message of a thread whose message information has this [shape](INFO_SHAPE). `None` for one with capabilities, and
+    /// where there are no such buffers.
+    #[inline(always)]
+    pub fn new(k: &'k Kernel, from: &Tcb, to: &Tcb, shape: u64) -> Option<Self> {
+        let length = shape as usize;
+        let mut buffers = None;
+        if length > MESSAGE_REGISTERS {
+            if length > MSG_MAX_LENGTH {
+                return None;
+            }
+            buffers = Some((small_buffer(k, from, false)?.get(k), small_buffer(k, to, true)?.get(k)));
+        }
+        Some(Placed { buffers, length })
+    }
+
+    /// Copies it.
+    #[inline(always)]
+    pub fn copy(self, from: &Tcb, to: &Tcb) {
+        match self.buffers {
+            Some((source, dest)) => {
+                from.context.copy_message(&to.context, MESSAGE_REGISTERS);
+                let rest = self.length - MESSAGE_REGISTERS;
+                source.copy_tail::<{ buffer::MSG + MESSAGE_REGISTERS }>(dest, rest);
+            }
+            None => from.context.copy_message(&to.context, self.length),
+        }
+    }
 }
 
 /// Copies `length` message words from one thread to another; returns how many had a place on both sides.

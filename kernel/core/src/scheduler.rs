@@ -4,7 +4,7 @@
 //! thread that runs is in no queue, and no queued thread of its domain has a higher priority. A thread that is
 //! preempted goes to the head of its queue, one whose time slice has ended to the tail.
 
-use pecan_arch::reg;
+use pecan_arch::{Space, reg};
 use pecan_config::NUM_DOMAINS;
 use pecan_mem::{Kernel, Link, Tcb, ThreadState, follow, state::ReadyQueues};
 
@@ -413,12 +413,12 @@ pub fn load_vspace(k: &Kernel, thread: &Tcb) {
 }
 
 /// Puts what is a thread's own of the vector unit and the debug registers into the processor, whatever is in it.
-#[inline(always)]
+#[inline(never)]
 pub fn load_units(k: &Kernel, thread: &Tcb) {
     load_fpu(k, thread);
     breakpoint::load(thread);
     let short = pecan_arch::has_short_switch();
-    k.note_units(!short || thread.may_use_fpu() || thread.is_debugged());
+    k.note_units(thread.may_use_fpu(), !short || thread.is_debugged());
 }
 
 /// The same where a thread is switched to: nothing, if the core has nothing switched on and the thread wants nothing.
@@ -429,6 +429,13 @@ pub(crate) fn switch_units(k: &Kernel, thread: &Tcb) {
     }
 }
 
+/// The same for a fast path that has nothing else left to ask: the thread's address space. `None` if more than the vector
+/// registers would have to be exchanged; then nothing has changed.
+#[inline(always)]
+pub(crate) fn make_ready(k: &Kernel, thread: &Tcb) -> Option<Space> {
+    thread.make_ready(k, || take_fpu(k, thread))
+}
+
 /// Puts a thread's vector registers into the processor, or forbids it to use them.
 #[inline(always)]
 fn load_fpu(k: &Kernel, thread: &Tcb) {
@@ -437,6 +444,12 @@ fn load_fpu(k: &Kernel, thread: &Tcb) {
         return;
     }
     pecan_arch::fpu_enable();
+    take_fpu(k, thread);
+}
+
+/// Puts a thread's vector registers into the unit, which is on, if another's are there.
+#[inline(always)]
+fn take_fpu(k: &Kernel, thread: &Tcb) {
     let owner = k.core().fpu_owner.get();
     if owner != Some(thread.link()) {
         k.core().fpu_owner.set(Some(thread.link()));

@@ -9,14 +9,14 @@ use pecan_config::CHECK_INVARIANTS_EVERY;
 use pecan_core::{
     benchmark, boot, entry,
     fastpath::{
-        self, Miss, Outcome, Resumed,
+        self, Met, Miss, Resumed, Switch,
         signals::{self, Sent},
     },
     fault,
     latency::Entry,
     scheduler,
 };
-use pecan_mem::{Kernel, Link, Slot, Tcb, ThreadState, boot::BootMemory};
+use pecan_mem::{Endpoint, Kernel, Link, Reply, Slot, Tcb, ThreadState, boot::BootMemory};
 
 /// Takes the kernel lock, for the length of one entry.
 ///
@@ -157,16 +157,47 @@ fn enter_user(k: &Kernel, thread: &Tcb) -> ! {
 
 /// Returns to user level from the fast path of a system call.
 #[inline(always)]
-fn leave_fast(k: &Kernel, outcome: Outcome) -> ! {
+fn leave_fast(k: &Kernel, resumed: Resumed) -> ! {
     benchmark::note_fast(k);
-    match outcome {
-        Outcome::Switched(thread) => enter_user(k, thread),
-        Outcome::Resumed(resumed) if LOOKS_AT_CURRENT => enter_user(k, resumed.settle(k).get(k)),
-        Outcome::Resumed(Resumed { thread, cap, info }) => {
-            // SAFETY: as in `enter_user`.
-            unsafe { port::enter_user_with::<{ Tcb::CONTEXT_END }, Tcb>(thread, cap, info) }
-        }
+    leave(k, resumed)
+}
+
+/// The same at the end of a switch.
+#[inline(always)]
+fn leave_switched(k: &Kernel, switch: Switch) -> ! {
+    benchmark::note_fast(k);
+    finish(k, switch)
+}
+
+/// Ends a switch and returns to user level.
+#[inline(always)]
+fn finish(k: &Kernel, switch: Switch) -> ! {
+    if switch.finish() {
+        leave(k, switch.to)
     }
+    let Switch { from, to: Resumed { thread, cap, info } } = switch;
+    finish_long(from.link(), thread.link(), cap, info)
+}
+
+#[cold]
+#[inline(never)]
+fn finish_long(from: Link<Tcb>, thread: Link<Tcb>, cap: u64, info: u64) -> ! {
+    // SAFETY: the fast path has given up all references.
+    let k = &unsafe { kernel() };
+    let to = Resumed { thread: thread.get(k), cap, info };
+    let thread = Switch { from: from.get(k), to }.finish_long(k);
+    enter_user(k, thread.get(k))
+}
+
+/// Returns to user level.
+#[inline(always)]
+fn leave(k: &Kernel, resumed: Resumed) -> ! {
+    if LOOKS_AT_CURRENT {
+        enter_user(k, resumed.settle(k).get(k))
+    }
+    let Resumed { thread, cap, info } = resumed;
+    // SAFETY: as in `enter_user`.
+    unsafe { port::enter_user_with::<{ Tcb::CONTEXT_END }, Tcb>(thread, cap, info) }
 }
 
 /// The kernel looks at the current thread at every entry and exit.
@@ -185,7 +216,8 @@ extern "C" fn pecan_call(cptr: u64, _info: u64, _number: i64, context: *const Us
     let running = unsafe { k.entered(context) };
     entry::begin(k, Entry::Syscall, Syscall::Call as u64);
     match fastpath::call(k, running, cptr) {
-        Ok(outcome) => leave_fast(k, outcome),
+        Ok(switch) => leave_switched(k, switch),
+        Err(Miss::Met(Met { to, ep, reply, badge })) => call_met(to, ep, reply, context, badge),
         Err(Miss::At(slot)) => call_at(slot),
         Err(Miss::Any) => call_any(),
         Err(Miss::Slow) => slow_call(),
@@ -202,6 +234,26 @@ unsafe fn enter_fast(context: *const UserContext) -> Kernel {
     unsafe { if LOOKS_AT_CURRENT { entered(context) } else { kernel() } }
 }
 
+/// A `Call` that [`fastpath::call`] leaves to [`fastpath::call_met`].
+#[inline(never)]
+#[unsafe(link_section = ".text.hot_call")]
+fn call_met(
+    to: Link<Tcb>,
+    ep: Link<Endpoint>,
+    reply: Link<Reply>,
+    context: *const UserContext,
+    badge: u64,
+) -> ! {
+    // SAFETY: the first form of the fast path has given up all references.
+    let k = &unsafe { kernel() };
+    // SAFETY: as above.
+    let running = unsafe { k.entered(context) };
+    match fastpath::call_met(k, running, Met { to, ep, reply, badge }) {
+        Ok(switch) => leave_switched(k, switch),
+        Err(_) => call_any(),
+    }
+}
+
 /// `Call` on what is no endpoint to call, on the slow path.
 #[inline(never)]
 fn call_at(slot: Link<Slot>) -> ! {
@@ -209,6 +261,12 @@ fn call_at(slot: Link<Slot>) -> ! {
     let k = &mut unsafe { entered(port::current_context()) };
     let next = entry::call_at(k, slot);
     resume(k, next)
+}
+
+/// Returns to user level from the other form of the fast path.
+fn leave_any(k: &Kernel, thread: &Tcb) -> ! {
+    benchmark::note_fast(k);
+    enter_user(k, thread)
 }
 
 #[cold]
@@ -219,7 +277,7 @@ fn call_any() -> ! {
     // SAFETY: as above.
     let running = unsafe { k.entered(port::current_context()) };
     match fastpath::call_any(k, running) {
-        Ok(thread) => leave_fast(k, Outcome::Switched(thread)),
+        Ok(thread) => leave_any(k, thread),
         Err(_) => slow_call(),
     }
 }
@@ -234,9 +292,24 @@ extern "C" fn pecan_reply_recv(cptr: u64, _info: u64, _number: i64, context: *co
     let running = unsafe { k.entered(context) };
     entry::begin(k, Entry::Syscall, Syscall::ReplyRecv as u64);
     match fastpath::reply_recv(k, running, cptr) {
-        Ok(outcome) => leave_fast(k, outcome),
+        Ok(switch) => leave_switched(k, switch),
+        Err(Miss::Met(Met { to, ep, reply, .. })) => reply_met(to, ep, reply, context),
         Err(Miss::Any) => reply_recv_any(),
         Err(Miss::Slow | Miss::At(_)) => slow_syscall(Syscall::ReplyRecv as i64),
+    }
+}
+
+/// A `ReplyRecv` that [`fastpath::reply_recv`] leaves to [`fastpath::reply_met`].
+#[inline(never)]
+#[unsafe(link_section = ".text.hot_reply_recv")]
+fn reply_met(to: Link<Tcb>, ep: Link<Endpoint>, reply: Link<Reply>, context: *const UserContext) -> ! {
+    // SAFETY: the first form of the fast path has given up all references.
+    let k = &unsafe { kernel() };
+    // SAFETY: as above.
+    let running = unsafe { k.entered(context) };
+    match fastpath::reply_met(k, running, Met { to, ep, reply, badge: 0 }) {
+        Ok(switch) => leave_switched(k, switch),
+        Err(_) => reply_recv_any(),
     }
 }
 
@@ -248,7 +321,7 @@ fn reply_recv_any() -> ! {
     // SAFETY: as above.
     let running = unsafe { k.entered(port::current_context()) };
     match fastpath::reply_recv_any(k, running) {
-        Ok(thread) => leave_fast(k, Outcome::Switched(thread)),
+        Ok(thread) => leave_any(k, thread),
         Err(_) => slow_syscall(Syscall::ReplyRecv as i64),
     }
 }
@@ -262,9 +335,7 @@ extern "C" fn pecan_send(cptr: u64, info: u64, number: i64, context: *const User
     let running = unsafe { k.entered(context) };
     entry::begin(k, Entry::Syscall, number as u64);
     match signals::send(k, running, cptr, info) {
-        Some(Sent::Noted) => {
-            leave_fast(k, Outcome::Resumed(Resumed { thread: running.get(), cap: cptr, info }))
-        }
+        Some(Sent::Noted) => leave_fast(k, Resumed { thread: running.get(), cap: cptr, info }),
         Some(Sent::Directly(receiver, cap)) => {
             k.note_current(running);
             let next = signals::directly(k, receiver, cap, number == Syscall::Send as i64);
@@ -283,7 +354,7 @@ fn wait(call: Syscall, cptr: u64, info: u64, context: *const UserContext) -> ! {
     let running = unsafe { k.entered(context) };
     entry::begin(k, Entry::Syscall, call as u64);
     match signals::wait(k, running, cptr, call == Syscall::Wait) {
-        Some(cap) => leave_fast(k, Outcome::Resumed(Resumed { thread: running.get(), cap, info })),
+        Some(cap) => leave_fast(k, Resumed { thread: running.get(), cap, info }),
         None => slow_syscall(call as i64),
     }
 }
@@ -342,26 +413,38 @@ fn slow_call() -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn pecan_exception(vector: u64, error: u64, address: u64, context: *const UserContext) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot.
-    let k = &mut unsafe { entered(context) };
+    let k = &unsafe { enter_fast(context) };
     entry::begin(k, Entry::Exception, vector);
     let exception = decode_exception(vector, error, address);
     benchmark::note_exception(k, exception);
-    let fault = match exception {
-        Exception::Debug { software } => {
-            let next = entry::debug_exception(k, software);
-            resume(k, next)
-        }
-        exception => fault::of(exception),
-    };
     // SAFETY: it has entered.
     let running = unsafe { k.entered(context) };
-    match fastpath::fault(k, running, fault) {
-        Ok(thread) => enter_user(k, thread),
-        Err(_) => {
-            let next = entry::fault_current(k, fault);
-            resume(k, next)
-        }
+    match exception {
+        Exception::Debug { .. } => exception_any(vector, error, address),
+        exception => match fastpath::fault(k, running, fault::of(exception)) {
+            Ok(switch) => finish(k, switch),
+            Err(_) => exception_any(vector, error, address),
+        },
     }
+}
+
+/// An exception that the first form of the fast path is not for.
+#[inline(never)]
+fn exception_any(vector: u64, error: u64, address: u64) -> ! {
+    // SAFETY: once an entry, whose fast path has let go of everything.
+    let k = &mut unsafe { entered(port::current_context()) };
+    let exception = decode_exception(vector, error, address);
+    let next = match exception {
+        Exception::Debug { software } => entry::debug_exception(k, software),
+        exception => {
+            let fault = fault::of(exception);
+            match fastpath::fault_any(k, k.running(), fault) {
+                Ok(thread) => enter_user(k, thread),
+                Err(_) => entry::fault_current(k, fault),
+            }
+        }
+    };
+    resume(k, next)
 }
 
 #[unsafe(no_mangle)]

@@ -5,6 +5,7 @@
 
 use core::{
     cell::Cell,
+    hint::cold_path,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -238,7 +239,9 @@ pub mod rare {
     pub const DEBUG: u64 = 4;
     /// The thread has no valid address space.
     pub const NO_SPACE: u64 = 8;
-    /// The core must do more to switch to another thread: its vector unit or breakpoints are on, say.
+    /// The core's vector unit is on.
+    pub const VECTORS: u64 = 64;
+    /// The core must do more to switch to another thread, whatever the unit: breakpoints are on, say.
     pub const CORE: u64 = 128;
     /// Bits there are.
     pub const BITS: u32 = 8;
@@ -434,6 +437,20 @@ impl Tcb {
         (self.ready.get() == k.core().ordinary.get()).then(|| self.space.get())
     }
 
+    /// The same if no more is missing than that the vector unit, which is on, has the thread's registers: that is what
+    /// `load_vectors` sees to.
+    #[inline(always)]
+    pub fn make_ready(&self, k: &Kernel, load_vectors: impl FnOnce()) -> Option<Space> {
+        if self.ready.get() != k.core().ordinary.get() {
+            cold_path();
+            if self.ready.get() ^ k.core().ordinary.get() != rare::FPU | rare::VECTORS {
+                return None;
+            }
+            load_vectors();
+        }
+        Some(self.space.get())
+    }
+
     /// Works out what the roots of the thread's spaces come to: the address space, and the CNode if it takes capability
     /// addresses as they are.
     pub fn learn_spaces(&self, k: &Kernel) {
@@ -505,6 +522,12 @@ impl Tcb {
     #[inline(always)]
     pub fn fault(&self) -> Fault {
         self.fault.get()
+    }
+
+    /// True if the thread waits for the answer to a fault, as far as its spaces have been worked out.
+    #[inline(always)]
+    pub fn is_faulty(&self) -> bool {
+        self.ready.get() & rare::FAULT != 0
     }
 
     /// Where that is kept, for tests: the kinds are of different lengths, and what lies behind the shorter ones is left over.
@@ -646,7 +669,10 @@ impl IpcBuffer {
     /// Copies `count` words from the one with index `FIRST` on to another buffer, as far as there are so many.
     #[inline(always)]
     pub fn copy_tail<const FIRST: usize>(&self, to: &IpcBuffer, count: usize) {
-        for (dest, source) in to.words[FIRST..].iter().zip(&self.words[FIRST..]).take(count) {
+        let (from, to) = (&self.words[FIRST..], &to.words[FIRST..]);
+        let count = count.min(from.len());
+        // By slices of the same length, so that it is not compared for each word.
+        for (dest, source) in to[..count].iter().zip(&from[..count]) {
             dest.store(source.load(Relaxed), Relaxed);
         }
     }

@@ -337,11 +337,18 @@ impl Kernel {
         self.core().ordinary.get() >> rare::BITS
     }
 
-    /// Notes whether the core must do more to switch to another thread than to exchange what [`UserContext`] holds.
+    /// Notes whether the vector unit is on, and whether the core must do more (`other`) to switch to another thread than to
+    /// exchange what the unit and [`UserContext`] hold.
     #[inline(always)]
-    pub fn note_units(&self, on: bool) {
-        let ordinary = self.core().ordinary.get() & !rare::CORE;
-        self.core().ordinary.set(ordinary | if on { rare::CORE } else { 0 });
+    pub fn note_units(&self, vectors: bool, other: bool) {
+        let ordinary = self.core().ordinary.get() & !(rare::VECTORS | rare::CORE);
+        let flag = |on, flag| if on { flag } else { 0 };
+        self.core().ordinary.set(ordinary | flag(vectors, rare::VECTORS) | flag(other, rare::CORE));
+    }
+
+    /// What is noted of the vector unit: it is on.
+    pub fn notes_vectors(&self) -> bool {
+        self.core().ordinary.get() & rare::VECTORS != 0
     }
 
     /// Makes a thread the current one.

@@ -238,6 +238,11 @@ pub fn fpu_disable() {
     machine().fpu_enabled.set(false);
 }
 
+/// User level may use the vector unit.
+pub fn fpu_is_enabled() -> bool {
+    machine().fpu_enabled.get()
+}
+
 // Memory.
 
 /// Where the kernel sees a physical address. Panics outside the registered memory: a test's mistake.

@@ -124,3 +124,9 @@ pub fn fpu_disable() {
         unsafe { write_cr0(read_cr0() | CR0_TS) }
     }
 }
+
+/// User level may use the vector unit.
+#[inline(always)]
+pub fn fpu_is_enabled() -> bool {
+    CORE.fpu_enabled.get()
+}

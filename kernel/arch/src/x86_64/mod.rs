@@ -35,7 +35,7 @@ pub use apic::{
 pub use breakpoint::{debug_load, take_debug_event};
 pub use cpu::{flush_caches, forget_domain, halt, io_read, io_write, zero};
 pub use entry::{KernelFrame, enter_user, enter_user_with, idle_wait, irq_pending, paint_stack, stack_used};
-pub use fpu::{FpuState, fpu_disable, fpu_enable, fpu_load, fpu_save};
+pub use fpu::{FpuState, fpu_disable, fpu_enable, fpu_is_enabled, fpu_load, fpu_save};
 pub use serial::{Console, console_putc};
 pub use tables::current_context;
 pub use time::{kernel_wcet_ticks, max_us, now, set_deadline, ticks_to_us, tsc_mhz, us_to_ticks};

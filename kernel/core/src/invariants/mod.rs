@@ -370,6 +370,10 @@ impl<'k> State<'_, 'k> {
             !thread.state.is_running() || thread.sched_context.get() == Some(k.core().current_sc.get()),
             "the thread that runs does so on the time of another"
         );
+        ensure!(
+            k.notes_vectors() == pecan_arch::fpu_is_enabled(),
+            "the vector unit is not as is noted of it"
+        );
         Ok(())
     }
 
