@@ -4,6 +4,7 @@
 mod benchmark;
 mod cnode;
 mod deletion;
+mod guided;
 mod half_deleted;
 mod lookup;
 mod random;
