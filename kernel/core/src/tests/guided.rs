@@ -12,7 +12,9 @@ use pecan_mem::{
 };
 
 use crate::{
-    derivation, endpoint, entry, fastpath, fault, refill, scheduler,
+    derivation, endpoint, entry,
+    fastpath::{self, Miss},
+    fault, refill, scheduler,
     testing::{FREE, World},
 };
 
@@ -244,15 +246,17 @@ fn the_guided_page_says_what_happens() {
     s.enter(client, EP, MessageInfo::new(7, 0, 0, 2), &[0x11, 0x22]);
     s.step("call", |s| {
         let k = &*s.w.k;
-        let outcome = fastpath::call(k, k.running(), EP);
-        assert_eq!(outcome.unwrap_or_else(|miss| panic!("{miss:?}")).settle(k), server);
+        let Err(Miss::Met(met)) = fastpath::call(k, k.running(), EP) else { panic!("there are words") };
+        let switch = fastpath::call_met(k, k.running(), met);
+        assert_eq!(switch.unwrap_or_else(|miss| panic!("{miss:?}")).settle(k), server);
     });
     s.enter(server, EP, MessageInfo::new(0, 0, 0, 1), &[0x33]);
     server.get(&s.w.k).context.set(reg::REPLY, REPLY);
     s.step("answer", |s| {
         let k = &*s.w.k;
-        let outcome = fastpath::reply_recv(k, k.running(), EP);
-        assert_eq!(outcome.unwrap_or_else(|miss| panic!("{miss:?}")).settle(k), client);
+        let Err(Miss::Met(met)) = fastpath::reply_recv(k, k.running(), EP) else { panic!("there are words") };
+        let switch = fastpath::reply_met(k, k.running(), met);
+        assert_eq!(switch.unwrap_or_else(|miss| panic!("{miss:?}")).settle(k), client);
     });
 
     // A page fault, what the pager does about it, and its answer.
