@@ -515,7 +515,7 @@ impl System {
                     return done;
                 }
                 host::advance_time(call.after);
-                entry::syscall(&mut self.k, call.call as i64);
+                entry::syscall::<entry::Scheduled>(&mut self.k, call.call as i64);
             }
             &Event::Exception { number, code } => {
                 return self.exception(pecan_arch::Exception::User { number, code }, way);
@@ -528,7 +528,7 @@ impl System {
                 entry::interrupt(&mut self.k, irq as usize);
             }
             &Event::UnknownSyscall { number } => {
-                entry::syscall(&mut self.k, number);
+                entry::syscall::<entry::Scheduled>(&mut self.k, number);
             }
             &Event::Tick { ticks } => {
                 host::advance_time(ticks);

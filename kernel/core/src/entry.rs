@@ -6,7 +6,9 @@ use pecan_config::BENCHMARK;
 use pecan_mem::{Fault, Kernel, Link, LookupFailure, Slot, Tcb};
 
 use crate::{
-    benchmark, breakpoint, budget, debug, endpoint,
+    benchmark, breakpoint, budget, debug,
+    end::{End, Run},
+    endpoint,
     error::Preempted,
     fault,
     invoke::{self, How},
@@ -30,52 +32,96 @@ pub fn leave(k: &Kernel) {
     latency::leave(k);
 }
 
+/// Ends with the thread to run next.
+pub struct Scheduled;
+
+impl End for Scheduled {
+    type Out = Link<Tcb>;
+
+    fn end(k: &mut Kernel, result: Result<Next, Preempted>) -> Link<Tcb> {
+        after(k, result)
+    }
+}
+
+impl Run for Scheduled {
+    fn run(_k: &mut Kernel, thread: Link<Tcb>) -> Link<Tcb> {
+        thread
+    }
+}
+
+/// The thread to run after a system call that has come to this.
+#[inline(always)]
+pub fn after(k: &mut Kernel, result: Result<Next, Preempted>) -> Link<Tcb> {
+    let next = settled(k, result);
+    schedule(k, next)
+}
+
+#[inline(always)]
+fn settled(k: &mut Kernel, result: Result<Next, Preempted>) -> Next {
+    match result {
+        Ok(next) => next,
+        Err(Preempted) => pending_interrupts(k),
+    }
+}
+
 /// A system call of the current thread, by its number. The arguments are in the thread's registers.
 #[inline(always)]
-pub fn syscall(k: &mut Kernel, number: i64) -> Link<Tcb> {
+pub fn syscall<E: Run>(k: &mut Kernel, number: i64) -> E::Out {
     let call = match Syscall::from_number(number) {
         Some(call) if is_core_syscall(number) => call,
-        _ => return special_syscall(k, number),
+        _ => {
+            let next = special_syscall(k, number);
+            return E::run(k, next);
+        }
     };
-    let next = in_time(k, |k| perform(k, call));
-    scheduler::schedule(k, next).link()
+    let result = match begin_call(k) {
+        Ok(()) => match call {
+            Syscall::Call => return invoke_named::<E>(k, CALL),
+            Syscall::Send => return invoke_named::<E>(k, SEND),
+            Syscall::NBSend => return invoke_named::<E>(k, How { blocking: false, ..SEND }),
+            Syscall::Yield => Ok(budget::yield_now(k)),
+            _ => receive_call(k, call),
+        },
+        Err(next) => Ok(next),
+    };
+    let next = settled(k, result);
+    let next = scheduler::schedule(k, next).link();
+    E::run(k, next)
+}
+
+const CALL: How = How { call: true, blocking: true, donate: true };
+const SEND: How = How { call: false, blocking: true, donate: false };
+
+/// Invokes the capability that the current thread's registers name.
+#[inline(always)]
+fn invoke_named<E: End>(k: &mut Kernel, how: How) -> E::Out {
+    let cptr = k.core().current.get().get(k).context.get(reg::CAP);
+    invoke::invoke::<E>(k, cptr, how)
 }
 
 /// A `Call` of the current thread, on a capability that its registers name.
 #[inline(always)]
-pub fn call(k: &mut Kernel) -> Link<Tcb> {
-    let next = in_time(k, |k| perform(k, Syscall::Call));
-    end_call(k, next)
+pub fn call<E: End>(k: &mut Kernel) -> E::Out {
+    match begin_call(k) {
+        Ok(()) => invoke_named::<E>(k, CALL),
+        Err(next) => E::end(k, Ok(next)),
+    }
 }
 
 /// `Call` on the capability in a slot, which the fast path has found but is not for.
 #[inline(always)]
-pub fn call_at(k: &mut Kernel, slot: Link<Slot>) -> Link<Tcb> {
-    const CALL: How = How { call: true, blocking: true, donate: true, first_phase: false };
-    let next = in_time(k, |k| invoke::invoke_at(k, slot, CALL));
-    end_call(k, next)
-}
-
-#[inline(always)]
-fn end_call(k: &mut Kernel, next: Next) -> Link<Tcb> {
-    match next {
-        // What most invocations of kernel objects leave.
-        Next::Stay if scheduler::stays(k) => k.core().current.get(),
-        next => schedule(k, next),
+pub fn call_at<E: End>(k: &mut Kernel, slot: Link<Slot>) -> E::Out {
+    match begin_call(k) {
+        Ok(()) => invoke::invoke_object::<E>(k, slot, CALL),
+        Err(next) => E::end(k, Ok(next)),
     }
 }
 
-/// Makes a system call of the current thread, if that has time left.
+/// A system call begins, if the current thread has time left for it; else, what the scheduler must do.
 #[inline(always)]
-fn in_time(k: &mut Kernel, make: impl FnOnce(&mut Kernel) -> Result<Next, Preempted>) -> Next {
+fn begin_call(k: &Kernel) -> Result<(), Next> {
     budget::update_time(k);
-    match budget::check_budget_restart(k) {
-        Ok(()) => match make(k) {
-            Ok(next) => next,
-            Err(Preempted) => pending_interrupts(k),
-        },
-        Err(next) => next,
-    }
+    budget::check_budget_restart(k)
 }
 
 /// The system calls that are not in every profile, do not touch the scheduler, or do not exist.
@@ -210,38 +256,27 @@ fn handle_interrupt(k: &Kernel, irq: usize) -> Next {
     }
 }
 
-#[inline(always)]
-fn perform(k: &mut Kernel, call: Syscall) -> Result<Next, Preempted> {
-    let current = k.core().current.get();
-    let r = |k: &Kernel, r| current.get(k).context.get(r);
-    let send = |k: &mut Kernel, cptr, call, blocking, donate| {
-        invoke::invoke(k, cptr, How { call, blocking, donate, first_phase: false })
-    };
-    let first = |k: &mut Kernel, cptr| {
-        invoke::invoke(k, cptr, How { call: false, blocking: false, donate: true, first_phase: true })
-    };
-    let cptr = r(k, reg::CAP);
+/// The system calls that receive.
+#[inline(never)]
+fn receive_call(k: &Kernel, call: Syscall) -> Result<Next, Preempted> {
+    let r = |r| k.core().current.get().get(k).context.get(r);
     Ok(match call {
-        Syscall::Call => send(k, cptr, true, true, true)?,
-        Syscall::Send => send(k, cptr, false, true, false)?,
-        Syscall::NBSend => send(k, cptr, false, false, false)?,
         Syscall::Recv => receive(k, true, true),
         Syscall::NBRecv => receive(k, false, true),
         Syscall::Wait => receive(k, true, false),
         Syscall::NBWait => receive(k, false, false),
         Syscall::ReplyRecv => {
-            let next = first(k, r(k, reg::REPLY))?;
+            let next = invoke::first_phase(k, r(reg::REPLY))?;
             next.and(k, receive(k, true, true))
         }
         Syscall::NBSendRecv => {
-            let next = first(k, r(k, reg::SEND_DEST))?;
+            let next = invoke::first_phase(k, r(reg::SEND_DEST))?;
             next.and(k, receive(k, true, true))
         }
         Syscall::NBSendWait => {
-            let next = first(k, r(k, reg::REPLY))?;
+            let next = invoke::first_phase(k, r(reg::REPLY))?;
             next.and(k, receive(k, true, false))
         }
-        Syscall::Yield => budget::yield_now(k),
         _ => Next::Resume,
     })
 }

@@ -18,10 +18,11 @@ use pecan_mem::{
 
 use crate::{
     cnode, domain,
+    end::End,
     endpoint::{self, Sending},
     error::{Decoded, Preempted, Stop, SyscallError},
     fault, finalise, ioport, irq, latency, lookup,
-    message::{self, INFO_SHAPE},
+    message::{self, INFO_CAPS, INFO_SEVERAL_CAPS, INFO_SHAPE},
     notification, reply, sched_context,
     scheduler::Next,
     tcb,
@@ -80,19 +81,22 @@ impl Rest {
 }
 
 impl Message<'_> {
-    /// The message that a thread sends, of which its registers say that it is `info`, if it is where most are: in registers,
-    /// or in an IPC buffer in a small page, with one extra capability at most, which is in the thread's one CNode.
+    /// The message that the running thread sends, of which its registers say that it is `info`, if it is where most are: in
+    /// registers, or in an IPC buffer in a small page, with one extra capability at most, which is in the thread's one CNode.
     /// `filler` is any slot.
     #[inline(always)]
-    fn new(k: &Kernel, thread: &Tcb, info: MessageInfo, filler: Link<Slot>) -> Option<Self> {
+    fn new(k: &Kernel, info: MessageInfo, filler: Link<Slot>) -> Option<Self> {
         if info.0 & INFO_SHAPE <= MESSAGE_REGISTERS as u64 {
             return Some(Message { info, buffer: None, extra: filler, more: None });
         }
-        let buffer = message::small_buffer(k, thread, false)?;
-        let extra = match info.extra_caps() {
-            0 => filler,
-            1 => thread.known_slot(k, buffer.get(k).get(buffer::CAPS_OR_BADGES))?,
-            _ => return None,
+        let running = k.running();
+        let buffer = message::small_buffer(k, running.get(), false)?;
+        let extra = if info.0 & INFO_CAPS == 0 {
+            filler
+        } else if info.0 & INFO_SEVERAL_CAPS == 0 {
+            running.slot(buffer.get(k).get(buffer::CAPS_OR_BADGES))?
+        } else {
+            return None;
         };
         Some(Message { info, buffer: Some(buffer), extra, more: None })
     }
@@ -207,32 +211,54 @@ pub struct How {
     pub blocking: bool,
     /// The scheduling context may be lent with the message.
     pub donate: bool,
-    /// It is the sending phase of a combined system call: kernel objects cannot be invoked in it.
-    pub first_phase: bool,
 }
 
 /// Invokes the capability at `cptr` with the message in the current thread's registers and IPC buffer.
+#[inline(never)]
+pub fn invoke<E: End>(k: &mut Kernel, cptr: u64, how: How) -> E::Out {
+    match k.running().slot(cptr) {
+        Some(slot) => invoke_found::<E>(k, slot, how),
+        None => invoke_far::<E>(k, cptr, how),
+    }
+}
+
+/// [`invoke`] where the CSpace has several CNodes, or has not been worked out.
+#[cold]
+#[inline(never)]
+fn invoke_far<E: End>(k: &mut Kernel, cptr: u64, how: How) -> E::Out {
+    match find(k, cptr, how) {
+        Ok(slot) => invoke_found::<E>(k, slot, how),
+        Err(stop) => E::end(k, stop),
+    }
+}
+
 #[inline(always)]
-pub fn invoke(k: &mut Kernel, cptr: u64, how: How) -> Result<Next, Preempted> {
+fn invoke_found<E: End>(k: &mut Kernel, slot: Link<Slot>, how: How) -> E::Out {
+    if is_for_messages(slot.get(k).words()) {
+        let result = invoke_message(k, slot, how);
+        E::end(k, result)
+    } else {
+        invoke_object::<E>(k, slot, how)
+    }
+}
+
+/// The sending phase of a combined system call: only messages are sent in it, and nobody answers them.
+pub fn first_phase(k: &Kernel, cptr: u64) -> Result<Next, Preempted> {
+    const HOW: How = How { call: false, blocking: false, donate: true };
     let slot = match k.running().slot(cptr) {
         Some(slot) => slot,
-        None => match find(k, cptr, how) {
+        None => match find(k, cptr, HOW) {
             Ok(slot) => slot,
             Err(stop) => return stop,
         },
     };
-    invoke_at(k, slot, how)
+    if is_for_messages(slot.get(k).words()) { invoke_message(k, slot, HOW) } else { Ok(Next::Resume) }
 }
 
-/// [`invoke`] of the capability in a slot.
+/// True for the capabilities that messages are sent through.
 #[inline(always)]
-pub fn invoke_at(k: &mut Kernel, slot: Link<Slot>, how: How) -> Result<Next, Preempted> {
-    match slot.get(k).words().tag() {
-        tag::ENDPOINT | tag::NOTIFICATION | tag::REPLY => invoke_message(k, slot, how),
-        // There is nothing to invoke in the first phase, and no answer.
-        _ if how.first_phase => Ok(Next::Resume),
-        _ => invoke_object(k, slot, how),
-    }
+fn is_for_messages(cap: Words) -> bool {
+    matches!(cap.tag(), tag::ENDPOINT | tag::NOTIFICATION | tag::REPLY)
 }
 
 /// The slot at `cptr` in a CSpace of several CNodes; or what the system call has come to.
@@ -315,12 +341,19 @@ fn look_ahead(k: &Kernel, thread: &Tcb, cap: Words, mut parcel: Parcel) -> Resul
 #[inline(always)]
 fn finish(thread: &Tcb, call: bool, words: usize) {
     if thread.state.is_restart() {
-        if call {
-            thread.context.set(reg::CAP, 0);
-            thread.context.set(reg::INFO, transfer::kernel_info(0, words).0);
-        }
-        thread.state.set(ThreadState::Running);
+        succeed(thread, call, words);
     }
+}
+
+/// [`finish`] where nobody has stopped the thread meanwhile.
+#[inline(always)]
+fn succeed(thread: &Tcb, call: bool, words: usize) {
+    debug_assert!(thread.state.is_restart());
+    if call {
+        thread.context.set(reg::CAP, 0);
+        thread.context.set(reg::INFO, transfer::kernel_info(0, words).0);
+    }
+    thread.state.set(ThreadState::Running);
 }
 
 /// The system call of the current thread has failed.
@@ -333,21 +366,24 @@ fn fail(k: &Kernel, thread: &Tcb, call: bool, error: SyscallError) {
     thread.state.set(ThreadState::Running);
 }
 
-/// Invokes the kernel object behind the capability in a slot.
+/// Invokes the kernel object behind the capability in a slot, or sends a message through it.
 #[inline(never)]
-fn invoke_object(k: &mut Kernel, slot: Link<Slot>, how: How) -> Result<Next, Preempted> {
-    let thread = k.core().current.get().get(k);
-    let info = MessageInfo(thread.context.get(reg::INFO));
-    match Message::new(k, thread, info, slot) {
-        Some(message) => dispatch(k, slot, message, how.call),
-        None => invoke_any(k, slot, how),
+pub fn invoke_object<E: End>(k: &mut Kernel, slot: Link<Slot>, how: How) -> E::Out {
+    let info = MessageInfo(k.core().current.get().get(k).context.get(reg::INFO));
+    match Message::new(k, info, slot) {
+        Some(message) => dispatch::<E>(k, slot, message, how),
+        None => invoke_any::<E>(k, slot, how),
     }
 }
 
 /// [`invoke_object`] with a message that is not where most are: with more than one extra capability, in a CSpace of several
 /// CNodes, in an IPC buffer in a large frame or in none.
 #[inline(never)]
-fn invoke_any(k: &mut Kernel, slot: Link<Slot>, how: How) -> Result<Next, Preempted> {
+fn invoke_any<E: End>(k: &mut Kernel, slot: Link<Slot>, how: How) -> E::Out {
+    if is_for_messages(slot.get(k).words()) {
+        let result = invoke_message(k, slot, how);
+        return E::end(k, result);
+    }
     let thread = k.core().current.get().get(k);
     let info = MessageInfo(thread.context.get(reg::INFO));
     let mut caps = [slot; MSG_MAX_EXTRA_CAPS];
@@ -357,7 +393,10 @@ fn invoke_any(k: &mut Kernel, slot: Link<Slot>, how: How) -> Result<Next, Preemp
             for (i, slot) in caps.iter_mut().enumerate().take(info.extra_caps()) {
                 match transfer::extra_cap(k, thread, buffer, i) {
                     Ok(found) => *slot = found,
-                    Err(failed) => return Ok(cap_fault(k, how, failed)),
+                    Err(failed) => {
+                        let next = cap_fault(k, how, failed);
+                        return E::end(k, Ok(next));
+                    }
                 }
             }
             info
@@ -365,7 +404,7 @@ fn invoke_any(k: &mut Kernel, slot: Link<Slot>, how: How) -> Result<Next, Preemp
         None => MessageInfo::new(info.label(), 0, 0, info.length().min(MESSAGE_REGISTERS) as u64),
     };
     let [extra, ref more @ ..] = caps;
-    dispatch(k, slot, Message { info, buffer, extra, more: Some(more) }, how.call)
+    dispatch::<E>(k, slot, Message { info, buffer, extra, more: Some(more) }, how)
 }
 
 /// Makes the function that carries out the invocations of one kind of object and ends their system call. It takes the
@@ -373,7 +412,7 @@ fn invoke_any(k: &mut Kernel, slot: Link<Slot>, how: How) -> Result<Next, Preemp
 macro_rules! handler {
     ($name:ident = $invoke:path) => {
         #[inline(never)]
-        fn $name(
+        fn $name<E: End>(
             k: &mut Kernel,
             slot: Link<Slot>,
             info: MessageInfo,
@@ -381,10 +420,10 @@ macro_rules! handler {
             extra: Link<Slot>,
             more: Option<&MoreCaps>,
             call: bool,
-        ) -> Result<Next, Preempted> {
+        ) -> E::Out {
             let inv = Invocation::new(k, slot, Message { info, buffer, extra, more }, call);
             let result = $invoke(k, inv);
-            end(k, call, result)
+            end::<E>(k, call, result)
         }
     };
 }
@@ -394,18 +433,22 @@ handler!(invoke_cnode = cnode::invoke);
 handler!(invoke_frame = vspace::invoke_frame);
 handler!(invoke_other = others);
 
-/// Invokes a kernel object.
+/// Invokes a kernel object, or sends a message.
 #[inline(always)]
-fn dispatch(k: &mut Kernel, slot: Link<Slot>, message: Message<'_>, call: bool) -> Result<Next, Preempted> {
+fn dispatch<E: End>(k: &mut Kernel, slot: Link<Slot>, message: Message<'_>, how: How) -> E::Out {
     let Message { info, buffer, extra, more } = message;
     let tag = slot.get(k).words().tag();
     latency::note(k, tag, info.label());
     k.core().current.get().get(k).state.set(ThreadState::Restart);
     match tag {
-        tag::UNTYPED => invoke_untyped(k, slot, info, buffer, extra, more, call),
-        tag::CNODE => invoke_cnode(k, slot, info, buffer, extra, more, call),
-        tag::FRAME => invoke_frame(k, slot, info, buffer, extra, more, call),
-        _ => invoke_other(k, slot, info, buffer, extra, more, call),
+        tag::CNODE => invoke_cnode::<E>(k, slot, info, buffer, extra, more, how.call),
+        tag::FRAME => invoke_frame::<E>(k, slot, info, buffer, extra, more, how.call),
+        tag::UNTYPED => invoke_untyped::<E>(k, slot, info, buffer, extra, more, how.call),
+        tag::ENDPOINT | tag::NOTIFICATION | tag::REPLY => {
+            let result = invoke_message(k, slot, how);
+            E::end(k, result)
+        }
+        _ => invoke_other::<E>(k, slot, info, buffer, extra, more, how.call),
     }
 }
 
@@ -447,19 +490,25 @@ fn others(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
 
 /// Ends the invocation of a kernel object by the current thread.
 #[inline(always)]
-fn end(k: &Kernel, call: bool, result: Result<Done, Stop>) -> Result<Next, Preempted> {
+fn end<E: End>(k: &mut Kernel, call: bool, result: Result<Done, Stop>) -> E::Out {
     let thread = k.core().current.get().get(k);
-    match result {
-        Ok(done) => {
-            finish(thread, call, done.words);
-            Ok(done.next)
+    let result = match result {
+        // Then the thread's state is what it was, too.
+        Ok(Done { next: Next::Stay, words }) => {
+            succeed(thread, call, words);
+            return E::end(k, Ok(Next::Stay));
+        }
+        Ok(Done { next, words }) => {
+            finish(thread, call, words);
+            Ok(next)
         }
         Err(Stop::Preempted) => Err(Preempted),
         Err(Stop::Error(error)) => {
             fail(k, thread, call, error);
             Ok(Next::Resume)
         }
-    }
+    };
+    E::end(k, result)
 }
 
 /// Sends a message to an endpoint, a notification or a reply object. `None` if the capability does not allow it.

@@ -12,6 +12,7 @@ pub mod cnode;
 pub mod debug;
 pub mod derivation;
 pub mod domain;
+pub mod end;
 pub mod endpoint;
 pub mod entry;
 pub mod error;

@@ -10,6 +10,9 @@ pub const INFO_SHAPE: u64 = 0x1ff;
 /// Number of extra capabilities in a message information word.
 pub const INFO_CAPS: u64 = 0x180;
 
+/// The bit of [`INFO_CAPS`] that is set for more than one.
+pub const INFO_SEVERAL_CAPS: u64 = 0x100;
+
 /// The IPC buffer of a thread, to write to; `None` if it has none (or none it may write).
 #[inline]
 pub fn buffer_for_writing<'k>(k: &'k Kernel, thread: &Tcb) -> Option<&'k IpcBuffer> {

@@ -4,18 +4,32 @@
 use pecan_abi::{CNodeCapData, CapRights, Error, Label, MessageInfo, ObjectType, Syscall, ipc::buffer};
 use pecan_arch::{PhysAddr, reg};
 use pecan_mem::{
-    CNodeRef, Cap, Link, Slot, Tcb, ThreadState, Words,
+    CNodeRef, Cap, Kernel, Link, Slot, Tcb, ThreadState, Words,
     retype::ObjectKind,
     testing::{FREE_START, Machine, forge},
 };
 
 use crate::{
-    budget, derivation, entry,
+    budget, derivation,
+    end::End,
+    entry::{self, Scheduled},
     error::Preempted,
     invariants,
     invoke::{self, How},
-    message, refill, scheduler,
+    message, refill,
+    scheduler::{self, Next},
 };
+
+/// Ends an invocation by telling what it has come to.
+pub struct Told;
+
+impl End for Told {
+    type Out = Result<Next, Preempted>;
+
+    fn end(_k: &mut Kernel, result: Result<Next, Preempted>) -> Result<Next, Preempted> {
+        result
+    }
+}
 
 /// Slots of the root CNode, log2.
 pub const ROOT_RADIX: u32 = 10;
@@ -201,8 +215,8 @@ impl World {
         let thread = self.thread;
         self.set_message(thread, label as u64, words, extra);
         self.k.set_current(thread.get(&self.k));
-        let how = How { call: true, blocking: true, donate: true, first_phase: false };
-        let next = invoke::invoke(&mut self.k, cptr, how)?;
+        let how = How { call: true, blocking: true, donate: true };
+        let next = invoke::invoke::<Told>(&mut self.k, cptr, how)?;
         // The thread goes on whatever it has made ready: queue that.
         let _ = next.and(&self.k, scheduler::Next::Choose);
         let (label, words) = self.message(thread);
@@ -216,7 +230,7 @@ impl World {
     /// Makes a system call in the name of the current thread, whose registers hold the arguments, and lets the
     /// scheduler choose. Returns the thread that runs then.
     pub fn syscall(&mut self, call: Syscall) -> Link<Tcb> {
-        entry::syscall(&mut self.k, call as i64)
+        entry::syscall::<Scheduled>(&mut self.k, call as i64)
     }
 
     /// Retypes untyped memory into `count` objects, with capabilities from `dest` on in the root CNode.

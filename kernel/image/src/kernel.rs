@@ -1,20 +1,23 @@
 //! Boot, and traps: what the port's entry stubs call. Every handler ends in [`enter_user`].
 
-use core::fmt::Write;
+use core::{convert::Infallible, fmt::Write};
 
 use pecan_abi::Syscall;
 use pecan_arch::x86_64::{self as port, Unclaimed};
 use pecan_arch::{Console, Exception, UserContext, decode_exception, halt, idle_wait, say, take_pending_irq};
 use pecan_config::CHECK_INVARIANTS_EVERY;
 use pecan_core::{
-    benchmark, boot, entry,
+    benchmark, boot,
+    end::{End, Run},
+    entry,
+    error::Preempted,
     fastpath::{
         self, Met, Miss, Resumed, Switch,
         signals::{self, Sent},
     },
     fault,
     latency::Entry,
-    scheduler,
+    scheduler::{self, Next},
 };
 use pecan_mem::{Endpoint, Kernel, Link, Reply, Slot, Tcb, ThreadState, boot::BootMemory};
 
@@ -145,6 +148,36 @@ fn idle(k: &mut Kernel) -> ! {
     }
 }
 
+/// Ends an invocation with the return to user level.
+struct ToUser;
+
+impl End for ToUser {
+    type Out = Infallible;
+
+    #[inline(always)]
+    fn end(k: &mut Kernel, result: Result<Next, Preempted>) -> Infallible {
+        match result {
+            // What most invocations of kernel objects leave.
+            Ok(Next::Stay) if scheduler::stays(k) => enter_user(k, k.core().current.get().get(k)),
+            result => schedule(k, result),
+        }
+    }
+}
+
+impl Run for ToUser {
+    #[inline(always)]
+    fn run(k: &mut Kernel, thread: Link<Tcb>) -> Infallible {
+        resume(k, thread)
+    }
+}
+
+/// Ends an invocation that the scheduler has to see to.
+#[inline(never)]
+fn schedule(k: &mut Kernel, result: Result<Next, Preempted>) -> ! {
+    let next = entry::after(k, result);
+    resume(k, next)
+}
+
 /// Returns to user level.
 #[inline(always)]
 fn enter_user(k: &Kernel, thread: &Tcb) -> ! {
@@ -259,8 +292,7 @@ fn call_met(
 fn call_at(slot: Link<Slot>) -> ! {
     // SAFETY: once an entry, whose fast path has let go of everything.
     let k = &mut unsafe { entered(port::current_context()) };
-    let next = entry::call_at(k, slot);
-    resume(k, next)
+    match entry::call_at::<ToUser>(k, slot) {}
 }
 
 /// Returns to user level from the other form of the fast path.
@@ -387,8 +419,7 @@ fn slow_syscall(number: i64) -> ! {
         core::hint::assert_unchecked(entry::is_core_syscall(number));
         entered(port::current_context())
     };
-    let next = entry::syscall(k, number);
-    resume(k, next)
+    match entry::syscall::<ToUser>(k, number) {}
 }
 
 /// The system calls that are not in every profile, or do not exist.
@@ -406,8 +437,7 @@ extern "C" fn pecan_special_syscall(_cptr: u64, _info: u64, number: i64, context
 fn slow_call() -> ! {
     // SAFETY: once an entry, whose fast path has let go of everything.
     let k = &mut unsafe { entered(port::current_context()) };
-    let next = entry::call(k);
-    resume(k, next)
+    match entry::call::<ToUser>(k) {}
 }
 
 #[unsafe(no_mangle)]

@@ -96,18 +96,27 @@ impl Entry {
     ///
     /// # Errors
     /// The level of the entry that lacks a table.
-    #[inline]
+    #[inline(always)]
     pub fn find(k: &Kernel, root: Root, vaddr: u64, level: usize) -> Result<Entry, usize> {
         // Others than user level's have been refused; a processor that does not know yet stays in its half nevertheless.
         let vaddr = vaddr & (USER_TOP.next_power_of_two() - 1);
-        let index = |level: usize| (vaddr >> level_shift(level)) as usize & ((1 << PT_INDEX_BITS) - 1);
-        let level = level.min(ROOT_LEVEL);
-        let mut link = root.0;
-        for level in (level + 1..=ROOT_LEVEL).rev() {
-            let entry = Entry { table: Table { link, level }, index: index(level) };
-            link = entry.child(k).ok_or(level)?.link;
+        let at = |link, level: usize| {
+            let index = (vaddr >> level_shift(level)) as usize & ((1 << PT_INDEX_BITS) - 1);
+            Entry { table: Table { link, level }, index }
+        };
+        // Written out, which leaves few instructions of each level.
+        const { assert!(ROOT_LEVEL == 3) };
+        let mut entry = at(root.0, ROOT_LEVEL);
+        if level < 3 {
+            entry = at(entry.child(k).ok_or(3usize)?.link, 2);
+            if level < 2 {
+                entry = at(entry.child(k).ok_or(2usize)?.link, 1);
+                if level < 1 {
+                    entry = at(entry.child(k).ok_or(1usize)?.link, 0);
+                }
+            }
         }
-        Ok(Entry { table: Table { link, level }, index: index(level) })
+        Ok(entry)
     }
 
     /// What the entry holds.
@@ -130,12 +139,13 @@ impl Entry {
     #[inline(always)]
     pub fn child(self, k: &Kernel) -> Option<Table> {
         let (pte, level) = (self.get(k), self.table.level);
-        pte.is_table(level).then(|| {
-            // SAFETY: an entry that refers to a table was made by `Content::table`, of a table of the level below, which
-            // lives (a table is unmapped before it is given back).
-            let link = unsafe { Link::from_addr(phys_to_virt(pte.addr(level))) };
-            Table { link, level: level - 1 }
-        })
+        if !pte.is_table(level) {
+            return None;
+        }
+        // SAFETY: an entry that refers to a table was made by `Content::table`, of a table of the level below, which
+        // lives (a table is unmapped before it is given back).
+        let link = unsafe { Link::from_addr(phys_to_virt(pte.table_addr())) };
+        Some(Table { link, level: level - 1 })
     }
 
     /// Sets the entry. False, and nothing changed, if what is to be there belongs into a table of another level.

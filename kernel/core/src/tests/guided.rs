@@ -277,6 +277,8 @@ fn the_guided_page_says_what_happens() {
     s.step("map", |s| assert_eq!(s.w.syscall(Syscall::Call), pager));
     s.enter(pager, PAGER_EP, MessageInfo(0), &[]);
     pager.get(&s.w.k).context.set(reg::REPLY, PAGER_REPLY);
-    s.step("restart", |s| assert_eq!(entry::syscall(&mut s.w.k, Syscall::ReplyRecv as i64), client));
+    s.step("restart", |s| {
+        assert_eq!(entry::syscall::<entry::Scheduled>(&mut s.w.k, Syscall::ReplyRecv as i64), client)
+    });
     assert_eq!(client.get(&s.w.k).state.get(), ThreadState::Running);
 }

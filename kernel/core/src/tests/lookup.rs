@@ -171,8 +171,8 @@ fn a_capability_to_send_along_that_is_not_there_is_a_fault() {
     for (blocking, state) in [(false, ThreadState::Running), (true, ThreadState::Inactive)] {
         w.set_message(w.thread, 0, &[1], &[1 << ROOT_RADIX]);
         w.k.set_current(w.thread.get(&w.k));
-        let how = How { call: false, blocking, donate: false, first_phase: false };
-        assert!(invoke::invoke(&mut w.k, FREE, how).is_ok());
+        let how = How { call: false, blocking, donate: false };
+        assert!(invoke::invoke::<Told>(&mut w.k, FREE, how).is_ok());
         // Nobody handles it, and nothing is sent.
         assert_eq!((w.thread.get(&w.k).state.get(), ep.get(&w.k).head()), (state, None));
     }
@@ -190,13 +190,13 @@ fn a_call_in_a_cspace_of_several_cnodes_can_be_stopped_before_it_does_anything()
     assert!(finalise::delete(&mut w.k, cspace).is_ok());
     derivation::insert(&w.k, w.slot(FREE).get(&w.k).words(), w.slot(FREE), cspace);
 
-    let how = How { call: false, blocking: true, donate: false, first_phase: false };
+    let how = How { call: false, blocking: true, donate: false };
     let ntfn = w.make(ObjectType::Notification, 0, FREE + 1);
     let Cap::Notification { ntfn, .. } = ntfn else { panic!("not a notification") };
     let mut signal = |late| {
         w.set_message(w.thread, 0, &[], &[UNTYPED, CNODE]);
         w.k.core().time.set(pecan_arch::now() - late);
-        let result = invoke::invoke(&mut w.k, FREE + 1, how).map(|_| ());
+        let result = invoke::invoke::<Told>(&mut w.k, FREE + 1, how).map(|_| ());
         while pecan_arch::take_pending_irq().is_some() {}
         let (k, thread) = (&w.k, w.thread);
         (result, thread.get(k).state.get(), ntfn.get(k).state.get())

@@ -709,7 +709,7 @@ impl Cap {
     /// Unpacks a capability if it has this tag: with a constant, no more code than this kind takes.
     #[inline(always)]
     pub fn unpack_as(tag: Tag, words: Words) -> Option<Cap> {
-        (tag == words.tag()).then(|| Self::unpack_tagged(tag, words))
+        if tag == words.tag() { Some(Self::unpack_tagged(tag, words)) } else { None }
     }
 
     #[inline(always)]
