@@ -488,6 +488,7 @@ impl System {
                     (Way::Fast, Syscall::ReplyRecv) => {
                         let switch = match fastpath::reply_recv(k, k.running(), cap) {
                             Err(Miss::Met(met)) => fastpath::reply_met(k, k.running(), met),
+                            Err(Miss::Faulty(met)) => fastpath::reply_fault(k, k.running(), met),
                             switch => switch,
                         };
                         switch.map(|switch| switch.settle(k)).is_ok()

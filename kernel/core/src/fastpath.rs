@@ -10,7 +10,7 @@
 //! spaces are known ([`Running::words`], [`Tcb::ready`]), one server waits at most. It calls no function, and leaves the last
 //! registers to whoever returns to user level ([`Switch`]). Where there is only more to move, or vector registers are to be
 //! loaded, [`call_met`] and [`reply_met`] go on with what it has found ([`Met`]), so that neither saves registers for the
-//! other. The other form works spaces out, and goes behind other servers.
+//! other; [`reply_fault`] answers a fault. The other form works spaces out, and goes behind other servers.
 
 pub mod signals;
 
@@ -48,6 +48,8 @@ pub enum Miss {
     At(Link<Slot>),
     /// The first form would do, but for what there is to move or to load: this is for [`call_met`] or [`reply_met`].
     Met(Met),
+    /// The first form would do, but the caller is one that faulted: this is for [`reply_fault`].
+    Faulty(Met),
 }
 
 /// What the first form has found where two threads meet.
@@ -302,7 +304,8 @@ pub fn reply_recv<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<
         Some(space) if info() & INFO_SHAPE == 0 => space,
         _ => {
             let (to, reply) = (caller.link(), reply.link());
-            return Err(Miss::Met(Met { to, ep: ep.link(), reply, badge: 0 }));
+            let met = Met { to, ep: ep.link(), reply, badge: 0 };
+            return Err(if caller.is_faulty() { Miss::Faulty(met) } else { Miss::Met(met) });
         }
     };
     ep.set_one_receiver(server.link());
@@ -310,21 +313,32 @@ pub fn reply_recv<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<
     Ok(switch(k, server, Resumed { thread: caller, cap: 0, info: info() & INFO_MASK }, space))
 }
 
-/// An answer that the first form would take, but for words of the message, for the caller's vector registers, which have to
-/// be loaded, or for its fault.
+/// An answer that the first form would take, but for words of the message, or for the caller's vector registers, which have
+/// to be loaded.
 #[inline(always)]
 pub fn reply_met<'k>(k: &'k Kernel, running: Running<'k>, met: Met) -> Result<Switch<'k>, Miss> {
     let (server, caller, ep) = (running.get(), met.to.get(k), met.ep.get(k));
     let info = server.context.get(reg::INFO);
-    if caller.is_faulty() {
-        return Err(Miss::Any);
-    }
     let message = Placed::new(k, server, caller, info & INFO_SHAPE).ok_or(Miss::Any)?;
     let space = scheduler::make_ready(k, caller).ok_or(Miss::Any)?;
     ep.set_one_receiver(server.link());
     give_back(k, server, caller, ep, met.reply.get(k));
     message.copy(server, caller);
     Ok(switch(k, server, Resumed { thread: caller, cap: 0, info: info & INFO_MASK }, space))
+}
+
+/// An answer that the first form would take, but for the fault of the one that waits for it.
+#[inline(always)]
+pub fn reply_fault<'k>(k: &'k Kernel, running: Running<'k>, met: Met) -> Result<Switch<'k>, Miss> {
+    let (server, faulty, ep) = (running.get(), met.to.get(k), met.ep.get(k));
+    let answer = fault::ShortAnswer::new(faulty, server.context.get(reg::INFO)).ok_or(Miss::Any)?;
+    let space = scheduler::make_ready_after_fault(k, faulty).ok_or(Miss::Any)?;
+    ep.set_one_receiver(server.link());
+    give_back(k, server, faulty, ep, met.reply.get(k));
+    faulty.set_fault(Fault::None);
+    answer.apply(server, faulty);
+    let (cap, info) = (faulty.context.get(reg::CAP), faulty.context.get(reg::INFO));
+    Ok(switch(k, server, Resumed { thread: faulty, cap, info }, space))
 }
 
 /// Fails if the answer is one to a fault that is not for a fast path: it may leave the thread stopped, and

@@ -156,11 +156,11 @@ fn digest(w: &World, threads: &[Link<Tcb>]) -> u64 {
 }
 
 /// Runs random system calls. Returns the digests after each step, and how many calls, answers and faults took a fast
-/// path.
-fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
+/// path; and how many took the functions for words and vector registers, and the one for answers to faults.
+fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 5]) {
     let (mut w, threads) = world();
     let mut random = Random(seed);
-    let (mut digests, mut calls, mut answers, mut faults) = (Vec::new(), 0, 0, 0);
+    let (mut digests, mut taken) = (Vec::new(), [0; 5]);
     for _ in 0..steps {
         let current = w.k.core().current.get();
         let Some(index) = threads.iter().position(|t| *t == current) else { break };
@@ -170,7 +170,12 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
         }
         if index < 3 && random.next(6) == 0 {
             // A client faults; a server answers that, too.
-            let exception = Exception::User { number: random.next(32), code: random.next(8) };
+            let exception = if random.next(2) == 0 {
+                Exception::User { number: random.next(32), code: random.next(8) }
+            } else {
+                let (address, status) = (random.next(u64::MAX), random.next(16));
+                Exception::PageFault { address, instruction: random.next(2) == 0, status }
+            };
             let (k, fault) = (&*w.k, fault::of(exception));
             let quick = if fast { fastpath::fault(k, k.running(), fault) } else { Err(Miss::Slow) };
             let quick = match quick {
@@ -179,7 +184,7 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
             };
             match quick {
                 Ok(next) => {
-                    faults += 1;
+                    taken[2] += 1;
                     assert_eq!(next, w.k.core().current.get());
                 }
                 Err(_) => {
@@ -209,7 +214,8 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
         let cptr = if cptr == NTFN && random.next(4) != 0 { EP_BADGED } else { cptr };
         let label = if random.next(2) == 0 { 0 } else { random.next(1 << 20) };
         let length = if random.next(4) == 0 { random.next(128) } else { random.next(6) };
-        let info = MessageInfo::new(label, random.next(8), 0, length);
+        let unwrapped = if random.next(4) == 0 { random.next(8) } else { 0 };
+        let info = MessageInfo::new(label, unwrapped, 0, length);
         {
             let context = &current.get(&w.k).context;
             context.set(reg::CAP, cptr);
@@ -230,11 +236,20 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
             Syscall::ReplyRecv if fast => fastpath::reply_recv(k, k.running(), cptr),
             _ => Err(Miss::Slow),
         };
+        let part = match quick {
+            Err(Miss::Met(_)) => Some(3),
+            Err(Miss::Faulty(_)) => Some(4),
+            _ => None,
+        };
         let quick = match (quick, call) {
             (Err(Miss::Met(met)), Syscall::Call) => fastpath::call_met(k, k.running(), met),
             (Err(Miss::Met(met)), _) => fastpath::reply_met(k, k.running(), met),
+            (Err(Miss::Faulty(met)), _) => fastpath::reply_fault(k, k.running(), met),
             (quick, _) => quick,
         };
+        if let (Some(part), Ok(_)) = (part, &quick) {
+            taken[part] += 1;
+        }
         let quick = match (quick, call) {
             (Err(Miss::Any), Syscall::Call) => fastpath::call_any(k, k.running()).map(Tcb::link),
             (Err(Miss::Any), _) => fastpath::reply_recv_any(k, k.running()).map(Tcb::link),
@@ -242,7 +257,7 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
         };
         match quick {
             Ok(next) => {
-                *if call == Syscall::Call { &mut calls } else { &mut answers } += 1;
+                taken[(call != Syscall::Call) as usize] += 1;
                 assert_eq!(next, w.k.core().current.get());
             }
             Err(_) => {
@@ -257,12 +272,12 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 3]) {
             scheduler::schedule(&w.k, next);
         }
     }
-    (digests, [calls, answers, faults])
+    (digests, taken)
 }
 
 #[test]
 fn fast_paths_do_what_the_slow_path_does() {
-    let mut taken = [0; 3];
+    let mut taken = [0; 5];
     let rounds = rounds(100);
     for seed in 0..rounds {
         // A machine belongs to its host thread.
@@ -274,10 +289,15 @@ fn fast_paths_do_what_the_slow_path_does() {
         assert_eq!((differs, with.len()), (None, without.len()), "seed {seed}");
         taken.iter_mut().zip(fast).for_each(|(taken, fast)| *taken += fast);
     }
-    let [calls, answers, faults] = taken;
+    let [calls, answers, faults, met, answered] = taken;
+    let rounds = rounds as usize;
     assert!(
-        calls > 2 * rounds as usize && answers > rounds as usize && faults > rounds as usize / 4,
-        "{calls} calls, {answers} answers, {faults} faults in {rounds} rounds: too few"
+        calls > 2 * rounds
+            && answers > rounds
+            && faults > rounds / 4
+            && met > rounds / 2
+            && answered > rounds / 20,
+        "{taken:?} in {rounds} rounds: too few"
     );
 }
 

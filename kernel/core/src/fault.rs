@@ -4,7 +4,7 @@ use pecan_abi::{
     LookupFailureKind, MessageInfo,
     breakpoint::BreakpointType,
     fault::{FaultTag, debug_exception},
-    ipc::{MESSAGE_REGISTERS, buffer},
+    ipc::{MESSAGE_REGISTERS, MSG_MAX_LENGTH, buffer},
 };
 use pecan_arch::{EXCEPTION_MESSAGE, Exception, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, reg};
 use pecan_mem::{Fault, IpcBuffer, Kernel, LookupFailure, Tcb, ThreadState, Words};
@@ -205,6 +205,47 @@ fn put_registers(handler: &Tcb, [first, second, third, fourth]: [u64; MESSAGE_RE
     handler.context.set(reg::MSG[3], fourth);
 }
 
+/// The handler's answer to a fault, of a kind that takes only words that are in registers.
+pub struct ShortAnswer {
+    /// Words.
+    length: usize,
+}
+
+impl ShortAnswer {
+    /// The answer with this message information. `None` if it is to another kind of fault, or may leave the thread stopped.
+    #[inline(always)]
+    pub fn new(faulty: &Tcb, info: u64) -> Option<Self> {
+        // More than a length would be a label or capabilities.
+        if info > MSG_MAX_LENGTH as u64 {
+            return None;
+        }
+        match faulty.fault() {
+            Fault::UserException { .. } => Some(ShortAnswer { length: info as usize }),
+            Fault::Cap { .. } | Fault::Vm { .. } => Some(ShortAnswer { length: 0 }),
+            _ => None,
+        }
+    }
+
+    /// Applies it: the thread goes on where it faulted, or where the answer says.
+    #[inline(always)]
+    pub fn apply(self, handler: &Tcb, faulty: &Tcb) {
+        const { assert!(EXCEPTION_MESSAGE.len() <= reg::MSG.len()) };
+        let [ip, sp, flags] = EXCEPTION_MESSAGE;
+        let (from, to) = (&handler.context, &faulty.context);
+        // Written out, as are all moves of words that travel in registers.
+        if self.length > 0 {
+            to.set_user(ip, from.get(reg::MSG[0]));
+            if self.length > 1 {
+                to.set_user(sp, from.get(reg::MSG[1]));
+                if self.length > 2 {
+                    to.set_user(flags, from.get(reg::MSG[2]));
+                }
+            }
+        }
+        to.set(reg::NEXT_IP, to.get(reg::FAULT_IP));
+    }
+}
+
 /// Applies the handler's answer to the faulty thread. True if the thread shall go on.
 pub fn apply_reply(k: &Kernel, fault: Fault, handler: &Tcb, faulty: &Tcb) -> bool {
     let registers: &[Reg] = match fault {
@@ -219,23 +260,6 @@ pub fn apply_reply(k: &Kernel, fault: Fault, handler: &Tcb, faulty: &Tcb) -> boo
         && info.length_capped() > 0
     {
         breakpoint::reply(faulty, handler.context.get(reg::MSG[0]));
-    }
-    if let Fault::UserException { .. } = fault {
-        // The common one, whose words all travel in registers.
-        const { assert!(EXCEPTION_MESSAGE.len() <= reg::MSG.len()) };
-        let [ip, sp, flags] = EXCEPTION_MESSAGE;
-        let (length, from) = (info.length_capped(), &handler.context);
-        if length > 0 {
-            faulty.context.set_user(ip, from.get(reg::MSG[0]));
-        }
-        if length > 1 {
-            faulty.context.set_user(sp, from.get(reg::MSG[1]));
-        }
-        if length > 2 {
-            faulty.context.set_user(flags, from.get(reg::MSG[2]));
-        }
-        faulty.context.force_full_restore();
-        return info.label() == 0;
     }
     let length = crate::transfer::sendable_length(k, handler, info).min(registers.len());
     for (i, r) in registers[..length].iter().enumerate() {

@@ -433,7 +433,13 @@ pub(crate) fn switch_units(k: &Kernel, thread: &Tcb) {
 /// registers would have to be exchanged; then nothing has changed.
 #[inline(always)]
 pub(crate) fn make_ready(k: &Kernel, thread: &Tcb) -> Option<Space> {
-    thread.make_ready(k, || take_fpu(k, thread))
+    thread.make_ready::<false>(k, || take_fpu(k, thread))
+}
+
+/// The same for a thread whose fault has been answered.
+#[inline(always)]
+pub(crate) fn make_ready_after_fault(k: &Kernel, thread: &Tcb) -> Option<Space> {
+    thread.make_ready::<true>(k, || take_fpu(k, thread))
 }
 
 /// Puts a thread's vector registers into the processor, or forbids it to use them.

@@ -208,18 +208,23 @@ fn finish(k: &Kernel, switch: Switch) -> ! {
     if switch.finish() {
         leave(k, switch.to)
     }
-    let Switch { from, to: Resumed { thread, cap, info } } = switch;
-    finish_long(from.link(), thread.link(), cap, info)
+    finish_long(switch)
 }
 
-#[cold]
-#[inline(never)]
-fn finish_long(from: Link<Tcb>, thread: Link<Tcb>, cap: u64, info: u64) -> ! {
-    // SAFETY: the fast path has given up all references.
-    let k = &unsafe { kernel() };
-    let to = Resumed { thread: thread.get(k), cap, info };
-    let thread = Switch { from: from.get(k), to }.finish_long(k);
-    enter_user(k, thread.get(k))
+/// [`finish`] where [`Switch::finish`] could not.
+#[inline(always)]
+fn finish_long(switch: Switch) -> ! {
+    #[cold]
+    #[inline(never)]
+    fn of(from: Link<Tcb>, thread: Link<Tcb>, cap: u64, info: u64) -> ! {
+        // SAFETY: the fast path has given up all references.
+        let k = &unsafe { kernel() };
+        let to = Resumed { thread: thread.get(k), cap, info };
+        let thread = Switch { from: from.get(k), to }.finish_long(k);
+        enter_user(k, thread.get(k))
+    }
+    let Switch { from, to: Resumed { thread, cap, info } } = switch;
+    of(from.link(), thread.link(), cap, info)
 }
 
 /// Returns to user level.
@@ -253,7 +258,7 @@ extern "C" fn pecan_call(cptr: u64, _info: u64, _number: i64, context: *const Us
         Err(Miss::Met(Met { to, ep, reply, badge })) => call_met(to, ep, reply, context, badge),
         Err(Miss::At(slot)) => call_at(slot),
         Err(Miss::Any) => call_any(),
-        Err(Miss::Slow) => slow_call(),
+        Err(Miss::Slow | Miss::Faulty(_)) => slow_call(),
     }
 }
 
@@ -326,6 +331,7 @@ extern "C" fn pecan_reply_recv(cptr: u64, _info: u64, _number: i64, context: *co
     match fastpath::reply_recv(k, running, cptr) {
         Ok(switch) => leave_switched(k, switch),
         Err(Miss::Met(Met { to, ep, reply, .. })) => reply_met(to, ep, reply, context),
+        Err(Miss::Faulty(Met { to, ep, reply, .. })) => reply_fault(to, ep, reply, context),
         Err(Miss::Any) => reply_recv_any(),
         Err(Miss::Slow | Miss::At(_)) => slow_syscall(Syscall::ReplyRecv as i64),
     }
@@ -341,6 +347,29 @@ fn reply_met(to: Link<Tcb>, ep: Link<Endpoint>, reply: Link<Reply>, context: *co
     let running = unsafe { k.entered(context) };
     match fastpath::reply_met(k, running, Met { to, ep, reply, badge: 0 }) {
         Ok(switch) => leave_switched(k, switch),
+        Err(_) => reply_recv_any(),
+    }
+}
+
+/// A `ReplyRecv` that [`fastpath::reply_recv`] leaves to [`fastpath::reply_fault`].
+#[inline(never)]
+fn reply_fault(to: Link<Tcb>, ep: Link<Endpoint>, reply: Link<Reply>, context: *const UserContext) -> ! {
+    // SAFETY: the first form of the fast path has given up all references.
+    let k = &unsafe { kernel() };
+    // SAFETY: as above.
+    let running = unsafe { k.entered(context) };
+    match fastpath::reply_fault(k, running, Met { to, ep, reply, badge: 0 }) {
+        Ok(switch) => {
+            benchmark::note_fast(k);
+            if !switch.finish() {
+                finish_long(switch)
+            }
+            if LOOKS_AT_CURRENT {
+                leave(k, switch.to)
+            }
+            // All its registers are in its context, and the other way back would find that they have to be loaded.
+            enter_user(k, switch.to.thread)
+        }
         Err(_) => reply_recv_any(),
     }
 }

@@ -438,12 +438,14 @@ impl Tcb {
     }
 
     /// The same if no more is missing than that the vector unit, which is on, has the thread's registers: that is what
-    /// `load_vectors` sees to.
+    /// `load_vectors` sees to. With `FAULT`, the thread waits for the answer to a fault, which is about to end.
     #[inline(always)]
-    pub fn make_ready(&self, k: &Kernel, load_vectors: impl FnOnce()) -> Option<Space> {
-        if self.ready.get() != k.core().ordinary.get() {
+    pub fn make_ready<const FAULT: bool>(&self, k: &Kernel, load_vectors: impl FnOnce()) -> Option<Space> {
+        let fault = if FAULT { rare::FAULT } else { 0 };
+        let differs = self.ready.get() ^ k.core().ordinary.get();
+        if differs != fault {
             cold_path();
-            if self.ready.get() ^ k.core().ordinary.get() != rare::FPU | rare::VECTORS {
+            if differs != fault | rare::FPU | rare::VECTORS {
                 return None;
             }
             load_vectors();
