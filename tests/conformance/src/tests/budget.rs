@@ -23,6 +23,7 @@ tests! {
     yield_waits_for_the_next_period;
     a_budget_is_charged_across_blocking;
     a_sporadic_server_keeps_what_it_has_not_used: SchedControlConfigureFlags / NoError;
+    a_sporadic_servers_period_begins_when_it_becomes_ready: SchedControlConfigureFlags / NoError;
     preemption_uses_no_budget;
     a_timeout_fault_word_by_word: TcbSetTimeoutEndpoint / NoError;
     a_timeout_fault_is_answered: TcbSetTimeoutEndpoint / NoError;
@@ -151,6 +152,35 @@ fn a_sporadic_server_keeps_what_it_has_not_used(env: &Env) {
     assert!(thread.has_returned(), "what was left of the budget was lost by blocking");
 }
 
+/// How long a thread takes that becomes ready, and wants almost two budgets, if one of a higher priority runs for half of the
+/// period first.
+fn delayed(env: &Env, flags: u64) -> u64 {
+    let (go, sc) = (env.notification(), env.empty_sched_context());
+    inv::sched_control_configure_flags(sched_control(), sc, 4_000, 100_000, 6, 0, flags).expect("configure");
+    let thread = env.thread_with(HIGH, sc, Spaces::own());
+    thread.start(move || {
+        raw::wait(go);
+        machine::work(7_000);
+        machine::tsc()
+    });
+    // What it could have used by now does not count.
+    machine::spin(60_000);
+    let other = env.spawn(HIGH + 1, move || {
+        let start = machine::tsc();
+        crate::env::signal(go);
+        machine::spin(50_000);
+        start
+    });
+    let start = other.join();
+    (thread.join() - start) / machine::ticks(1)
+}
+
+fn a_sporadic_servers_period_begins_when_it_becomes_ready(env: &Env) {
+    let (sporadic, other) = (delayed(env, sched_context_flag::SPORADIC), delayed(env, 0));
+    assert!((99_000..130_000).contains(&sporadic), "{sporadic} us: not a period after it became ready");
+    assert!((149_000..180_000).contains(&other), "{other} us: not a period after it began to run");
+}
+
 fn preemption_uses_no_budget(env: &Env) {
     // A thread of a lower priority, preempted for longer than its budget, has that budget afterwards.
     let thread = env.thread_with(MIDDLE, env.sched_context(4_000, 10_000_000), Spaces::own());
@@ -180,8 +210,12 @@ struct Timed {
 const BADGE: u64 = 0x71e0;
 
 fn timed<F: FnOnce() -> u64 + Send + 'static>(env: &Env, function: F) -> Timed {
+    timed_with(env, 10_000_000, function)
+}
+
+fn timed_with<F: FnOnce() -> u64 + Send + 'static>(env: &Env, period: u64, function: F) -> Timed {
     let (endpoint, reply, sc) = (env.endpoint(), env.reply(), env.empty_sched_context());
-    inv::sched_control_configure_flags(sched_control(), sc, 2_000, 10_000_000, 0, BADGE, 0).expect("configure");
+    inv::sched_control_configure_flags(sched_control(), sc, 2_000, period, 0, BADGE, 0).expect("configure");
     let thread = env.thread_with(HIGH, sc, Spaces::own());
     inv::tcb_set_timeout_endpoint(thread.tcb, env.mint(endpoint, 0x99)).expect("set the timeout endpoint");
     thread.start(function);
@@ -258,14 +292,17 @@ fn a_timeout_answer_with_a_label_stops_the_thread(env: &Env) {
 }
 
 fn without_a_timeout_endpoint_there_is_no_fault(env: &Env) {
-    let timed = timed(env, || {
+    let timed = timed_with(env, 10_000, || {
         raw::yield_now();
-        forever()
+        machine::work(3_000);
+        1
     });
-    // Taken away before the budget runs out.
+    // Taken away before the budget runs out, which it does once.
     inv::tcb_set_timeout_endpoint(timed.thread.tcb, 0).expect("take it away");
-    machine::spin(5_000);
+    assert!(!timed.thread.has_returned());
+    machine::spin(50_000);
     assert_eq!(raw::nb_recv(timed.endpoint, timed.reply).badge, 0);
+    assert!(timed.thread.has_returned(), "it does not go on in the next period");
 }
 
 fn a_server_out_of_its_callers_budget_faults(env: &Env) {

@@ -436,6 +436,18 @@ fn delete_of_one_copy_keeps_the_object(env: &Env) {
     let (badged, other) = (env.mint(original, 4), env.copy(original));
     delete(original).expect("delete");
     same_notification(badged, other, 4);
+    // A thread would stop with its last capability, a CNode would be emptied.
+    let go = env.notification();
+    let (thread, cnode) = (env.spawn(HIGH, move || raw::wait(go).badge), env.cnode(2));
+    inv::cnode_copy(cnode.cap, 1, 2, ROOT, badged, DEPTH, CapRights::ALL).expect("copy");
+    for object in [thread.tcb, cnode.cap] {
+        let other = env.copy(object);
+        delete(object).expect("delete");
+        inv::cnode_move(ROOT, object, DEPTH, ROOT, other, DEPTH).expect("move");
+    }
+    signal(go);
+    assert!(thread.has_returned(), "the thread was stopped");
+    assert_ne!(peek(cnode.cap, 1, 2, env.slot()), 0, "the CNode was emptied");
 }
 
 fn bad_addresses(env: &Env, mut call: impl FnMut(u64, u64, u8) -> pecan::Result<()>) {
@@ -485,10 +497,12 @@ fn revoke_of_a_copy_deletes_nothing(env: &Env) {
 
 fn revoke_of_a_badged_original(env: &Env) {
     let original = env.endpoint();
-    let badged = env.mint(original, 1);
+    // The one made last follows the original, so that its children are before its siblings.
+    let (same_badge, badged) = (env.mint(original, 1), env.mint(original, 1));
     let (of_badged, other) = (env.copy(badged), env.mint(original, 2));
     revoke(badged).expect("revoke");
     assert!(is_empty(of_badged), "a copy of a badged original is its child");
+    assert!(!is_empty(same_badge), "what was made from the original with the same badge is its sibling");
     assert!(!is_empty(original) && !is_empty(badged) && !is_empty(other));
 }
 

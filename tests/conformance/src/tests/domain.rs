@@ -5,7 +5,7 @@ use pecan_abi::{CPtr, Error as Kind, Label, boot::slot};
 
 use crate::{
     Env,
-    env::{HIGH, ROOT, TEST, delete, invoke_as, poll, signal},
+    env::{HIGH, LOW, ROOT, TEST, delete, invoke_as, poll, signal},
     machine,
     thread::Spaces,
 };
@@ -87,6 +87,12 @@ fn a_thread_moves_back(env: &Env) {
     assert!(!thread.has_returned());
     inv::domain_set_set(DOMAIN, 0, thread.tcb).expect("set the domain");
     assert!(thread.has_returned(), "a thread of a higher priority came to our domain and did not run");
+    // One of a lower priority runs as soon as we wait.
+    let thread = in_other_domain(env, || 2);
+    inv::tcb_set_priority(thread.tcb, slot::INIT_THREAD_TCB, LOW).expect("set the priority");
+    inv::domain_set_set(DOMAIN, 0, thread.tcb).expect("set the domain");
+    assert!(!thread.has_returned());
+    assert_eq!(thread.join(), 2);
 }
 
 fn set_of_a_domain_out_of_range(env: &Env) {

@@ -765,6 +765,16 @@ fn suspending_a_faulted_thread_takes_its_fault_back(env: &Env) {
     assert_eq!(raw::nb_recv(handler.endpoint, handler.reply).badge, 0, "the fault is still there");
     inv::tcb_resume(thread.tcb).expect("resume");
     handler.take(FaultTag::UserException);
+    // What it sends next is a message, not its fault.
+    inv::tcb_suspend(thread.tcb).expect("suspend");
+    let (endpoint, reply) = (env.endpoint(), env.reply());
+    let registers = thread.registers(move || {
+        send(endpoint, 99, &[6]);
+        0
+    });
+    inv::tcb_write_registers(thread.tcb, true, 0, UserContext::WORDS as u64, &registers).expect("write registers");
+    let message = raw::nb_recv(endpoint, reply);
+    assert_eq!((message.info.label(), message.regs[0]), (99, 6), "label and word");
 }
 
 fn the_badge_of_the_handler_arrives(env: &Env) {

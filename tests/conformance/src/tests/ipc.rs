@@ -317,6 +317,15 @@ fn a_call_without_grant_stops_the_caller(env: &Env) {
     assert_eq!((request.badge, request.regs[0]), (3, 2), "the message itself arrives");
     answer(reply, 0, &[9]);
     assert!(!caller.has_returned(), "a call without a right to be answered was answered");
+    // The same where the receiver is there first.
+    let server = env.spawn(HIGH, move || {
+        let request = raw::recv(endpoint, reply);
+        answer(reply, 0, &[9]);
+        request.regs[0]
+    });
+    let caller = env.spawn(HIGH, move || call(plain, 1, &[4]).regs[0]);
+    assert_eq!(server.join(), 4, "the message itself arrives");
+    assert!(!caller.has_returned(), "a call without a right to be answered was answered");
 }
 
 fn a_call_with_grant_reply_is_answered(env: &Env) {

@@ -190,6 +190,7 @@ fn a_deleted_handler_signals_nobody(env: &Env) {
     assert!(!signalled_within(notification, SHORT));
     // The interrupt can be had again, and works.
     let again = timer_handler(env);
+    assert!(!signalled_within(notification, SHORT), "it has the notification of the one before");
     inv::irq_handler_set_notification(again, badged).expect("set notification");
     inv::irq_handler_ack(again).expect("ack");
     assert!(signalled_within(notification, LONG));

@@ -55,6 +55,8 @@ fn a_poll_takes_the_signals(env: &Env) {
     assert_eq!(poll(notification), 0);
     signal(env.mint(notification, 2));
     assert_eq!((poll(notification), poll(notification)), (2, 0));
+    // Nothing is left that a thread would not have to wait for.
+    assert!(!waiter(env, HIGH, notification).has_returned());
 }
 
 fn a_signal_wakes_a_waiter(env: &Env) {

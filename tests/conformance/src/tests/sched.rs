@@ -19,6 +19,7 @@ tests! {
     configure_ignores_extra_refills_of_round_robin: SchedControlConfigureFlags / NoError;
     configure_looks_at_the_times_first: SchedControlConfigureFlags / RangeError;
     configure_leaves_a_waiting_thread_its_refill: SchedControlConfigureFlags / NoError;
+    configure_counts_what_a_running_thread_has_used: SchedControlConfigureFlags / NoError;
     configure_gives_a_stopped_thread_all_of_the_budget: SchedControlConfigureFlags / NoError;
     bind_makes_a_thread_run: SchedContextBind / NoError;
     bind_of_what_cannot_be_bound: SchedContextBind / InvalidCapability;
@@ -156,6 +157,26 @@ fn configure_leaves_a_waiting_thread_its_refill(env: &Env) {
     assert_eq!(thread.join(), 8);
     let elapsed = machine::us_since(start);
     assert!(elapsed < 1_000_000, "after {elapsed} us: what it had used came back late");
+}
+
+fn configure_counts_what_a_running_thread_has_used(env: &Env) {
+    // Of ten milliseconds six are used when they are configured again, and six more are wanted.
+    let (go, never) = (env.notification(), env.notification());
+    let sc = env.empty_sched_context();
+    configure(sc, 10_000, 10_000_000, 0).expect("configure");
+    let thread = env.thread_with(HIGH, sc, Spaces::own());
+    let configurer = env.spawn(HIGH + 1, move || {
+        raw::wait(go);
+        configure(sc, 10_000, 10_000_000, 0).expect("configure");
+        raw::wait(never).badge
+    });
+    thread.start(move || {
+        machine::work(6_000);
+        signal(go);
+        machine::work(6_000);
+        1
+    });
+    assert!(!thread.has_returned() && !configurer.has_returned(), "what had been used was given again");
 }
 
 fn configure_gives_a_stopped_thread_all_of_the_budget(env: &Env) {
@@ -332,6 +353,14 @@ fn consumed_counts_time(env: &Env) {
     let used = inv::sched_context_consumed(thread.sc).expect("consumed");
     assert!((3_900..400_000).contains(&used), "{used} us for work of 4,000 us");
     assert_eq!(inv::sched_context_consumed(thread.sc), Ok(0), "it starts over when asked");
+    // A thread that asks of its own is told what it has used up to now.
+    let thread = env.thread(HIGH);
+    thread.start(move || {
+        machine::spin(4_000);
+        inv::sched_context_consumed(thread.sc).expect("consumed")
+    });
+    let used = thread.join();
+    assert!((3_900..400_000).contains(&used), "{used} us for work of 4,000 us");
 }
 
 /// A thread of the test's priority that returns at once when it gets to run.

@@ -26,6 +26,7 @@ tests! {
     suspending_a_thread_that_waits_for_an_answer: TcbSuspend / NoError;
     suspending_a_receiving_thread: TcbSuspend / NoError, TcbResume / NoError;
     suspending_a_waiting_thread: TcbSuspend / NoError, TcbResume / NoError;
+    resuming_a_running_thread_changes_nothing: TcbResume / NoError;
     writing_the_registers_of_a_blocked_thread: TcbWriteRegisters / NoError;
     a_queue_keeps_its_order_when_its_middle_goes: CNodeDelete / NoError;
     a_new_priority_moves_a_waiting_sender: TcbSetPriority / NoError;
@@ -224,6 +225,22 @@ fn suspending_a_waiting_thread(env: &Env) {
     // The signal was kept for when it waits again.
     inv::tcb_resume(thread.tcb).expect("resume");
     assert_eq!(thread.join(), 6);
+}
+
+fn resuming_a_running_thread_changes_nothing(env: &Env) {
+    let notification = env.notification();
+    let badged = env.mint(notification, 1);
+    let thread = env.spawn(LOW, move || {
+        signal(badged);
+        5
+    });
+    assert_eq!(raw::wait(notification).badge, 1);
+    // It was preempted behind a system call, which it must not make again.
+    let before = env.snapshot();
+    inv::tcb_resume(thread.tcb).expect("resume");
+    before.same(env);
+    assert_eq!(thread.join(), 5);
+    assert_eq!(poll(notification), 0, "it made its system call again");
 }
 
 fn writing_the_registers_of_a_blocked_thread(env: &Env) {

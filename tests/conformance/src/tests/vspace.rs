@@ -272,8 +272,10 @@ fn deleting_a_table_takes_its_pages(env: &Env) {
 
 fn a_table_that_is_unmapped_can_be_mapped_elsewhere(env: &Env) {
     let [_, _, table] = map_all(env, OWN, AT);
+    map(env.frame(), OWN, AT).expect("map");
     inv::page_table_unmap(table).expect("unmap");
     inv::page_table_map(table, OWN, AT + (1 << 21), 0).expect("map elsewhere");
+    // What was in it has not come along.
     let frame = env.frame();
     map(frame, OWN, AT + (1 << 21)).expect("map");
     let other = env.frame();
