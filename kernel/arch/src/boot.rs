@@ -63,9 +63,9 @@ pub struct BootData<'a> {
     /// Parts of `memory` in use for good: the kernel image and its page tables. Page-aligned, sorted, disjoint.
     /// Neither the module nor `boot_only` is among them.
     pub reserved: &'a [PhysRegion],
-    /// The part of `memory` that the kernel boots in (what this borrows from, for one): free memory from the first return
-    /// to user level on. Page-aligned.
-    pub boot_only: PhysRegion,
+    /// The parts of `memory` that the kernel boots in (its code, and what this borrows from): free memory from the first
+    /// return to user level on. Page-aligned.
+    pub boot_only: [PhysRegion; 2],
     /// What user level does not get in any form, outside `memory`: registers with which it could send the kernel what ends
     /// it, and memory that is not kept track of. Page-aligned, sorted, disjoint.
     pub withheld: &'a [PhysRegion],

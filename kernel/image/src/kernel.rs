@@ -1,4 +1,4 @@
-//! Boot, and traps: what the port's entry stubs call. Every handler ends in [`enter_user`].
+//! Traps: what the port's entry stubs call. Every handler ends in [`enter_user`].
 
 use core::{convert::Infallible, fmt::Write};
 
@@ -7,7 +7,7 @@ use pecan_arch::x86_64::{self as port, Unclaimed};
 use pecan_arch::{Console, Exception, UserContext, decode_exception, halt, idle_wait, say, take_pending_irq};
 use pecan_config::CHECK_INVARIANTS_EVERY;
 use pecan_core::{
-    benchmark, boot,
+    benchmark,
     end::{End, Run},
     entry,
     error::Preempted,
@@ -19,7 +19,7 @@ use pecan_core::{
     latency::Entry,
     scheduler::{self, Next},
 };
-use pecan_mem::{Endpoint, Kernel, Link, Reply, Slot, Tcb, ThreadState, boot::BootMemory};
+use pecan_mem::{Endpoint, Kernel, Link, Reply, Slot, Tcb, ThreadState};
 
 /// Takes the kernel lock, for the length of one entry.
 ///
@@ -92,32 +92,18 @@ mod checks {
     }
 }
 
-/// Prints why the kernel cannot start, and stops.
-#[cold]
-fn cannot_start(say_why: impl FnOnce()) -> ! {
-    say("Pecan cannot start: ", &[]);
-    say_why();
-    say("\n", &[]);
-    halt()
-}
-
-/// Called by the boot code with what the boot loader left.
-#[unsafe(no_mangle)]
-extern "C" fn pecan_boot(magic: u32, info: u32) -> ! {
-    let mut store = port::boot::Store::default();
-    // SAFETY: this is the first thing that runs, once, on the boot code's page tables and stack.
-    let data =
-        unsafe { port::boot::init(magic, info, &mut store) }.unwrap_or_else(|e| cannot_start(|| e.say()));
-    // SAFETY: user level does not run yet, so `kernel` has not been called.
-    let k = &mut unsafe { Kernel::boot() };
-    // SAFETY: the port has mapped all of `data.memory`, and nothing but what it lists as reserved, the module, and the
-    // stack that this runs on, until it is left for good below, is in use.
-    let mut memory = unsafe { BootMemory::new(&data) };
-    let root = boot::start(k, &data, &mut memory).unwrap_or_else(|e| cannot_start(|| e.say()));
+/// The kernel has booted: leaves what only that needed, and runs the first thread.
+///
+/// # Safety
+/// Once, from the boot code, which is not returned to.
+#[inline(never)]
+pub unsafe fn first_thread(k: &mut Kernel, root: Link<Tcb>) -> ! {
     if CHECK_INVARIANTS_EVERY != 0 {
         checks::begin(root);
     }
-    let first = scheduler::schedule(k, scheduler::Next::Switch(root)).link();
+    // SAFETY: this function is no boot code, and neither is what it calls from here on.
+    unsafe { port::unmap_boot() };
+    let first = scheduler::schedule(k, Next::Switch(root)).link();
     resume(k, first)
 }
 

@@ -2,6 +2,8 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+mod boot;
+#[cfg(target_os = "none")]
 mod kernel;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod x86_64;

@@ -20,7 +20,7 @@ global_asm!(
     .long 0x00010003
     .long -(0x1badb002 + 0x00010003)
     .long 1b - WINDOW
-    .long kernel_start - WINDOW
+    .long image_start - WINDOW
     .long kernel_load_end - WINDOW
     .long boot_memory_end - WINDOW
     .long pecan_boot_entry - WINDOW
@@ -33,7 +33,7 @@ global_asm!(
     .short 2, 0
     .long 24
     .long 2b - WINDOW
-    .long kernel_start - WINDOW
+    .long image_start - WINDOW
     .long kernel_load_end - WINDOW
     .long boot_memory_end - WINDOW
     .balign 8

@@ -76,10 +76,9 @@ impl<'a> BootMemory<'a> {
         for &region in boot.withheld {
             devices.remove(region);
         }
-        for &region in boot.reserved {
+        for &region in boot.reserved.iter().chain(&boot.boot_only) {
             free.remove(region);
         }
-        free.remove(boot.boot_only);
         let module = boot.module.unwrap_or_default();
         free.remove(module.whole_pages());
         BootMemory { free, devices, boot, module, made: 0, released: false, _not_send: PhantomData }
@@ -104,7 +103,8 @@ impl<'a> BootMemory<'a> {
     /// made, only untyped memory.
     pub fn release(&mut self) {
         self.released = true;
-        for gone in [core::mem::take(&mut self.module).whole_pages(), self.boot.boot_only] {
+        let module = core::mem::take(&mut self.module).whole_pages();
+        for gone in self.boot.boot_only.into_iter().chain([module]) {
             for region in self.boot.memory {
                 self.free
                     .add(PhysRegion { start: region.start.max(gone.start), end: region.end.min(gone.end) });

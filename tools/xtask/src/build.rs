@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSegment, ObjectSymbol};
 
 use crate::{
+    boot_text,
     paths::Workspace,
     process,
     profile::Profile,
@@ -44,6 +45,7 @@ pub fn kernel(ws: &Workspace, toolchain: &Toolchain, name: &str) -> Result<Kerne
     let elf = executables(&report)?.remove("pecan-kernel").context(
         "the package pecan-kernel has no program of that name\n  to mend it: see kernel/image/Cargo.toml",
     )?;
+    boot_text::check(&fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?)?;
     let image = kernel_image(ws, name);
     postprocess_kernel(&elf, &image)?;
     Ok(Kernel { image, elf })

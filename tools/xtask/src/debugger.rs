@@ -123,7 +123,9 @@ impl Debugger {
     /// Bytes at an address.
     pub fn memory(&mut self, address: u64, bytes: usize) -> Result<Vec<u8>> {
         let answer = self.ask(&format!("m{address:x},{bytes:x}"))?;
-        unhex(&answer).with_context(|| format!("QEMU cannot read {address:#x}: {answer}"))
+        // An error, `E14`, could be read as digits, too.
+        let read = unhex(&answer).filter(|read| read.len() == bytes && answer.len() == 2 * bytes);
+        read.with_context(|| format!("QEMU cannot read {address:#x}: {answer}"))
     }
 
     /// Writes bytes at an address.

@@ -3,6 +3,7 @@
 //! Every command does the set-up it needs by itself; every failure says what to do about it.
 
 mod bench;
+mod boot_text;
 mod build;
 mod check;
 mod console;

@@ -161,8 +161,11 @@ impl Toolchain {
             flags.push("-Clinker=ld.lld".into());
         }
         match purpose {
-            // No indirect jumps (docs/side-channels.md): a `match` becomes comparisons.
-            Purpose::Kernel => flags.extend(["-Ccode-model=kernel".into(), "-Cjump-tables=no".into()]),
+            // No indirect jumps (docs/side-channels.md): a `match` becomes comparisons. Names as the linker script expects
+            // them, whatever this compiler would choose.
+            Purpose::Kernel => flags.extend(
+                ["-Ccode-model=kernel", "-Cjump-tables=no", "-Csymbol-mangling-version=v0"].map(String::from),
+            ),
             // Frame pointers let the supervisor walk the stack of a component that died.
             Purpose::User | Purpose::UserWithoutFpu => {
                 flags.extend(["-Ccode-model=small".into(), "-Cforce-frame-pointers=yes".into()])

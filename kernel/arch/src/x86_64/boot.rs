@@ -148,7 +148,9 @@ pub unsafe fn init(magic: u32, info: u32, store: &mut Store) -> Result<BootData<
 fn free_memory(memory: &Regions<MAX_REGIONS>, info: &multiboot::Info) -> Regions<MAX_REGIONS> {
     let mut free = *memory;
     free.remove(vspace::image());
-    free.remove(vspace::boot_memory());
+    for r in vspace::boot_memory() {
+        free.remove(r);
+    }
     for m in info.modules() {
         free.remove(PhysRegion::new(m.start.0 & !0xfff, m.end.0.saturating_add(0xfff) & !0xfff));
     }

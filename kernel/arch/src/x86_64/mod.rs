@@ -41,7 +41,7 @@ pub use tables::current_context;
 pub use time::{kernel_wcet_ticks, max_us, now, set_deadline, ticks_to_us, tsc_mhz, us_to_ticks};
 pub use vspace::{
     PHYSMAP_BASE, frame_level_supported, kernel_root_entry, phys_to_virt, space, switch_kernel_vspace,
-    switch_vspace, tlb_flush_asid, tlb_flush_asids, tlb_flush_page, virt_to_phys,
+    switch_vspace, tlb_flush_asid, tlb_flush_asids, tlb_flush_page, unmap_boot, virt_to_phys,
 };
 
 use features::{Features, has};

@@ -25,6 +25,7 @@ const NO_FLUSH: u64 = 1 << 63;
 const LINK: u64 = Pte::WRITE | Pte::PRESENT;
 
 unsafe extern "C" {
+    static image_start: u8;
     static kernel_start: u8;
     static kernel_text_end: u8;
     static kernel_rodata_end: u8;
@@ -56,9 +57,14 @@ pub(super) fn image() -> PhysRegion {
     PhysRegion::new(phys_of(&raw const kernel_start), phys_of(&raw const kernel_end))
 }
 
-/// The boot-time page tables behind the image, in use until [`build`] has run, and the stack that the kernel boots on.
-pub(super) fn boot_memory() -> PhysRegion {
-    PhysRegion::new(phys_of(&raw const kernel_end), phys_of(&raw const boot_memory_end))
+/// The code that only boots, in front of the image and in use until [`unmap_boot`]; and behind it the boot-time page
+/// tables, in use until [`build`] has run, and the stack that the kernel boots on.
+pub(super) fn boot_memory() -> [PhysRegion; 2] {
+    [boot_text(), PhysRegion::new(phys_of(&raw const kernel_end), phys_of(&raw const boot_memory_end))]
+}
+
+fn boot_text() -> PhysRegion {
+    PhysRegion::new(phys_of(&raw const image_start), phys_of(&raw const kernel_start))
 }
 
 /// The kernel's text and constants.
@@ -113,7 +119,7 @@ fn global() -> u64 {
 
 /// Pages that [`build`] needs at most to map `regions`.
 pub(super) fn tables_needed(regions: &[PhysRegion]) -> u64 {
-    // For each region a directory for every GiB it touches and a table for each ragged end; three for the image; four for
+    // For each region a directory for every GiB it touches and a table for each ragged end; three for the image and the boot code; four for
     // what user level has mapped of it, if that is but the Meltdown window.
     7 + regions.iter().map(|r| ((r.end.0 - 1) >> 30) - (r.start.0 >> 30) + 1 + 2).sum::<u64>()
 }
@@ -191,6 +197,8 @@ pub(super) fn build(regions: &[PhysRegion], pool: PhysRegion) -> Result<PhysRegi
     }
     let [guard, fault_guard] = fixed_tables().map(|p| p.0);
     let (text, rodata) = (phys_of(&raw const kernel_text_end), phys_of(&raw const kernel_rodata_end));
+    // The boot code can be written through the physmap, since it will be free memory; it is gone from here by then.
+    builder.map(WINDOW, boot_text(), 0)?;
     for (start, end, flags) in [
         (image().start.0, text, 0),
         (text, rodata, no_execute()),
@@ -218,6 +226,27 @@ pub(super) fn build(regions: &[PhysRegion], pool: PhysRegion) -> Result<PhysRegi
         write_cr3(root.0);
     }
     Ok(PhysRegion::new(pool.start.0, builder.next))
+}
+
+/// Takes the code that only boots out of the window: what becomes of its memory can never run as the kernel. With several
+/// cores this comes after the last of them has been started, since they come up through that code, and each then forgets
+/// its translations of it.
+///
+/// # Safety
+/// Boot code does not run any more.
+pub unsafe fn unmap_boot() {
+    let mut table = entries(root());
+    for level in (1..PT_LEVELS).rev() {
+        // SAFETY: `build` has mapped the image below 2 MiB, so in one table, which this leads to; nothing writes there.
+        table = entries(unsafe { Pte(*table.add(index(WINDOW as u64, level))).addr(level) });
+    }
+    for page in (boot_text().start.0..boot_text().end.0).step_by(4096) {
+        // SAFETY: the entry is the boot code's, which by the obligation nobody runs; nobody else looks at it.
+        unsafe {
+            *table.add(index(page, 0)) = 0;
+            asm!("invlpg [{}]", in(reg) page as usize + WINDOW, options(nostack, preserves_flags));
+        }
+    }
 }
 
 /// Frames of this level's size exist on this processor.

@@ -63,7 +63,8 @@ fn boot_in<R>(
         memory,
         usable: memory.iter().map(PhysRegion::len).sum(),
         reserved: &[PhysRegion::new(MIB, 2 * MIB)],
-        boot_only: PhysRegion::new(3 * MIB, 3 * MIB + 0x1_8000),
+        boot_only: [(0, 0x1_0000), (0x1_4000, 0x1_c000)]
+            .map(|(a, b)| PhysRegion::new(3 * MIB + a, 3 * MIB + b)),
         withheld: &[PhysRegion::new(0xfee0_0000, 0xfee0_1000)],
         phys_limit: PhysAddr(1 << 40),
         module: (!file.is_empty()).then_some(module),
@@ -497,7 +498,7 @@ fn untyped_memory_covers_any_memory_map_exactly() {
             memory: &memory,
             usable: 0,
             reserved: &reserved,
-            boot_only: PhysRegion::default(),
+            boot_only: Default::default(),
             withheld: &[PhysRegion::new(1 << 33, (1 << 33) + 0x1000)],
             phys_limit: PhysAddr(1 << 36),
             module: Some(module),

@@ -1,17 +1,20 @@
 //! What the root task starts with: the boot information and its capabilities.
 
+use core::ops::Range;
+
 use pecan::raw::{self, invocations as inv};
 use pecan_abi::{
-    ObjectType, UserContext,
+    MessageInfo, ObjectType, UserContext,
     boot::{BootInfoHeader, BootInfoId, BootInfoIsaIrqs, IsaIrq, MAX_BOOT_INFO_UNTYPED_CAPS, SlotRegion, UntypedDesc, slot},
     constants as c,
 };
 
 use crate::{
     Env,
-    env::{DEPTH, ROOT, is_empty, sched_control},
+    env::{DEPTH, HIGH, LOW, MIDDLE, Mapped, ROOT, call, info, is_empty, poll, registers, sched_control, signal},
     machine,
     start::{boot_info, image, image_frame},
+    thread::Thread,
 };
 
 tests! {
@@ -31,6 +34,7 @@ tests! {
     device_memory_covers_the_devices;
     device_memory_has_nothing_that_sends_messages;
     most_memory_is_handed_out;
+    what_the_kernel_booted_with_is_ordinary_memory;
     the_extra_information_is_well_formed;
     interrupts_of_the_isa_bus_are_where_the_firmware_says;
     the_time_stamp_counter_runs_as_said;
@@ -211,6 +215,89 @@ fn most_memory_is_handed_out(_: &Env) {
         untypeds().iter().filter(|u| u.is_device == device).map(|u| 1u64 << u.size_bits).sum()
     };
     assert!(sum(0) >= 48 << 20, "only {} MiB of RAM", sum(0) >> 20);
+}
+
+/// An address that nothing is mapped at.
+const NOWHERE: u64 = 0x1234_5678;
+
+/// Where loaders put the kernel: code that only boots, then what stays, then stacks and tables that only boot.
+const IMAGE: Range<u64> = 1 << 20..2 << 20;
+
+fn what_the_kernel_booted_with_is_ordinary_memory(env: &Env) {
+    const MARK: u64 = 0xcccc_cccc_cccc_cccc;
+    let bi = boot_info();
+    let given = untypeds().iter().zip(bi.untyped.start..);
+    let given = given.filter(|(u, _)| u.is_device == 0 && IMAGE.contains(&u.paddr) && u.size_bits < 20);
+    let bytes = |from: u64| -> u64 {
+        let mut end = from;
+        while let Some((u, _)) = given.clone().find(|(u, _)| u.paddr == end) {
+            end += 1 << u.size_bits;
+        }
+        end - from
+    };
+    let code = bytes(IMAGE.start);
+    assert!((24 << 10..256 << 10).contains(&code), "{code} bytes where the code was that boots");
+    let rest = given.clone().map(|(u, _)| u.paddr).find(|at| *at > IMAGE.start + code);
+    assert!(rest.is_some_and(|at| bytes(at) > 96 << 10), "and none where it had its stack");
+    // All of it is written: a kernel that went there would meet breakpoints. The runner's objects may lie in one of them.
+    let left = |cap| crate::env::memory_left(cap, env.end_slot).expect("an untyped") / 4096;
+    let mut memory = None;
+    let mut pages = 0;
+    for (_, cap) in given.clone() {
+        let count = left(cap);
+        let first = env.slots(count);
+        inv::untyped_retype(cap, ObjectType::Page4K.word(), 0, ROOT, 0, 0, first, count).expect("retype");
+        for frame in first..first + count {
+            // One after the other.
+            memory.get_or_insert(env.map(frame));
+        }
+        pages += count;
+    }
+    let memory = memory.expect("a page");
+    assert!(4096 * pages > 128 << 10, "{pages} pages");
+    (0..512 * pages).for_each(|word| memory.write(word, MARK));
+    enter_in_every_way(env);
+    (0..512 * pages).for_each(|word| assert_eq!(memory.read(word), MARK, "somebody has written there"));
+}
+
+/// Enters the kernel by every kind of entry, and on every path.
+fn enter_in_every_way(env: &Env) {
+    let (endpoint, reply, notification) = (env.endpoint(), env.reply(), env.notification());
+    env.spawn(HIGH, move || {
+        let mut got = raw::recv(endpoint, reply);
+        loop {
+            let words = [got.regs[0] + 1, 0, 0, 0, 5];
+            let words = &words[..got.info.length().max(1)];
+            got = raw::reply_recv(endpoint, info(0, &[], words), registers(words), reply);
+        }
+    });
+    for words in [&[1][..], &[2, 0, 0, 0, 4]] {
+        assert_eq!(call(endpoint, 0, words).regs[0], words[0] + 1);
+    }
+    signal(notification);
+    assert_eq!(raw::wait(notification).badge, 0);
+    assert_eq!(poll(notification), 0);
+    raw::yield_now();
+    // Faults: a page fault, an invalid instruction, a system call that is none, a capability that is none.
+    let faults = env.endpoint();
+    let faulty: [fn(); 4] = [
+        || _ = Mapped(NOWHERE).read(0),
+        // SAFETY: faults, and the thread does not go on.
+        || unsafe { core::arch::asm!("ud2") },
+        || _ = raw::any_syscall(-100, 0, MessageInfo(0), [0; 4], 0, 0),
+        || _ = raw::call(NOWHERE, MessageInfo(0), [0; 4]),
+    ];
+    for fault in faulty {
+        let thread = env.spawn_faulting(LOW, faults, move || {
+            fault();
+            0
+        });
+        raw::recv(faults, env.reply());
+        env.forget(thread);
+    }
+    // The timer: two threads of one priority take turns.
+    let threads = [(); 2].map(|()| env.spawn(MIDDLE, || { machine::work(15_000); 1 }));
+    assert_eq!(threads.map(Thread::join), [1; 2]);
 }
 
 fn the_extra_information_is_well_formed(_: &Env) {

@@ -12,37 +12,26 @@ use iced_x86::{
 };
 use object::{Object, ObjectSection, ObjectSymbol};
 
-/// What functions are called, in part, that only run before user level does: as mangled names write them, with the
-/// length of each part.
-const BOOT_ONLY: [&str; 9] = [
-    "pecan_boot",
-    "boot_64",
-    "4boot",
-    "8firmware",
-    "7regions",
-    "7Builder",
-    "11copy_within",
-    "9calibrate",
-    "4time4init",
-];
+use crate::boot_text::BOOT_TEXT;
 
 /// The functions that have indirect jumps or calls, other than those that only run at boot: once for each.
 pub fn indirect(elf: &Path) -> Result<Vec<String>> {
-    let mut found = functions_with(elf, branches)?;
-    found.retain(|name| !BOOT_ONLY.iter().any(|part| name.contains(part)));
-    Ok(found)
+    functions_with(elf, ".text", branches)
 }
 
 /// The functions that use floating-point or vector registers: once for each use.
 pub fn vector(elf: &Path) -> Result<Vec<String>> {
-    functions_with(elf, vectors)
+    let mut found = functions_with(elf, ".text", vectors)?;
+    found.extend(functions_with(elf, BOOT_TEXT, vectors)?);
+    Ok(found)
 }
 
-/// The functions in whose code something is found: once for each address that is.
-fn functions_with(elf: &Path, find: fn(&[u8], u64) -> Vec<u64>) -> Result<Vec<String>> {
+/// The functions in whose code, of one section, something is found: once for each address that is.
+fn functions_with(elf: &Path, section: &str, find: fn(&[u8], u64) -> Vec<u64>) -> Result<Vec<String>> {
     let file = fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
     let elf = object::read::elf::ElfFile64::<object::Endianness>::parse(file.as_slice())?;
-    let text = elf.section_by_name(".text").context("the kernel has no section .text")?;
+    let text =
+        elf.section_by_name(section).with_context(|| format!("the kernel has no section {section}"))?;
     let mut symbols: Vec<(u64, &str)> = elf
         .symbols()
         .filter(|s| s.section_index() == Some(text.index()))

@@ -5,7 +5,12 @@ use std::{fs, path::Path};
 use object::{Object, ObjectSection, SectionKind};
 
 use super::rules::File;
-use crate::{build, paths::Workspace, profile::Profile};
+use crate::{
+    boot_text::{BOOT_MEMORY, BOOT_TEXT},
+    build,
+    paths::Workspace,
+    profile::Profile,
+};
 
 /// Folders of the kernel and how they are called; the first folder that holds a file is its own.
 const PARTS: [(&str, &str); 7] = [
@@ -69,10 +74,10 @@ pub fn print(ws: &Workspace, files: &[File]) {
          ratio {:.2}",
         model as f64 / core as f64
     );
-    for (profile, Sizes { text, constants, data, zeroed, boot }) in sizes(ws) {
+    for (profile, Sizes { text, constants, data, zeroed, boot_text, boot_memory }) in sizes(ws) {
         println!(
             "kernel ELF, profile {profile}: text {text}, constants {constants}, data {data}, zeroed {zeroed}, \
-             only to boot {boot} bytes"
+             only to boot {boot_text} and {boot_memory} bytes"
         );
     }
 }
@@ -80,7 +85,7 @@ pub fn print(ws: &Workspace, files: &[File]) {
 /// Bytes of a kernel.
 #[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sizes {
-    /// Code.
+    /// Code that stays.
     pub text: u64,
     /// Constants.
     pub constants: u64,
@@ -88,8 +93,10 @@ pub struct Sizes {
     pub data: u64,
     /// Zeroed memory, stacks included.
     pub zeroed: u64,
-    /// Memory that is given to user level once the kernel has booted.
-    pub boot: u64,
+    /// Code that is given to user level once the kernel has booted.
+    pub boot_text: u64,
+    /// Other memory that is.
+    pub boot_memory: u64,
 }
 
 impl Sizes {
@@ -100,10 +107,11 @@ impl Sizes {
         let mut sizes = Sizes::default();
         for section in elf.sections() {
             *match section.kind() {
+                SectionKind::Text if section.name() == Ok(BOOT_TEXT) => &mut sizes.boot_text,
                 SectionKind::Text => &mut sizes.text,
                 SectionKind::ReadOnlyData | SectionKind::ReadOnlyString => &mut sizes.constants,
                 SectionKind::Data => &mut sizes.data,
-                SectionKind::UninitializedData if section.name() == Ok(".boot_memory") => &mut sizes.boot,
+                SectionKind::UninitializedData if section.name() == Ok(BOOT_MEMORY) => &mut sizes.boot_memory,
                 SectionKind::UninitializedData => &mut sizes.zeroed,
                 _ => continue,
             } += section.size();

@@ -230,8 +230,8 @@ pub fn run(
         leave_out(&format!("{} of {all} tests of booting, all but every fourth", all - cases.len()));
     }
     let is_chosen = |name| filter.is_none_or(|f| format!("{PREFIX}{name}").contains(f));
-    let (leftovers, stops) = (is_chosen(LEFTOVERS), is_chosen(STOPS));
-    if cases.is_empty() && !leftovers && !stops {
+    let special = SPECIAL.iter().filter(|(name, _)| is_chosen(name));
+    if cases.is_empty() && special.clone().count() == 0 {
         return Ok(tally);
     }
     let (name, what) = (ROOT_TASK.0, format!("building {}", ROOT_TASK.0));
@@ -251,17 +251,48 @@ pub fn run(
     for case in cases {
         note(case.name, play(ws, kernel, case, program.clone())?);
     }
-    if leftovers {
-        note(LEFTOVERS, play_leftovers(ws, kernel, &program)?);
-    }
-    if stops {
-        note(STOPS, play_stops(ws, kernel, &program)?);
+    for (name, play) in special {
+        note(name, play(ws, kernel, &program)?);
     }
     Ok(tally)
 }
 
-/// The boot behind a loader that has left much on.
-const LEFTOVERS: &str = "a_boot_loader_that_leaves_things_on";
+/// Boots with a root task's file; returns what went otherwise than it must, if anything.
+type Play = fn(&Workspace, &Kernel, &[u8]) -> Result<Option<String>>;
+
+/// Boots in which more is looked at than what the console says.
+const SPECIAL: [(&str, Play); 3] = [
+    ("a_boot_loader_that_leaves_things_on", play_leftovers),
+    ("a_clock_on_a_host_that_stops_the_machine", play_stops),
+    ("the_kernel_does_not_see_its_boot_code_afterwards", play_boot_code),
+];
+
+/// Stops a machine as it boots and at the first system call, and looks for the code that only boots.
+fn play_boot_code(ws: &Workspace, kernel: &Kernel, program: &[u8]) -> Result<Option<String>> {
+    const PAGE: usize = 4096;
+    let root_task = ws.bare().join("boot-test.elf");
+    fs::write(&root_task, program).with_context(|| format!("cannot write {}", root_task.display()))?;
+    let port = debugger::free_port()?;
+    let machine = Machine::default();
+    let boot =
+        Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: Some(port) };
+    let _session = boot.session(false, TIME)?;
+    let mut machine = Debugger::connect(port)?;
+    let [boot, first, syscall] =
+        debugger::symbols(&kernel.elf, ["pecan_boot", "image_start", "pecan_syscall"])?;
+    let [start, end] = debugger::symbols(&kernel.elf, ["kernel_start", "kernel_end"])?;
+    machine.run_to(boot, 1).context("the loader does not come to the kernel")?;
+    machine.memory(boot, 1).context("it is not there while it runs")?;
+    machine.run_to(syscall, 1).context("the kernel makes no system call")?;
+    let seen = (first..start).step_by(PAGE).find(|page| machine.memory(*page, 1).is_ok());
+    let kept = [start, end - 1].into_iter().find(|at| machine.memory(*at, 1).is_err());
+    Ok(match (seen, kept) {
+        (Some(at), _) => Some(format!("the kernel still sees its boot code at {at:#x}")),
+        (_, Some(at)) => Some(format!("the kernel does not see {at:#x} any more")),
+        (None, None) => None,
+    })
+}
+
 /// Conventional memory that no loader uses, for [`leave_on`].
 const LEFTOVERS_AT: u32 = 0x8_0000;
 
@@ -381,8 +412,6 @@ fn overflow_stacks(kernel: &Path, port: u16, stops: &[(&str, Option<&str>)]) -> 
     machine.go_on()
 }
 
-/// The boots on a host that does not let the machine run at times.
-const STOPS: &str = "a_clock_on_a_host_that_stops_the_machine";
 /// How long such a host lets it run, and stops it: the interval timer, by which the clock is measured, counts for 55 ms.
 const RUN_AND_STOP: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(70)];
 /// How often that is tried.
