@@ -401,8 +401,9 @@ impl Words {
     /// The reply object, if this is a reply capability.
     #[inline(always)]
     pub fn reply(self) -> Option<Link<Reply>> {
+        const MASK: u64 = 31 << TAG_SHIFT;
         // SAFETY: the tag is a reply's.
-        (self.tag() == tag::REPLY).then(|| unsafe { self.link() })
+        self.has(MASK, tag::REPLY.number() << TAG_SHIFT).then(|| unsafe { self.link() })
     }
 
     /// The CNode, its guard's value, and the bits of an address that guard and index take, if this is a CNode capability.
