@@ -12,11 +12,11 @@ mod boot;
 )]
 mod calibrate;
 mod contract;
+#[cfg(any(test, target_os = "none"))]
+mod firmware;
+mod format;
 mod regions;
 mod text;
-
-#[cfg(any(target_arch = "x86_64", not(target_os = "none")))]
-mod common;
 
 #[cfg(not(target_os = "none"))]
 pub mod host;
@@ -44,8 +44,3 @@ pub use port::{
 };
 pub use regions::Regions;
 pub use text::say;
-
-/// The parts of the x86_64 port that need no hardware, under test on the host.
-#[cfg(all(test, not(target_os = "none")))]
-#[path = "x86_64/firmware/mod.rs"]
-mod firmware;

@@ -8,15 +8,15 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
 
-pub use crate::common::breakpoint::{Breakpoint, DebugEvent, DebugRegisters};
-pub use crate::common::context::{
+pub use crate::format::x86_64::breakpoint::{Breakpoint, DebugEvent, DebugRegisters};
+pub use crate::format::x86_64::context::{
     EXCEPTION_MESSAGE, FRAME_REGISTERS, INTEGER_REGISTERS, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE,
     UserContext, reg,
 };
-pub use crate::common::irq::{
+pub use crate::format::x86_64::irq::{
     Exception, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute, MAX_IRQ, decode_exception, is_trap,
 };
-pub use crate::common::paging::{
+pub use crate::format::x86_64::paging::{
     CacheAttr, KERNEL_ROOT_ENTRIES, MAX_FRAME_LEVEL, PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte,
     ROOT_USER_ENTRIES, Space, level_shift,
 };

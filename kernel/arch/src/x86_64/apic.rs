@@ -8,9 +8,9 @@ use core::cell::Cell;
 use super::core_block::OneCore;
 use super::cpu::{self, io_write, rdmsr, wrmsr};
 use super::features::{Features, has};
-use super::firmware::acpi::MAX_IOAPICS;
 use super::{entry, vspace};
-use crate::common::irq::{IRQ_TIMER, IRQ_USER_MIN, IrqRoute, MAX_IRQ, VECTOR_OFFSET};
+use crate::firmware::acpi::MAX_IOAPICS;
+use crate::format::x86_64::irq::{IRQ_TIMER, IRQ_USER_MIN, IrqRoute, MAX_IRQ, VECTOR_OFFSET};
 
 const ID: u32 = 0x2;
 const TASK_PRIORITY: u32 = 0x8;

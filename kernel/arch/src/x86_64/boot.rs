@@ -2,11 +2,11 @@
 
 use super::cpu::{self, cpuid, rdmsr, write_cr0, write_cr4, wrmsr};
 use super::features::{self, Features, has};
-use super::firmware::acpi::{self, MAX_IOAPICS, Platform};
-use super::firmware::multiboot::MAX_REGIONS;
-use super::firmware::{Memory, multiboot, withheld};
 use super::{PhysAddr, apic, serial, tables, time, vspace};
-use crate::common::paging::PAT;
+use crate::firmware::acpi::{self, MAX_IOAPICS, Platform};
+use crate::firmware::multiboot::MAX_REGIONS;
+use crate::firmware::{Memory, multiboot, withheld};
+use crate::format::x86_64::paging::PAT;
 use crate::{BootData, BootError, PhysRegion, Regions, say};
 
 /// What the boot tables show: the first 4 GiB, at the start of the physmap.

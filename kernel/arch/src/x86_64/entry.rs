@@ -25,7 +25,7 @@ use pecan_config::HARDWARE_DEBUG;
 use super::core_block::CoreBlock;
 use super::features::{Features, has};
 use super::tables::Tss;
-use crate::common::irq::{IRQ_TIMER, VECTOR_OFFSET};
+use crate::format::x86_64::irq::{IRQ_TIMER, VECTOR_OFFSET};
 use crate::{UserContext, say};
 
 /// Last vector that the kernel uses: the timer's.
@@ -395,9 +395,9 @@ pecan_window_text_end:
     window_stack_size = const WINDOW_STACK_SIZE,
     debug_stack_size = const if HARDWARE_DEBUG { DEBUG_STACK_SIZE } else { 0 },
     hardware_debug = const HARDWARE_DEBUG as usize,
-    user_ss = const crate::common::context::USER_SS,
-    user_cs = const crate::common::context::USER_CS,
-    harmless_ip = const crate::common::context::HARMLESS_IP,
+    user_ss = const crate::format::x86_64::context::USER_SS,
+    user_cs = const crate::format::x86_64::context::USER_CS,
+    harmless_ip = const crate::format::x86_64::context::HARMLESS_IP,
     stub_size = const STUB_SIZE,
     reply_recv = const Syscall::ReplyRecv as i64,
     send = const Syscall::Send as i64,

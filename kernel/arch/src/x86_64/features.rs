@@ -2,7 +2,7 @@
 
 use super::core_block::CORE;
 use super::cpu::{self, cpuid};
-use super::firmware::Mitigations;
+use crate::firmware::Mitigations;
 use crate::{BootError, say};
 
 /// A set of processor features.

@@ -7,7 +7,7 @@ use super::core_block::{CORE, OneCore};
 use super::cpu::{self, wrmsr};
 use super::entry;
 use super::features::{Features, has};
-use crate::common::context::{USER_CS, USER_SS};
+use crate::format::x86_64::context::{USER_CS, USER_SS};
 
 const KERNEL_CS: u64 = 0x08;
 pub const KERNEL_SS: u64 = 0x10;

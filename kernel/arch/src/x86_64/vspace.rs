@@ -9,7 +9,7 @@ use super::core_block::CORE;
 use super::cpu::{read_cr3, write_cr3};
 use super::features::{Features, has};
 use super::{PhysAddr, entry};
-use crate::common::paging::{CacheAttr, PT_LEVELS, Pte, ROOT_USER_ENTRIES, Space, level_shift};
+use crate::format::x86_64::paging::{CacheAttr, PT_LEVELS, Pte, ROOT_USER_ENTRIES, Space, level_shift};
 use crate::{PhysRegion, boot::BootError};
 
 /// Where the kernel sees physical address 0.

@@ -6,7 +6,7 @@ use pecan_abi::arch::boot::ISA_IRQS;
 
 use super::{Memory, u16_at, u32_at, u64_at};
 use crate::PhysRegion;
-use crate::common::irq::IrqRoute;
+use crate::format::x86_64::irq::IrqRoute;
 
 /// IOAPICs that the kernel keeps track of.
 pub const MAX_IOAPICS: usize = 8;
