@@ -2,7 +2,7 @@
 
 use std::{ops::Range, rc::Rc};
 
-use pecan_arch::{PT_LEVELS, host};
+use pecan_arch::{PT_LEVELS, PageTableEntry, host};
 use pecan_core::{derivation, invariants, scheduler};
 use pecan_mem::{
     self as mem, CNodeRef, IrqState, Kernel, Link, NotificationState, Tcb,

@@ -53,16 +53,8 @@ const _: fn() -> bool = fpu_is_enabled;
 
 const _: fn(PhysAddr) -> usize = phys_to_virt;
 const _: fn(usize) -> PhysAddr = virt_to_phys;
-const _: [usize; 3] = [PT_LEVELS, MAX_FRAME_LEVEL, ROOT_USER_ENTRIES];
-const _: u32 = PT_INDEX_BITS;
-const _: fn(usize) -> u32 = level_shift;
 const _: fn(usize) -> bool = frame_level_supported;
-const _: Pte = Pte::EMPTY;
-const _: fn(PhysAddr) -> Pte = Pte::table;
-const _: fn(PhysAddr, usize, PageRights, CacheAttr) -> Pte = Pte::frame;
-const _: fn(Pte) -> bool = Pte::is_present;
-const _: fn(Pte, usize) -> bool = Pte::is_table;
-const _: fn(Pte, usize) -> PhysAddr = Pte::addr;
+const _: () = page_table_entry::<Pte>();
 const _: fn(bool, u64) -> CacheAttr = CacheAttr::of_frame;
 const _: CacheAttr = CacheAttr::WRITE_BACK;
 const _: fn(usize) -> Pte = kernel_root_entry;
@@ -103,3 +95,5 @@ const _: fn() = idle_wait;
 const _: fn() = paint_stack;
 const _: fn() -> usize = stack_used;
 const _: fn(&mut Console) -> &mut dyn core::fmt::Write = |c| c;
+
+const fn page_table_entry<E: PageTableEntry<Cache = CacheAttr>>() {}

@@ -29,18 +29,33 @@ pub mod x86_64;
 use x86_64 as port;
 
 pub use boot::{BootData, BootError, MemoryMapEntry, PhysRegion};
+pub use format::{PageRights, PageTableEntry, PhysAddr};
 pub use port::{
     Breakpoint, CacheAttr, Console, DebugEvent, DebugRegisters, EXCEPTION_MESSAGE, Exception,
     FRAME_REGISTERS, FpuState, INTEGER_REGISTERS, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute,
-    KERNEL_ROOT_ENTRIES, MAX_FRAME_LEVEL, MAX_IRQ, PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte,
-    ROOT_USER_ENTRIES, Reg, SYSCALL_MESSAGE, Space, TIMEOUT_MESSAGE, UserContext, console_putc,
-    context_switch, debug_load, decode_exception, flush_caches, forget_domain, fpu_disable, fpu_enable,
-    fpu_is_enabled, fpu_load, fpu_save, frame_level_supported, halt, has_short_switch, idle_wait, io_read,
-    io_write, ioapic_pins, irq_ack, irq_mask, irq_pending, irq_route_ioapic, irq_route_msi, is_trap,
-    kernel_root_entry, kernel_wcet_ticks, level_shift, load_context, max_us, now, num_ioapics, paint_stack,
-    phys_to_virt, reg, set_deadline, short_context_switch, space, stack_used, switch_kernel_vspace,
-    switch_vspace, sync_context, take_debug_event, take_pending_irq, ticks_to_us, tlb_flush_asid,
-    tlb_flush_asids, tlb_flush_page, tsc_mhz, us_to_ticks, virt_to_phys, zero,
+    KERNEL_ROOT_ENTRIES, MAX_IRQ, Pte, Reg, SYSCALL_MESSAGE, Space, TIMEOUT_MESSAGE, UserContext,
+    console_putc, context_switch, debug_load, decode_exception, flush_caches, forget_domain, fpu_disable,
+    fpu_enable, fpu_is_enabled, fpu_load, fpu_save, frame_level_supported, halt, has_short_switch, idle_wait,
+    io_read, io_write, ioapic_pins, irq_ack, irq_mask, irq_pending, irq_route_ioapic, irq_route_msi, is_trap,
+    kernel_root_entry, kernel_wcet_ticks, load_context, max_us, now, num_ioapics, paint_stack, phys_to_virt,
+    reg, set_deadline, short_context_switch, space, stack_used, switch_kernel_vspace, switch_vspace,
+    sync_context, take_debug_event, take_pending_irq, ticks_to_us, tlb_flush_asid, tlb_flush_asids,
+    tlb_flush_page, tsc_mhz, us_to_ticks, virt_to_phys, zero,
 };
 pub use regions::Regions;
 pub use text::say;
+
+/// Levels of a page table: level 0 holds frames of 4 KiB, the highest is the root.
+pub const PT_LEVELS: usize = Pte::LEVELS;
+/// Bits of the virtual address that each level translates.
+pub const PT_INDEX_BITS: u32 = Pte::INDEX_BITS;
+/// Highest level whose entries can be frames.
+pub const MAX_FRAME_LEVEL: usize = Pte::MAX_FRAME_LEVEL;
+/// Entries of a root table that belong to user level; the rest are the kernel's ([`kernel_root_entry`]).
+pub const ROOT_USER_ENTRIES: usize = Pte::ROOT_USER_ENTRIES;
+
+/// Bits of address below the part translated by `level`: an entry of that level covers `1 << level_shift` bytes.
+#[inline(always)]
+pub const fn level_shift(level: usize) -> u32 {
+    format::level_shift::<Pte>(level)
+}

@@ -157,21 +157,21 @@
 //! }
 //! ```
 //! ```compile_fail,E0308
-//! # use pecan_arch::{PhysAddr, Pte};
+//! # use pecan_arch::{PageTableEntry, PhysAddr, Pte};
 //! # use pecan_mem::{Kernel, vspace::Entry};
 //! fn map(k: &Kernel, entry: Entry) -> bool {
 //!     entry.set(k, Pte::table(PhysAddr(0x1000)))
 //! }
 //! ```
 //! ```compile_fail,E0624
-//! # use pecan_arch::{PhysAddr, Pte};
+//! # use pecan_arch::{PageTableEntry, PhysAddr, Pte};
 //! # use pecan_mem::PageTable;
 //! fn map(table: &PageTable) {
 //!     table.set_entry(511, Pte::table(PhysAddr(0x1000)));
 //! }
 //! ```
 //! ```compile_fail,E0451
-//! # use pecan_arch::{PhysAddr, Pte};
+//! # use pecan_arch::{PageTableEntry, PhysAddr, Pte};
 //! # use pecan_mem::vspace::Content;
 //! let content = Content { pte: Pte::table(PhysAddr(0x1000)), level: 1 };
 //! ```

@@ -2,7 +2,7 @@
 
 use pecan_abi::CapRights;
 
-use pecan_arch::{CacheAttr, PageRights};
+use pecan_arch::{CacheAttr, PageRights, PageTableEntry};
 
 use crate::{
     CNodeRef, Cap, Link, Mapping, Slot, Tcb, Words, ZombieKind, derivation,

@@ -11,8 +11,8 @@ use core::cell::Cell;
 
 use pecan_abi::constants::USER_TOP;
 use pecan_arch::{
-    CacheAttr, PT_INDEX_BITS, PT_LEVELS, PageRights, Pte, ROOT_USER_ENTRIES, Space, level_shift,
-    phys_to_virt, virt_to_phys,
+    CacheAttr, PT_INDEX_BITS, PT_LEVELS, PageRights, PageTableEntry, Pte, ROOT_USER_ENTRIES, Space,
+    level_shift, phys_to_virt, virt_to_phys,
 };
 
 use crate::{

@@ -1,4 +1,115 @@
-//! Formats that a processor defines, as pure code: page tables, registers, interrupts. Nothing here touches hardware, so
-//! all of it is tested on any host.
+//! Formats that processors define, as pure code: page tables, registers, interrupts. Nothing here touches hardware, so
+//! all of it is tested on any host, whatever the kernel is built for.
+//!
+//! A folder per processor, with the same file names in each. Several formats can be in use at once: those of a machine's
+//! first stage, second stage and devices are types of their own.
 
+#[cfg(any(test, target_arch = "aarch64"))]
+pub mod aarch64;
+#[cfg(any(test, target_arch = "riscv64"))]
+pub mod riscv64;
+#[cfg(any(target_arch = "x86_64", not(target_os = "none")))]
 pub mod x86_64;
+
+/// A physical address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct PhysAddr(pub u64);
+
+/// What user level may do with a frame. Without `read` the frame is out of its reach whatever else is set: no format has
+/// pages that can only be written, and what can only be executed is nothing the interface knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PageRights {
+    /// Loads are allowed.
+    pub read: bool,
+    /// Stores are allowed.
+    pub write: bool,
+    /// Instruction fetches are allowed.
+    pub execute: bool,
+}
+
+impl PageRights {
+    /// None: the frame is mapped for the kernel alone.
+    pub const NONE: Self = Self { read: false, write: false, execute: false };
+}
+
+/// A format of page tables, by its entries. Level 0 holds frames of 4 KiB, the highest level is the root; an entry is a word.
+pub trait PageTableEntry: Copy + Eq + core::fmt::Debug {
+    /// How a frame is cached, as far as entries say so.
+    type Cache: Copy;
+
+    /// Levels of a table.
+    const LEVELS: usize;
+    /// Bits of the virtual address that each level translates.
+    const INDEX_BITS: u32 = 9;
+    /// Highest level whose entries can be frames.
+    const MAX_FRAME_LEVEL: usize;
+    /// Entries of a root table that belong to user level, from the first on; the rest are the kernel's.
+    const ROOT_USER_ENTRIES: usize;
+    /// Translates nothing.
+    const EMPTY: Self;
+
+    /// An entry that points to a table of the next lower level.
+    fn table(table: PhysAddr) -> Self;
+
+    /// An entry of `level`, at most [`MAX_FRAME_LEVEL`](Self::MAX_FRAME_LEVEL), that maps a frame of that level's size, and
+    /// aligned to it, for user level.
+    fn frame(frame: PhysAddr, level: usize, rights: PageRights, cache: Self::Cache) -> Self;
+
+    /// The entry translates something.
+    fn is_present(self) -> bool;
+
+    /// The entry, of a table of `level`, points to a lower table.
+    fn is_table(self, level: usize) -> bool;
+
+    /// Address of the table that the entry points to, which must be one that does ([`is_table`](Self::is_table)).
+    fn table_addr(self) -> PhysAddr;
+
+    /// Address of the table or frame that the entry, of a table of `level`, points to.
+    fn addr(self, level: usize) -> PhysAddr;
+
+    /// What user level may do with the frame that the entry maps.
+    fn rights(self) -> PageRights;
+}
+
+/// Bits of address below the part translated by `level`: an entry of that level covers `1 << level_shift` bytes.
+#[inline(always)]
+pub const fn level_shift<E: PageTableEntry>(level: usize) -> u32 {
+    12 + E::INDEX_BITS * level as u32
+}
+
+#[cfg(test)]
+pub mod testing {
+    //! What holds of every format of page tables.
+
+    use super::*;
+
+    /// Entries say what they were made with, for every level, kind of caching and set of rights, and the highest address
+    /// of `bits`.
+    pub fn entries_say_what_they_were_made_with<E: PageTableEntry>(bits: u32, caches: &[E::Cache]) {
+        assert!(!E::EMPTY.is_present());
+        let highest = |shift: u32| PhysAddr((1 << bits) - (1 << shift));
+        for table in [PhysAddr(0x1000), highest(12)] {
+            let entry = E::table(table);
+            assert!(entry.is_present());
+            assert_eq!((entry.is_table(0), entry.table_addr()), (false, table), "nothing is below level 0");
+            for level in 1..E::LEVELS {
+                assert_eq!((entry.is_table(level), entry.addr(level)), (true, table), "level {level}");
+            }
+        }
+        for level in 0..=E::MAX_FRAME_LEVEL {
+            let shift = level_shift::<E>(level);
+            for frame in [PhysAddr(0), PhysAddr(5 << shift), highest(shift)] {
+                for cache in caches {
+                    for n in 0..8 {
+                        let rights = PageRights { read: n & 1 != 0, write: n & 2 != 0, execute: n & 4 != 0 };
+                        let entry = E::frame(frame, level, rights, *cache);
+                        assert!(entry.is_present() && !entry.is_table(level));
+                        assert_eq!(entry.addr(level), frame, "level {level}");
+                        let seen = if rights.read { rights } else { PageRights::NONE };
+                        assert_eq!(entry.rights(), seen, "level {level}");
+                    }
+                }
+            }
+        }
+    }
+}

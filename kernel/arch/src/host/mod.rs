@@ -16,10 +16,8 @@ pub use crate::format::x86_64::context::{
 pub use crate::format::x86_64::irq::{
     Exception, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute, MAX_IRQ, decode_exception, is_trap,
 };
-pub use crate::format::x86_64::paging::{
-    CacheAttr, KERNEL_ROOT_ENTRIES, MAX_FRAME_LEVEL, PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte,
-    ROOT_USER_ENTRIES, Space, level_shift,
-};
+pub use crate::format::x86_64::paging::{CacheAttr, KERNEL_ROOT_ENTRIES, Pte, Space};
+use crate::{MAX_FRAME_LEVEL, PageTableEntry, PhysAddr, ROOT_USER_ENTRIES};
 
 /// Clock ticks per microsecond of the emulated machine.
 pub const TICKS_PER_US: u64 = 1000;

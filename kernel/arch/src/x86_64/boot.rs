@@ -2,12 +2,12 @@
 
 use super::cpu::{self, cpuid, rdmsr, write_cr0, write_cr4, wrmsr};
 use super::features::{self, Features, has};
-use super::{PhysAddr, apic, serial, tables, time, vspace};
+use super::{apic, serial, tables, time, vspace};
 use crate::firmware::acpi::{self, MAX_IOAPICS, Platform};
 use crate::firmware::multiboot::MAX_REGIONS;
 use crate::firmware::{Memory, multiboot, withheld};
 use crate::format::x86_64::paging::PAT;
-use crate::{BootData, BootError, PhysRegion, Regions, say};
+use crate::{BootData, BootError, PhysAddr, PhysRegion, Regions, say};
 
 /// What the boot tables show: the first 4 GiB, at the start of the physmap.
 const BOOT_WINDOW: u64 = 1 << 32;

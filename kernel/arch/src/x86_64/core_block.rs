@@ -3,9 +3,9 @@
 
 use core::cell::{Cell, UnsafeCell};
 
-use super::PhysAddr;
 use super::features::Features;
 use super::tables::Tss;
+use crate::PhysAddr;
 
 /// State of the core. What each entry and exit uses is one cache line. All of it is in the Meltdown window: nothing here
 /// is of a thread that does not run.

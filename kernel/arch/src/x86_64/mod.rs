@@ -23,10 +23,7 @@ pub use crate::format::x86_64::context::{
 pub use crate::format::x86_64::irq::{
     Exception, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute, MAX_IRQ, decode_exception, is_trap,
 };
-pub use crate::format::x86_64::paging::{
-    CacheAttr, KERNEL_ROOT_ENTRIES, MAX_FRAME_LEVEL, PT_INDEX_BITS, PT_LEVELS, PageRights, PhysAddr, Pte,
-    ROOT_USER_ENTRIES, Space, level_shift,
-};
+pub use crate::format::x86_64::paging::{CacheAttr, KERNEL_ROOT_ENTRIES, Pte, Space};
 pub use apic::{
     Unclaimed, claim, ioapic_pins, irq_ack, irq_mask, irq_route_ioapic, irq_route_msi, num_ioapics,
     take_pending_irq,

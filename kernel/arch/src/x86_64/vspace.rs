@@ -7,10 +7,10 @@ use core::arch::asm;
 
 use super::core_block::CORE;
 use super::cpu::{read_cr3, write_cr3};
+use super::entry;
 use super::features::{Features, has};
-use super::{PhysAddr, entry};
-use crate::format::x86_64::paging::{CacheAttr, PT_LEVELS, Pte, ROOT_USER_ENTRIES, Space, level_shift};
-use crate::{PhysRegion, boot::BootError};
+use crate::format::x86_64::paging::{CacheAttr, Pte, Space};
+use crate::{BootError, PT_LEVELS, PageTableEntry, PhysAddr, PhysRegion, ROOT_USER_ENTRIES, level_shift};
 
 /// Where the kernel sees physical address 0.
 pub const PHYSMAP_BASE: usize = 0xffff_8000_0000_0000;

@@ -4,7 +4,8 @@ use core::mem::offset_of;
 
 use pecan_abi::boot::{BootInfo, slot};
 use pecan_arch::{
-    BootData, IrqRoute, MemoryMapEntry, PhysAddr, PhysRegion, host::take_console, level_shift, reg,
+    BootData, IrqRoute, MemoryMapEntry, PageTableEntry, PhysAddr, PhysRegion, host::take_console,
+    level_shift, reg,
 };
 use pecan_mem::{
     Cap, Kernel, Link, Slot, Tcb, ThreadState, boot::BootMemory, follow, host, retype::ObjectKind,

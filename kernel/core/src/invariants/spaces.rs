@@ -1,5 +1,6 @@
 //! Address spaces: what is in page tables is there because a capability says so.
 
+use pecan_arch::PageTableEntry;
 use pecan_mem::{AsidPool, Cap, cap::tag, vspace::Table};
 
 use super::{Broken, State, ensure, mark};

@@ -3,6 +3,7 @@
 use std::string::ToString;
 
 use pecan_abi::{Label, ObjectType};
+use pecan_arch::{PageTableEntry, Pte};
 use pecan_mem::{Cap, Link, PageTable, SchedContext, testing::set_entry};
 
 use super::{Broken, Scratch, check, check_in};
@@ -75,7 +76,7 @@ fn an_entry_without_a_capability_is_found() {
     let entry = root.get(&w.k).entry(5);
     set_entry(root.get(&w.k), 6, entry);
     breaks(&w, "no capability maps entry 6");
-    set_entry(root.get(&w.k), 6, pecan_arch::Pte::EMPTY);
+    set_entry(root.get(&w.k), 6, Pte::EMPTY);
     assert_eq!(look(&w), Ok(()));
 }
 

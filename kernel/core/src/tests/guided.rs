@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use pecan_abi::{CapRights, Label, MessageInfo, ObjectType, Syscall};
-use pecan_arch::{Exception, reg};
+use pecan_arch::{Exception, PageTableEntry, reg};
 use pecan_mem::{
     Cap, EndpointRights, Link, Mapping, SchedContext, Slot, Tcb, ThreadState,
     retype::ObjectKind,

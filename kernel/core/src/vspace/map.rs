@@ -1,7 +1,7 @@
 //! Mapping and unmapping of paging structures and frames.
 
 use pecan_abi::{Label, constants::USER_TOP};
-use pecan_arch::{CacheAttr, level_shift, tlb_flush_page};
+use pecan_arch::{CacheAttr, PageTableEntry, level_shift, tlb_flush_page};
 use pecan_mem::{
     Cap, Kernel, Link, LookupFailure, Mapping, PageTable, Slot,
     cap::tag,

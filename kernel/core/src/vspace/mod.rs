@@ -11,7 +11,8 @@ mod tests;
 
 use pecan_abi::constants::USER_TOP;
 use pecan_arch::{
-    PT_LEVELS, PageRights, PhysAddr, Pte, Space, level_shift, tlb_flush_asid, tlb_flush_asids, tlb_flush_page,
+    PT_LEVELS, PageRights, PageTableEntry, PhysAddr, Pte, Space, level_shift, tlb_flush_asid,
+    tlb_flush_asids, tlb_flush_page,
 };
 use pecan_mem::{
     AsidPool, Cap, FrameRights, Kernel, Link, LookupFailure, Mapping, PageTable, Tcb,

@@ -6,7 +6,7 @@ use pecan_abi::{
     CapRights, Error, Label, ObjectType,
     constants::{USER_TOP, vm_attributes},
 };
-use pecan_arch::{Pte, host, level_shift};
+use pecan_arch::{PageTableEntry, Pte, host, level_shift};
 use pecan_mem::{Cap, FrameRights, Link, Mapping, PageTable, Tcb, testing::forge};
 
 use super::{find_root, root};

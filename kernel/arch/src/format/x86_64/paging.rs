@@ -2,9 +2,7 @@
 
 use core::num::NonZeroU64;
 
-/// A physical address.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct PhysAddr(pub u64);
+use crate::format::{self, PageRights, PageTableEntry, PhysAddr};
 
 /// An address space as the processor is told of it: root table and identifier in one word, as the port makes it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,38 +32,8 @@ impl Space {
     }
 }
 
-/// Levels of a page table: level 0 holds 4 KiB frames, level 3 is the root.
-pub const PT_LEVELS: usize = 4;
-/// Bits of the virtual address that each level translates.
-pub const PT_INDEX_BITS: u32 = 9;
-/// Highest level whose entries can be frames (1 GiB).
-pub const MAX_FRAME_LEVEL: usize = 2;
-/// Entries of a root table that belong to user level; the rest are the kernel's
-/// ([`kernel_root_entry`](crate::kernel_root_entry)).
-pub const ROOT_USER_ENTRIES: usize = 256;
-
 /// The kernel's entries of a root table that are not empty.
-pub const KERNEL_ROOT_ENTRIES: [usize; 2] = [ROOT_USER_ENTRIES, 511];
-
-/// Bits of address below the part translated by `level`: an entry of that level covers `1 << level_shift`
-/// bytes.
-#[inline(always)]
-pub const fn level_shift(level: usize) -> u32 {
-    12 + PT_INDEX_BITS * level as u32
-}
-
-/// What user level may do with a frame. Without `read` the frame is out of its reach whatever else is set:
-/// the format knows no write-only pages.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PageRights {
-    /// Loads are allowed.
-    pub read: bool,
-    /// Stores are allowed.
-    pub write: bool,
-    /// Instruction fetches are allowed. The ABI has no such attribute on this architecture, so user frames
-    /// have it on; clearing it needs a processor with NX.
-    pub execute: bool,
-}
+pub const KERNEL_ROOT_ENTRIES: [usize; 2] = [Pte::ROOT_USER_ENTRIES, 511];
 
 /// How a frame is cached: the index into the processor's attribute table, which equals the ABI's value
 /// (0 write-back, 1 write-through, 2 cache disabled, 3 uncacheable, 4 write-combining).
@@ -100,8 +68,6 @@ pub const PAT: u64 = 0x0007_0401_0007_0406;
 pub struct Pte(pub u64);
 
 impl Pte {
-    /// Translates nothing.
-    pub const EMPTY: Self = Self(0);
     pub(crate) const PRESENT: u64 = 1;
     pub(crate) const WRITE: u64 = 1 << 1;
     pub(crate) const USER: u64 = 1 << 2;
@@ -110,15 +76,30 @@ impl Pte {
     pub(crate) const NO_EXECUTE: u64 = 1 << 63;
     const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
-    /// An entry that points to a table of the next lower level.
+    pub(crate) const fn cache_bits(level: usize, cache: CacheAttr) -> u64 {
+        let c = cache.0 as u64;
+        // PWT, PCD, and the PAT bit, which sits at bit 7 of a 4 KiB entry and at bit 12 of a larger one.
+        (c & 3) << 3 | (c >> 2) << if level == 0 { 7 } else { 12 }
+    }
+}
+
+/// Four levels (SDM volume 3, "4-Level Paging"). Not to execute needs a processor with NX; the interface does not ask for
+/// it on this architecture.
+impl PageTableEntry for Pte {
+    type Cache = CacheAttr;
+
+    const LEVELS: usize = 4;
+    const MAX_FRAME_LEVEL: usize = 2;
+    const ROOT_USER_ENTRIES: usize = 256;
+    const EMPTY: Self = Self(0);
+
     #[inline(always)]
-    pub const fn table(table: PhysAddr) -> Self {
+    fn table(table: PhysAddr) -> Self {
         Self(table.0 | Self::USER | Self::WRITE | Self::PRESENT)
     }
 
-    /// An entry of `level` that maps a frame of that level's size for user level.
     #[inline]
-    pub const fn frame(frame: PhysAddr, level: usize, rights: PageRights, cache: CacheAttr) -> Self {
+    fn frame(frame: PhysAddr, level: usize, rights: PageRights, cache: CacheAttr) -> Self {
         let mut e = frame.0 | Self::PRESENT | Self::cache_bits(level, cache);
         if rights.read {
             e |= Self::USER;
@@ -135,39 +116,37 @@ impl Pte {
         Self(e)
     }
 
-    pub(crate) const fn cache_bits(level: usize, cache: CacheAttr) -> u64 {
-        let c = cache.0 as u64;
-        // PWT, PCD, and the PAT bit, which sits at bit 7 of a 4 KiB entry and at bit 12 of a larger one.
-        (c & 3) << 3 | (c >> 2) << if level == 0 { 7 } else { 12 }
-    }
-
-    /// The entry translates something.
     #[inline(always)]
-    pub const fn is_present(self) -> bool {
+    fn is_present(self) -> bool {
         self.0 & Self::PRESENT != 0
     }
 
-    /// The entry, of a table of `level`, points to a lower table.
     #[inline(always)]
-    pub const fn is_table(self, level: usize) -> bool {
+    fn is_table(self, level: usize) -> bool {
         // The same as `self.0 & (PRESENT | LARGE) == PRESENT`, in an instruction less: without a borrow zeros are left.
         level > 0 && self.0.wrapping_sub(Self::PRESENT) & (Self::PRESENT | Self::LARGE) == 0
     }
 
-    /// Address of the table that the entry points to, which must be one that does ([`Pte::is_table`]).
     #[inline(always)]
-    pub const fn table_addr(self) -> PhysAddr {
+    fn table_addr(self) -> PhysAddr {
         PhysAddr(self.0 & Self::ADDRESS)
     }
 
-    /// Address of the table or frame that the entry, of a table of `level`, points to.
     #[inline(always)]
-    pub const fn addr(self, level: usize) -> PhysAddr {
+    fn addr(self, level: usize) -> PhysAddr {
         let mut a = self.0 & Self::ADDRESS;
         if level > 0 && self.0 & Self::LARGE != 0 {
-            a &= !((1 << level_shift(level)) - 1);
+            a &= !((1 << format::level_shift::<Self>(level)) - 1);
         }
         PhysAddr(a)
+    }
+
+    fn rights(self) -> PageRights {
+        if self.0 & Self::USER == 0 {
+            return PageRights::NONE;
+        }
+        let (write, execute) = (self.0 & Self::WRITE != 0, self.0 & Self::NO_EXECUTE == 0);
+        PageRights { read: true, write, execute }
     }
 }
 
@@ -178,18 +157,9 @@ mod tests {
     const RW: PageRights = PageRights { read: true, write: true, execute: true };
 
     #[test]
-    fn entries_give_back_their_address() {
-        for level in 0..=MAX_FRAME_LEVEL {
-            let a = PhysAddr(5 << level_shift(level));
-            for attr in 0..8 {
-                let e = Pte::frame(a, level, RW, CacheAttr::of_frame(true, attr));
-                assert!(e.is_present() && !e.is_table(level));
-                assert_eq!(e.addr(level), a);
-            }
-        }
-        let t = Pte::table(PhysAddr(0x1234_5000));
-        assert!(t.is_table(3) && t.is_table(1));
-        assert_eq!(t.addr(2), PhysAddr(0x1234_5000));
+    fn entries_say_what_they_were_made_with() {
+        let caches: Vec<CacheAttr> = (0..8).map(|word| CacheAttr::of_frame(true, word)).collect();
+        format::testing::entries_say_what_they_were_made_with::<Pte>(52, &caches);
     }
 
     #[test]

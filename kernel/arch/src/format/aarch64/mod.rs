@@ -1,0 +1,3 @@
+//! AArch64: page-table format.
+
+pub mod paging;

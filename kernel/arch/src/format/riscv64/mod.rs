@@ -1,0 +1,3 @@
+//! RISC-V, 64 bits: page-table format.
+
+pub mod paging;
