@@ -3,7 +3,7 @@
 use core::arch::asm;
 
 use pecan::raw::{self, invocations as inv};
-use pecan_abi::{CPtr, CapRights, ObjectType, UserContext, boot::slot, fault::FaultTag};
+use pecan_abi::{CPtr, CapRights, ObjectType, UserContext, boot::slot, constants::tcb_flag, fault::FaultTag};
 
 use super::{
     deletion::{ALL, Place, Way},
@@ -307,6 +307,7 @@ fn one_of_a_yield(place: &Place, way: Way, yielder: Thread, other: Thread, yield
         place.overwrite();
         assert_eq!(stays.join(), result, "the one that stays goes on");
         its_time_is_free(env, goes);
+        place.is_untouched();
     } else {
         assert_eq!((other.join(), yielder.join()), (5, 1));
     }
@@ -364,18 +365,26 @@ fn vector() -> u64 {
 
 fn with_vector_registers(env: &Env, way: Way) {
     let (place, notification) = (Place::new(env), env.notification());
+    // The registers in the unit are still the thread's: we do not use the unit before the capabilities have gone.
+    let ourselves = raw::ThreadBlock::current().tcb;
+    let may_use = |yes| {
+        let (clear, set) = if yes { (tcb_flag::FPU_DISABLED, 0) } else { (0, tcb_flag::FPU_DISABLED) };
+        inv::tcb_set_flags(ourselves, clear, set).expect("set flags");
+    };
+    may_use(false);
     let thread = place.spawn(HIGH, move || {
         set_vector(0x7ec);
         raw::wait(notification);
         vector()
     });
-    // Nobody has used the unit since, so that its state is still the thread's.
     let alive = || {
+        may_use(true);
         set_vector(1);
         signal(notification);
         assert_eq!((thread.join(), vector()), (0x7ec, 1));
     };
     let gone = || {
+        may_use(true);
         set_vector(2);
         assert_eq!(env.spawn(HIGH, vector_of_a_new_thread).join(), 0);
         assert_eq!(vector(), 2);

@@ -110,6 +110,7 @@ fn of_the_running_thread(env: &Env, way: Way) {
     if way.ends() {
         place.overwrite();
         takes_another(env, thread, 2);
+        place.is_untouched();
     } else {
         assert_eq!(thread.join(), 2);
     }
@@ -238,6 +239,7 @@ fn yielded_to(env: &Env, way: Way) {
         place.overwrite();
         assert_eq!(yielder.join(), 1, "who yielded to a scheduling context that is gone goes on");
         takes_another(env, target, 5);
+        place.is_untouched();
     } else {
         assert_eq!((target.join(), yielder.join()), (5, 1));
     }

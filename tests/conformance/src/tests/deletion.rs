@@ -2,12 +2,14 @@
 //! a state, and its capabilities go in one of several ways. If none is left, what others see is looked at with the
 //! object's memory overwritten.
 
+use core::cell::Cell;
+
 use pecan::raw::{self, invocations as inv};
 use pecan_abi::{CPtr, CapRights, ObjectType};
 
 use crate::{
     Env,
-    env::{DEPTH, ROOT, copy, delete, is_empty, memory_left, revoke},
+    env::{DEPTH, Mapped, ROOT, copy, delete, is_empty, memory_left, revoke},
     thread::{Spaces, Thread},
 };
 
@@ -76,6 +78,7 @@ impl Way {
         if self.ends() {
             place.overwrite();
             gone();
+            place.is_untouched();
         } else {
             alive();
         }
@@ -98,7 +101,12 @@ pub struct Place<'e> {
     pub parent: CPtr,
     /// log2 of its bytes; `None` if the object has no memory of user level's.
     bits: Option<u64>,
+    /// What lies there once it has been overwritten, if it is a page.
+    page: Cell<Option<Mapped>>,
 }
+
+/// What the memory of an object is overwritten with.
+const OVERWRITTEN: u64 = u64::MAX;
 
 impl<'e> Place<'e> {
     /// A page.
@@ -110,12 +118,12 @@ impl<'e> Place<'e> {
     /// An untyped of so many bytes, log2.
     #[track_caller]
     pub fn with_bits(env: &'e Env, bits: u64) -> Self {
-        Place { env, parent: env.child_untyped(bits), bits: Some(bits) }
+        Place { env, parent: env.child_untyped(bits), bits: Some(bits), page: Cell::new(None) }
     }
 
     /// For objects that come from a control capability.
     pub fn of_control(env: &'e Env, control: CPtr) -> Self {
-        Place { env, parent: control, bits: None }
+        Place { env, parent: control, bits: None, page: Cell::new(None) }
     }
 
     /// Makes an object of the untyped.
@@ -161,10 +169,20 @@ impl<'e> Place<'e> {
         assert_eq!(left, Some(1 << bits), "bytes that the object's untyped has left");
         if bits == 12 {
             let page = self.env.map(self.object(ObjectType::Page4K));
-            (0..512).for_each(|index| page.write(index, u64::MAX));
+            (0..512).for_each(|index| page.write(index, OVERWRITTEN));
+            self.page.set(Some(page));
         } else {
             self.make(ObjectType::Untyped, bits);
         }
         raw::yield_now();
+    }
+
+    /// Nobody has written to the memory since it was overwritten: the kernel has forgotten the object that was there.
+    #[track_caller]
+    pub fn is_untouched(&self) {
+        if let Some(page) = self.page.get() {
+            let touched = (0..512).find(|index| page.read(*index) != OVERWRITTEN);
+            assert_eq!(touched, None, "the kernel wrote to an object that is gone, word");
+        }
     }
 }

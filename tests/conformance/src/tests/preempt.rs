@@ -68,7 +68,7 @@ const PERIOD_US: u64 = 100;
 fn was_preempted((ticks, us): (u64, u64)) {
     assert!(us > 3 * PERIOD_US, "the operation took {us} us only");
     // Each period has its interrupt, give or take what falls on the ends.
-    assert!(ticks + 2 >= us / PERIOD_US / 2, "{ticks} interrupts in {us} us, with one every {PERIOD_US} us");
+    assert!(ticks + 2 >= us / PERIOD_US, "{ticks} interrupts in {us} us, with one every {PERIOD_US} us");
 }
 
 /// log2 of the slots of a CNode full of copies.

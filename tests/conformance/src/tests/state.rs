@@ -431,6 +431,8 @@ fn a_reply_object_used_again_loses_its_caller(env: &Env) {
     let [first, second] = [1, 2].map(|word| env.spawn(HIGH, move || call(badged, 0, &[word]).regs[0]));
     assert_eq!(raw::recv(endpoint, reply).regs[0], 1);
     assert_eq!(raw::recv(endpoint, reply).regs[0], 2);
+    // It has nothing to do with the first any more.
+    inv::tcb_suspend(first.tcb).expect("suspend");
     answer(reply, 0, &[5]);
     assert_eq!(second.join(), 5);
     assert!(!first.has_returned(), "the answer to the second reached the first");
