@@ -10,6 +10,7 @@
 #[cfg(not(target_os = "none"))]
 extern crate std;
 
+mod running;
 mod scratch;
 mod spaces;
 #[cfg(test)]
@@ -357,26 +358,6 @@ impl<'k> State<'_, 'k> {
         Ok(())
     }
 
-    /// What the fast paths take for granted of the thread that runs: it knows nothing of its CSpace that is not so, whatever the
-    /// epoch, and runs on the scheduling context that is charged.
-    fn check_running(&self) -> Result<(), Broken> {
-        let k = self.k;
-        let thread = k.running().get();
-        if let Some(slot) = k.running().slot(0) {
-            let cnode = pecan_mem::vspace::direct_cspace(thread).map(|cnode| cnode.slot(0));
-            ensure!(cnode == Some(slot), "the thread that runs knows another CSpace");
-        }
-        ensure!(
-            !thread.state.is_running() || thread.sched_context.get() == Some(k.core().current_sc.get()),
-            "the thread that runs does so on the time of another"
-        );
-        ensure!(
-            k.notes_vectors() == pecan_arch::fpu_is_enabled(),
-            "the vector unit is not as is noted of it"
-        );
-        Ok(())
-    }
-
     /// What threads refer to is alive and refers back.
     fn check_threads(&self) -> Result<(), Broken> {
         let k = self.k;
@@ -396,6 +377,13 @@ impl<'k> State<'_, 'k> {
             if let Some(sc) = t.yield_to.get() {
                 self.alive(sc, tag::SCHED_CONTEXT, link)?;
                 ensure!(sc.get(k).yield_from.get() == Some(link), "{link:?} yields to a stranger");
+            }
+            if !t.state.is_runnable() {
+                ensure!(!t.is_released_later.get(), "{link:?} waits for budget and for something else");
+                ensure!(
+                    t.yield_to.get().is_none(),
+                    "{link:?} waits for time to be used and for something else"
+                );
             }
             if let Some(ntfn) = t.bound_notification() {
                 self.alive(ntfn, tag::NOTIFICATION, link)?;
@@ -697,6 +685,8 @@ impl<'k> State<'_, 'k> {
 fn check_budget(link: Link<SchedContext>, sc: &SchedContext) -> Result<(), Broken> {
     let (max, count) = (sc.refill_max.get() as usize, sc.refill_count.get() as usize);
     if max == 0 {
+        let unused = sc.tcb.get().is_none() || refill::head(sc).amount.get() == 0;
+        ensure!(unused, "{link:?} is not configured, and its thread has budget");
         return Ok(());
     }
     ensure!(
