@@ -1,20 +1,14 @@
 //! A kernel on the host port with a small system in it, and what state that is in the model's terms.
 
+mod fast;
 mod processor;
 mod stopping;
 
 use std::collections::BTreeMap;
 
-use pecan_abi::{CapRights, MessageInfo, Syscall, constants::tcb_flag, ipc::buffer};
+use pecan_abi::{CapRights, MessageInfo, constants::tcb_flag, ipc::buffer};
 use pecan_arch::{IrqRoute, PT_LEVELS, PhysAddr, host, reg};
-use pecan_core::{
-    budget, derivation, entry,
-    fastpath::{
-        self, Miss,
-        signals::{self, Sent},
-    },
-    fault, invariants, refill, scheduler,
-};
+use pecan_core::{budget, derivation, entry, fastpath, fault, invariants, refill, scheduler};
 use pecan_mem::{
     self as mem, CNodeRef, Link, Mapping, Tcb, ThreadState,
     retype::ObjectKind,
@@ -474,46 +468,8 @@ impl System {
                         receive.for_each(|(i, &word)| b.set(buffer::RECEIVE_CNODE + i, word));
                     }
                 }
-                let (k, cap) = (&self.k, call.cap);
-                let done = match (way, call.call) {
-                    (Way::Slow, _) => false,
-                    (Way::Fast, Syscall::Call) => {
-                        let switch = match fastpath::call(k, k.running(), cap) {
-                            Err(Miss::Met(met)) => fastpath::call_met(k, k.running(), met),
-                            switch => switch,
-                        };
-                        switch.map(|switch| switch.settle(k)).is_ok()
-                    }
-                    (Way::FastAny, Syscall::Call) => fastpath::call_any(k, k.running()).is_ok(),
-                    (Way::Fast, Syscall::ReplyRecv) => {
-                        let switch = match fastpath::reply_recv(k, k.running(), cap) {
-                            Err(Miss::Met(met)) => fastpath::reply_met(k, k.running(), met),
-                            Err(Miss::Faulty(met)) => fastpath::reply_fault(k, k.running(), met),
-                            switch => switch,
-                        };
-                        switch.map(|switch| switch.settle(k)).is_ok()
-                    }
-                    (Way::Fast, Syscall::Send | Syscall::NBSend) => {
-                        match signals::send(k, k.running(), cap, info.0) {
-                            Some(Sent::Noted) => true,
-                            Some(Sent::Directly(receiver, words)) => {
-                                let blocking = call.call == Syscall::Send;
-                                signals::directly(k, receiver, words, blocking);
-                                true
-                            }
-                            None => false,
-                        }
-                    }
-                    (Way::Fast, Syscall::Wait | Syscall::NBWait) => {
-                        let blocking = call.call == Syscall::Wait;
-                        let taken = signals::wait(k, k.running(), cap, blocking);
-                        taken.inspect(|&badge| k.running().get().context.set(reg::CAP, badge)).is_some()
-                    }
-                    (Way::FastAny, Syscall::ReplyRecv) => fastpath::reply_recv_any(k, k.running()).is_ok(),
-                    _ => return false,
-                };
                 if way != Way::Slow {
-                    return done;
+                    return self.enter_fast(call, info.0, way);
                 }
                 host::advance_time(call.after);
                 entry::syscall::<entry::Scheduled>(&mut self.k, call.call as i64);

@@ -284,26 +284,85 @@ pub fn awaken(k: &Kernel) -> Next {
 pub fn set_next_interrupt(k: &Kernel) {
     let core = k.core();
     let (now, amount) = (core.time.get(), refill::head(core.current_sc.get().get(k)).amount.get());
-    // Both are far from the end of the clock, and the amount is at least the smallest budget.
+    core.quiet_until.set(quiet(k, now, amount.wrapping_sub(refill::min_budget())).unwrap_or(0));
     let mut at = now.wrapping_add(amount);
-    let mut quiet = at.wrapping_sub(refill::min_budget());
     if let Some(thread) = follow(core.release_head.get(), k) {
-        let release = release::time(thread);
-        at = at.min(release);
-        quiet = quiet.min(release.saturating_sub(pecan_arch::kernel_wcet_ticks() + 1));
+        at = at.min(release::time(thread));
     }
     if NUM_DOMAINS > 1 {
-        let end = core.domain_end.get();
-        at = at.min(end);
-        quiet = quiet.min(end.saturating_sub(refill::min_budget() + 1));
+        at = at.min(core.domain_end.get());
     }
-    core.quiet_until.set(quiet);
     // A timer that is set for earlier may stay so: it costs one needless interrupt at most, and this less than
     // setting it at every switch.
     let set_for = core.timer.get();
     if at < set_for || set_for <= now {
         core.timer.set(at);
         pecan_arch::set_deadline(at);
+    }
+}
+
+/// Until when nothing is due, if the scheduling context that runs has so much `left` above the smallest budget. `None` if
+/// the first release is due whenever.
+#[inline(always)]
+fn quiet(k: &Kernel, now: u64, left: u64) -> Option<u64> {
+    let core = k.core();
+    // Far from the end of the clock, and there is no less than the smallest budget.
+    let mut quiet = now.wrapping_add(left);
+    if let Some(thread) = follow(core.release_head.get(), k) {
+        let early = release::time(thread).checked_sub(pecan_arch::kernel_wcet_ticks())?;
+        quiet = quiet.min(early.checked_sub(1)?);
+    }
+    if NUM_DOMAINS > 1 {
+        quiet = quiet.min(core.domain_end.get().saturating_sub(refill::min_budget() + 1));
+    }
+    Some(quiet)
+}
+
+/// One thread takes over from another while nothing is due and the timer may stay as it is, both on scheduling contexts
+/// of the ordinary kind: round robin. See [`Handover::to`].
+pub struct Handover<'k> {
+    to: &'k SchedContext,
+    now: u64,
+    quiet: u64,
+}
+
+impl<'k> Handover<'k> {
+    /// Looks, at the clock as well, whether a thread that was blocked can take over on this scheduling context from the
+    /// thread that runs, which has just entered the kernel. Changes nothing.
+    #[inline(always)]
+    pub fn to(k: &'k Kernel, to: &'k SchedContext) -> Option<Self> {
+        let core = k.core();
+        if !refill::is_round_robin(to) || !refill::is_round_robin(core.current_sc.get().get(k)) {
+            return None;
+        }
+        let slice = refill::slice(to);
+        let amount = slice.amount.get();
+        // One that is not configured has none.
+        let left = amount.checked_sub(refill::min_budget())?;
+        let now = pecan_arch::now();
+        if slice.time.get() > now || now > core.quiet_until.get() {
+            return None;
+        }
+        // The timer is to go off, and by the end of the budget. A release, or the end of the domain, is no earlier: it would
+        // have been set anew.
+        let set_for = core.timer.get();
+        if set_for <= now || set_for - now > amount {
+            return None;
+        }
+        Some(Handover { to, now, quiet: quiet(k, now, left)? })
+    }
+
+    /// Charges the scheduling context that runs, and begins the other one.
+    #[inline(always)]
+    pub fn commit(self, k: &Kernel) {
+        let core = k.core();
+        let from = core.current_sc.replace(self.to.link()).get(k);
+        core.time.set(self.now);
+        let usage = self.now.wrapping_sub(core.charged.replace(self.now));
+        // As nothing is due there is more.
+        refill::use_slice(from, usage);
+        from.consumed.set(from.consumed.get().wrapping_add(usage));
+        core.quiet_until.set(self.quiet);
     }
 }
 

@@ -198,7 +198,7 @@ pub fn is_core_syscall(number: i64) -> bool {
 
 /// Ends an entry in which a few instructions more do not count.
 #[inline(never)]
-fn schedule(k: &Kernel, next: Next) -> Link<Tcb> {
+pub(crate) fn schedule(k: &Kernel, next: Next) -> Link<Tcb> {
     scheduler::schedule(k, next).link()
 }
 

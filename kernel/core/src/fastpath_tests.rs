@@ -19,31 +19,31 @@ use crate::{
 };
 
 /// Where the capabilities of the test lie in the CSpace that all threads share.
-const EP: u64 = FREE;
+pub(crate) const EP: u64 = FREE;
 const EP_BADGED: u64 = FREE + 1;
 const EP_SEND_ONLY: u64 = FREE + 2;
-const NTFN: u64 = FREE + 3;
-const REPLY: u64 = FREE + 4;
+pub(crate) const NTFN: u64 = FREE + 3;
+pub(crate) const REPLY: u64 = FREE + 4;
 const THREADS: u64 = 5;
 
 /// A small random number generator (splitmix64).
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn next(&mut self, below: u64) -> u64 {
+    pub(crate) fn next(&mut self, below: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ z >> 31) % below
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.next(from.len() as u64) as usize]
     }
 }
 
 /// Clients with scheduling contexts and passive servers, all in one CSpace, in two address spaces.
-fn world() -> (World, Vec<Link<Tcb>>) {
+pub(crate) fn world() -> (World, Vec<Link<Tcb>>) {
     let mut w = World::new();
     let put = |w: &World, slot, cap| derivation::insert_root(&w.k, forge(cap), w.slot(slot));
     let Cap::Endpoint { ep, .. } = w.k.boot_object(ObjectKind::Endpoint) else { unreachable!() };
@@ -119,7 +119,7 @@ fn world() -> (World, Vec<Link<Tcb>>) {
 
 /// All of kernel memory and the vector unit, with addresses made independent of where the host put it. Faults are compared by their
 /// values: their kinds are of different lengths, and what lies behind the shorter ones is left over.
-fn digest(w: &World, threads: &[Link<Tcb>]) -> u64 {
+pub(crate) fn digest(w: &World, threads: &[Link<Tcb>]) -> u64 {
     let base = phys_to_virt(PhysAddr(0)) as u64;
     let mut hash = 0u64;
     let mut faults = Vec::new();

@@ -15,10 +15,17 @@ fn queue(ntfn: &Notification) -> Queue {
     Queue { head: ntfn.head.get(), tail: ntfn.tail.get() }
 }
 
+#[inline]
 fn set_queue(ntfn: &Notification, queue: Queue) {
     ntfn.head.set(queue.head);
     ntfn.tail.set(queue.tail);
     ntfn.state.set(if queue.head.is_some() { NotificationState::Waiting } else { NotificationState::Idle });
+}
+
+/// Nobody waits any more.
+#[inline(always)]
+pub(crate) fn set_idle(ntfn: &Notification) {
+    set_queue(ntfn, Queue::EMPTY);
 }
 
 /// Lends the notification's scheduling context to a passive thread that takes a signal, if there is one to lend.
@@ -65,7 +72,7 @@ pub fn signal(k: &Kernel, ntfn: &Notification, badge: u64) -> Next {
                     endpoint::promote(k, thread, next);
                     ntfn.head.set(Some(next));
                 }
-                None => set_queue(ntfn, Queue::EMPTY),
+                None => set_idle(ntfn),
             }
             thread
         }

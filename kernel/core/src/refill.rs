@@ -170,8 +170,20 @@ fn slices(sc: &SchedContext) -> (&Refill, &Refill) {
 /// Charges `usage`, less than what is left, to a round-robin scheduling context.
 #[inline]
 pub fn charge_slice(sc: &SchedContext, usage: u64) {
+    use_slice(sc, usage.min(slice(sc).amount.get()));
+}
+
+/// What is left of a round-robin scheduling context's time slice.
+#[inline(always)]
+pub fn slice(sc: &SchedContext) -> &Refill {
+    slices(sc).0
+}
+
+/// Charges `usage`, which is no more than what is left, to a round-robin scheduling context.
+#[inline(always)]
+pub fn use_slice(sc: &SchedContext, usage: u64) {
     let (first, last) = slices(sc);
-    let usage = usage.min(first.amount.get());
+    debug_assert!(usage <= first.amount.get());
     first.amount.set(first.amount.get() - usage);
     last.amount.set(last.amount.get() + usage);
 }

@@ -134,7 +134,7 @@ fn priority_is_empty(queues: &ReadyQueues, priority: usize) {
 #[inline]
 pub fn enqueue(k: &Kernel, thread: &Tcb) {
     if !thread.is_queued.get() {
-        link(k, thread, true);
+        insert(k, thread, true);
     }
 }
 
@@ -142,13 +142,29 @@ pub fn enqueue(k: &Kernel, thread: &Tcb) {
 #[inline]
 pub fn append(k: &Kernel, thread: &Tcb) {
     if !thread.is_queued.get() {
-        link(k, thread, false);
+        insert(k, thread, false);
     }
 }
 
-/// Links a thread into its ring, before the head: at the end, or as the new head.
+/// Puts the current thread, which is preempted, at the head of its ready queue.
 #[inline(always)]
-fn link(k: &Kernel, thread: &Tcb, first: bool) {
+pub(crate) fn put_back(k: &Kernel, current: &Tcb) {
+    debug_assert!(!current.is_queued.get() && is_highest(k, current.priority.get()));
+    queues(k, current.domain.get()).top.set(link(k, current, true));
+}
+
+/// Links a thread into its ring, and notes that its priority has one.
+#[inline(always)]
+fn insert(k: &Kernel, thread: &Tcb, first: bool) {
+    let priority = link(k, thread, first);
+    let top = &queues(k, thread.domain.get()).top;
+    top.set(top.get().max(priority));
+}
+
+/// Links a thread into its ring, before the head: at the end, or as the new head. Returns its priority; whether that is the
+/// highest now is the caller's to note.
+#[inline(always)]
+fn link(k: &Kernel, thread: &Tcb, first: bool) -> u8 {
     let priority = thread.priority.get() as usize;
     let queues = queues(k, thread.domain.get());
     let this = thread.link();
@@ -159,7 +175,6 @@ fn link(k: &Kernel, thread: &Tcb, first: bool) {
             queues.heads[priority].set(Some(this));
             let word = &queues.bitmap[priority / 64];
             word.set(word.get() | 1 << (priority % 64));
-            queues.top.set(queues.top.get().max(priority as u8));
         }
         Some(head) => {
             let head_ref = head.get(k);
@@ -176,6 +191,7 @@ fn link(k: &Kernel, thread: &Tcb, first: bool) {
         }
     }
     thread.is_queued.set(true);
+    priority as u8
 }
 
 /// Takes a thread out of its ready queue, if it is in it.
@@ -305,7 +321,7 @@ fn reschedule<'k>(k: &'k Kernel, current: &'k Tcb, next: Next) -> &'k Tcb {
 /// Switches from the current thread, which could go on, to one of a higher priority.
 #[inline(always)]
 fn preempt(k: &Kernel, current: &Tcb, thread: &Tcb) {
-    link(k, current, true);
+    put_back(k, current);
     if thread.is_queued.get() {
         dequeue(k, thread);
     }

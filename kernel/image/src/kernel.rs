@@ -4,7 +4,9 @@ use core::{convert::Infallible, fmt::Write};
 
 use pecan_abi::Syscall;
 use pecan_arch::x86_64::{self as port, Unclaimed};
-use pecan_arch::{Console, Exception, UserContext, decode_exception, halt, idle_wait, say, take_pending_irq};
+use pecan_arch::{
+    Console, Exception, UserContext, decode_exception, halt, idle_wait, reg, say, take_pending_irq,
+};
 use pecan_config::CHECK_INVARIANTS_EVERY;
 use pecan_core::{
     benchmark,
@@ -13,7 +15,7 @@ use pecan_core::{
     error::Preempted,
     fastpath::{
         self, Met, Miss, Resumed, Switch,
-        signals::{self, Sent},
+        signals::{self, Sent, Unsent},
     },
     fault,
     latency::Entry,
@@ -373,21 +375,30 @@ fn reply_recv_any() -> ! {
     }
 }
 
-/// `Send` and `NBSend`: first the fast path of signals.
+/// `Send` and `NBSend`: first the fast path.
 #[unsafe(no_mangle)]
 extern "C" fn pecan_send(cptr: u64, info: u64, number: i64, context: *const UserContext) -> ! {
     // SAFETY: the entry stub calls this once an entry, after boot, with the registers that it has stored.
-    let k = &mut unsafe { enter_fast(context) };
+    let k = &unsafe { enter_fast(context) };
     // SAFETY: as above.
     let running = unsafe { k.entered(context) };
     entry::begin(k, Entry::Syscall, number as u64);
     match signals::send(k, running, cptr, info) {
-        Some(Sent::Noted) => leave_fast(k, Resumed { thread: running.get(), cap: cptr, info }),
-        Some(Sent::Directly(receiver, cap)) => {
-            k.note_current(running);
-            let next = signals::directly(k, receiver, cap, number == Syscall::Send as i64);
-            resume(k, next)
-        }
+        Ok(Sent::Noted(resumed)) => leave_fast(k, resumed),
+        Ok(Sent::Received(switch)) => leave_switched(k, switch),
+        Err(Unsent::Directly) => send_directly(),
+        Err(Unsent::Slow) => slow_syscall(number),
+    }
+}
+
+/// `Send` or `NBSend`, where the fast path has found the capability but is not for what remains.
+#[inline(never)]
+fn send_directly() -> ! {
+    // SAFETY: once an entry, whose fast path has let go of everything.
+    let k = &mut unsafe { entered(port::current_context()) };
+    let number = k.running().get().context.get(reg::SYSCALL) as i64;
+    match signals::directly(k, number == Syscall::Send as i64) {
+        Some(next) => resume(k, next),
         None => slow_syscall(number),
     }
 }

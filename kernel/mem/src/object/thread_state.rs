@@ -176,6 +176,13 @@ impl StateCell {
         self.word.get().wrapping_sub(Self::RUNNING) <= 1
     }
 
+    /// Where a thread waits that waits for a signal.
+    #[inline(always)]
+    pub fn waits_at(&self) -> Option<Link<Notification>> {
+        // SAFETY: as in `get`.
+        (self.word.get() == Self::NOTIFICATION).then(|| unsafe { Link::from_addr(self.place.get()) })
+    }
+
     /// The reply object of a thread that waits to receive and has one.
     #[inline(always)]
     pub fn receives_with(&self) -> Option<Link<Reply>> {
