@@ -9,19 +9,7 @@ const _: fn(&UserContext, Reg, u64) = UserContext::set_user;
 const _: fn() -> UserContext = UserContext::new;
 const _: fn(&UserContext) = UserContext::start;
 const _: fn(&UserContext) = UserContext::force_full_restore;
-const _: [Reg; 11] = [
-    reg::CAP,
-    reg::SEND_DEST,
-    reg::INFO,
-    reg::REPLY,
-    reg::SYSCALL,
-    reg::FAULT_IP,
-    reg::NEXT_IP,
-    reg::SP,
-    reg::FLAGS,
-    reg::TLS_BASE,
-    reg::MSG[3],
-];
+const _: () = register_file::<UserContext>();
 const _: &[Reg] = &FRAME_REGISTERS;
 const _: &[Reg] = &INTEGER_REGISTERS;
 const _: &[Reg] = &SYSCALL_MESSAGE;
@@ -97,3 +85,5 @@ const _: fn() -> usize = stack_used;
 const _: fn(&mut Console) -> &mut dyn core::fmt::Write = |c| c;
 
 const fn page_table_entry<E: PageTableEntry<Cache = CacheAttr>>() {}
+
+const fn register_file<R: RegisterFile>() {}

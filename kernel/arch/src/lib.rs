@@ -29,21 +29,47 @@ pub mod x86_64;
 use x86_64 as port;
 
 pub use boot::{BootData, BootError, MemoryMapEntry, PhysRegion};
-pub use format::{PageRights, PageTableEntry, PhysAddr};
+pub use format::{PageRights, PageTableEntry, PhysAddr, Reg, RegisterFile};
 pub use port::{
     Breakpoint, CacheAttr, Console, DebugEvent, DebugRegisters, EXCEPTION_MESSAGE, Exception,
     FRAME_REGISTERS, FpuState, INTEGER_REGISTERS, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute,
-    KERNEL_ROOT_ENTRIES, MAX_IRQ, Pte, Reg, SYSCALL_MESSAGE, Space, TIMEOUT_MESSAGE, UserContext,
-    console_putc, context_switch, debug_load, decode_exception, flush_caches, forget_domain, fpu_disable,
-    fpu_enable, fpu_is_enabled, fpu_load, fpu_save, frame_level_supported, halt, has_short_switch, idle_wait,
-    io_read, io_write, ioapic_pins, irq_ack, irq_mask, irq_pending, irq_route_ioapic, irq_route_msi, is_trap,
+    KERNEL_ROOT_ENTRIES, MAX_IRQ, Pte, SYSCALL_MESSAGE, Space, TIMEOUT_MESSAGE, UserContext, console_putc,
+    context_switch, debug_load, decode_exception, flush_caches, forget_domain, fpu_disable, fpu_enable,
+    fpu_is_enabled, fpu_load, fpu_save, frame_level_supported, halt, has_short_switch, idle_wait, io_read,
+    io_write, ioapic_pins, irq_ack, irq_mask, irq_pending, irq_route_ioapic, irq_route_msi, is_trap,
     kernel_root_entry, kernel_wcet_ticks, load_context, max_us, now, num_ioapics, paint_stack, phys_to_virt,
-    reg, set_deadline, short_context_switch, space, stack_used, switch_kernel_vspace, switch_vspace,
-    sync_context, take_debug_event, take_pending_irq, ticks_to_us, tlb_flush_asid, tlb_flush_asids,
-    tlb_flush_page, tsc_mhz, us_to_ticks, virt_to_phys, zero,
+    set_deadline, short_context_switch, space, stack_used, switch_kernel_vspace, switch_vspace, sync_context,
+    take_debug_event, take_pending_irq, ticks_to_us, tlb_flush_asid, tlb_flush_asids, tlb_flush_page,
+    tsc_mhz, us_to_ticks, virt_to_phys, zero,
 };
 pub use regions::Regions;
 pub use text::say;
+
+/// The registers that portable code knows by role: see [`RegisterFile`].
+pub mod reg {
+    use crate::{Reg, RegisterFile, UserContext};
+
+    /// Capability pointer in, badge out.
+    pub const CAP: Reg = UserContext::CAP;
+    /// Message information, both ways.
+    pub const INFO: Reg = UserContext::INFO;
+    /// The message registers that travel in processor registers.
+    pub const MSG: [Reg; 4] = UserContext::MSG;
+    /// Capability pointer of the reply object.
+    pub const REPLY: Reg = UserContext::REPLY;
+    /// Capability pointer of the destination in a combined non-blocking send and receive.
+    pub const SEND_DEST: Reg = UserContext::SEND_DEST;
+    /// Number of the system call.
+    pub const SYSCALL: Reg = UserContext::SYSCALL;
+    /// Address of the instruction that entered the kernel.
+    pub const FAULT_IP: Reg = UserContext::FAULT_IP;
+    /// Address at which the thread resumes.
+    pub const NEXT_IP: Reg = UserContext::NEXT_IP;
+    /// Stack pointer.
+    pub const SP: Reg = UserContext::SP;
+    /// Base of the thread-local storage.
+    pub const TLS_BASE: Reg = UserContext::TLS_BASE;
+}
 
 /// Levels of a page table: level 0 holds frames of 4 KiB, the highest is the root.
 pub const PT_LEVELS: usize = Pte::LEVELS;

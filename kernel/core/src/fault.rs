@@ -379,7 +379,7 @@ mod tests {
                     let new = set.iter().position(|s| s == r).filter(|&i| i < length);
                     let found = faulty.get(&w.k).context.get(*r);
                     match new {
-                        Some(i) if *r == reg::FLAGS => assert_eq!(found & 0xfff, words[i] & 0xfff),
+                        Some(i) if *r == EXCEPTION_MESSAGE[2] => assert_eq!(found & 0xfff, words[i] & 0xfff),
                         Some(i) => assert_eq!(found, words[i], "{fault:?}, {length} words"),
                         None => assert_eq!(found, old, "{fault:?}, {length} words"),
                     }

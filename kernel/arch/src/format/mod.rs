@@ -77,9 +77,52 @@ pub const fn level_shift<E: PageTableEntry>(level: usize) -> u32 {
     12 + E::INDEX_BITS * level as u32
 }
 
+/// Index of a register in a saved context.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reg(pub u8);
+
+/// The registers of a user thread as the kernel saves them: which words they are, what portable code uses them for, and
+/// the orders in which messages and the interface list them.
+pub trait RegisterFile {
+    /// Words in a saved context.
+    const WORDS: usize;
+
+    /// Capability pointer in, badge out.
+    const CAP: Reg;
+    /// Message information, both ways.
+    const INFO: Reg;
+    /// The message registers that travel in processor registers.
+    const MSG: [Reg; 4];
+    /// Capability pointer of the reply object.
+    const REPLY: Reg;
+    /// Capability pointer of the destination in a combined non-blocking send and receive.
+    const SEND_DEST: Reg;
+    /// Number of the system call.
+    const SYSCALL: Reg;
+    /// Address of the instruction that entered the kernel.
+    const FAULT_IP: Reg;
+    /// Address at which the thread resumes.
+    const NEXT_IP: Reg;
+    /// Stack pointer.
+    const SP: Reg;
+    /// Base of the thread-local storage.
+    const TLS_BASE: Reg;
+
+    /// First part of the ABI's user context, in its order: `TCB_ReadRegisters` and `TCB_CopyRegisters` tell the two apart.
+    const FRAME: &'static [Reg];
+    /// The rest of the ABI's user context, in its order.
+    const INTEGER: &'static [Reg];
+    /// Registers in an unknown-system-call fault message and its reply.
+    const SYSCALL_MESSAGE: &'static [Reg];
+    /// Registers at the start of a user-exception fault message, and in its reply.
+    const EXCEPTION_MESSAGE: &'static [Reg];
+    /// Registers in the reply to a timeout fault.
+    const TIMEOUT_MESSAGE: &'static [Reg];
+}
+
 #[cfg(test)]
 pub mod testing {
-    //! What holds of every format of page tables.
+    //! What holds of every format.
 
     use super::*;
 
@@ -110,6 +153,25 @@ pub mod testing {
                     }
                 }
             }
+        }
+    }
+
+    /// No two roles of a system call share a register, no list has one twice, and all are in the context.
+    pub fn registers_are_told_apart<R: RegisterFile>() {
+        let [a, b, c, d] = R::MSG;
+        let call = [R::CAP, R::INFO, a, b, c, d, R::REPLY, R::SEND_DEST, R::SYSCALL, R::SP, R::TLS_BASE];
+        let places = [R::FAULT_IP, R::NEXT_IP];
+        let context = [R::FRAME, R::INTEGER].concat();
+        for list in
+            [&call[..], &places, &context, R::SYSCALL_MESSAGE, R::EXCEPTION_MESSAGE, R::TIMEOUT_MESSAGE]
+        {
+            let again = |(i, r)| list[i + 1..].contains(r);
+            assert!(!list.iter().enumerate().any(again), "{list:?} has one twice");
+            assert!(list.iter().all(|r| usize::from(r.0) < R::WORDS), "{list:?} does not fit");
+        }
+        // What user level may see and set of a thread is its context, and messages show parts of it.
+        for list in [&call[..], R::SYSCALL_MESSAGE, R::EXCEPTION_MESSAGE, R::TIMEOUT_MESSAGE] {
+            assert!(list.iter().all(|r| context.contains(r)), "{list:?} is not in the context");
         }
     }
 }

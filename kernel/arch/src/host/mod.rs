@@ -9,15 +9,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
 
 pub use crate::format::x86_64::breakpoint::{Breakpoint, DebugEvent, DebugRegisters};
+use crate::format::x86_64::context::GS_BASE;
 pub use crate::format::x86_64::context::{
-    EXCEPTION_MESSAGE, FRAME_REGISTERS, INTEGER_REGISTERS, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE,
-    UserContext, reg,
+    EXCEPTION_MESSAGE, FRAME_REGISTERS, INTEGER_REGISTERS, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, UserContext,
 };
 pub use crate::format::x86_64::irq::{
     Exception, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute, MAX_IRQ, decode_exception, is_trap,
 };
 pub use crate::format::x86_64::paging::{CacheAttr, KERNEL_ROOT_ENTRIES, Pte, Space};
-use crate::{MAX_FRAME_LEVEL, PageTableEntry, PhysAddr, ROOT_USER_ENTRIES};
+use crate::{MAX_FRAME_LEVEL, PageTableEntry, PhysAddr, ROOT_USER_ENTRIES, reg};
 
 /// Clock ticks per microsecond of the emulated machine.
 pub const TICKS_PER_US: u64 = 1000;
@@ -161,7 +161,7 @@ pub fn has_short_switch() -> bool {
 
 /// [`context_switch`] of threads that do not use all there is. False if it has done nothing.
 pub fn short_context_switch(from: &UserContext, to: &UserContext) -> bool {
-    let short = machine().bases.get().1 | to.get(reg::GS_BASE) == 0;
+    let short = machine().bases.get().1 | to.get(GS_BASE) == 0;
     if short {
         context_switch(from, to);
     }
@@ -170,14 +170,14 @@ pub fn short_context_switch(from: &UserContext, to: &UserContext) -> bool {
 
 /// The second half of [`context_switch`], when there is no thread to come from.
 pub fn load_context(to: &UserContext) {
-    machine().bases.set((to.get(reg::TLS_BASE), to.get(reg::GS_BASE)));
+    machine().bases.set((to.get(reg::TLS_BASE), to.get(GS_BASE)));
 }
 
 /// Brings the saved registers of the running thread up to date with the processor.
 pub fn sync_context(current: &UserContext) {
     let (fs, gs) = machine().bases.get();
     current.set(reg::TLS_BASE, fs);
-    current.set(reg::GS_BASE, gs);
+    current.set(GS_BASE, gs);
 }
 
 /// Puts a thread's breakpoints into the processor.

@@ -17,8 +17,7 @@ use core::arch::asm;
 
 pub use crate::format::x86_64::breakpoint::{Breakpoint, DebugEvent, DebugRegisters};
 pub use crate::format::x86_64::context::{
-    EXCEPTION_MESSAGE, FRAME_REGISTERS, INTEGER_REGISTERS, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE,
-    UserContext, reg,
+    EXCEPTION_MESSAGE, FRAME_REGISTERS, INTEGER_REGISTERS, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, UserContext,
 };
 pub use crate::format::x86_64::irq::{
     Exception, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute, MAX_IRQ, decode_exception, is_trap,
@@ -40,6 +39,8 @@ pub use vspace::{
     switch_vspace, tlb_flush_asid, tlb_flush_asids, tlb_flush_page, unmap_boot, virt_to_phys,
 };
 
+use crate::format::x86_64::context::GS_BASE;
+use crate::reg;
 use features::{Features, has};
 
 /// What must change in the processor between two user threads beyond the saved registers: the bases of FS and GS.
@@ -67,7 +68,7 @@ pub fn has_short_switch() -> bool {
 #[inline(always)]
 pub fn short_context_switch(from: &UserContext, to: &UserContext) -> bool {
     let (fs, gs) = read_bases();
-    if gs | to.get(reg::GS_BASE) != 0 {
+    if gs | to.get(GS_BASE) != 0 {
         return false;
     }
     exchange_fs(from, to, fs);
@@ -90,13 +91,13 @@ fn exchange_fs(from: &UserContext, to: &UserContext, fs: u64) {
 fn exchange_bases(from: &UserContext, to: &UserContext) {
     let (fs, gs) = read_bases();
     exchange_fs(from, to, fs);
-    from.set(reg::GS_BASE, gs);
-    let new = to.get(reg::GS_BASE);
+    from.set(GS_BASE, gs);
+    let new = to.get(GS_BASE);
     if new != gs {
         // SAFETY: as in `exchange_fs`.
         unsafe { asm!("wrgsbase {}", in(reg) new, options(nomem, nostack, preserves_flags)) }
     }
-    to.set(reg::GS_BASE, 0);
+    to.set(GS_BASE, 0);
 }
 
 /// The second half of [`context_switch`], when there is no thread to come from. Also to be called after
@@ -105,7 +106,7 @@ fn exchange_bases(from: &UserContext, to: &UserContext) {
 pub fn load_context(to: &UserContext) {
     write_bases(to);
     if has_short_switch() {
-        to.set(reg::GS_BASE, 0);
+        to.set(GS_BASE, 0);
     }
 }
 
@@ -117,7 +118,7 @@ fn write_bases(to: &UserContext) {
     // SAFETY: the kernel uses neither segment, and contexts hold only canonical bases.
     unsafe {
         cpu::wrmsr(cpu::MSR_FS_BASE, to.get(reg::TLS_BASE));
-        cpu::wrmsr(cpu::MSR_GS_BASE, to.get(reg::GS_BASE));
+        cpu::wrmsr(cpu::MSR_GS_BASE, to.get(GS_BASE));
     }
 }
 
@@ -128,7 +129,7 @@ pub fn sync_context(current: &UserContext) {
     if has_short_switch() {
         let (fs, gs) = read_bases();
         current.set(reg::TLS_BASE, fs);
-        current.set(reg::GS_BASE, gs);
+        current.set(GS_BASE, gs);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who runs when.
 
 use pecan_abi::{Label, ObjectType, Syscall};
-use pecan_arch::{Exception, IRQ_TIMER, host, reg, us_to_ticks};
+use pecan_arch::{Exception, INTEGER_REGISTERS, IRQ_TIMER, host, reg, us_to_ticks};
 use pecan_mem::{Link, Tcb, ThreadState};
 
 use super::Next;
@@ -430,7 +430,7 @@ fn nobody_gets_the_registers_of_a_thread_when_nobody_runs() {
     assert_eq!(idle, w.k.core().idle_thread.link());
     // Its bases are saved, and its vector registers stay in the processor until somebody else wants the unit.
     let context = &first.get(&w.k).context;
-    assert_eq!((context.get(reg::TLS_BASE), context.get(reg::GS_BASE)), (8, 9));
+    assert_eq!((context.get(reg::TLS_BASE), context.get(INTEGER_REGISTERS[1])), (8, 9));
     assert_eq!(w.k.core().fpu_owner.get(), Some(first));
     host::machine().bases.set((1, 2));
     let next = crate::thread::restart(&w.k, first.get(&w.k));
@@ -439,7 +439,7 @@ fn nobody_gets_the_registers_of_a_thread_when_nobody_runs() {
     assert_eq!(host::machine().bases.get(), (8, 9));
     let idle = &idle.get(&w.k).context;
     assert_eq!(
-        (idle.get(reg::TLS_BASE), idle.get(reg::GS_BASE)),
+        (idle.get(reg::TLS_BASE), idle.get(INTEGER_REGISTERS[1])),
         (0, 0),
         "nor is anything saved in the idle thread"
     );

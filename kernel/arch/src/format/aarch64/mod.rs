@@ -1,3 +1,4 @@
-//! AArch64: page-table format.
+//! AArch64: page-table format, registers and message orders.
 
+pub mod context;
 pub mod paging;

@@ -14,12 +14,10 @@
 
 use core::cell::Cell;
 
+use crate::format::{Reg, RegisterFile};
+
 /// Words in a [`UserContext`].
 pub const CONTEXT_WORDS: usize = 24;
-
-/// Index of a register in a [`UserContext`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Reg(pub u8);
 
 const R11: Reg = Reg(3);
 const RCX: Reg = Reg(4);
@@ -46,36 +44,17 @@ const SYSCALL_SP: Reg = SS;
 /// Value of the mark while the thread entered by `SYSCALL` and `sysretq` suffices to resume it.
 pub const MARK_SYSCALL: u64 = u64::MAX;
 
-/// The registers that portable code knows by role.
-pub mod reg {
-    use super::Reg;
-
-    /// Capability pointer in, badge out.
-    pub const CAP: Reg = super::RDI;
-    /// Message information, both ways.
-    pub const INFO: Reg = super::RSI;
-    /// The message registers that travel in processor registers.
-    pub const MSG: [Reg; 4] = [super::R10, super::R8, super::R9, super::R15];
-    /// Capability pointer of the reply object.
-    pub const REPLY: Reg = super::R12;
-    /// Capability pointer of the destination in a combined non-blocking send and receive.
-    pub const SEND_DEST: Reg = super::R13;
-    /// Number of the system call.
-    pub const SYSCALL: Reg = super::RDX;
-    /// Address of the instruction that entered the kernel.
-    pub const FAULT_IP: Reg = Reg(0);
-    /// Address at which the thread resumes.
-    pub const NEXT_IP: Reg = Reg(19);
-    /// Stack pointer.
-    pub const SP: Reg = Reg(22);
-    /// Flags.
-    pub const FLAGS: Reg = Reg(21);
-    /// Base of the thread-local storage (the FS base).
-    pub const TLS_BASE: Reg = Reg(1);
-    /// Base of the GS segment.
-    pub const GS_BASE: Reg = Reg(2);
-}
-use reg::{FAULT_IP, FLAGS, GS_BASE, NEXT_IP, SP, TLS_BASE};
+const FAULT_IP: Reg = Reg(0);
+/// The FS base.
+const TLS_BASE: Reg = Reg(1);
+/// Base of the GS segment.
+pub const GS_BASE: Reg = Reg(2);
+const NEXT_IP: Reg = Reg(19);
+/// Flags.
+pub const FLAGS: Reg = Reg(21);
+const SP: Reg = Reg(22);
+/// The message registers that travel in processor registers.
+const MSG: [Reg; 4] = [R10, R8, R9, R15];
 
 /// First part of the ABI's user context, in its order.
 pub const FRAME_REGISTERS: [Reg; 18] =
@@ -90,6 +69,27 @@ pub const EXCEPTION_MESSAGE: [Reg; 3] = [FAULT_IP, SP, FLAGS];
 /// Registers in the reply to a timeout fault.
 pub const TIMEOUT_MESSAGE: [Reg; 19] =
     [FAULT_IP, SP, FLAGS, RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15, TLS_BASE];
+
+impl RegisterFile for UserContext {
+    const WORDS: usize = CONTEXT_WORDS;
+
+    const CAP: Reg = RDI;
+    const INFO: Reg = RSI;
+    const MSG: [Reg; 4] = MSG;
+    const REPLY: Reg = R12;
+    const SEND_DEST: Reg = R13;
+    const SYSCALL: Reg = RDX;
+    const FAULT_IP: Reg = FAULT_IP;
+    const NEXT_IP: Reg = NEXT_IP;
+    const SP: Reg = SP;
+    const TLS_BASE: Reg = TLS_BASE;
+
+    const FRAME: &'static [Reg] = &FRAME_REGISTERS;
+    const INTEGER: &'static [Reg] = &INTEGER_REGISTERS;
+    const SYSCALL_MESSAGE: &'static [Reg] = &SYSCALL_MESSAGE;
+    const EXCEPTION_MESSAGE: &'static [Reg] = &EXCEPTION_MESSAGE;
+    const TIMEOUT_MESSAGE: &'static [Reg] = &TIMEOUT_MESSAGE;
+}
 
 /// Flags a thread has at its start: interrupts on, and the bit that is always one.
 pub const FLAGS_INITIAL: u64 = 0x202;
@@ -188,7 +188,7 @@ impl UserContext {
     #[inline(always)]
     pub fn copy_message(&self, to: &UserContext, count: usize) {
         let copy = |i: usize| {
-            let word = reg::MSG[i].0 as usize;
+            let word = MSG[i].0 as usize;
             to.words[word].set(self.words[word].get());
         };
         // Written out: a handful of moves, where a loop would look every index up.
@@ -263,6 +263,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn registers_are_told_apart() {
+        crate::format::testing::registers_are_told_apart::<UserContext>();
+    }
+
+    #[test]
     fn syscall_entry_derives_what_the_processor_overwrote() {
         let c = UserContext::new();
         c.enter_by_syscall(0x40_0002);
@@ -285,7 +290,7 @@ mod tests {
     fn result_registers_leave_the_fast_return_possible() {
         let c = UserContext::new();
         c.enter_by_syscall(0x40_0002);
-        for r in [reg::CAP, reg::INFO, reg::MSG[0], reg::MSG[3]] {
+        for r in [UserContext::CAP, UserContext::INFO, MSG[0], MSG[3]] {
             c.set(r, 7);
         }
         assert!(c.entered_by_syscall());
