@@ -74,8 +74,8 @@ fn dump_scheduler_returns(env: &Env) {
 }
 
 fn debug_calls_keep_the_message_registers(_: &Env) {
-    let registers = [1, 2, 3, 4];
+    let (info, registers) = (pecan_abi::MessageInfo::new(5, 0, 1, 4), [1, 2, 3, 4]);
     let number = pecan_abi::Syscall::DebugCapIdentify.number();
-    let reply = raw::any_syscall(number, ROOT, pecan_abi::MessageInfo(0), registers, 0, 0);
-    assert_eq!(reply.regs, registers);
+    let reply = raw::any_syscall(number, ROOT, info, registers, 0, 0);
+    assert_eq!((reply.info, reply.regs), (info, registers));
 }
