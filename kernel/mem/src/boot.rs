@@ -1,4 +1,9 @@
 //! Memory while the kernel boots: what is free, the objects made of it, and the rest as untyped memory.
+//!
+//! Each byte of memory that can be used is in one place: free, part of an object, or untyped memory with a capability.
+//! `pecan_core::boot` takes objects from the top while it builds the root task, and at the end the rest as
+//! pieces of powers of two. It is used once, before user level runs, and so may search lists that nothing
+//! else keeps.
 
 use core::marker::PhantomData;
 

@@ -2,6 +2,11 @@
 //!
 //! Sizes are the ABI's and asserted below. Objects are made by [`crate::retype`] in zeroed memory, so for
 //! each of them all-zero bytes are a valid initial value, or `retype` writes what differs.
+//!
+//! Fields are cells, as several links may lead to one object, and are ordered by who looks at them: what the
+//! fast paths touch shares cache lines. `pecan_core` reads and writes them; fields on which the safety of
+//! this crate rests are private, with methods that keep it. What must hold between fields of different
+//! objects is in `pecan_core::invariants`.
 
 use core::{
     cell::Cell,

@@ -1,4 +1,8 @@
 //! Capability slots: a capability of two words and its place in the derivation list.
+//!
+//! A slot with words in it is in the derivation list, and an empty one is not. Only `crate::derivation` and
+//! `crate::retype` write both words and links; what others may change of a capability in place (rights,
+//! guard, mapping) is a method that refuses the rest. `pecan_core` reads slots everywhere.
 
 use core::cell::Cell;
 

@@ -6,6 +6,9 @@
 //!
 //! Which entry belongs to which capability, and when it goes, is `pecan_core`'s business, and so is to keep the
 //! translation lookaside buffer true.
+//!
+//! `pecan_core` maps and unmaps through `Entry` and `Content`, boot builds the first address space with them,
+//! and the scheduler asks for the address space of a thread.
 
 use core::cell::Cell;
 

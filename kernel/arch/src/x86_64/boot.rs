@@ -1,4 +1,8 @@
 //! From the boot loader's state to one in which the portable kernel can run.
+//!
+//! Runs once, on the boot code's page tables and stack. What the loader and the firmware left is untrusted,
+//! and read through `firmware` alone. At the end the kernel's own tables are in force, and `BootData` has all
+//! that the portable kernel is told.
 
 use super::cpu::{self, cpuid, rdmsr, write_cr0, write_cr4, wrmsr};
 use super::features::{self, Features, has};

@@ -1,4 +1,8 @@
 //! What the processor can do, found out once at boot.
+//!
+//! What the kernel may use is decided here and nowhere else. A feature that is not found is not used; one that the
+//! kernel cannot do without ends the boot with a line that names it. Measures against speculation are chosen
+//! here, too.
 
 use super::core_block::CORE;
 use super::cpu::{self, cpuid};

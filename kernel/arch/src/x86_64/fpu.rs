@@ -1,4 +1,8 @@
 //! The vector unit: saving, loading, and keeping user level off it.
+//!
+//! The registers in the processor belong to the thread that `CoreState::fpu_owner` names, whoever runs: they are saved when a thread that may
+//! use the unit is switched to, and not before. A thread that may not use it has it switched
+//! off. The scheduler calls these functions when it switches.
 
 use core::arch::asm;
 use core::cell::UnsafeCell;

@@ -1,4 +1,8 @@
 //! The port to 64-bit PCs.
+//!
+//! Each file owns one part of the processor or the platform, and its registers are written there only. What
+//! is one per core is in `core_block`. The portable kernel and the image call what is exported here, as `contract` pins it; the
+//! stubs in `entry` jump to the handlers.
 
 mod apic;
 pub mod boot;

@@ -1,4 +1,8 @@
 //! The clock (the time-stamp counter) and the timer (the local APIC's, by deadline where the processor can).
+//!
+//! The clock never goes backwards and its speed is measured once, at boot, before anything depends on it. The
+//! timer has one deadline, which the portable kernel sets; an interrupt that comes early does no harm, as the
+//! clock is looked at again.
 
 use core::cell::Cell;
 

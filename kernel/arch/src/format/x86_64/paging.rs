@@ -1,4 +1,8 @@
 //! The page-table format of x86_64.
+//!
+//! Only the format: what an entry means, and how one is made. Tables are `pecan_mem`'s objects, and which
+//! entry may hold what is decided there. Pure functions, so the format is tested on any host, and the `host`
+//! port uses it too.
 
 use core::num::NonZeroU64;
 
