@@ -1,8 +1,8 @@
 //! The ports: what the kernel needs of a processor and its platform.
 //!
-//! Exactly one port is compiled in, and the rest of the kernel sees only the items re-exported here;
-//! [`contract`](self) pins their types, so a port that lacks one does not compile and the error names it. The
-//! `host` port is an emulation of the contract for tests under plain `cargo test`.
+//! Exactly one port is compiled in, and the rest of the kernel sees only the items here. `contract` says what a port must
+//! do; one that lacks a duty does not compile, and the error names it. The `host` port is an emulation for tests under
+//! plain `cargo test`.
 #![cfg_attr(target_os = "none", no_std)]
 
 mod boot;
@@ -19,28 +19,24 @@ mod regions;
 mod text;
 
 #[cfg(not(target_os = "none"))]
+#[allow(missing_docs, reason = "the duties are described in `contract`")]
 pub mod host;
 #[cfg(not(target_os = "none"))]
 use host as port;
 
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
+#[allow(missing_docs, reason = "the duties are described in `contract`")]
 pub mod x86_64;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 use x86_64 as port;
 
 pub use boot::{BootData, BootError, MemoryMapEntry, PhysRegion};
+pub use contract::*;
 pub use format::{PageRights, PageTableEntry, PhysAddr, Reg, RegisterFile};
 pub use port::{
     Breakpoint, CacheAttr, Console, DebugEvent, DebugRegisters, EXCEPTION_MESSAGE, Exception,
     FRAME_REGISTERS, FpuState, INTEGER_REGISTERS, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute,
-    KERNEL_ROOT_ENTRIES, MAX_IRQ, Pte, SYSCALL_MESSAGE, Space, TIMEOUT_MESSAGE, UserContext, console_putc,
-    context_switch, debug_load, decode_exception, flush_caches, forget_domain, fpu_disable, fpu_enable,
-    fpu_is_enabled, fpu_load, fpu_save, frame_level_supported, halt, has_short_switch, idle_wait, io_read,
-    io_write, ioapic_pins, irq_ack, irq_mask, irq_pending, irq_route_ioapic, irq_route_msi, is_trap,
-    kernel_root_entry, kernel_wcet_ticks, load_context, max_us, now, num_ioapics, paint_stack, phys_to_virt,
-    set_deadline, short_context_switch, space, stack_used, switch_kernel_vspace, switch_vspace, sync_context,
-    take_debug_event, take_pending_irq, ticks_to_us, tlb_flush_asid, tlb_flush_asids, tlb_flush_page,
-    tsc_mhz, us_to_ticks, virt_to_phys, zero,
+    KERNEL_ROOT_ENTRIES, MAX_IRQ, Pte, SYSCALL_MESSAGE, Space, TIMEOUT_MESSAGE, UserContext,
 };
 pub use regions::Regions;
 pub use text::say;

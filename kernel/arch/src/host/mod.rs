@@ -148,18 +148,15 @@ pub fn take_console() -> String {
 
 // Registers.
 
-/// What must change in the processor between two user threads beyond the saved registers.
 pub fn context_switch(from: &UserContext, to: &UserContext) {
     sync_context(from);
     load_context(to);
 }
 
-/// [`short_context_switch`] can be used.
 pub fn has_short_switch() -> bool {
     true
 }
 
-/// [`context_switch`] of threads that do not use all there is. False if it has done nothing.
 pub fn short_context_switch(from: &UserContext, to: &UserContext) -> bool {
     let short = machine().bases.get().1 | to.get(GS_BASE) == 0;
     if short {
@@ -168,24 +165,20 @@ pub fn short_context_switch(from: &UserContext, to: &UserContext) -> bool {
     short
 }
 
-/// The second half of [`context_switch`], when there is no thread to come from.
 pub fn load_context(to: &UserContext) {
     machine().bases.set((to.get(reg::TLS_BASE), to.get(GS_BASE)));
 }
 
-/// Brings the saved registers of the running thread up to date with the processor.
 pub fn sync_context(current: &UserContext) {
     let (fs, gs) = machine().bases.get();
     current.set(reg::TLS_BASE, fs);
     current.set(GS_BASE, gs);
 }
 
-/// Puts a thread's breakpoints into the processor.
 pub fn debug_load(registers: &DebugRegisters, _stepping: bool) {
     machine().breakpoints.set(registers.control());
 }
 
-/// What the debug exception just taken was for.
 pub fn take_debug_event(registers: &DebugRegisters) -> DebugEvent {
     registers.event(machine().debug_status.take())
 }
@@ -210,7 +203,6 @@ impl Default for FpuState {
     }
 }
 
-/// Saves the vector unit's registers.
 pub fn fpu_save(state: &FpuState) {
     let registers = machine().fpu_registers.borrow();
     // SAFETY: the state is reached through this cell only, never from another thread (the type is not Sync), and no
@@ -220,23 +212,19 @@ pub fn fpu_save(state: &FpuState) {
     bytes[..registers.len()].copy_from_slice(&registers);
 }
 
-/// Loads the vector unit's registers.
 pub fn fpu_load(state: &FpuState) {
     // SAFETY: as in `fpu_save`.
     *machine().fpu_registers.borrow_mut() = unsafe { *state.0.get() }.to_vec();
 }
 
-/// Lets user level use the vector unit.
 pub fn fpu_enable() {
     machine().fpu_enabled.set(true);
 }
 
-/// Makes user level fault on using the vector unit.
 pub fn fpu_disable() {
     machine().fpu_enabled.set(false);
 }
 
-/// User level may use the vector unit.
 pub fn fpu_is_enabled() -> bool {
     machine().fpu_enabled.get()
 }
@@ -250,7 +238,6 @@ pub fn phys_to_virt(p: PhysAddr) -> usize {
     base + p.0 as usize
 }
 
-/// The physical address behind a kernel address.
 pub fn virt_to_phys(v: usize) -> PhysAddr {
     let (base, len) = machine().memory.get();
     let offset = v.wrapping_sub(base);
@@ -258,12 +245,10 @@ pub fn virt_to_phys(v: usize) -> PhysAddr {
     PhysAddr(offset as u64)
 }
 
-/// Frames of this level's size exist.
 pub fn frame_level_supported(level: usize) -> bool {
     level < MAX_FRAME_LEVEL || level == MAX_FRAME_LEVEL && !machine().lacks_largest_frame.get()
 }
 
-/// The kernel's entry `index` (from [`ROOT_USER_ENTRIES`] on) of every root table.
 pub fn kernel_root_entry(index: usize) -> Pte {
     assert!((ROOT_USER_ENTRIES..512).contains(&index));
     if index == ROOT_USER_ENTRIES || index == 511 {
@@ -290,7 +275,6 @@ pub unsafe fn switch_vspace(space: Space) {
     set_vspace(Some((PhysAddr(word & !Space::ASID), (word & Space::ASID) as u16)));
 }
 
-/// Switches to the kernel's own address space, which has no user part.
 pub fn switch_kernel_vspace() {
     set_vspace(None);
 }
@@ -313,12 +297,10 @@ fn log_flush(asid: u16, page: Option<u64>) {
     }
 }
 
-/// Forgets the translation of one page.
 pub fn tlb_flush_page(asid: u16, vaddr: u64) {
     log_flush(asid, Some(vaddr));
 }
 
-/// Forgets all translations of an address space, and what is cached of its tables.
 pub fn tlb_flush_asid(asid: u16) {
     log_flush(asid, None);
 }
@@ -326,19 +308,16 @@ pub fn tlb_flush_asid(asid: u16) {
 /// Empties the caches: there are none.
 pub fn flush_caches() {}
 
-/// Forgets what would tell one domain of another.
 pub fn forget_domain() {
     machine().domains_forgotten.update(|n| n + 1);
 }
 
-/// Forgets all translations of all address spaces but the kernel's.
 pub fn tlb_flush_asids() {
     log_flush(0, None);
 }
 
 // Time.
 
-/// The clock, in ticks.
 pub fn now() -> u64 {
     let m = machine();
     if m.time_later.get().0 != 0 {
@@ -349,70 +328,57 @@ pub fn now() -> u64 {
     m.time.get()
 }
 
-/// Asks for [`IRQ_TIMER`] at an absolute time, in ticks.
 pub fn set_deadline(ticks: u64) {
     machine().deadline.set(ticks);
 }
 
-/// Microseconds to ticks; at most [`max_us`].
 pub fn us_to_ticks(us: u64) -> u64 {
     us * TICKS_PER_US
 }
 
-/// Ticks to microseconds, rounded down.
 pub fn ticks_to_us(ticks: u64) -> u64 {
     ticks / TICKS_PER_US
 }
 
-/// The longest time that converts to ticks, with room for sums of eight such times.
 pub fn max_us() -> u64 {
     u64::MAX / TICKS_PER_US / 8
 }
 
-/// The longest the kernel is assumed to run before it looks at the clock again, in ticks.
 pub fn kernel_wcet_ticks() -> u64 {
     us_to_ticks(10)
 }
 
-/// Ticks per microsecond.
 pub fn tsc_mhz() -> u32 {
     TICKS_PER_US as u32
 }
 
 // Interrupts and devices.
 
-/// Masks or unmasks an interrupt.
 pub fn irq_mask(irq: usize, masked: bool) {
     with_line(irq, |l| l.masked = masked);
 }
 
-/// Tells the controller that the kernel has taken the interrupt.
 pub fn irq_ack(irq: usize) {
     with_line(irq, |l| l.acks += 1);
 }
 
-/// Makes an IOAPIC pin raise `irq`, masked at first.
 pub fn irq_route_ioapic(irq: usize, route: IrqRoute) {
     with_line(irq, |l| (l.route, l.masked) = (Some(route), true));
 }
 
-/// Makes `irq` one that devices raise by message, masked at first.
 pub fn irq_route_msi(irq: usize) {
     with_line(irq, |l| (l.route, l.masked) = (None, true));
 }
 
-/// IOAPICs of the machine.
 pub fn num_ioapics() -> usize {
     IOAPICS
 }
 
-/// Input pins of IOAPIC `index`.
 pub fn ioapic_pins(index: usize) -> usize {
     assert!(index < IOAPICS);
     IOAPIC_PINS
 }
 
-/// An interrupt waits to be taken.
 pub fn irq_pending() -> bool {
     let m = machine();
     let (looks, irq) = m.irq_later.get();
@@ -432,18 +398,15 @@ pub unsafe fn zero(start: *mut u64, words: usize) {
     unsafe { start.write_bytes(0, words) }
 }
 
-/// Takes the interrupt that [`irq_pending`] or [`idle_wait`] noted.
 pub fn take_pending_irq() -> Option<usize> {
     machine().pending.borrow_mut().pop_front()
 }
 
-/// Reads 1, 2 or 4 bytes from an I/O port.
 pub fn io_read(port: u16, bytes: u32) -> u32 {
     let value = machine().io_values.borrow().get(&port).copied().unwrap_or(u32::MAX);
     value & u32::MAX >> (32 - 8 * bytes)
 }
 
-/// Writes 1, 2 or 4 bytes to an I/O port.
 pub fn io_write(port: u16, bytes: u32, value: u32) {
     machine().io_writes.borrow_mut().push((port, bytes, value));
 }

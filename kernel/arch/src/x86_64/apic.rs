@@ -193,12 +193,10 @@ pub fn init_ioapic(address: u32) -> bool {
     true
 }
 
-/// IOAPICs of the machine.
 pub fn num_ioapics() -> usize {
     CHIPS.count.get()
 }
 
-/// Input pins of IOAPIC `index`; 0 if there is no such IOAPIC.
 pub fn ioapic_pins(index: usize) -> usize {
     CHIPS.pins.get(index).map_or(0, Cell::get)
 }
@@ -211,8 +209,6 @@ fn write_entry(irq: usize, r: IrqRoute, masked: bool) {
     ioapic_write(r.ioapic, 0x10 + 2 * r.pin as u32, low);
 }
 
-/// Makes an IOAPIC pin raise `irq`, masked at first. Takes the pin from another interrupt that had it. An interrupt, IOAPIC or
-/// pin that does not exist is ignored.
 pub fn irq_route_ioapic(irq: usize, route: IrqRoute) {
     if irq >= MAX_IRQ || route.pin >= ioapic_pins(route.ioapic) {
         return;
@@ -229,7 +225,6 @@ pub fn irq_route_ioapic(irq: usize, route: IrqRoute) {
     CHIPS.irqs[irq].route.set(Some(route));
 }
 
-/// Makes `irq` one that devices raise by message, masked at first. The pin it may have had is masked.
 pub fn irq_route_msi(irq: usize) {
     let Some(state) = CHIPS.irqs.get(irq) else { return };
     if let Some(old) = state.route.take() {
@@ -240,7 +235,6 @@ pub fn irq_route_msi(irq: usize) {
     state.late.set(false);
 }
 
-/// Masks or unmasks an interrupt. The timer is never masked.
 #[inline]
 pub fn irq_mask(irq: usize, masked: bool) {
     let Some(state) = CHIPS.irqs.get(irq) else { return };

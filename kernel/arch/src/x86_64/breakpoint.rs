@@ -8,7 +8,6 @@ use crate::format::x86_64::breakpoint::{DebugEvent, DebugRegisters};
 /// Bit 10 of DR7 reads as one.
 const CONTROL_FIXED: u64 = 1 << 10;
 
-/// Puts a thread's breakpoints into the processor, or turns those of another off. `stepping`: the thread is stepped.
 pub fn debug_load(registers: &DebugRegisters, stepping: bool) {
     if registers.control() != 0 {
         // Off while the addresses change, so that no breakpoint is made up of two.
@@ -37,7 +36,6 @@ fn write_control(control: u64) {
     unsafe { asm!("mov dr7, {}", in(reg) control | CONTROL_FIXED, options(nomem, nostack, preserves_flags)) }
 }
 
-/// What the debug exception just taken was for, by a thread with these breakpoints.
 pub fn take_debug_event(registers: &DebugRegisters) -> DebugEvent {
     let status: u64;
     // SAFETY: reads the status, and resets it, which the processor does not do by itself.

@@ -48,7 +48,6 @@ pub unsafe fn wrmsr(msr: u32, value: u64) {
     };
 }
 
-/// Writes the caches back to memory and empties them. On real hardware that takes very long.
 #[inline]
 pub fn flush_caches() {
     // SAFETY: changes where data is, not what it is.
@@ -112,7 +111,6 @@ pub unsafe fn zero(start: *mut u64, words: usize) {
     }
 }
 
-/// Reads 1, 2 or 4 bytes from an I/O port.
 #[inline]
 pub fn io_read(port: u16, bytes: u32) -> u32 {
     // SAFETY: port reads do not touch memory; what they do to a device is the business of the device's owner,
@@ -138,7 +136,6 @@ pub fn io_read(port: u16, bytes: u32) -> u32 {
     }
 }
 
-/// Writes 1, 2 or 4 bytes to an I/O port.
 #[inline]
 pub fn io_write(port: u16, bytes: u32, value: u32) {
     // SAFETY: as for `io_read`. A device told to write memory does so by the hand of whoever holds its ports.
@@ -151,7 +148,6 @@ pub fn io_write(port: u16, bytes: u32, value: u32) {
     }
 }
 
-/// Stops the processor for good.
 pub fn halt() -> ! {
     loop {
         // SAFETY: with interrupts off, waiting for one touches nothing.
@@ -159,8 +155,6 @@ pub fn halt() -> ! {
     }
 }
 
-/// Makes the processor forget what it has learnt of the domain that ran and what its buffers hold of it, as far as it can and
-/// needs to.
 #[cold]
 pub fn forget_domain() {
     // SAFETY: the registers and the meaning of `verw` exist where the features say so, and only speculation depends on them;

@@ -502,7 +502,6 @@ pub(super) fn stack_guards() -> [usize; 2] {
     [&raw const pecan_stack_guard as usize, &raw const pecan_fault_stack_guard as usize]
 }
 
-/// Fills the unused part of the kernel's stack with a pattern, the first time it is called after boot, for [`stack_used`].
 #[inline(always)]
 pub fn paint_stack() {
     if !STACK_PAINTED.load(Relaxed) {
@@ -528,7 +527,6 @@ fn paint() {
     }
 }
 
-/// Bytes of the kernel's stack that have been used at most since [`paint_stack`].
 pub fn stack_used() -> usize {
     // The next guard page lies behind the stack's end.
     let [guard, top] = stack_guards();
@@ -608,7 +606,6 @@ pub fn irq_pending() -> bool {
     PECAN_NOTED.load(Relaxed) != 0
 }
 
-/// Waits until an interrupt is noted.
 pub fn idle_wait() {
     while PECAN_NOTED.load(Relaxed) == 0 {
         // SAFETY: as in `irq_pending`; `sti` holds interrupts back until `hlt` waits for them.

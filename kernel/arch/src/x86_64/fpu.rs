@@ -48,7 +48,6 @@ impl Default for FpuState {
     }
 }
 
-/// Saves the vector unit's registers. The unit must be enabled.
 #[inline(always)]
 pub fn fpu_save(state: &FpuState) {
     let p = state.0.get();
@@ -109,7 +108,6 @@ pub fn fpu_load(state: &FpuState) {
     }
 }
 
-/// Lets user level use the vector unit.
 #[inline(always)]
 pub fn fpu_enable() {
     if !CORE.fpu_enabled.get() {
@@ -129,7 +127,6 @@ pub fn fpu_disable() {
     }
 }
 
-/// User level may use the vector unit.
 #[inline(always)]
 pub fn fpu_is_enabled() -> bool {
     CORE.fpu_enabled.get()

@@ -1,8 +1,8 @@
 //! The port to 64-bit PCs.
 //!
 //! Each file owns one part of the processor or the platform, and its registers are written there only. What
-//! is one per core is in `core_block`. The portable kernel and the image call what is exported here, as `contract` pins it; the
-//! stubs in `entry` jump to the handlers.
+//! is one per core is in `core_block`. The portable kernel calls the duties that `contract` describes, and the image what is
+//! exported here; the stubs in `entry` jump to the handlers. Comments here are about how this port does its duties.
 
 mod apic;
 pub mod boot;
@@ -61,14 +61,11 @@ pub fn context_switch(from: &UserContext, to: &UserContext) {
     }
 }
 
-/// [`short_context_switch`] can be used.
 #[inline(always)]
 pub fn has_short_switch() -> bool {
     has(Features::FSGSBASE)
 }
 
-/// [`context_switch`] on a processor that has [`has_short_switch`], for threads that do not use all there is. False if it
-/// has done nothing.
 #[inline(always)]
 pub fn short_context_switch(from: &UserContext, to: &UserContext) -> bool {
     let (fs, gs) = read_bases();
@@ -104,8 +101,6 @@ fn exchange_bases(from: &UserContext, to: &UserContext) {
     to.set(GS_BASE, 0);
 }
 
-/// The second half of [`context_switch`], when there is no thread to come from. Also to be called after
-/// [`sync_context`], unless the thread stops running.
 #[inline]
 pub fn load_context(to: &UserContext) {
     write_bases(to);

@@ -142,14 +142,11 @@ impl Clocks for Timer {
     }
 }
 
-/// The clock, in ticks.
 #[inline(always)]
 pub fn now() -> u64 {
     rdtsc()
 }
 
-/// Asks for the timer's interrupt at an absolute time, in ticks. One that is past comes at once; one that is further off than
-/// the timer can count comes early.
 #[inline]
 pub fn set_deadline(ticks: u64) {
     if has(Features::TSC_DEADLINE) {
@@ -161,19 +158,16 @@ pub fn set_deadline(ticks: u64) {
     }
 }
 
-/// Microseconds to ticks; at most [`max_us`].
 #[inline]
 pub fn us_to_ticks(us: u64) -> u64 {
     us.wrapping_mul(tsc_mhz().into())
 }
 
-/// Ticks to microseconds, rounded down.
 #[inline]
 pub fn ticks_to_us(ticks: u64) -> u64 {
     ticks / u64::from(tsc_mhz().max(1))
 }
 
-/// The longest time that converts to ticks, with room for sums of eight such times.
 #[inline]
 pub fn max_us() -> u64 {
     ticks_to_us(u64::MAX) / 8
@@ -185,7 +179,6 @@ pub fn kernel_wcet_ticks() -> u64 {
     CLOCK.wcet.get()
 }
 
-/// Ticks per microsecond, to the nearest whole number.
 #[inline]
 pub fn tsc_mhz() -> u32 {
     CLOCK.mhz.get()

@@ -72,7 +72,6 @@ pub(super) fn image_read_only() -> PhysRegion {
     PhysRegion::new(phys_of(&raw const kernel_start), phys_of(&raw const kernel_rodata_end))
 }
 
-/// Where the kernel sees a physical address (of RAM).
 #[inline(always)]
 pub fn phys_to_virt(p: PhysAddr) -> usize {
     PHYSMAP_BASE.wrapping_add(p.0 as usize)
@@ -249,12 +248,10 @@ pub unsafe fn unmap_boot() {
     }
 }
 
-/// Frames of this level's size exist on this processor.
 pub fn frame_level_supported(level: usize) -> bool {
     level < 2 || level == 2 && has(Features::GIB_PAGES)
 }
 
-/// The kernel's entry `index` (one of [`KERNEL_ROOT_ENTRIES`]) of every root table. Constant after boot.
 pub fn kernel_root_entry(index: usize) -> Pte {
     // SAFETY: `build` has run and nothing writes to that table any more; the index is reduced to one that exists.
     Pte(unsafe { *entries(CORE.user_root.get()).add(index & 511) })
@@ -304,7 +301,6 @@ fn is_in_force(asid: u16) -> bool {
     !has(Features::PCID) || (CORE.vspace.get() & Space::ASID) as u16 & CORE.asid_mask.get() == asid
 }
 
-/// Switches to the kernel's own address space, which has no user part.
 pub fn switch_kernel_vspace() {
     if CORE.vspace.get() != CORE.kernel_cr3.get() {
         // SAFETY: the kernel's own root.
@@ -319,7 +315,6 @@ fn invpcid(kind: u64, asid: u16, vaddr: u64) {
     unsafe { asm!("invpcid {}, [{}]", in(reg) kind, in(reg) &descriptor, options(nostack, preserves_flags)) };
 }
 
-/// Forgets the translation of one page, and what is cached of the tables that lead to it.
 pub fn tlb_flush_page(asid: u16, vaddr: u64) {
     if is_in_force(asid) {
         // SAFETY: dropping a translation is always safe.
@@ -329,7 +324,6 @@ pub fn tlb_flush_page(asid: u16, vaddr: u64) {
     }
 }
 
-/// Forgets all translations of an address space, and what is cached of its tables.
 pub fn tlb_flush_asid(asid: u16) {
     if has(Features::PCID) {
         invpcid(1, asid, 0);
@@ -339,7 +333,6 @@ pub fn tlb_flush_asid(asid: u16) {
     }
 }
 
-/// Forgets all translations of all address spaces but the kernel's.
 pub fn tlb_flush_asids() {
     if has(Features::PCID) {
         // Kind 3: all but global ones.
