@@ -43,8 +43,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a rights mask dropped on mint",
         file: "kernel/core/src/cnode.rs",
-        right: "Ok(derivation::update_data(cap.with_rights(rights), badge, false))",
-        wrong: "let _ = rights;\n        Ok(derivation::update_data(cap, badge, false))",
+        right: "cap.badged_with_rights(rights)?.with_badge(badge)",
+        wrong: "cap.badged_with_rights(pecan_abi::CapRights(rights.0 | 15))?.with_badge(badge)",
         family: "capabilities",
     },
     Fault {

@@ -42,6 +42,8 @@ pub enum Way {
     Fast,
     /// By the fast path for messages of any length.
     FastAny,
+    /// By the way for what `Call` invokes other than endpoints, which has short forms for what is asked for most.
+    Invocation,
 }
 
 /// A state of a system that steps are made from, and to which it can be brought back.
@@ -507,6 +509,7 @@ impl System {
                 switch.map(|switch| switch.settle(&self.k)).is_ok()
             }
             Way::FastAny => fastpath::fault_any(&self.k, self.k.running(), fault::of(exception)).is_ok(),
+            Way::Invocation => false,
         }
     }
 

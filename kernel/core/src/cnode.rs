@@ -18,17 +18,7 @@ use crate::{
 /// Those of the ABI's CNode methods; `Preempted` for deleting, revoking, cancelling and rotating.
 pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     use Label::*;
-    let Some(
-        label @ (CNodeRevoke
-        | CNodeDelete
-        | CNodeCancelBadgedSends
-        | CNodeCopy
-        | CNodeMint
-        | CNodeMove
-        | CNodeMutate
-        | CNodeRotate),
-    ) = inv.label()
-    else {
+    let Some(label) = inv.label_in(CNodeRevoke, CNodeRotate) else {
         return Err(SyscallError::IllegalOperation.into());
     };
     let args::CNodeTarget { index, depth } = args::CNodeTarget::decode(k, inv)?;
@@ -68,18 +58,53 @@ pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     }))
 }
 
+/// True for what [`quick`] does.
+#[inline(always)]
+pub fn is_quick(label: u64) -> bool {
+    (Label::CNodeCopy.word()..=Label::CNodeMove.word()).contains(&label)
+}
+
+/// Copies, mints and moves as most are: of capabilities to endpoints and notifications (what is moved may be any), from and
+/// to CNodes that take whole addresses. `None` for others, and where it fails: nothing has changed then, and [`invoke`] says
+/// what is to become of it.
+#[inline(always)]
+pub fn quick(k: &Kernel, inv: Invocation<'_>) -> Option<()> {
+    let label = inv.label_word();
+    let args::CNodeTarget { index, depth } = args::CNodeTarget::decode(k, inv).ok()?;
+    let dest = lookup::near_slot(k, inv.slot, index, depth)?;
+    let args::CNodeSource { src_root, src_index, src_depth } = args::CNodeSource::decode(k, inv).ok()?;
+    let src = lookup::near_slot(k, src_root, src_index, src_depth)?;
+    let cap = src.get(k).words();
+    if !dest.get(k).is_empty() || cap.is_null() {
+        return None;
+    }
+    if label == Label::CNodeMove.word() {
+        return derivation::move_cap(k, src, dest).then_some(());
+    }
+    let copy = if label == Label::CNodeCopy.word() {
+        let args::CNodeCopy { rights } = args::CNodeCopy::decode(k, inv).ok()?;
+        cap.badged_with_rights(rights)?
+    } else {
+        let args::CNodeMint { rights, badge } = args::CNodeMint::decode(k, inv).ok()?;
+        if cap.badge() != 0 {
+            return None;
+        }
+        cap.badged_with_rights(rights)?.with_badge(badge)
+    };
+    derivation::insert_badged(k, copy, src, dest).then_some(())
+}
+
 /// The slot that a copy or a move takes its capability from, and that; the slot that it goes to must be empty.
 #[inline(always)]
 fn decode_source(k: &Kernel, inv: Invocation<'_>, dest: Link<Slot>) -> Decoded<(Link<Slot>, Words)> {
     let args::CNodeSource { src_root, src_index, src_depth } = args::CNodeSource::decode(k, inv)?;
     lookup::ensure_empty(k, dest)?;
-    let src = lookup::target(k, true, src_root, src_index, src_depth)?;
+    let src = lookup::target_slot(k, true, src_root, src_index, src_depth)?;
     let cap = src.get(k).words();
     if cap.is_null() { Err(missing(true, src_depth)) } else { Ok((src, cap)) }
 }
 
 /// What a copy asks for: fewer rights, and another badge or guard.
-#[inline(always)]
 fn decode_copy(k: &Kernel, inv: Invocation<'_>, label: Label, cap: Words) -> Decoded<Words> {
     if label == Label::CNodeCopy {
         let args::CNodeCopy { rights } = args::CNodeCopy::decode(k, inv)?;

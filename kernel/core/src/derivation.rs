@@ -5,8 +5,8 @@ use pecan_abi::CNodeCapData;
 use pecan_mem::{Kernel, Link, Slot, Words, cap::tag};
 
 pub use pecan_mem::derivation::{
-    first_child, has_children, insert, insert_io_port, insert_irq_handler, insert_root, is_final, is_parent,
-    move_cap, place, remove, swap,
+    first_child, has_children, insert, insert_badged, insert_io_port, insert_irq_handler, insert_root,
+    is_final, is_parent, move_cap, place, remove, swap,
 };
 
 use crate::error::{Decoded, SyscallError};
@@ -22,13 +22,7 @@ pub fn ensure_no_children(k: &Kernel, slot: Link<Slot>) -> Decoded<()> {
 /// # Errors
 /// `RevokeFirst` for untyped memory with children; `IllegalOperation` for a paging structure that is not
 /// mapped, as its copies could not know where the others get mapped.
-#[inline(always)]
 pub fn derive(k: &Kernel, slot: Link<Slot>, cap: Words) -> Decoded<Words> {
-    if cap.tag().copies_are_alike() { Ok(cap) } else { derive_other(k, slot, cap) }
-}
-
-#[inline(never)]
-fn derive_other(k: &Kernel, slot: Link<Slot>, cap: Words) -> Decoded<Words> {
     match cap.tag() {
         tag::UNTYPED => ensure_no_children(k, slot).map(|()| cap),
         tag::FRAME => Ok(cap.unmapped_frame()),

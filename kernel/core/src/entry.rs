@@ -76,7 +76,7 @@ pub fn syscall<E: Run>(k: &mut Kernel, number: i64) -> E::Out {
     };
     let result = match begin_call(k) {
         Ok(()) => match call {
-            Syscall::Call => return invoke_named::<E>(k, CALL),
+            Syscall::Call => return invoke_named::<E>(k, How::CALL),
             Syscall::Send => return invoke_named::<E>(k, SEND),
             Syscall::NBSend => return invoke_named::<E>(k, How { blocking: false, ..SEND }),
             Syscall::Yield => Ok(budget::yield_now(k)),
@@ -89,7 +89,6 @@ pub fn syscall<E: Run>(k: &mut Kernel, number: i64) -> E::Out {
     E::run(k, next)
 }
 
-const CALL: How = How { call: true, blocking: true, donate: true };
 const SEND: How = How { call: false, blocking: true, donate: false };
 
 /// Invokes the capability that the current thread's registers name.
@@ -103,7 +102,7 @@ fn invoke_named<E: End>(k: &mut Kernel, how: How) -> E::Out {
 #[inline(always)]
 pub fn call<E: End>(k: &mut Kernel) -> E::Out {
     match begin_call(k) {
-        Ok(()) => invoke_named::<E>(k, CALL),
+        Ok(()) => invoke_named::<E>(k, How::CALL),
         Err(next) => E::end(k, Ok(next)),
     }
 }
@@ -112,7 +111,7 @@ pub fn call<E: End>(k: &mut Kernel) -> E::Out {
 #[inline(always)]
 pub fn call_at<E: End>(k: &mut Kernel, slot: Link<Slot>) -> E::Out {
     match begin_call(k) {
-        Ok(()) => invoke::invoke_object::<E>(k, slot, CALL),
+        Ok(()) => invoke::call_at::<E>(k, slot),
         Err(next) => E::end(k, Ok(next)),
     }
 }

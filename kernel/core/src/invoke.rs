@@ -121,7 +121,20 @@ impl<'a> Invocation<'a> {
     /// What is asked for; `None` for a label that the ABI does not know.
     #[inline(always)]
     pub fn label(self) -> Option<Label> {
-        Label::from_word(self.message.info.label())
+        Label::from_word(self.label_word())
+    }
+
+    /// The number of what is asked for.
+    #[inline(always)]
+    pub fn label_word(self) -> u64 {
+        self.message.info.label()
+    }
+
+    /// What is asked for, if it is one of these labels, which follow each other.
+    #[inline(always)]
+    pub fn label_in(self, first: Label, last: Label) -> Option<Label> {
+        let word = self.label_word();
+        if (first.word()..=last.word()).contains(&word) { Label::from_word(word) } else { None }
     }
 
     /// The capability invoked.
@@ -213,6 +226,11 @@ pub struct How {
     pub donate: bool,
 }
 
+impl How {
+    /// `Call`.
+    pub const CALL: How = How { call: true, blocking: true, donate: true };
+}
+
 /// Invokes the capability at `cptr` with the message in the current thread's registers and IPC buffer.
 #[inline(never)]
 pub fn invoke<E: End>(k: &mut Kernel, cptr: u64, how: How) -> E::Out {
@@ -239,6 +257,28 @@ fn invoke_found<E: End>(k: &mut Kernel, slot: Link<Slot>, how: How) -> E::Out {
         E::end(k, result)
     } else {
         invoke_object::<E>(k, slot, how)
+    }
+}
+
+/// `Call` on the capability in a slot.
+#[inline(always)]
+pub fn call_at<E: End>(k: &mut Kernel, slot: Link<Slot>) -> E::Out {
+    let info = MessageInfo(k.core().current.get().get(k).context.get(reg::INFO));
+    let Some(message) = Message::new(k, info, slot) else { return invoke_object::<E>(k, slot, How::CALL) };
+    let Message { info, buffer, extra, more } = message;
+    let tag = slot.get(k).words().tag();
+    latency::note(k, tag, info.label());
+    match tag {
+        tag::CNODE if cnode::is_quick(info.label()) => copy_or_move::<E>(k, slot, info, buffer, extra),
+        tag::CNODE => invoke_cnode::<E>(k, slot, info, buffer, extra, more, true),
+        tag::FRAME if vspace::is_quick(info.label()) => map::<E>(k, slot, info, buffer, extra),
+        tag::FRAME => invoke_frame::<E>(k, slot, info, buffer, extra, more, true),
+        tag::UNTYPED => invoke_untyped::<E>(k, slot, info, buffer, extra, more, true),
+        tag::ENDPOINT | tag::NOTIFICATION | tag::REPLY => {
+            let result = invoke_message(k, slot, How::CALL);
+            E::end(k, result)
+        }
+        _ => invoke_other::<E>(k, slot, info, buffer, extra, more, true),
     }
 }
 
@@ -350,10 +390,16 @@ fn finish(thread: &Tcb, call: bool, words: usize) {
 fn succeed(thread: &Tcb, call: bool, words: usize) {
     debug_assert!(thread.state.is_restart());
     if call {
-        thread.context.set(reg::CAP, 0);
-        thread.context.set(reg::INFO, transfer::kernel_info(0, words).0);
+        answer(thread, words);
     }
     thread.state.set(ThreadState::Running);
+}
+
+/// Answers a call that has succeeded.
+#[inline(always)]
+fn answer(thread: &Tcb, words: usize) {
+    thread.context.set(reg::CAP, 0);
+    thread.context.set(reg::INFO, transfer::kernel_info(0, words).0);
 }
 
 /// The system call of the current thread has failed.
@@ -366,20 +412,10 @@ fn fail(k: &Kernel, thread: &Tcb, call: bool, error: SyscallError) {
     thread.state.set(ThreadState::Running);
 }
 
-/// Invokes the kernel object behind the capability in a slot, or sends a message through it.
+/// Invokes the kernel object behind the capability in a slot, or sends a message through it, wherever the message is.
 #[inline(never)]
-pub fn invoke_object<E: End>(k: &mut Kernel, slot: Link<Slot>, how: How) -> E::Out {
-    let info = MessageInfo(k.core().current.get().get(k).context.get(reg::INFO));
-    match Message::new(k, info, slot) {
-        Some(message) => dispatch::<E>(k, slot, message, how),
-        None => invoke_any::<E>(k, slot, how),
-    }
-}
-
-/// [`invoke_object`] with a message that is not where most are: with more than one extra capability, in a CSpace of several
-/// CNodes, in an IPC buffer in a large frame or in none.
-#[inline(never)]
-fn invoke_any<E: End>(k: &mut Kernel, slot: Link<Slot>, how: How) -> E::Out {
+fn invoke_object<E: End>(k: &mut Kernel, slot: Link<Slot>, how: How) -> E::Out {
+    let tag = slot.get(k).words().tag();
     if is_for_messages(slot.get(k).words()) {
         let result = invoke_message(k, slot, how);
         return E::end(k, result);
@@ -404,7 +440,13 @@ fn invoke_any<E: End>(k: &mut Kernel, slot: Link<Slot>, how: How) -> E::Out {
         None => MessageInfo::new(info.label(), 0, 0, info.length().min(MESSAGE_REGISTERS) as u64),
     };
     let [extra, ref more @ ..] = caps;
-    dispatch::<E>(k, slot, Message { info, buffer, extra, more: Some(more) }, how)
+    latency::note(k, tag, info.label());
+    match tag {
+        tag::CNODE => invoke_cnode::<E>(k, slot, info, buffer, extra, Some(more), how.call),
+        tag::FRAME => invoke_frame::<E>(k, slot, info, buffer, extra, Some(more), how.call),
+        tag::UNTYPED => invoke_untyped::<E>(k, slot, info, buffer, extra, Some(more), how.call),
+        _ => invoke_other::<E>(k, slot, info, buffer, extra, Some(more), how.call),
+    }
 }
 
 /// Makes the function that carries out the invocations of one kind of object and ends their system call. It takes the
@@ -421,6 +463,8 @@ macro_rules! handler {
             more: Option<&MoreCaps>,
             call: bool,
         ) -> E::Out {
+            // Until it is known to have finished, the system call would be made again.
+            k.core().current.get().get(k).state.set(ThreadState::Restart);
             let inv = Invocation::new(k, slot, Message { info, buffer, extra, more }, call);
             let result = $invoke(k, inv);
             end::<E>(k, call, result)
@@ -433,23 +477,39 @@ handler!(invoke_cnode = cnode::invoke);
 handler!(invoke_frame = vspace::invoke_frame);
 handler!(invoke_other = others);
 
-/// Invokes a kernel object, or sends a message.
-#[inline(always)]
-fn dispatch<E: End>(k: &mut Kernel, slot: Link<Slot>, message: Message<'_>, how: How) -> E::Out {
-    let Message { info, buffer, extra, more } = message;
-    let tag = slot.get(k).words().tag();
-    latency::note(k, tag, info.label());
-    k.core().current.get().get(k).state.set(ThreadState::Restart);
-    match tag {
-        tag::CNODE => invoke_cnode::<E>(k, slot, info, buffer, extra, more, how.call),
-        tag::FRAME => invoke_frame::<E>(k, slot, info, buffer, extra, more, how.call),
-        tag::UNTYPED => invoke_untyped::<E>(k, slot, info, buffer, extra, more, how.call),
-        tag::ENDPOINT | tag::NOTIFICATION | tag::REPLY => {
-            let result = invoke_message(k, slot, how);
-            E::end(k, result)
+/// Makes the function that carries out what most of the invocations of one kind of object ask for. It calls nothing, so
+/// that it keeps all in registers which it need not save: what else there may be to do, errors among it, it leaves
+/// to [`invoke`], which begins anew.
+macro_rules! quick_handler {
+    ($name:ident = $invoke:path) => {
+        #[inline(never)]
+        fn $name<E: End>(
+            k: &mut Kernel,
+            slot: Link<Slot>,
+            info: MessageInfo,
+            buffer: Option<Link<IpcBuffer>>,
+            extra: Link<Slot>,
+        ) -> E::Out {
+            let inv = Invocation::new(k, slot, Message { info, buffer, extra, more: None }, true);
+            match $invoke(k, inv) {
+                Some(()) => {
+                    answer(k.core().current.get().get(k), 0);
+                    E::end(k, Ok(Next::Stay))
+                }
+                None => anew::<E>(k),
+            }
         }
-        _ => invoke_other::<E>(k, slot, info, buffer, extra, more, how.call),
-    }
+    };
+}
+
+quick_handler!(copy_or_move = cnode::quick);
+quick_handler!(map = vspace::quick_map);
+
+#[cold]
+#[inline(never)]
+fn anew<E: End>(k: &mut Kernel) -> E::Out {
+    let cptr = k.core().current.get().get(k).context.get(reg::CAP);
+    invoke::<E>(k, cptr, How::CALL)
 }
 
 /// Invokes objects whose invocations are rarer.
@@ -515,7 +575,7 @@ fn end<E: End>(k: &mut Kernel, call: bool, result: Result<Done, Stop>) -> E::Out
 #[inline(always)]
 fn message_to(k: &Kernel, thread: &Tcb, cap: Words, how: How, parcel: Option<&Parcel>) -> Option<Next> {
     if let Some(ep) = cap.endpoint_for_send() {
-        let How { call, blocking, donate, .. } = how;
+        let How { call, blocking, donate } = how;
         let how = Sending {
             blocking,
             call,

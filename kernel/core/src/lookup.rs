@@ -86,11 +86,16 @@ fn mismatch(cnode: Words, path: u64, left: u32) -> LookupFailure {
     }
 }
 
+/// The slot of [`target_slot`], if one CNode takes the whole address.
+#[inline(always)]
+pub fn near_slot(k: &Kernel, root: Link<Slot>, index: u64, depth: u64) -> Option<Link<Slot>> {
+    root.get(k).words().slot_at(index, depth)
+}
+
 /// [`target_slot`] where every instruction counts.
 #[inline(always)]
 pub fn target(k: &Kernel, source: bool, root: Link<Slot>, index: u64, depth: u64) -> Decoded<Link<Slot>> {
-    match root.get(k).words().slot_at(index, depth) {
-        // One CNode takes the whole address.
+    match near_slot(k, root, index, depth) {
         Some(slot) => Ok(slot),
         None => target_slot(k, source, root, index, depth),
     }

@@ -214,9 +214,12 @@ impl World {
     ) -> Result<Answer, Preempted> {
         let thread = self.thread;
         self.set_message(thread, label as u64, words, extra);
+        thread.get(&self.k).context.set(reg::CAP, cptr);
         self.k.set_current(thread.get(&self.k));
-        let how = How { call: true, blocking: true, donate: true };
-        let next = invoke::invoke::<Told>(&mut self.k, cptr, how)?;
+        let next = match self.k.running().slot(cptr) {
+            Some(slot) => invoke::call_at::<Told>(&mut self.k, slot),
+            None => invoke::invoke::<Told>(&mut self.k, cptr, How::CALL),
+        }?;
         // The thread goes on whatever it has made ready: queue that.
         let _ = next.and(&self.k, scheduler::Next::Choose);
         let (label, words) = self.message(thread);

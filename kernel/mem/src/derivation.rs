@@ -37,9 +37,8 @@ pub fn insert_root(k: &Kernel, cap: NewCap, dest: Link<Slot>) -> bool {
 /// A copy of untyped memory is the same as its source, which must have no children. The source then counts as
 /// used up, or both would hand out the same memory.
 pub fn insert(k: &Kernel, cap: Words, src: Link<Slot>, dest: Link<Slot>) -> bool {
-    let from = src.get(k).words();
-    let (same, first) = match cap.tag() {
-        tag::ENDPOINT | tag::NOTIFICATION => (cap.same_in_memory(from), cap.badge() != from.badge()),
+    let same = match cap.tag() {
+        tag::ENDPOINT | tag::NOTIFICATION => return insert_badged(k, cap, src, dest),
         tag::UNTYPED => return insert_untyped(k, cap, src, dest),
         // Of these there are no others with more or less in them, or none at all (see `same_object`).
         tag::NULL
@@ -59,9 +58,18 @@ pub fn insert(k: &Kernel, cap: Words, src: Link<Slot>, dest: Link<Slot>) -> bool
         | tag::ENDING_IRQ_HANDLER
         | tag::DOMAIN
         | tag::SCHED_CONTEXT
-        | tag::SCHED_CONTROL => (cap.same_object(from), false),
+        | tag::SCHED_CONTROL => cap.same_object(src.get(k).words()),
     };
-    same && insert_after(k, cap, src, dest, first)
+    same && insert_after(k, cap, src, dest, false)
+}
+
+/// [`insert`] of a capability to an endpoint or a notification; others are not put anywhere.
+#[inline(always)]
+pub fn insert_badged(k: &Kernel, cap: Words, src: Link<Slot>, dest: Link<Slot>) -> bool {
+    let from = src.get(k).words();
+    from.is_badged()
+        && cap.same_in_memory(from)
+        && insert_after(k, cap, src, dest, cap.badge() != from.badge())
 }
 
 #[inline(never)]

@@ -2,7 +2,10 @@
 
 use pecan_abi::Syscall;
 use pecan_arch::{host, reg};
-use pecan_core::fastpath::{self, Miss, signals};
+use pecan_core::{
+    entry::{self, Scheduled},
+    fastpath::{self, Miss, signals},
+};
 
 use super::{System, Way};
 use crate::model::Call;
@@ -10,7 +13,10 @@ use crate::model::Call;
 impl System {
     /// Enters with a system call, whose arguments are where they belong, on one of its fast paths. False if there is none, or
     /// if it declines.
-    pub(super) fn enter_fast(&self, call: &Call, info: u64, way: Way) -> bool {
+    pub(super) fn enter_fast(&mut self, call: &Call, info: u64, way: Way) -> bool {
+        if (way, call.call) == (Way::Invocation, Syscall::Call) {
+            return self.invoke_found(call.cap);
+        }
         let (k, running, cap) = (&self.k, self.k.running(), call.cap);
         match (way, call.call) {
             (Way::Fast, Syscall::Call) => {
@@ -49,6 +55,17 @@ impl System {
             }
             _ => false,
         }
+    }
+
+    /// What `fastpath::call` answers with `Miss::At`.
+    fn invoke_found(&mut self, cap: u64) -> bool {
+        let Some(slot) = self.k.running().slot(cap) else { return false };
+        let words = slot.get(&self.k).words();
+        if words.is_null() || words.endpoint_for_call().is_some() {
+            return false;
+        }
+        entry::call_at::<Scheduled>(&mut self.k, slot);
+        true
     }
 
     /// The kernel has looked at the clock since that moved.

@@ -100,7 +100,10 @@ pub(super) fn invoke_frame(k: &Kernel, inv: Invocation<'_>) -> Decoded<Done> {
         return Err(SyscallError::IllegalOperation);
     };
     match inv.label() {
-        Some(Label::X86PageMap) => Ok(commit_map(k, decode_map(k, inv)?)),
+        Some(Label::X86PageMap) => {
+            commit_map(k, decode_map(k, inv)?);
+            Ok(Done::stay())
+        }
         Some(Label::X86PageUnmap) => {
             if let Some(mapping) = mapping {
                 unmap_frame(k, base, level, mapping);
@@ -118,7 +121,6 @@ pub(super) fn invoke_frame(k: &Kernel, inv: Invocation<'_>) -> Decoded<Done> {
     }
 }
 
-#[inline(always)]
 fn decode_map(k: &Kernel, inv: Invocation<'_>) -> Decoded<Map> {
     let Some(Cap::Frame { base, level, rights, device, mapping }) = inv.cap_of(tag::FRAME) else {
         return Err(SyscallError::IllegalOperation);
@@ -154,8 +156,31 @@ fn decode_map(k: &Kernel, inv: Invocation<'_>) -> Decoded<Map> {
     Ok(Map { entry, content, slot: inv.slot, mapping: Mapping { asid, vaddr }, flush })
 }
 
+/// See [`super::quick_map`].
 #[inline(always)]
-fn commit_map(k: &Kernel, map: Map) -> Done {
+pub(super) fn quick(k: &Kernel, inv: Invocation<'_>) -> Option<()> {
+    let args::X86PageMap { vspace, vaddr, rights: wanted, .. } = args::X86PageMap::decode(k, inv).ok()?;
+    if !inv.words.is_unmapped_page() {
+        return None;
+    }
+    let Cap::Frame { rights, .. } = inv.cap_of(tag::FRAME)? else { return None };
+    let (root, asid) = vspace.get(k).words().vspace()?;
+    const SIZE: u64 = 1 << level_shift(0);
+    if vaddr > USER_TOP - SIZE || vaddr % SIZE != 0 || find_root(k, asid) != Some(root) {
+        return None;
+    }
+    let entry = Entry::find(k, root, vaddr, 0).ok()?;
+    if entry.get(k).is_present() {
+        return None;
+    }
+    let rights = page_rights(rights, wanted.read(), wanted.write());
+    let content = Content::frame(inv.words, rights, CacheAttr::WRITE_BACK)?;
+    commit_map(k, Map { entry, content, slot: inv.slot, mapping: Mapping { asid, vaddr }, flush: false });
+    Some(())
+}
+
+#[inline(always)]
+fn commit_map(k: &Kernel, map: Map) {
     let Map { entry, content, slot, mapping, flush } = map;
     slot.get(k).set_mapping(Some(mapping));
     entry.set(k, content);
@@ -163,20 +188,18 @@ fn commit_map(k: &Kernel, map: Map) -> Done {
     if flush {
         tlb_flush_page(mapping.asid, mapping.vaddr);
     }
-    Done::stay()
 }
 
-pub(super) fn commit_table(k: &Kernel, op: TableOp) -> Done {
+pub(super) fn commit_table(k: &Kernel, op: TableOp) {
     match op {
         TableOp::Map(map) => commit_map(k, map),
         // Not mapped: nothing to undo.
-        TableOp::Unmap { mapping: None, .. } => Done::stay(),
+        TableOp::Unmap { mapping: None, .. } => {}
         TableOp::Unmap { slot, table, level, mapping: Some(mapping) } => {
             unmap_table(k, table, level, mapping);
             // What it maps must not show up where it is mapped next.
             empty_table(k, slot.get(k).words());
             slot.get(k).set_mapping(None);
-            Done::stay()
         }
     }
 }

@@ -9,7 +9,7 @@ mod map;
 #[cfg(test)]
 mod tests;
 
-use pecan_abi::constants::USER_TOP;
+use pecan_abi::{Label, constants::USER_TOP};
 use pecan_arch::{
     PT_LEVELS, PageRights, PageTableEntry, PhysAddr, Pte, Space, level_shift, tlb_flush_asid,
     tlb_flush_asids, tlb_flush_page,
@@ -33,12 +33,26 @@ pub fn invoke_frame(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     Ok(map::invoke_frame(k, inv)?)
 }
 
+/// True for what [`quick_map`] does.
+#[inline(always)]
+pub fn is_quick(label: u64) -> bool {
+    label == Label::X86PageMap.word()
+}
+
+/// Mappings as most are: of frames of memory of the smallest size, where nothing is mapped. `None` for others, and where it
+/// fails: nothing has changed then, and [`invoke_frame`] says what is to become of it.
+#[inline(always)]
+pub fn quick_map(k: &Kernel, inv: Invocation<'_>) -> Option<()> {
+    map::quick(k, inv)
+}
+
 /// Invocations of paging structures, ASID control and ASID pools.
 pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     match inv.words.tag() {
         tag::PAGE_TABLE => {
             let op = map::decode_table(k, inv)?;
-            Ok(map::commit_table(k, op))
+            map::commit_table(k, op);
+            Ok(Done::stay())
         }
         tag::ASID_CONTROL => {
             let op = asid::decode_control(k, inv)?;
@@ -72,7 +86,7 @@ fn work_out_space(k: &Kernel, tcb: &Tcb) -> Option<Space> {
 
 /// The entry for `vaddr` in the table of `level` below a root table. Fails where a table on the way is
 /// missing, with the number of address bits below the entry that lacks it.
-#[inline]
+#[inline(never)]
 pub(crate) fn entry(k: &Kernel, root: Root, vaddr: u64, level: usize) -> Result<Entry, LookupFailure> {
     Entry::find(k, root, vaddr, level)
         .map_err(|level| LookupFailure::MissingCapability { bits_left: level_shift(level) as u8 })
@@ -97,7 +111,7 @@ fn mapped_entry(k: &Kernel, mapping: Mapping, level: usize) -> Option<Entry> {
     if level >= PT_LEVELS || mapping.vaddr >= USER_TOP {
         return None;
     }
-    entry(k, find_root(k, mapping.asid)?, mapping.vaddr, level).ok()
+    Entry::find(k, find_root(k, mapping.asid)?, mapping.vaddr, level).ok()
 }
 
 /// What tells the entries of all tables apart.

@@ -522,6 +522,14 @@ impl Words {
         Words { w0, w1: self.w1 }
     }
 
+    /// [`Words::with_rights`] of a capability to an endpoint or a notification; `None` of others.
+    #[inline(always)]
+    pub fn badged_with_rights(self, rights: CapRights) -> Option<Words> {
+        // A notification's has zeros where it has no rights.
+        let w0 = self.w0 & (rights.0 << OWN_SHIFT | !(15 << OWN_SHIFT));
+        if self.is_badged() { Some(Words { w0, w1: self.w1 }) } else { None }
+    }
+
     /// The endpoint or notification capability with this badge; others stay as they are.
     #[inline(always)]
     pub fn with_badge(self, badge: u64) -> Words {
@@ -605,6 +613,13 @@ impl Words {
     pub fn is_memory(self) -> bool {
         const DEVICE: u64 = 1 << (OWN_SHIFT + 4);
         self.w0 & (TAG_MASK | DEVICE) == tag::FRAME.number() << TAG_SHIFT
+    }
+
+    /// True for the capability to a frame of memory of the smallest size that is not mapped.
+    #[inline(always)]
+    pub fn is_unmapped_page(self) -> bool {
+        const OTHER: u64 = 3 << OWN_SHIFT | 1 << (OWN_SHIFT + 4);
+        self.has(TAG_MASK | OTHER, tag::FRAME.number() << TAG_SHIFT) && self.w1 == 0
     }
 
     /// The capability to a frame, not mapped; others stay as they are.

@@ -1,11 +1,19 @@
 //! What the derivation list asks of capabilities, answered on their packed form: it is asked at every deletion.
 
 use super::{
-    KIND, OWN_SHIFT, TAG_MASK, Words,
+    KIND, OWN_SHIFT, TAG_MASK, TAG_SHIFT, Words,
     tag::{self, Identity, Place},
 };
 
 impl Words {
+    /// True for the capability to an endpoint or a notification.
+    #[inline(always)]
+    pub(crate) const fn is_badged(self) -> bool {
+        // Their tags differ in one bit.
+        const BOTH: u64 = tag::ENDPOINT.number() ^ tag::NOTIFICATION.number();
+        self.w0 & (TAG_MASK & !(BOTH << TAG_SHIFT)) == (tag::ENDPOINT.number() & !BOTH) << TAG_SHIFT
+    }
+
     /// [`Words::same_object`] where this is known to be a capability to an object in memory that the kernel uses.
     #[inline(always)]
     pub(crate) fn same_in_memory(self, other: Words) -> bool {

@@ -83,17 +83,6 @@ impl Tag {
         }
     }
 
-    /// True if a copy of such a capability is the same, whatever state its object is in.
-    #[inline(always)]
-    pub const fn copies_are_alike(self) -> bool {
-        match self {
-            UNTYPED | FRAME | PAGE_TABLE | IRQ_CONTROL | IO_PORT_CONTROL | ZOMBIE | ENDING
-            | ENDING_IRQ_HANDLER => false,
-            NULL | ENDPOINT | ASID_CONTROL | NOTIFICATION | ASID_POOL | REPLY | IO_PORT | CNODE | TCB
-            | IRQ_HANDLER | DOMAIN | SCHED_CONTEXT | SCHED_CONTROL => true,
-        }
-    }
-
     /// True if nothing comes with the end of such a capability as long as there is another one to its object.
     #[inline(always)]
     pub const fn ends_alone(self) -> bool {
