@@ -8,7 +8,12 @@ use std::collections::BTreeMap;
 
 use pecan_abi::{CapRights, MessageInfo, constants::tcb_flag, ipc::buffer};
 use pecan_arch::{IrqRoute, PT_LEVELS, PhysAddr, host, reg};
-use pecan_core::{budget, derivation, entry, fastpath, fault, invariants, refill, scheduler};
+use pecan_core::{
+    budget, derivation, entry,
+    fastpath::{self, Resumed},
+    fault, invariants, refill, scheduler,
+    sequence::{self, Exit},
+};
 use pecan_mem::{
     self as mem, CNodeRef, Link, Mapping, Tcb, ThreadState,
     retype::ObjectKind,
@@ -36,14 +41,33 @@ const POOL: u64 = 4;
 /// How the kernel is entered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Way {
-    /// As ever.
-    Slow,
-    /// By the fast path for short messages, or that for faults.
-    Fast,
-    /// By the fast path for messages of any length.
+    /// By the entry sequence that ships: the fast path, or what it leaves things to.
+    Entry,
+    /// By the other form of the fast path alone.
     FastAny,
-    /// By the way for what `Call` invokes other than endpoints, which has short forms for what is asked for most.
-    Invocation,
+    /// By the slow path alone.
+    Slow,
+}
+
+/// Watches how the kernel is left: true where the first form of a fast path has done it.
+struct Watch;
+
+impl Exit for Watch {
+    type Left = bool;
+
+    fn user(k: &mem::Kernel, thread: &Tcb) -> bool {
+        k.set_current(thread);
+        false
+    }
+
+    fn resumed(k: &mem::Kernel, resumed: Resumed) -> bool {
+        resumed.settle(k);
+        true
+    }
+
+    fn idle(_: &mut mem::Kernel) -> bool {
+        false
+    }
 }
 
 /// A state of a system that steps are made from, and to which it can be brought back.
@@ -442,7 +466,8 @@ impl System {
     }
 
     /// Puts the arguments of an event into the registers and the buffer of the running thread, then enters the
-    /// kernel. False if there is no such way for the event, or if a fast path declines it.
+    /// kernel. True if the first form of a fast path has done it ([`Way::Entry`]), the other form does not decline it
+    /// ([`Way::FastAny`]), or it is the slow path.
     pub fn enter(&mut self, event: &Event, way: Way) -> bool {
         self.looked = false;
         let current = self.k.core().current.get();
@@ -470,8 +495,10 @@ impl System {
                         receive.for_each(|(i, &word)| b.set(buffer::RECEIVE_CNODE + i, word));
                     }
                 }
-                if way != Way::Slow {
-                    return self.enter_fast(call, info.0, way);
+                match way {
+                    Way::Entry => return self.enter_as_shipped(call, info.0),
+                    Way::FastAny => return self.enter_fast(call),
+                    Way::Slow => {}
                 }
                 host::advance_time(call.after);
                 entry::syscall::<entry::Scheduled>(&mut self.k, call.call as i64);
@@ -484,14 +511,14 @@ impl System {
                 return self.exception(exception, way);
             }
             &Event::Interrupt { irq } => {
-                entry::interrupt(&mut self.k, irq as usize);
+                sequence::interrupt::<Watch>(self.k.entered_by_current(), irq);
             }
             &Event::UnknownSyscall { number } => {
-                entry::syscall::<entry::Scheduled>(&mut self.k, number);
+                sequence::special_syscall::<Watch>(self.k.entered_by_current(), number);
             }
             &Event::Tick { ticks } => {
                 host::advance_time(ticks);
-                entry::interrupt(&mut self.k, pecan_arch::IRQ_TIMER);
+                sequence::interrupt::<Watch>(self.k.entered_by_current(), pecan_arch::IRQ_TIMER as u64);
             }
             Event::Stopped { call, .. } => return self.enter(&Event::Syscall(call.clone()), way),
         }
@@ -504,12 +531,11 @@ impl System {
                 entry::exception(&mut self.k, exception);
                 true
             }
-            Way::Fast => {
-                let switch = fastpath::fault(&self.k, self.k.running(), fault::of(exception));
-                switch.map(|switch| switch.settle(&self.k)).is_ok()
+            Way::Entry => {
+                let (vector, error, address) = pecan_arch::host::encode_exception(exception);
+                sequence::exception::<Watch>(self.k.entered_by_current(), vector, error, address)
             }
             Way::FastAny => fastpath::fault_any(&self.k, self.k.running(), fault::of(exception)).is_ok(),
-            Way::Invocation => false,
         }
     }
 

@@ -132,6 +132,8 @@ duties! {
 
 // Interrupts.
 duties! {
+    /// What has arrived as `vector`, the word by which the port's stub takes it.
+    fn claim_interrupt(vector: usize) -> Claim;
     /// Masks or unmasks an interrupt. One that comes while it is masked is taken when it no longer is. The timer is never
     /// masked.
     fn irq_mask(irq: usize, masked: bool);

@@ -34,7 +34,7 @@ pub use boot::{BootData, BootError, MemoryMapEntry, PhysRegion};
 pub use contract::*;
 pub use format::{PageRights, PageTableEntry, PhysAddr, Reg, RegisterFile};
 pub use port::{
-    Breakpoint, CacheAttr, Console, DebugEvent, DebugRegisters, EXCEPTION_MESSAGE, Exception,
+    Breakpoint, CacheAttr, Claim, Console, DebugEvent, DebugRegisters, EXCEPTION_MESSAGE, Exception,
     FRAME_REGISTERS, FpuState, INTEGER_REGISTERS, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute,
     KERNEL_ROOT_ENTRIES, MAX_IRQ, Pte, SYSCALL_MESSAGE, Space, TIMEOUT_MESSAGE, UserContext,
 };

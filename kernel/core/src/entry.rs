@@ -74,6 +74,12 @@ pub fn syscall<E: Run>(k: &mut Kernel, number: i64) -> E::Out {
             return E::run(k, next);
         }
     };
+    core_syscall::<E>(k, call)
+}
+
+/// A system call that every profile has.
+#[inline(always)]
+pub fn core_syscall<E: Run>(k: &mut Kernel, call: Syscall) -> E::Out {
     let result = match begin_call(k) {
         Ok(()) => match call {
             Syscall::Call => return invoke_named::<E>(k, How::CALL),

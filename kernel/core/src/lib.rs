@@ -34,6 +34,7 @@ pub mod release;
 pub mod reply;
 pub mod sched_context;
 pub mod scheduler;
+pub mod sequence;
 pub mod tcb;
 #[cfg(test)]
 #[allow(dead_code, reason = "not every test needs all of it")]

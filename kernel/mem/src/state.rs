@@ -244,6 +244,42 @@ pub struct Kernel {
     _not_send: PhantomData<*const ()>,
 }
 
+/// An entry into the kernel that has not done anything yet: the lock, and the thread that entered, which ran until now. A
+/// fast path need not have noted it as the current one.
+pub struct Entered<'k> {
+    k: &'k mut Kernel,
+    thread: Link<Tcb>,
+}
+
+impl<'k> Entered<'k> {
+    /// The lock.
+    #[inline(always)]
+    pub fn kernel(&self) -> &Kernel {
+        self.k
+    }
+
+    /// The thread that entered.
+    #[inline(always)]
+    pub fn running(&self) -> Running<'_> {
+        // As `set_current` and the fast paths, which ask `Tcb::ready`, left it, what it knew of its CSpace was true; since
+        // then `end_epoch` made it forget what was not.
+        Running(self.thread.get(self.k))
+    }
+
+    /// Notes the thread as the current one.
+    #[inline(always)]
+    pub fn note(&self) {
+        self.k.core().current.0.set(self.thread);
+    }
+
+    /// Goes on on the slow path: the thread is the current one.
+    #[inline(always)]
+    pub fn settle(self) -> &'k mut Kernel {
+        self.note();
+        self.k
+    }
+}
+
 /// Where the state lies on a machine.
 #[cfg(target_os = "none")]
 struct Storage(UnsafeCell<MaybeUninit<State>>);
@@ -361,28 +397,28 @@ impl Kernel {
         self.core().current.0.set(thread.link());
     }
 
-    /// Notes the running thread as the current one: a fast path may not have.
-    #[inline(always)]
-    pub fn note_current(&self, running: Running) {
-        self.core().current.0.set(running.get().link());
-    }
-
     /// The current thread.
     #[inline(always)]
     pub fn running(&self) -> Running<'_> {
         Running(self.core().current.get().get(self))
     }
 
-    /// The thread that entered the kernel, whose registers are at `context`.
+    /// An entry by the thread whose registers are at `context`.
     ///
     /// # Safety
     /// 1. They are those of a thread.
     /// 2. It was running: the last thread that the portable kernel chose.
     #[inline(always)]
-    pub unsafe fn entered(&self, context: *const UserContext) -> Running<'_> {
-        // SAFETY: the registers of a thread are at this offset in it (1.). As `set_current` and the fast paths, which ask
-        // `Tcb::ready`, left it, what it knew of its CSpace was true; since then `end_epoch` made it forget what was not (2.).
-        Running(unsafe { &*context.byte_sub(core::mem::offset_of!(Tcb, context)).cast::<Tcb>() })
+    pub unsafe fn entered(&mut self, context: *const UserContext) -> Entered<'_> {
+        // SAFETY: the registers of a thread are at this offset in it (1.).
+        let thread = unsafe { context.byte_sub(core::mem::offset_of!(Tcb, context)).cast::<Tcb>() };
+        // SAFETY: as above; what runs has not been freed (2.).
+        Entered { thread: unsafe { Link::from_ptr(thread.cast_mut()) }, k: self }
+    }
+
+    /// An entry by the current thread, where that is noted.
+    pub fn entered_by_current(&mut self) -> Entered<'_> {
+        Entered { thread: self.core().current.get(), k: self }
     }
 
     /// Switches the processor to an address space.

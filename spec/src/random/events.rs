@@ -68,14 +68,22 @@ impl Chooser<'_, '_> {
         let r = &mut *self.r;
         match kind {
             0 => Event::Tick { ticks: r.pick(&[1_000, 100_000, 5_000_000]) },
-            1 => Event::Exception { number: r.below(20), code: r.below(3) },
+            1 => {
+                // Page faults are events of their own.
+                let number = r.pick(&[0, 1, 3, 4, 5, 6, 7, 9, 11, 12, 13, 16, 17, 19]);
+                Event::Exception { number, code: r.below(3) }
+            }
             2 => match r.below(6) {
                 0 => Event::UnknownSyscall { number: 77 },
-                1 => Event::PageFault {
-                    address: r.below(1 << 48),
-                    instruction: r.below(2) == 0,
-                    status: r.below(8),
-                },
+                1 => {
+                    let (address, instruction) = (r.below(1 << 48), r.below(2) == 0);
+                    // The processor says in the status, too, whether it was an instruction.
+                    Event::PageFault {
+                        address,
+                        instruction,
+                        status: r.below(8) | u64::from(instruction) << 4,
+                    }
+                }
                 2 | 3 => self.interrupt(),
                 _ => self.message(),
             },

@@ -14,7 +14,7 @@ pub use crate::format::x86_64::context::{
     EXCEPTION_MESSAGE, FRAME_REGISTERS, INTEGER_REGISTERS, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, UserContext,
 };
 pub use crate::format::x86_64::irq::{
-    Exception, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute, MAX_IRQ, decode_exception, is_trap,
+    Claim, Exception, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute, MAX_IRQ, decode_exception, is_trap,
 };
 pub use crate::format::x86_64::paging::{CacheAttr, KERNEL_ROOT_ENTRIES, Pte, Space};
 use crate::{MAX_FRAME_LEVEL, PageTableEntry, PhysAddr, ROOT_USER_ENTRIES, reg};
@@ -396,6 +396,20 @@ pub fn irq_pending() -> bool {
 pub unsafe fn zero(start: *mut u64, words: usize) {
     // SAFETY: the caller's obligation.
     unsafe { start.write_bytes(0, words) }
+}
+
+/// The words of which [`decode_exception`] makes an exception.
+pub fn encode_exception(exception: Exception) -> (u64, u64, u64) {
+    match exception {
+        Exception::PageFault { address, status, .. } => (14, status, address),
+        Exception::Debug { software } => (if software { 3 } else { 1 }, 0, 0),
+        Exception::User { number, code } => (number, code, 0),
+    }
+}
+
+/// Here, interrupts have their numbers, and none is stray.
+pub fn claim_interrupt(vector: usize) -> Claim {
+    Claim::Interrupt(vector)
 }
 
 pub fn take_pending_irq() -> Option<usize> {

@@ -10,7 +10,7 @@ use super::cpu::{self, io_write, rdmsr, wrmsr};
 use super::features::{Features, has};
 use super::{entry, vspace};
 use crate::firmware::acpi::MAX_IOAPICS;
-use crate::format::x86_64::irq::{IRQ_TIMER, IRQ_USER_MIN, IrqRoute, MAX_IRQ, VECTOR_OFFSET};
+use crate::format::x86_64::irq::{Claim, IRQ_TIMER, IRQ_USER_MIN, IrqRoute, MAX_IRQ, VECTOR_OFFSET};
 
 const ID: u32 = 0x2;
 const TASK_PRIORITY: u32 = 0x8;
@@ -260,48 +260,39 @@ pub fn irq_ack(_irq: usize) {
     write(EOI, 0);
 }
 
-/// Why there is no interrupt to handle.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unclaimed {
-    /// It is masked, and remembered where that matters, or nobody's.
-    Nothing,
-    /// It is no interrupt but an exception of user level's.
-    Exception,
-}
-
-/// The interrupt that arrived as `vector`, for the kernel to handle and [`irq_ack`].
-///
-/// # Errors
-/// There is nothing to do, or the vector is not an interrupt's.
+/// What has arrived as `vector`.
 #[inline]
-pub fn claim(vector: usize) -> Result<usize, Unclaimed> {
+pub fn claim_interrupt(vector: usize) -> Claim {
     let irq = vector.wrapping_sub(VECTOR_OFFSET);
     if irq == IRQ_TIMER {
-        return Ok(irq);
+        return Claim::Interrupt(irq);
     }
-    let Some(state) = CHIPS.irqs.get(irq) else { return Err(claim_stray(vector)) };
+    let Some(state) = CHIPS.irqs.get(irq) else { return claim_stray(vector) };
     if irq >= IRQ_USER_MIN && !state.masked.get() {
-        return Ok(irq);
+        return Claim::Interrupt(irq);
     }
     state.late.set(!state.route.get().is_some_and(|r| r.level));
     write(EOI, 0);
-    Err(Unclaimed::Nothing)
+    Claim::Nothing
 }
 
 /// A vector that the kernel does not use: a device can raise those from 16 on by message (SDM volume 3, "Valid Interrupt
 /// Vectors"). Two of them are also exceptions that user level causes: of the x87 unit and of SIMD arithmetic.
 #[cold]
 #[inline(never)]
-fn claim_stray(vector: usize) -> Unclaimed {
+fn claim_stray(vector: usize) -> Claim {
     if matches!(vector, 16 | 19) && read(IN_SERVICE) >> vector & 1 == 0 {
-        return Unclaimed::Exception;
+        return Claim::Exception;
     }
     // Where this is a spurious interrupt, nothing is in service, and nothing happens.
     write(EOI, 0);
-    Unclaimed::Nothing
+    Claim::Nothing
 }
 
 /// Takes the interrupt that [`irq_pending`](entry::irq_pending) or [`idle_wait`](entry::idle_wait) noted.
 pub fn take_pending_irq() -> Option<usize> {
-    claim(entry::take_noted()?).ok()
+    match claim_interrupt(entry::take_noted()?) {
+        Claim::Interrupt(irq) => Some(irq),
+        Claim::Nothing | Claim::Exception => None,
+    }
 }

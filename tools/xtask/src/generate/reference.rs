@@ -254,8 +254,7 @@ fn invocations(out: &mut String) {
         "\n## Invocations\n\n\
          An invocation is a call whose label says what is asked. Capabilities travel as extra capabilities, in \
          order; other parameters are packed into message words in order, each aligned to its own width (a `bool` \
-         takes one bit). A result is in the message words of the reply, whose label is the error. A message with fewer \
-         words or capabilities than an invocation takes is refused with `TruncatedMessage`, which the tables leave out."
+         takes one bit). A result is in the message words of the reply, whose label is the error."
     )
     .unwrap();
     for object in Object::ALL {

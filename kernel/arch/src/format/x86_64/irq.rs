@@ -25,6 +25,17 @@ pub struct IrqRoute {
     pub active_low: bool,
 }
 
+/// What an interrupt is that has arrived.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Claim {
+    /// This one: for the kernel to handle, and to end by the port's `irq_ack`.
+    Interrupt(usize),
+    /// Nothing to handle: it is masked, and remembered where that matters, or nobody's.
+    Nothing,
+    /// No interrupt but an exception of user level's.
+    Exception,
+}
+
 /// An exception that a user thread caused, in the ABI's terms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exception {
