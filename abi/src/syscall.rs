@@ -26,6 +26,12 @@ macro_rules! syscalls {
             pub const fn number(self) -> i64 {
                 self as i64
             }
+
+            /// True for the numbers of the system calls that every configuration has.
+            #[inline(always)]
+            pub const fn is_core(number: i64) -> bool {
+                Self::Yield as i64 <= number && number <= Self::Call as i64
+            }
         }
     };
 }

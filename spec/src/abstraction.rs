@@ -3,7 +3,7 @@
 use std::{ops::Range, rc::Rc};
 
 use pecan_arch::{PT_LEVELS, PageTableEntry, host};
-use pecan_core::{derivation, invariants, scheduler};
+use pecan_core::{cap::derivation, invariants, sched::ready};
 use pecan_mem::{
     self as mem, CNodeRef, IrqState, Kernel, Link, NotificationState, Tcb,
     testing::{LINE, Machine},
@@ -525,7 +525,7 @@ impl Look<'_> {
         let k = self.k;
         let current = k.core().current.get();
         self.s.current = (current != k.core().idle_thread.link()).then(|| link_name(current));
-        let running = self.s.current.map(|_| current.get(k)).filter(|t| scheduler::is_schedulable(k, t));
+        let running = self.s.current.map(|_| current.get(k)).filter(|t| ready::is_schedulable(k, t));
         let mut old = self.s.ready.iter().flat_map(|(at, queue)| queue.iter().map(|t| (*at, *t)));
         let mut same = true;
         each_ready(k, running, |at, thread| same &= old.next() == Some((at, thread)));

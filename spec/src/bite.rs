@@ -27,45 +27,45 @@ pub struct Fault {
 pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a missing badge check",
-        file: "kernel/core/src/endpoint.rs",
+        file: "kernel/core/src/ipc/queue.rs",
         right: "ThreadState::BlockedOnSend { badge: b, .. } if b == badge)",
         wrong: "ThreadState::BlockedOnSend { badge: b, .. } if b == badge || true)",
         family: "deletion",
     },
     Fault {
         name: "a queue not unlinked at delete",
-        file: "kernel/core/src/finalise.rs",
-        right: "endpoint::cancel_all(k, ep.get(k)).inspect_err(|_| slot.get(k).become_ending())?",
-        wrong: "let _ = (ep, endpoint::cancel_all);
+        file: "kernel/core/src/delete/mod.rs",
+        right: "cancel::cancel_all(k, ep.get(k)).inspect_err(|_| slot.get(k).become_ending())?",
+        wrong: "let _ = (ep, cancel::cancel_all);
             Next::Resume",
         family: "deletion",
     },
     Fault {
         name: "a rights mask dropped on mint",
-        file: "kernel/core/src/cnode.rs",
+        file: "kernel/core/src/invoke/cnode.rs",
         right: "cap.badged_with_rights(rights)?.with_badge(badge)",
         wrong: "cap.badged_with_rights(pecan_abi::CapRights(rights.0 | 15))?.with_badge(badge)",
         family: "capabilities",
     },
     Fault {
         name: "a budget not charged",
-        file: "kernel/core/src/budget.rs",
+        file: "kernel/core/src/sched/budget.rs",
         right: "        } else {\n            refill::charge(sc, usage);\n        }\n        sc.consumed.set(sc.consumed.get().wrapping_add(usage));\n    }\n}",
         wrong: "        }\n        sc.consumed.set(sc.consumed.get().wrapping_add(usage));\n    }\n}",
         family: "budgets",
     },
     Fault {
         name: "a stale mapping kept",
-        file: "kernel/core/src/vspace/mod.rs",
+        file: "kernel/core/src/space/unmap.rs",
         right: "        entry.clear(k);\n        tlb_flush_page(mapping.asid, mapping.vaddr);",
         wrong: "        entry.clear(k);",
         family: "mappings",
     },
     Fault {
         name: "an endpoint that is half deleted lets others in",
-        file: "kernel/core/src/finalise.rs",
-        right: "endpoint::cancel_all(k, ep.get(k)).inspect_err(|_| slot.get(k).become_ending())?",
-        wrong: "endpoint::cancel_all(k, ep.get(k))?",
+        file: "kernel/core/src/delete/mod.rs",
+        right: "cancel::cancel_all(k, ep.get(k)).inspect_err(|_| slot.get(k).become_ending())?",
+        wrong: "cancel::cancel_all(k, ep.get(k))?",
         family: "stopped queues",
     },
 ];
@@ -180,6 +180,14 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn every_fault_is_of_a_line_that_is_there() {
+        for fault in super::FAULTS {
+            let text = std::fs::read_to_string(super::root().join(fault.file)).expect("the file is there");
+            assert_eq!(text.matches(fault.right).count(), 1, "{}: {}", fault.name, fault.file);
+        }
+    }
+
     #[test]
     fn the_copys_workspace_has_the_copied_packages() {
         let text = "[workspace]\nmembers = [\n  \"a\",\n]\ndefault-members = [\"a\"]\n[profile.spec]\n";

@@ -9,10 +9,16 @@ use std::collections::BTreeMap;
 use pecan_abi::{CapRights, MessageInfo, constants::tcb_flag, ipc::buffer};
 use pecan_arch::{IrqRoute, PT_LEVELS, PhysAddr, host, reg};
 use pecan_core::{
-    budget, derivation, entry,
-    fastpath::{self, Resumed},
-    fault, invariants, refill, scheduler,
-    sequence::{self, Exit},
+    base::message,
+    cap::derivation,
+    entry::{
+        exception,
+        fast::{Resumed, fault_any},
+        sequence::{self, Exit},
+        syscall,
+    },
+    invariants,
+    sched::{budget, choose, next::Next, ready, refill, switch, units},
 };
 use pecan_mem::{
     self as mem, CNodeRef, Link, Mapping, Tcb, ThreadState,
@@ -413,7 +419,7 @@ impl System {
         t.sched_context.set(Some(sc));
         s.tcb.set(Some(thread));
         t.state.set(ThreadState::Running);
-        scheduler::append(k, t);
+        ready::append(k, t);
     }
 
     /// [`System::start_with`] a scheduling context that has room for two refills.
@@ -433,7 +439,7 @@ impl System {
 
     /// Lets the scheduler choose who begins.
     pub fn boot(mut self) -> System {
-        scheduler::schedule(&self.k, scheduler::Next::Choose);
+        choose::schedule(&self.k, Next::Choose);
         let state = self.state();
         self.forget(&state);
         self
@@ -486,9 +492,9 @@ impl System {
                     ];
                     registers.iter().for_each(|&(r, word)| c.set(r, word));
                     for (i, &word) in call.words.iter().enumerate() {
-                        pecan_core::message::put(k, t, i, word);
+                        message::put(k, t, i, word);
                     }
-                    if let Some(b) = pecan_core::message::buffer_for_writing(k, t) {
+                    if let Some(b) = message::buffer_for_writing(k, t) {
                         let extra = call.extra.iter().enumerate();
                         extra.for_each(|(i, &cptr)| b.set(buffer::CAPS_OR_BADGES + i, cptr));
                         let receive = call.receive.iter().flatten().enumerate();
@@ -501,7 +507,7 @@ impl System {
                     Way::Slow => {}
                 }
                 host::advance_time(call.after);
-                entry::syscall::<entry::Scheduled>(&mut self.k, call.call as i64);
+                syscall::syscall::<syscall::Scheduled>(&mut self.k, call.call as i64);
             }
             &Event::Exception { number, code } => {
                 return self.exception(pecan_arch::Exception::User { number, code }, way);
@@ -528,14 +534,14 @@ impl System {
     fn exception(&mut self, exception: pecan_arch::Exception, way: Way) -> bool {
         match way {
             Way::Slow => {
-                entry::exception(&mut self.k, exception);
+                exception::exception(&mut self.k, exception);
                 true
             }
             Way::Entry => {
                 let (vector, error, address) = pecan_arch::host::encode_exception(exception);
                 sequence::exception::<Watch>(self.k.entered_by_current(), vector, error, address)
             }
-            Way::FastAny => fastpath::fault_any(&self.k, self.k.running(), fault::of(exception)).is_ok(),
+            Way::FastAny => fault_any(&self.k, self.k.running(), exception::fault_of(exception)).is_ok(),
         }
     }
 
@@ -583,8 +589,8 @@ impl System {
         machine.vspace.set(None);
         if current != self.k.core().idle_thread.link() {
             let thread = current.get(&self.k);
-            scheduler::load_vspace(&self.k, thread);
-            scheduler::load_units(&self.k, thread);
+            switch::load_vspace(&self.k, thread);
+            units::load_units(&self.k, thread);
             pecan_arch::load_context(&thread.context);
         }
     }

@@ -10,14 +10,16 @@ use pecan_mem::{
 };
 
 use crate::{
-    budget, derivation,
-    end::End,
-    entry::{self, Scheduled},
-    error::Preempted,
+    base::{error::Preempted, message},
+    cap::derivation,
+    entry::syscall::{self, Scheduled},
     invariants,
-    invoke::{self, How},
-    message, refill,
-    scheduler::{self, Next},
+    invoke::{self, How, end::End},
+    sched::{
+        budget, choose,
+        next::{self, Next},
+        refill, wake,
+    },
 };
 
 /// Ends an invocation by telling what it has come to.
@@ -143,8 +145,8 @@ impl World {
         t.sched_context.set(Some(sc.link()));
         sc.tcb.set(Some(thread));
         refill::start(sc, refill::MIN_REFILLS, pecan_arch::us_to_ticks(5_000), 0, pecan_arch::now());
-        let next = scheduler::wake(&k, t);
-        scheduler::schedule(&k, next);
+        let next = wake::wake(&k, t);
+        choose::schedule(&k, next);
         assert_eq!(k.core().current.get(), thread);
         World { k, root, thread, preemptions: 0, preempt_often: false }
     }
@@ -221,7 +223,7 @@ impl World {
             None => invoke::invoke::<Told>(&mut self.k, cptr, How::CALL),
         }?;
         // The thread goes on whatever it has made ready: queue that.
-        let _ = next.and(&self.k, scheduler::Next::Choose);
+        let _ = next.and(&self.k, next::Next::Choose);
         let (label, words) = self.message(thread);
         Ok(match Error::from_word(label) {
             Some(Error::NoError) => Ok(words),
@@ -233,7 +235,7 @@ impl World {
     /// Makes a system call in the name of the current thread, whose registers hold the arguments, and lets the
     /// scheduler choose. Returns the thread that runs then.
     pub fn syscall(&mut self, call: Syscall) -> Link<Tcb> {
-        entry::syscall::<Scheduled>(&mut self.k, call as i64)
+        syscall::syscall::<Scheduled>(&mut self.k, call as i64)
     }
 
     /// Retypes untyped memory into `count` objects, with capabilities from `dest` on in the root CNode.

@@ -1,5 +1,5 @@
 //! Traps: what the port's entry stubs call. Each handler is one entry sequence of the portable kernel
-//! ([`pecan_core::sequence`]), which ends in one of the ways out here ([`Port`]).
+//! ([`pecan_core::entry::sequence`]), which ends in one of the ways out here ([`Port`]).
 
 use core::fmt::Write;
 
@@ -7,9 +7,8 @@ use pecan_abi::Syscall;
 use pecan_arch::x86_64 as port;
 use pecan_arch::{Console, UserContext, halt, say};
 use pecan_config::CHECK_INVARIANTS_EVERY;
-use pecan_core::{
-    entry,
-    fastpath::Resumed,
+use pecan_core::entry::{
+    fast::Resumed,
     sequence::{self, Exit},
 };
 use pecan_mem::{Kernel, Link, Tcb};
@@ -155,7 +154,7 @@ extern "C" fn pecan_poll(cptr: u64, info: u64, _number: i64, context: *const Use
 #[unsafe(no_mangle)]
 extern "C" fn pecan_syscall(_cptr: u64, _info: u64, number: i64, context: *const UserContext) -> ! {
     // SAFETY: the stub gives such numbers to this handler.
-    unsafe { core::hint::assert_unchecked(entry::is_core_syscall(number)) };
+    unsafe { core::hint::assert_unchecked(Syscall::is_core(number)) };
     match Syscall::from_number(number) {
         Some(call) => enter!(context, syscall(call)),
         None => enter!(context, special_syscall(number)),

@@ -2,8 +2,8 @@
 
 use pecan_abi::Syscall;
 use pecan_arch::host;
-use pecan_core::{
-    fastpath::{self, signals},
+use pecan_core::entry::{
+    fast::{self, signals},
     sequence,
 };
 
@@ -31,8 +31,8 @@ impl System {
     pub(super) fn enter_fast(&self, call: &Call) -> bool {
         let (k, running) = (&self.k, self.k.running());
         match call.call {
-            Syscall::Call => fastpath::call_any(k, running).is_ok(),
-            Syscall::ReplyRecv => fastpath::reply_recv_any(k, running).is_ok(),
+            Syscall::Call => fast::call_any(k, running).is_ok(),
+            Syscall::ReplyRecv => fast::reply_recv_any(k, running).is_ok(),
             Syscall::Send | Syscall::NBSend => {
                 let before = pecan_arch::now();
                 host::advance_time(call.after);

@@ -2,7 +2,7 @@
 
 use pecan_arch::host;
 use pecan_config::MAX_NUM_WORK_UNITS_PER_PREEMPTION;
-use pecan_core::derivation;
+use pecan_core::cap::derivation;
 use pecan_mem as mem;
 
 use super::{System, Way};

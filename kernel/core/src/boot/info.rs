@@ -14,7 +14,7 @@ use pecan_arch::{BootData, IrqRoute};
 use pecan_config::{MAX_NUM_BOOTINFO_UNTYPED_CAPS, ROOT_CNODE_SIZE_BITS};
 use pecan_mem::{Cap, Kernel, Words};
 
-use super::{Builder, Layout, PAGE};
+use crate::boot::{Builder, Layout, PAGE};
 
 /// Untypeds that can be listed.
 pub(super) const MAX_UNTYPED: usize = if MAX_NUM_BOOTINFO_UNTYPED_CAPS < MAX_BOOT_INFO_UNTYPED_CAPS {

@@ -24,7 +24,11 @@ use pecan_mem::{
     vspace::{Content, Entry, ROOT_LEVEL, Root},
 };
 
-use crate::{budget, derivation, refill, vspace};
+use crate::{
+    cap::derivation,
+    sched::{budget, refill},
+    space::tables,
+};
 use elf::{ElfError, Program};
 
 /// Bytes of a page of the root task.
@@ -195,7 +199,7 @@ impl Builder<'_, '_> {
     /// The entry for `vaddr` in a table of `level`; the tables above are there.
     fn entry(&self, k: &Kernel, vaddr: u64, level: usize) -> Result<Entry, BootError> {
         // Cannot fail: `build_tables` has gone from the root down.
-        vspace::entry(k, self.vspace, vaddr, level).map_err(|_| BootError::NoAddressSpace { end: vaddr })
+        tables::entry(k, self.vspace, vaddr, level).map_err(|_| BootError::NoAddressSpace { end: vaddr })
     }
 
     fn map_table(&mut self, k: &Kernel, level: usize, vaddr: u64) -> Result<(), BootError> {
@@ -210,7 +214,7 @@ impl Builder<'_, '_> {
     /// A new frame, mapped at `vaddr` for reading and writing, whose capability goes to slot `index`.
     fn map_frame(&mut self, k: &Kernel, index: u64, vaddr: u64) -> Result<Words, BootError> {
         let cap = self.alloc(ObjectKind::Frame { level: 0 })?;
-        let rights = vspace::page_rights(FrameRights::ReadWrite, true, true);
+        let rights = tables::page_rights(FrameRights::ReadWrite, true, true);
         let (frame, content) = (cap.words(), Content::frame(cap.words(), rights, CacheAttr::WRITE_BACK));
         self.provide(k, index, cap);
         self.map(k, index, content, self.entry(k, vaddr, 0)?, vaddr);

@@ -11,8 +11,11 @@ use pecan_mem::{
     Cap, Kernel, Link, Slot, Tcb, ThreadState, boot::BootMemory, follow, host, retype::ObjectKind,
 };
 
-use super::{BootError, elf, start};
-use crate::vspace;
+use crate::{
+    boot::{BootError, elf, start},
+    cap::lookup,
+    space::tables,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -92,12 +95,12 @@ fn slot_cap(k: &Kernel, tcb: &Tcb, index: u64) -> Cap {
 
 /// Reads user memory through the thread's page tables.
 fn read_user(k: &Kernel, tcb: &Tcb, mut at: u64, len: usize) -> Vec<u8> {
-    let (root, _) = vspace::root(k, tcb).expect("a valid address space");
+    let (root, _) = tables::root(k, tcb).expect("a valid address space");
     let end = at + len as u64;
     let mut bytes = Vec::new();
     while at < end {
         let n = (4096 - at % 4096).min(end - at);
-        let entry = vspace::entry(k, root, at, 0).expect("a page table");
+        let entry = tables::entry(k, root, at, 0).expect("a page table");
         assert!(entry.get(k).is_present(), "nothing mapped at {at:#x}");
         bytes.extend(host::read_phys(entry.get(k).addr(0).0 + at % 4096, n as usize));
         at += n;
@@ -167,7 +170,7 @@ fn root_task_starts_as_the_abi_says() {
         for absent in [slot::NULL, slot::IO_SPACE, slot::SMMU_SID_CONTROL, slot::SMMU_CB_CONTROL, slot::SMC] {
             assert_eq!(slot_cap(k, tcb, absent), Cap::Null, "slot {absent}");
         }
-        let found = crate::lookup::cap(k, tcb, slot::DOMAIN).map(Link::<Slot>::addr).ok();
+        let found = lookup::cap(k, tcb, slot::DOMAIN).map(Link::<Slot>::addr).ok();
         let Cap::CNode { cnode, .. } = slot_cap(k, tcb, slot::INIT_THREAD_CNODE) else { unreachable!() };
         assert_eq!(found, Some(cnode.slot(slot::DOMAIN).addr()), "a 64-bit address is a slot's index");
     });
@@ -263,9 +266,9 @@ fn all_memory_is_given_out_once() {
         let devices: u64 = list.iter().filter(|u| u.2).map(|u| u.1).sum();
         assert_eq!(devices, (1 << 40) - (SIZE - MIB) - 0x1000);
         // Frames that are in use are not among the untypeds.
-        let (root, _) = vspace::root(k, tcb).unwrap();
+        let (root, _) = tables::root(k, tcb).unwrap();
         for page in (0x40_0000..0x40_c000).step_by(4096) {
-            let frame = vspace::entry(k, root, page, 0).unwrap().get(k).addr(0).0;
+            let frame = tables::entry(k, root, page, 0).unwrap().get(k).addr(0).0;
             assert!(!list.iter().any(|&(base, size, _)| (base..base + size).contains(&frame)));
         }
     });

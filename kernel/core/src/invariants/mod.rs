@@ -26,7 +26,11 @@ use pecan_mem::{
 use scratch::Set;
 pub use scratch::{Broken, Scratch};
 
-use crate::{derivation, refill, release, vspace};
+use crate::{
+    cap::derivation,
+    sched::{refill, release},
+    space::tables,
+};
 
 macro_rules! ensure {
     ($condition:expr, $($text:tt)+) => {
@@ -364,7 +368,7 @@ impl<'k> State<'_, 'k> {
         for link in self.threads() {
             let t = link.get(k);
             if t.knows_spaces(k) {
-                let space = vspace::root(k, t).map(|(root, asid)| root.space(asid));
+                let space = tables::root(k, t).map(|(root, asid)| root.space(asid));
                 ensure!(t.known_space(k) == space, "{link:?} knows another address space");
                 let cnode = pecan_mem::vspace::direct_cspace(t).map(|cnode| cnode.slot(0));
                 ensure!(t.known_slot(k, 0) == cnode, "{link:?} knows another CSpace");

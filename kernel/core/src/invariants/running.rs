@@ -3,13 +3,15 @@
 use pecan_config::NUM_DOMAINS;
 use pecan_mem::Fault;
 
-use super::{Broken, State, ensure};
-use crate::{refill, release, scheduler};
+use crate::{
+    invariants::{Broken, State, ensure},
+    sched::{ready, refill, release},
+};
 
 impl State<'_, '_> {
-    /// What the fast paths take for granted of the thread that runs: it knows nothing of its CSpace that is not so, whatever the
-    /// epoch, runs on the scheduling context that is charged, is in no queue, and nobody who is ready beats it. And of
-    /// the clock: until nothing is due its budget lasts, and the timer that is set is late for nothing.
+    /// What the fast paths take for granted of the thread that runs: it knows nothing of its CSpace that is not so,
+    /// whatever the epoch, runs on the scheduling context that is charged, is in no queue, and nobody who is ready beats
+    /// it. And of the clock: until nothing is due its budget lasts, and the timer that is set is late for nothing.
     pub(super) fn check_running(&self) -> Result<(), Broken> {
         let k = self.k;
         let thread = k.running().get();
@@ -34,7 +36,7 @@ impl State<'_, '_> {
         let core = k.core();
         let is_here = NUM_DOMAINS == 1 || thread.domain.get() == core.domain.get();
         ensure!(is_here, "the thread that runs is of another domain");
-        ensure!(scheduler::is_highest(k, thread.priority.get()), "somebody beats the thread that runs");
+        ensure!(ready::is_highest(k, thread.priority.get()), "somebody beats the thread that runs");
         ensure!(!core.reprogram.get(), "what is due has not been worked out");
         let (quiet, charged) = (core.quiet_until.get(), core.charged.get());
         let left = refill::head(core.current_sc.get().get(k)).amount.get();

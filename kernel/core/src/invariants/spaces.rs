@@ -3,15 +3,17 @@
 use pecan_arch::PageTableEntry;
 use pecan_mem::{AsidPool, Cap, cap::tag, vspace::Table};
 
-use super::{Broken, State, ensure, mark};
-use crate::vspace;
+use crate::{
+    invariants::{Broken, State, ensure, mark},
+    space::tables,
+};
 
 impl State<'_, '_> {
     /// Every entry of a live address space is that of a capability, and the tables behind it are live.
     pub(super) fn check_spaces(&self) -> Result<(), Broken> {
         let k = self.k;
         for (_, cap) in self.caps() {
-            if let Some(entry) = vspace::entry_of(k, cap) {
+            if let Some(entry) = tables::entry_of(k, cap) {
                 self.seen.insert(entry, mark::MAPPED)?;
             }
         }
@@ -41,7 +43,7 @@ impl State<'_, '_> {
                 continue;
             }
             ensure!(
-                self.seen.contains(vspace::entry_address(entry), mark::MAPPED),
+                self.seen.contains(tables::entry_address(entry), mark::MAPPED),
                 "no capability maps entry {index} ({pte:x?}) of a table of level {level} in address space {asid}"
             );
             if let Some(below) = entry.child(self.k) {

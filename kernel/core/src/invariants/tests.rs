@@ -6,9 +6,9 @@ use pecan_abi::{Label, ObjectType};
 use pecan_arch::{PageTableEntry, Pte};
 use pecan_mem::{Cap, Link, PageTable, SchedContext, testing::set_entry};
 
-use super::{Broken, Scratch, check, check_in};
 use crate::{
-    refill,
+    invariants::{Broken, Scratch, check, check_in},
+    sched::refill,
     testing::{ASID_CONTROL, CNODE, DEPTH, FREE, TCB, World},
 };
 

@@ -8,8 +8,10 @@
 use pecan_abi::CapRights;
 use pecan_mem::{Kernel, Link, Slot};
 
-use super::{Invocation, Rest};
-use crate::error::Decoded;
+use crate::{
+    base::error::Decoded,
+    invoke::invocation::{Invocation, Rest},
+};
 
 /// What `Untyped.retype` takes.
 #[derive(Clone, Copy)]

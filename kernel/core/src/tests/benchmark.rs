@@ -13,9 +13,11 @@ use pecan_config::{BENCHMARK, DEBUG, TRACK_KERNEL_ENTRIES, TRACK_UTILISATION};
 use pecan_mem::{Cap, Kernel, Link, Tcb, ThreadState, cap::tag, retype};
 
 use crate::{
-    benchmark, entry,
-    latency::Entry,
-    message, scheduler, tcb,
+    base::{latency::Entry, message},
+    cap::derivation,
+    delete::last,
+    entry::{benchmark, leave, syscall},
+    sched::{choose, next},
     testing::{CNODE, FREE, TCB, UNTYPED_4M, World},
 };
 
@@ -26,10 +28,10 @@ const ENTRY: u64 = 10;
 /// Makes a benchmark system call as user level does; the thread that runs then.
 fn enter(w: &mut World, call: Syscall, arg: u64) -> Link<Tcb> {
     w.k.core().current.get().get(&w.k).context.set(reg::CAP, arg);
-    entry::begin(&w.k, Entry::Syscall, call as u64);
+    leave::begin(&w.k, Entry::Syscall, call as u64);
     host::advance_time(ENTRY);
-    let next = entry::special_syscall(&mut w.k, call as i64);
-    entry::leave(&w.k);
+    let next = syscall::special_syscall(&mut w.k, call as i64);
+    leave::leave(&w.k);
     next
 }
 
@@ -43,10 +45,10 @@ fn ask(w: &mut World, call: Syscall, arg: u64) -> u64 {
 
 /// An entry that switches to a thread.
 fn switch(k: &Kernel, to: Link<Tcb>) {
-    entry::begin(k, Entry::Syscall, Syscall::Yield as u64);
+    leave::begin(k, Entry::Syscall, Syscall::Yield as u64);
     host::advance_time(ENTRY);
     k.set_current(to.get(k));
-    entry::leave(k);
+    leave::leave(k);
 }
 
 /// The words of a utilisation: of the thread, the idle thread and all.
@@ -159,7 +161,7 @@ fn what_is_no_thread_is_refused() {
         assert_eq!(ask(&mut w, Syscall::BenchmarkResetThreadUtilisation, cptr), REFUSED);
     }
     w.thread.get(&w.k).ipc_buffer.set(0);
-    crate::derivation::remove(&w.k, w.thread.get(&w.k).slots[Tcb::SLOT_IPC_BUFFER].link());
+    derivation::remove(&w.k, w.thread.get(&w.k).slots[Tcb::SLOT_IPC_BUFFER].link());
     assert_eq!(ask(&mut w, Syscall::BenchmarkGetThreadUtilisation, TCB), REFUSED);
     assert_eq!(ask(&mut w, Syscall::BenchmarkResetThreadUtilisation, TCB), 0);
 }
@@ -217,12 +219,12 @@ fn a_thread_that_goes_while_it_is_in_the_kernel_is_forgotten() {
     ask(&mut w, Syscall::BenchmarkResetLog, 0);
     switch(&w.k, other);
     host::advance_time(50);
-    entry::begin(&w.k, Entry::Syscall, Syscall::Call as u64);
-    let _ = tcb::finalise(&mut w.k, other);
-    let _ = scheduler::schedule(&w.k, scheduler::Next::Choose);
+    leave::begin(&w.k, Entry::Syscall, Syscall::Call as u64);
+    let _ = last::end_thread(&mut w.k, other);
+    let _ = choose::schedule(&w.k, next::Next::Choose);
     w.k.set_current(first.get(&w.k));
     host::advance_time(ENTRY);
-    entry::leave(&w.k);
+    leave::leave(&w.k);
     ask(&mut w, Syscall::BenchmarkFinalizeLog, 0);
     let [its, _, total] = told(&mut w, TCB);
     assert_eq!(total, [50 + 3 * ENTRY, 2, 2 * ENTRY, 2], "the time is nobody's, and counts");
@@ -302,10 +304,10 @@ fn each_kind_of_entry_is_logged() {
     ];
     let run = |k: &Kernel, why, number: i64, cptr, note: &dyn Fn(&Kernel)| {
         context.set(reg::CAP, cptr);
-        entry::begin(k, why, number as u64);
+        leave::begin(k, why, number as u64);
         note(k);
         host::advance_time(ENTRY);
-        entry::leave(k);
+        leave::leave(k);
         host::advance_time(90);
     };
     for &(why, number, cptr, note, _) in cases {
@@ -323,9 +325,9 @@ fn each_kind_of_entry_is_logged() {
     assert_eq!(logged(&w, FREE, count), (KernelEntry(0), 0, 0));
     // A time that is too long for its field.
     assert_eq!(ask(&mut w, Syscall::BenchmarkResetLog, 0), 0);
-    entry::begin(&w.k, Entry::Interrupt, 0);
+    leave::begin(&w.k, Entry::Interrupt, 0);
     host::advance_time(1 << 40);
-    entry::leave(&w.k);
+    leave::leave(&w.k);
     assert_eq!(ask(&mut w, Syscall::BenchmarkFinalizeLog, 0), 1);
     assert_eq!(logged(&w, FREE, 0).2, u32::MAX);
 }

@@ -1,7 +1,7 @@
 use pecan_abi::{CNodeCapData, CapRights, Error, Label, ObjectType};
 use pecan_mem::{Cap, EndpointRights, FrameRights};
 
-use crate::{derivation, testing::*};
+use crate::{cap::derivation, testing::*};
 
 const ALL: CapRights = CapRights::ALL;
 const OK: Answer = Ok(Vec::new());

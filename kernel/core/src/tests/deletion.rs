@@ -2,7 +2,7 @@ use pecan_abi::{CapRights, Label, ObjectType, Syscall};
 use pecan_arch::reg;
 use pecan_mem::{Cap, Ending, Endpoint, EndpointState, Link, Tcb, ThreadState, ZombieKind};
 
-use crate::{endpoint, finalise, testing::*};
+use crate::{cap::derivation, delete, ipc::endpoint, sched::next, testing::*};
 
 const ALL: CapRights = CapRights::ALL;
 const OK: Answer = Ok(Vec::new());
@@ -177,8 +177,8 @@ fn revoking_may_delete_the_capability_that_is_revoked() {
     // The untyped lies in a CNode made of it. Its descendants in the order of the list: endpoints, then the CNode.
     put(&mut w, FREE + 1, 2, 1, FREE);
     w.check();
-    let Ok(next) = finalise::revoke(&mut w.k, node.slot(1)) else { panic!("nothing preempts") };
-    let _ = next.and(&w.k, crate::scheduler::Next::Choose);
+    let Ok(next) = delete::revoke(&mut w.k, node.slot(1)) else { panic!("nothing preempts") };
+    let _ = next.and(&w.k, next::Next::Choose);
     assert!(node.get(&w.k, 1).is_empty());
     assert_eq!(w.descendants(UNTYPED_2M), 0);
     w.check();
@@ -379,13 +379,13 @@ fn a_thread_that_deletes_itself_takes_its_cspace_along() {
     w.make(ObjectType::Endpoint, 0, FREE + 2);
     put(&mut w, FREE + 1, 4, 9, FREE + 2);
     let slot = tcb.get(&w.k).slots[Tcb::SLOT_CSPACE].link();
-    crate::derivation::insert(&w.k, w.words(FREE + 1), w.slot(FREE + 1), slot);
+    derivation::insert(&w.k, w.words(FREE + 1), w.slot(FREE + 1), slot);
     put(&mut w, FREE + 1, 4, 5, FREE);
     let Cap::CNode { cnode: node, .. } = w.cap(FREE + 1) else { panic!() };
     assert_eq!(w.delete(FREE + 1), OK);
     w.check();
-    let Ok(next) = finalise::delete(&mut w.k, node.slot(5)) else { panic!("nothing preempts") };
-    let _ = next.and(&w.k, crate::scheduler::Next::Choose);
+    let Ok(next) = delete::delete(&mut w.k, node.slot(5)) else { panic!("nothing preempts") };
+    let _ = next.and(&w.k, next::Next::Choose);
     assert_eq!(w.descendants(UNTYPED_2M), 0);
     w.check();
 }

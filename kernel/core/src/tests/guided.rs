@@ -12,9 +12,14 @@ use pecan_mem::{
 };
 
 use crate::{
-    derivation, endpoint, entry,
-    fastpath::{self, Miss},
-    fault, refill, scheduler,
+    cap::derivation,
+    entry::{
+        exception,
+        fast::{self, Miss},
+        syscall,
+    },
+    ipc::{endpoint, raise},
+    sched::{choose, next, refill},
     testing::{FREE, World},
 };
 
@@ -114,7 +119,7 @@ impl Scene {
         for (thread, ep, reply) in [(server, ep, reply), (pager, pager_ep, pager_reply)] {
             assert_eq!(
                 endpoint::receive(&w.k, thread.get(&w.k), ep.get(&w.k), true, Some(reply)),
-                scheduler::Next::Resume
+                next::Next::Resume
             );
         }
         client.get(&w.k).learn_spaces(&w.k);
@@ -246,26 +251,27 @@ fn the_guided_page_says_what_happens() {
     s.enter(client, EP, MessageInfo::new(7, 0, 0, 2), &[0x11, 0x22]);
     s.step("call", |s| {
         let k = &*s.w.k;
-        let Err(Miss::Met(met)) = fastpath::call(k, k.running(), EP) else { panic!("there are words") };
-        let switch = fastpath::call_met(k, k.running(), met);
+        let Err(Miss::Met(met)) = fast::call(k, k.running(), EP) else { panic!("there are words") };
+        let switch = fast::call_met(k, k.running(), met);
         assert_eq!(switch.unwrap_or_else(|miss| panic!("{miss:?}")).settle(k), server);
     });
     s.enter(server, EP, MessageInfo::new(0, 0, 0, 1), &[0x33]);
     server.get(&s.w.k).context.set(reg::REPLY, REPLY);
     s.step("answer", |s| {
         let k = &*s.w.k;
-        let Err(Miss::Met(met)) = fastpath::reply_recv(k, k.running(), EP) else { panic!("there are words") };
-        let switch = fastpath::reply_met(k, k.running(), met);
+        let Err(Miss::Met(met)) = fast::reply_recv(k, k.running(), EP) else { panic!("there are words") };
+        let switch = fast::reply_met(k, k.running(), met);
         assert_eq!(switch.unwrap_or_else(|miss| panic!("{miss:?}")).settle(k), client);
     });
 
     // A page fault, what the pager does about it, and its answer.
     s.enter(client, 0, MessageInfo(0), &[]);
     client.get(&s.w.k).context.set(reg::NEXT_IP, 0x40_1000);
-    let fault = fault::of(Exception::PageFault { address: 0x40_5008, instruction: false, status: 6 });
-    let next = s.step("fault", |s| fault::handle(&s.w.k, client.get(&s.w.k), fault));
-    assert_eq!(next, scheduler::Next::Switch(pager));
-    s.step("schedule", |s| assert_eq!(scheduler::schedule(&s.w.k, next).link(), pager));
+    let fault =
+        exception::fault_of(Exception::PageFault { address: 0x40_5008, instruction: false, status: 6 });
+    let next = s.step("fault", |s| raise::fault(&s.w.k, client.get(&s.w.k), fault));
+    assert_eq!(next, next::Next::Switch(pager));
+    s.step("schedule", |s| assert_eq!(choose::schedule(&s.w.k, next).link(), pager));
     s.w.thread = pager;
     let words = [0x40_5000, CapRights::READ_WRITE.0, 0];
     // The extra capability goes into a buffer: the client's will do.
@@ -275,15 +281,15 @@ fn the_guided_page_says_what_happens() {
     s.w.set_message(pager, Label::X86PageMap as u64, &words, &[VSPACE]);
     pager.get(&s.w.k).context.set(reg::CAP, PAGE);
     s.step("map", |s| {
-        let Err(Miss::At(slot)) = fastpath::call(&s.w.k, s.w.k.running(), PAGE) else {
+        let Err(Miss::At(slot)) = fast::call(&s.w.k, s.w.k.running(), PAGE) else {
             panic!("a page is no endpoint")
         };
-        assert_eq!(entry::call_at::<entry::Scheduled>(&mut s.w.k, slot), pager);
+        assert_eq!(syscall::call_at::<syscall::Scheduled>(&mut s.w.k, slot), pager);
     });
     s.enter(pager, PAGER_EP, MessageInfo(0), &[]);
     pager.get(&s.w.k).context.set(reg::REPLY, PAGER_REPLY);
     s.step("restart", |s| {
-        assert_eq!(entry::syscall::<entry::Scheduled>(&mut s.w.k, Syscall::ReplyRecv as i64), client)
+        assert_eq!(syscall::syscall::<syscall::Scheduled>(&mut s.w.k, Syscall::ReplyRecv as i64), client)
     });
     assert_eq!(client.get(&s.w.k).state.get(), ThreadState::Running);
 }

@@ -4,8 +4,12 @@ use pecan_abi::{Error, Label, ObjectType, Syscall};
 use pecan_arch::{IRQ_USER_MIN, host, reg, us_to_ticks};
 use pecan_mem::{Cap, Endpoint, Link, Tcb, ThreadState};
 
-use super::deletion::{put, sender};
-use crate::{budget, notification, refill, testing::*};
+use crate::{
+    ipc::notification,
+    sched::{budget, refill},
+    testing::*,
+    tests::deletion::{put, sender},
+};
 
 const OK: Answer = Ok(Vec::new());
 

@@ -2,11 +2,11 @@ use pecan_abi::{CNodeCapData, CapRights, Label, ObjectType};
 use pecan_mem::{Cap, LookupFailure, NotificationState, Tcb, ThreadState};
 
 use crate::{
-    derivation,
-    error::{Preempted, SyscallError},
-    finalise,
+    base::error::{Preempted, SyscallError},
+    cap::{derivation, lookup},
+    delete,
     invoke::{self, How},
-    lookup,
+    ipc::fault_message,
     testing::*,
 };
 
@@ -134,7 +134,7 @@ fn an_empty_source_is_a_missing_capability() {
     let mut w = World::new();
     let (error, words) = w.copy(FREE, FREE + 1, CapRights::ALL).unwrap_err();
     assert_eq!(error, pecan_abi::Error::FailedLookup);
-    let failure = crate::fault::lookup_failure_words(MISSING(64));
+    let failure = fault_message::lookup_failure_words(MISSING(64));
     assert_eq!(words[0], 1);
     assert_eq!(words[1..], failure.0[..failure.1]);
 }
@@ -187,7 +187,7 @@ fn a_call_in_a_cspace_of_several_cnodes_can_be_stopped_before_it_does_anything()
     let minted = w.call(FREE, Label::CNodeMint, &[0, 1, CNODE, DEPTH, CapRights::ALL.0, guard], &[CNODE]);
     assert_eq!(minted, Ok(vec![]));
     let cspace = w.thread.get(&w.k).slots[Tcb::SLOT_CSPACE].link();
-    assert!(finalise::delete(&mut w.k, cspace).is_ok());
+    assert!(delete::delete(&mut w.k, cspace).is_ok());
     derivation::insert(&w.k, w.slot(FREE).get(&w.k).words(), w.slot(FREE), cspace);
 
     let how = How { call: false, blocking: true, donate: false };

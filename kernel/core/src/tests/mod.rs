@@ -8,6 +8,7 @@ mod guided;
 mod half_deleted;
 mod lookup;
 mod random;
+mod scheduling;
 mod token;
 mod transfer;
 mod untyped;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use pecan_abi::{CNodeCapData, CapRights, Error, Label, ObjectType};
 use pecan_mem::{Cap, Link, Slot, Tcb};
 
-use crate::{derivation, testing::*};
+use crate::{cap::derivation, testing::*};
 
 /// Slots of the root CNode that the test plays with.
 const PLACES: u64 = 24;

@@ -3,7 +3,7 @@
 use pecan_abi::{Label, ObjectType};
 use pecan_mem::{Cap, Kernel, Link, Slot};
 
-use crate::{derivation, finalise, testing::*};
+use crate::{cap::derivation, delete, testing::*};
 
 const IRQ: usize = 21;
 
@@ -36,7 +36,7 @@ fn what_a_link_changes_is_seen_in_the_kernels_state() {
 fn the_notification_of_an_interrupt_is_deleted() {
     let mut w = World::new();
     let slot = bind(&mut w);
-    assert!(finalise::delete(&mut w.k, slot).is_ok());
+    assert!(delete::delete(&mut w.k, slot).is_ok());
     assert!(w.k.global().irq_slots[IRQ].is_empty());
     w.check();
 }

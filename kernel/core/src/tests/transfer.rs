@@ -9,11 +9,13 @@ use pecan_arch::reg;
 use pecan_mem::{Cap, Endpoint, EndpointRights, Fault, Link, Tcb, ThreadState};
 
 use crate::{
-    derivation,
-    endpoint::{self, Sending},
-    message,
+    base::message,
+    cap::{derivation, extra},
+    ipc::{
+        endpoint::{self, Sending},
+        transfer,
+    },
     testing::*,
-    transfer,
 };
 
 const EP: u64 = FREE;
@@ -147,7 +149,7 @@ fn an_answer_hands_over_any_capability_where_there_is_a_slot() {
 fn without_a_buffer_a_message_is_what_fits_into_registers() {
     let (mut w, receiver, _) = world();
     let length = |w: &World, words| {
-        transfer::sendable_length(&w.k, receiver.get(&w.k), MessageInfo::new(0, 0, 0, words)) as u64
+        message::sendable_length(&w.k, receiver.get(&w.k), MessageInfo::new(0, 0, 0, words)) as u64
     };
     for words in [0, 4, 5, 120] {
         assert_eq!(length(&w, words), words);
@@ -206,7 +208,7 @@ fn a_capability_goes_where_its_place_was_found_before() {
     words.set(buffer::RECEIVE_INDEX, DEST);
     words.set(buffer::RECEIVE_DEPTH, DEPTH);
     let info = MessageInfo(w.thread.get(k).context.get(reg::INFO));
-    let Ok(mut parcel) = transfer::Parcel::new(k, w.thread.get(k), info) else { panic!("it resolves") };
+    let Ok(mut parcel) = extra::Parcel::new(k, w.thread.get(k), info) else { panic!("it resolves") };
     parcel.find_place(k, to);
     words.set(buffer::RECEIVE_INDEX, DEST + 1);
     transfer::message(k, w.thread.get(k), None, 0, true, to, Some(&parcel));

@@ -17,8 +17,10 @@ pub fn text() -> String {
          #![allow(dead_code, reason = \"what an invocation takes, whether or not the kernel looks at it\")]\n\n\
          use pecan_abi::CapRights;\n\
          use pecan_mem::{Kernel, Link, Slot};\n\n\
-         use super::{Invocation, Rest};\n\
-         use crate::error::Decoded;\n",
+         use crate::{\n    \
+         base::error::Decoded,\n    \
+         invoke::invocation::{Invocation, Rest},\n\
+         };\n",
     );
     let mut known = BTreeMap::new();
     for decoder in INVOCATIONS.iter().flat_map(decoders) {

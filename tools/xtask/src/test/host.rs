@@ -15,7 +15,7 @@ const USER_PACKAGES: [&str; 1] = ["pecan"];
 
 /// What only profiles other than `default` compile in: the profile, the package, and the module of its tests.
 const OTHER_PROFILES: [(&str, &str, &str); 3] = [
-    ("latency", "pecan-core", "latency::"),
+    ("latency", "pecan-core", "base::latency::"),
     ("utilisation", "pecan-core", "tests::benchmark::"),
     ("entries", "pecan-core", "tests::benchmark::"),
 ];

@@ -37,7 +37,7 @@ struct Budget {
 pub struct Figures {
     /// The longest stretch with interrupts off, in instructions.
     instructions: u64,
-    /// What it was part of, as `kernel/core/src/latency.rs` packs it.
+    /// What it was part of, as `kernel/core/src/base/latency.rs` packs it.
     cause: u64,
     /// Bytes of stack that the kernel has used at most.
     stack: u64,

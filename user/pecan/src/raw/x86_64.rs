@@ -182,7 +182,7 @@ pub fn debug_snapshot() {
 }
 
 /// How many instructions (clock ticks) the kernel kept interrupts off at most since this was last called, the cause as
-/// `kernel/core/src/latency.rs` packs it, and the bytes of stack that it has used. Debug kernels; all 0 from one that does not measure
+/// `kernel/core/src/base/latency.rs` packs it, and the bytes of stack that it has used. Debug kernels; all 0 from one that does not measure
 /// itself.
 pub fn latency_report() -> (u64, u64, u64) {
     let reply = any_syscall(pecan_abi::extension::LATENCY_REPORT, 0, MessageInfo(0), [0; 4], 0, 0);

@@ -1,0 +1,206 @@
+//! Invocations of I/O ports and of the authority to give them out.
+
+use pecan_abi::Label;
+use pecan_mem::{Cap, Kernel, Link, Slot, Tcb};
+
+use crate::{
+    base::{
+        error::{Decoded, Stop, SyscallError},
+        message, ports,
+    },
+    cap::{derivation, lookup},
+    invoke::{
+        args,
+        invocation::{Done, Invocation},
+    },
+};
+
+/// A decoded invocation.
+enum Op {
+    /// Make a capability to the ports `first..=last`.
+    Issue { first: u16, last: u16, control: Link<Slot>, dest: Link<Slot> },
+    /// Read `bytes` bytes; the answer goes to the thread if there is one.
+    In { port: u16, bytes: u32, thread: Option<Link<Tcb>> },
+    /// Write `bytes` bytes.
+    Out { port: u16, bytes: u32, value: u32 },
+}
+
+/// Invocations of I/O port control and I/O ports.
+pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
+    let op = match inv.cap_invoked() {
+        Cap::IoPortControl => decode_control(k, inv)?,
+        Cap::IoPort { first, last } => decode_ports(k, inv, first, last)?,
+        _ => return Err(SyscallError::InvalidCapability(0).into()),
+    };
+    Ok(commit(k, op))
+}
+
+fn decode_control(k: &Kernel, inv: Invocation<'_>) -> Decoded<Op> {
+    if inv.label() != Some(Label::X86IoPortControlIssue) {
+        return Err(SyscallError::IllegalOperation);
+    }
+    let args = args::X86IoPortControlIssue::decode(k, inv)?;
+    let port = |word, i| u16::try_from(word).map_err(|_| SyscallError::InvalidArgument(i));
+    let (first, last) = (port(args.first_port, 0)?, port(args.last_port, 1)?);
+    if last < first {
+        return Err(SyscallError::InvalidArgument(1));
+    }
+    if !ports::are_free(k, first, last) {
+        return Err(SyscallError::RevokeFirst);
+    }
+    let dest = lookup::empty_target(k, args.root, args.index, args.depth)?;
+    Ok(Op::Issue { first, last, control: inv.slot, dest })
+}
+
+fn decode_ports(k: &Kernel, inv: Invocation<'_>, first: u16, last: u16) -> Decoded<Op> {
+    let (bytes, out) = match inv.label() {
+        Some(Label::X86IoPortIn8) => (1, false),
+        Some(Label::X86IoPortIn16) => (2, false),
+        Some(Label::X86IoPortIn32) => (4, false),
+        Some(Label::X86IoPortOut8) => (1, true),
+        Some(Label::X86IoPortOut16) => (2, true),
+        Some(Label::X86IoPortOut32) => (4, true),
+        _ => return Err(SyscallError::IllegalOperation),
+    };
+    let (port, value) = if out {
+        let args::IoPortOut { port, data } = args::IoPortOut::decode(k, inv)?;
+        (port, data)
+    } else {
+        (args::IoPortIn::decode(k, inv)?.port, 0)
+    };
+    // The ABI passes 16 bits; the rest of the word is not the port's.
+    let port = port as u16;
+    if port < first || port as u32 + bytes - 1 > last as u32 {
+        return Err(SyscallError::IllegalOperation);
+    }
+    Ok(if out {
+        Op::Out { port, bytes, value: value as u32 }
+    } else {
+        Op::In { port, bytes, thread: inv.call.then_some(inv.thread) }
+    })
+}
+
+fn commit(k: &Kernel, op: Op) -> Done {
+    match op {
+        Op::Issue { first, last, control, dest } => {
+            ports::mark(k, first, last, true);
+            derivation::insert_io_port(k, (first, last), control, dest);
+            Done::ok()
+        }
+        Op::In { port, bytes, thread } => {
+            // Read even if nobody wants to know: reading has effects.
+            let value = pecan_arch::io_read(port, bytes);
+            let Some(thread) = thread else { return Done::ok() };
+            message::put(k, thread.get(k), 0, value as u64);
+            Done::answer(1)
+        }
+        Op::Out { port, bytes, value } => {
+            pecan_arch::io_write(port, bytes, value);
+            Done::ok()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pecan_abi::{Error, Label};
+    use pecan_arch::host;
+    use pecan_mem::Cap;
+
+    use crate::{
+        base::ports,
+        testing::{CNODE, DEPTH, FREE, IO_PORT_CONTROL, World},
+    };
+
+    const ISSUE: Label = Label::X86IoPortControlIssue;
+
+    fn issue(w: &mut World, first: u64, last: u64, dest: u64) -> crate::testing::Answer {
+        w.call(IO_PORT_CONTROL, ISSUE, &[first, last, dest, DEPTH], &[CNODE])
+    }
+
+    #[test]
+    fn ports_are_read_and_written() {
+        let mut w = World::new();
+        assert_eq!(issue(&mut w, 0x3f8, 0x3ff, FREE), Ok(vec![]));
+        assert_eq!(w.cap(FREE), Cap::IoPort { first: 0x3f8, last: 0x3ff });
+        host::machine().io_values.borrow_mut().insert(0x3fc, 0x1234_5678);
+        let read = |w: &mut World, label| w.call(FREE, label, &[0x3fc], &[]);
+        assert_eq!(read(&mut w, Label::X86IoPortIn8), Ok(vec![0x78]));
+        assert_eq!(read(&mut w, Label::X86IoPortIn16), Ok(vec![0x5678]));
+        assert_eq!(read(&mut w, Label::X86IoPortIn32), Ok(vec![0x1234_5678]));
+        assert_eq!(w.call(FREE, Label::X86IoPortOut8, &[0x3f8, 0xff], &[]), Ok(vec![]));
+        assert_eq!(w.call(FREE, Label::X86IoPortOut16, &[0x3fe, 0xffff], &[]), Ok(vec![]));
+        assert_eq!(w.call(FREE, Label::X86IoPortOut32, &[0x3fc, 7], &[]), Ok(vec![]));
+        assert_eq!(
+            *host::machine().io_writes.borrow(),
+            [(0x3f8, 1, 0xff), (0x3fe, 2, 0xffff), (0x3fc, 4, 7)]
+        );
+    }
+
+    #[test]
+    fn a_port_belongs_to_one_capability() {
+        let mut w = World::new();
+        assert_eq!(issue(&mut w, 60, 200, FREE), Ok(vec![]));
+        let issue_ = (IO_PORT_CONTROL, ISSUE);
+        for (first, last) in [(0, 60), (200, 0xffff), (100, 101), (0, 0xffff), (64, 127)] {
+            w.fails(issue_, &[first, last, FREE + 1, DEPTH], &[CNODE], Error::RevokeFirst, &[]);
+        }
+        assert_eq!(issue(&mut w, 0, 59, FREE + 1), Ok(vec![]));
+        assert_eq!(issue(&mut w, 201, 0xffff, FREE + 2), Ok(vec![]));
+        assert!(w.k.global().io_ports.iter().all(|word| word.get() == u64::MAX));
+        // Freed with the last capability, not before.
+        assert_eq!(w.copy(FREE + 3, FREE, pecan_abi::CapRights::ALL), Ok(vec![]));
+        assert_eq!(w.delete(FREE), Ok(vec![]));
+        w.fails(issue_, &[60, 60, FREE, DEPTH], &[CNODE], Error::RevokeFirst, &[]);
+        assert_eq!(w.delete(FREE + 3), Ok(vec![]));
+        assert_eq!(issue(&mut w, 60, 200, FREE), Ok(vec![]));
+        assert_eq!(w.revoke(IO_PORT_CONTROL), Ok(vec![]));
+        assert!(w.k.global().io_ports.iter().all(|word| word.get() == 0));
+    }
+
+    #[test]
+    fn no_used_port_hides_another() {
+        let w = World::new();
+        const LAST: u16 = 64 * 11;
+        assert!(ports::are_free(&w.k, 0, LAST));
+        // The same bit of any two words.
+        for (a, b) in (0..=LAST).step_by(64).flat_map(|a| (a..=LAST).step_by(64).map(move |b| (a, b))) {
+            ports::mark(&w.k, a, a, true);
+            ports::mark(&w.k, b, b, true);
+            assert!(!ports::are_free(&w.k, 0, LAST), "{a} and {b} are used");
+            ports::mark(&w.k, a, a, false);
+            ports::mark(&w.k, b, b, false);
+        }
+        assert!(ports::are_free(&w.k, 0, LAST));
+    }
+
+    #[test]
+    fn errors() {
+        let mut w = World::new();
+        let at = (IO_PORT_CONTROL, ISSUE);
+        w.fails(at, &[1, 2, FREE], &[CNODE], Error::TruncatedMessage, &[]);
+        w.fails(at, &[1, 2, FREE, DEPTH], &[], Error::TruncatedMessage, &[]);
+        w.fails(at, &[2, 1, FREE, DEPTH], &[CNODE], Error::InvalidArgument, &[1]);
+        w.fails(at, &[0x1_0000, 0x1_0001, FREE, DEPTH], &[CNODE], Error::InvalidArgument, &[0]);
+        w.fails(at, &[1, 0x1_0000, FREE, DEPTH], &[CNODE], Error::InvalidArgument, &[1]);
+        w.fails(at, &[1, 2, CNODE, DEPTH], &[CNODE], Error::DeleteFirst, &[]);
+        w.fails(at, &[1, 2, FREE, 0], &[CNODE], Error::RangeError, &[1, 64]);
+        w.fails(at, &[1, 2, FREE, DEPTH], &[IO_PORT_CONTROL], Error::FailedLookup, &[0, 1]);
+        w.fails((IO_PORT_CONTROL, Label::X86IoPortIn8), &[1], &[], Error::IllegalOperation, &[]);
+
+        assert_eq!(issue(&mut w, 0x10, 0x17, FREE), Ok(vec![]));
+        w.fails((FREE, Label::X86IoPortIn8), &[], &[], Error::TruncatedMessage, &[]);
+        w.fails((FREE, Label::X86IoPortOut8), &[0x10], &[], Error::TruncatedMessage, &[]);
+        w.fails((FREE, ISSUE), &[0; 4], &[CNODE], Error::IllegalOperation, &[]);
+        for (input, output, bytes) in [
+            (Label::X86IoPortIn8, Label::X86IoPortOut8, 1),
+            (Label::X86IoPortIn16, Label::X86IoPortOut16, 2),
+            (Label::X86IoPortIn32, Label::X86IoPortOut32, 4),
+        ] {
+            for port in [0xf, 0x18 - bytes + 1, 0xffff] {
+                w.fails((FREE, input), &[port], &[], Error::IllegalOperation, &[]);
+                w.fails((FREE, output), &[port, 0], &[], Error::IllegalOperation, &[]);
+            }
+        }
+    }
+}

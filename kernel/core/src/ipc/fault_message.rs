@@ -1,0 +1,271 @@
+//! The words of a fault: what its handler is told, and what the handler's answer does to the thread.
+
+use pecan_abi::{
+    LookupFailureKind, MessageInfo,
+    breakpoint::BreakpointType,
+    fault::{FaultTag, debug_exception},
+    ipc::MESSAGE_REGISTERS,
+};
+use pecan_arch::{EXCEPTION_MESSAGE, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, reg};
+use pecan_mem::{Fault, Kernel, LookupFailure, Tcb};
+
+use crate::{
+    base::message,
+    sched::{breakpoint, context},
+};
+
+/// The label of a fault's message.
+pub fn tag(fault: Fault) -> FaultTag {
+    match fault {
+        Fault::None => FaultTag::Null,
+        Fault::Cap { .. } => FaultTag::CapFault,
+        Fault::UnknownSyscall { .. } => FaultTag::UnknownSyscall,
+        Fault::UserException { .. } => FaultTag::UserException,
+        Fault::Debug { .. } => FaultTag::DebugException,
+        Fault::Timeout { .. } => FaultTag::Timeout,
+        Fault::Vm { .. } => FaultTag::VMFault,
+    }
+}
+
+/// True for a fault that its thread would not come to again if it were put off.
+pub fn is_trap(fault: Fault) -> bool {
+    match fault {
+        Fault::Debug { .. } => true,
+        Fault::UserException { number, .. } => pecan_arch::is_trap(number),
+        _ => false,
+    }
+}
+
+/// The words of a lookup failure: kind, then its details.
+pub fn lookup_failure_words(failure: LookupFailure) -> ([u64; 4], usize) {
+    let (kind, details, n) = match failure {
+        LookupFailure::InvalidRoot => (LookupFailureKind::InvalidRoot, [0; 3], 0),
+        LookupFailure::MissingCapability { bits_left } => {
+            (LookupFailureKind::MissingCapability, [bits_left as u64, 0, 0], 1)
+        }
+        LookupFailure::DepthMismatch { bits_left, bits_found } => {
+            (LookupFailureKind::DepthMismatch, [bits_left as u64, bits_found as u64, 0], 2)
+        }
+        LookupFailure::GuardMismatch { bits_left, guard, guard_bits } => {
+            (LookupFailureKind::GuardMismatch, [bits_left as u64, guard, guard_bits as u64], 3)
+        }
+    };
+    ([kind as u64, details[0], details[1], details[2]], n + 1)
+}
+
+/// Hands the message of a fault to its handler.
+#[inline(never)]
+pub fn deliver(k: &Kernel, faulty: &Tcb, fault: Fault, badge: u64, handler: &Tcb) {
+    let length = put_message(k, faulty, fault, handler);
+    handler.context.set(reg::INFO, MessageInfo::new(tag(fault) as u64, 0, 0, length as u64).0);
+    handler.context.set(reg::CAP, badge);
+}
+
+/// Writes the words of a fault's message; returns how many had a place.
+#[inline(always)]
+fn put_message(k: &Kernel, faulty: &Tcb, fault: Fault, handler: &Tcb) -> usize {
+    let context = &faulty.context;
+    let ip = context.get(reg::FAULT_IP);
+    let registers = |regs: &'static [Reg]| regs.iter().map(|r| context.get(*r));
+    match fault {
+        Fault::None => 0,
+        Fault::Cap { address, receive_phase, failure } => {
+            let (words, n) = lookup_failure_words(failure);
+            let head = [ip, address, receive_phase as u64];
+            message::put_all(k, handler, head.into_iter().chain(words.into_iter().take(n)))
+        }
+        Fault::UnknownSyscall { number } => {
+            message::put_all(k, handler, registers(&SYSCALL_MESSAGE).chain([number]))
+        }
+        Fault::UserException { number, code } => {
+            let (sp, flags) = (context.get(EXCEPTION_MESSAGE[1]), context.get(EXCEPTION_MESSAGE[2]));
+            put_registers(handler, [ip, sp, flags, number]);
+            MESSAGE_REGISTERS + message::put(k, handler, MESSAGE_REGISTERS, code) as usize
+        }
+        Fault::Debug { reason, address, number } => {
+            let words = [ip, reason.word(), address, number as u64];
+            let stepped = reason == BreakpointType::SingleStep;
+            let length = if stepped { debug_exception::STEP_LENGTH } else { debug_exception::LENGTH };
+            message::put_all(k, handler, words.into_iter().take(length))
+        }
+        Fault::Timeout { badge } => {
+            let consumed = faulty.sched_context.get().map_or(0, |sc| context::take_consumed(k, sc.get(k)));
+            message::put_all(k, handler, [badge, consumed])
+        }
+        Fault::Vm { address, instruction, status } => {
+            put_registers(handler, [ip, address, instruction as u64, status]);
+            MESSAGE_REGISTERS
+        }
+    }
+}
+
+/// Sets the message words that travel in registers.
+#[inline(always)]
+pub fn put_registers(handler: &Tcb, [first, second, third, fourth]: [u64; MESSAGE_REGISTERS]) {
+    // Written out: four moves.
+    handler.context.set(reg::MSG[0], first);
+    handler.context.set(reg::MSG[1], second);
+    handler.context.set(reg::MSG[2], third);
+    handler.context.set(reg::MSG[3], fourth);
+}
+
+/// Applies the handler's answer to the faulty thread. True if the thread shall go on.
+pub fn apply_reply(k: &Kernel, fault: Fault, handler: &Tcb, faulty: &Tcb) -> bool {
+    let registers: &[Reg] = match fault {
+        Fault::None | Fault::Cap { .. } | Fault::Vm { .. } => return true,
+        Fault::Debug { .. } => &[],
+        Fault::UnknownSyscall { .. } => &SYSCALL_MESSAGE,
+        Fault::UserException { .. } => &EXCEPTION_MESSAGE,
+        Fault::Timeout { .. } => &TIMEOUT_MESSAGE,
+    };
+    let info = MessageInfo(handler.context.get(reg::INFO));
+    if let Fault::Debug { reason: BreakpointType::SingleStep, .. } = fault
+        && info.length_capped() > 0
+    {
+        breakpoint::reply(faulty, handler.context.get(reg::MSG[0]));
+    }
+    let length = message::sendable_length(k, handler, info).min(registers.len());
+    for (i, r) in registers[..length].iter().enumerate() {
+        faulty.context.set_user(*r, message::get(k, handler, i));
+    }
+    faulty.context.force_full_restore();
+    info.label() == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use pecan_abi::{ObjectType, breakpoint::BreakpointType, fault::FaultTag};
+    use pecan_arch::{EXCEPTION_MESSAGE, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, reg};
+    use pecan_mem::{Cap, Fault, Link, LookupFailure, Tcb};
+
+    use crate::{
+        ipc::fault_message,
+        testing::{FREE, World},
+    };
+
+    /// A handler, which has an IPC buffer, and a thread whose registers are all different.
+    fn world() -> (World, Link<Tcb>) {
+        let mut w = World::new();
+        let Cap::Tcb { tcb } = w.make(ObjectType::Tcb, 0, FREE) else { unreachable!() };
+        fill(&w, tcb);
+        (w, tcb)
+    }
+
+    fn fill(w: &World, thread: Link<Tcb>) {
+        for (i, &r) in TIMEOUT_MESSAGE.iter().enumerate() {
+            thread.get(&w.k).context.set_user(r, 0x1000 + i as u64);
+        }
+    }
+
+    fn registers(w: &World, thread: Link<Tcb>, of: &[Reg]) -> Vec<u64> {
+        of.iter().map(|&r| thread.get(&w.k).context.get(r)).collect()
+    }
+
+    fn debug(reason: BreakpointType) -> Fault {
+        Fault::Debug { reason, address: 0x77, number: 3 }
+    }
+
+    const FAULTS: [(Fault, FaultTag); 6] = [
+        (Fault::UnknownSyscall { number: 99 }, FaultTag::UnknownSyscall),
+        (Fault::UserException { number: 6, code: 0 }, FaultTag::UserException),
+        (Fault::Timeout { badge: 5 }, FaultTag::Timeout),
+        (Fault::Vm { address: 0x123, instruction: true, status: 6 }, FaultTag::VMFault),
+        (
+            Fault::Cap {
+                address: 0x55,
+                receive_phase: true,
+                failure: LookupFailure::MissingCapability { bits_left: 7 },
+            },
+            FaultTag::CapFault,
+        ),
+        (
+            Fault::Debug { reason: BreakpointType::Instruction, address: 0x77, number: 3 },
+            FaultTag::DebugException,
+        ),
+    ];
+
+    #[test]
+    fn the_handler_is_told_what_the_abi_says() {
+        let (w, faulty) = world();
+        let ip = faulty.get(&w.k).context.get(reg::FAULT_IP);
+        let exception = registers(&w, faulty, &EXCEPTION_MESSAGE);
+        let told = |fault| {
+            fault_message::deliver(&w.k, faulty.get(&w.k), fault, 42, w.thread.get(&w.k));
+            assert_eq!(w.thread.get(&w.k).context.get(reg::CAP), 42, "the badge");
+            w.message(w.thread)
+        };
+        for (fault, tag) in FAULTS {
+            let words = match fault {
+                Fault::UnknownSyscall { number } => {
+                    registers(&w, faulty, &SYSCALL_MESSAGE).into_iter().chain([number]).collect()
+                }
+                Fault::UserException { number, code } => {
+                    exception.iter().copied().chain([number, code]).collect()
+                }
+                // It has no scheduling context that could have been used.
+                Fault::Timeout { badge } => vec![badge, 0],
+                Fault::Vm { address, status, .. } => vec![ip, address, 1, status],
+                Fault::Cap { address, .. } => vec![ip, address, 1, 2, 7],
+                Fault::Debug { address, .. } => vec![ip, 1, address, 3],
+                Fault::None => vec![],
+            };
+            assert_eq!(told(fault), (tag as u64, words), "{fault:?}");
+        }
+        let tag = FaultTag::DebugException as u64;
+        assert_eq!(told(debug(BreakpointType::SingleStep)), (tag, vec![ip, 2]));
+        assert_eq!(told(debug(BreakpointType::SoftwareBreakRequest)), (tag, vec![ip, 3, 0x77, 3]));
+        for (failure, words) in [
+            (LookupFailure::InvalidRoot, vec![1]),
+            (LookupFailure::DepthMismatch { bits_left: 3, bits_found: 4 }, vec![3, 3, 4]),
+            (LookupFailure::GuardMismatch { bits_left: 3, guard: 9, guard_bits: 5 }, vec![4, 3, 9, 5]),
+        ] {
+            let (_, found) = told(Fault::Cap { address: 0x55, receive_phase: false, failure });
+            assert_eq!(found, [vec![ip, 0x55, 0], words].concat());
+        }
+    }
+
+    #[test]
+    fn an_answer_sets_as_many_registers_as_it_has_words() {
+        let (mut w, faulty) = world();
+        for (fault, _) in FAULTS {
+            let set: &[Reg] = match fault {
+                Fault::UnknownSyscall { .. } => &SYSCALL_MESSAGE,
+                Fault::UserException { .. } => &EXCEPTION_MESSAGE,
+                Fault::Timeout { .. } => &TIMEOUT_MESSAGE,
+                _ => &[],
+            };
+            for length in 0..=TIMEOUT_MESSAGE.len() + 1 {
+                fill(&w, faulty);
+                let (thread, before) = (w.thread, registers(&w, faulty, &TIMEOUT_MESSAGE));
+                // Values that every register takes, the flags, too.
+                let words: Vec<u64> = (0..length as u64).map(|i| 0x247 + (i << 16)).collect();
+                w.set_message(thread, 0, &words, &[]);
+                assert!(
+                    fault_message::apply_reply(&w.k, fault, thread.get(&w.k), faulty.get(&w.k)),
+                    "it goes on"
+                );
+                for (r, old) in TIMEOUT_MESSAGE.iter().zip(before) {
+                    let new = set.iter().position(|s| s == r).filter(|&i| i < length);
+                    let found = faulty.get(&w.k).context.get(*r);
+                    match new {
+                        Some(i) if *r == EXCEPTION_MESSAGE[2] => assert_eq!(found & 0xfff, words[i] & 0xfff),
+                        Some(i) => assert_eq!(found, words[i], "{fault:?}, {length} words"),
+                        None => assert_eq!(found, old, "{fault:?}, {length} words"),
+                    }
+                }
+                // Another label leaves the thread stopped, but where there is nothing to answer.
+                w.set_message(thread, 1, &words, &[]);
+                let goes_on = fault_message::apply_reply(&w.k, fault, thread.get(&w.k), faulty.get(&w.k));
+                assert_eq!(goes_on, matches!(fault, Fault::Cap { .. } | Fault::Vm { .. }), "{fault:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_thread_does_not_come_to_again_is_a_trap() {
+        for (fault, _) in FAULTS {
+            assert_eq!(fault_message::is_trap(fault), matches!(fault, Fault::Debug { .. }), "{fault:?}");
+        }
+        assert!(fault_message::is_trap(Fault::UserException { number: 4, code: 0 }), "an overflow");
+    }
+}

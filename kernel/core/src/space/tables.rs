@@ -1,0 +1,67 @@
+//! Walking page tables: the entry for an address, and what it holds. Nothing here changes a table.
+
+use pecan_abi::constants::USER_TOP;
+use pecan_arch::{PT_LEVELS, PageRights, PageTableEntry, PhysAddr, Pte, level_shift};
+use pecan_mem::{
+    Cap, FrameRights, Kernel, Link, LookupFailure, Mapping, PageTable,
+    vspace::{Entry, Root},
+};
+
+pub use pecan_mem::vspace::{find_root, root};
+
+/// The entry for `vaddr` in the table of `level` below a root table. Fails where a table on the way is
+/// missing, with the number of address bits below the entry that lacks it.
+#[inline(never)]
+pub fn entry(k: &Kernel, root: Root, vaddr: u64, level: usize) -> Result<Entry, LookupFailure> {
+    Entry::find(k, root, vaddr, level)
+        .map_err(|level| LookupFailure::MissingCapability { bits_left: level_shift(level) as u8 })
+}
+
+/// The entry maps this frame.
+#[inline(always)]
+pub fn maps(k: &Kernel, entry: Entry, frame: PhysAddr) -> bool {
+    let (pte, level) = (entry.get(k), entry.table().level());
+    pte.is_present() && !pte.is_table(level) && pte.addr(level) == frame
+}
+
+/// The entry refers to this table.
+pub fn refers(k: &Kernel, entry: Entry, table: Link<PageTable>) -> bool {
+    entry.child(k).is_some_and(|child| child.link() == table)
+}
+
+/// The entry behind a mapping, if its address space and all tables on the way are (still) there.
+#[inline(always)]
+pub fn mapped_entry(k: &Kernel, mapping: Mapping, level: usize) -> Option<Entry> {
+    // Root tables have no entry of their own; user mappings end where user addresses do.
+    if level >= PT_LEVELS || mapping.vaddr >= USER_TOP {
+        return None;
+    }
+    Entry::find(k, find_root(k, mapping.asid)?, mapping.vaddr, level).ok()
+}
+
+/// What tells the entries of all tables apart.
+pub fn entry_address(entry: Entry) -> usize {
+    entry.table().link().addr() + entry.index() * size_of::<Pte>()
+}
+
+/// The entry ([`entry_address`]) that is there because of a capability: of the frame or the table that it names, where
+/// it says that this is mapped, if it still is.
+pub fn entry_of(k: &Kernel, cap: Cap) -> Option<usize> {
+    let entry = match cap {
+        Cap::Frame { base, level, mapping: Some(mapping), .. } => {
+            mapped_entry(k, mapping, level as usize).filter(|&entry| maps(k, entry, base))
+        }
+        Cap::PageTable { table, level, mapping: Some(mapping) } => {
+            mapped_entry(k, mapping, level as usize + 1).filter(|&entry| refers(k, entry, table))
+        }
+        _ => None,
+    }?;
+    Some(entry_address(entry))
+}
+
+/// What user level may do with a page, as far as both the capability and the request allow. Pages cannot be
+/// write-only: those are out of user level's reach.
+pub fn page_rights(cap: FrameRights, read: bool, write: bool) -> PageRights {
+    let read = read && cap != FrameRights::KernelOnly;
+    PageRights { read, write: read && write && cap == FrameRights::ReadWrite, execute: true }
+}

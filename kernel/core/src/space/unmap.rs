@@ -1,0 +1,66 @@
+//! Taking mappings, tables and address spaces away, with all that the processor has cached of them.
+//!
+//! Called for an invocation that unmaps and by `delete`, for a capability that goes. The order matters: first nothing
+//! refers to what goes, then the processor forgets.
+
+use pecan_arch::{PhysAddr, tlb_flush_asid, tlb_flush_asids, tlb_flush_page};
+use pecan_mem::{
+    AsidPool, Kernel, Link, Mapping, PageTable,
+    vspace::{Root, find_root},
+};
+
+use crate::space::{known, tables};
+
+/// Makes the processor use the current thread's address space as it is now: without one, the kernel's.
+pub fn refresh(k: &Kernel) {
+    match known::space(k, k.core().current.get().get(k)) {
+        Some(space) => k.switch_vspace(space),
+        None => pecan_arch::switch_kernel_vspace(),
+    }
+}
+
+/// The last capability to an address space goes: its ASID becomes free.
+pub fn delete_asid(k: &Kernel, asid: u16, root: Link<PageTable>) {
+    if find_root(k, asid).map(Root::link) != Some(root) {
+        return;
+    }
+    let pool = k.global().asid_pools[asid as usize / AsidPool::LEN].get();
+    if let Some(pool) = pool {
+        pool.get(k).set_root(asid, None);
+    }
+    k.end_epoch();
+    // First leave the address space, so that nothing more of it is cached; then forget what was.
+    refresh(k);
+    tlb_flush_asid(asid);
+}
+
+/// The last capability to an ASID pool goes: its address spaces lose their ASIDs.
+pub fn delete_asid_pool(k: &Kernel, base: u16, pool: Link<AsidPool>) {
+    let Some(entry) = k.global().asid_pools.get(base as usize / AsidPool::LEN) else { return };
+    if entry.get() != Some(pool) {
+        return;
+    }
+    entry.set(None);
+    k.end_epoch();
+    refresh(k);
+    tlb_flush_asids();
+}
+
+/// Unmaps a paging structure of `level`, if it is (still) mapped where its capability says.
+pub fn unmap_table(k: &Kernel, table: Link<PageTable>, level: u8, mapping: Mapping) {
+    let Some(entry) = tables::mapped_entry(k, mapping, level as usize + 1) else { return };
+    if tables::refers(k, entry, table) {
+        entry.clear(k);
+        // Everything below the table goes, and what the processor has cached of the table itself.
+        tlb_flush_asid(mapping.asid);
+    }
+}
+
+/// Unmaps a frame of `level`, if it is (still) mapped where its capability says.
+pub fn unmap_frame(k: &Kernel, base: PhysAddr, level: u8, mapping: Mapping) {
+    let Some(entry) = tables::mapped_entry(k, mapping, level as usize) else { return };
+    if tables::maps(k, entry, base) {
+        entry.clear(k);
+        tlb_flush_page(mapping.asid, mapping.vaddr);
+    }
+}
