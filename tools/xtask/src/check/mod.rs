@@ -1,6 +1,7 @@
 //! `cargo xtask check`: the rules of the house, mechanically.
 
 pub mod figures;
+mod layers;
 mod licences;
 mod loops;
 mod pages;
@@ -28,6 +29,7 @@ pub fn run(ws: &Workspace) -> Outcome {
     let metadata = Metadata::load(ws)?;
     let mut report = Report::default();
     report.findings("layering", rules::layering(&house, &files));
+    report.findings("layers of the portable kernel", layers::kept(&house.core_layers, &files));
     report.findings("SAFETY comments", rules::explained(&files));
     report.findings("the seal of the kernel's memory", rules::sealed(&house, &files));
     report.findings("length of files", rules::lengths(&house, &files));
@@ -46,6 +48,7 @@ pub fn run(ws: &Workspace) -> Outcome {
     report.result("documentation", documentation(ws));
     report.result("lints on bare metal", bare_metal_lints(ws, &toolchain, &house, &metadata));
     figures::print(ws, &files);
+    println!("longest chain of uses: {}", layers::longest_chain(&house.core_layers, &files).join(" > "));
     if report.failed.is_empty() {
         println!("all checks passed");
         return Ok(0);

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::{licences, source::Source};
+use super::{layers::Layers, licences, source::Source};
 use crate::{paths::Workspace, process, toolchain};
 
 /// `tools/xtask/house.toml`: what is allowed.
@@ -24,6 +24,8 @@ pub struct House {
     unsafe_allowed: BTreeMap<String, String>,
     long_files: BTreeMap<String, String>,
     kernel_layers: BTreeMap<String, Vec<String>>,
+    /// The layers of `pecan-core`.
+    pub core_layers: Layers,
     /// Of each file of `pecan-mem`, the public functions that are safe to call and have unsafe code in them.
     sealed: BTreeMap<String, Vec<String>>,
 }

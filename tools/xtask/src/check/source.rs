@@ -1,6 +1,7 @@
 //! Rust source as far as the checks need it: what is code, what is comment, what is test.
 
 /// A source file taken apart.
+#[derive(Clone)]
 pub struct Source {
     /// The text as it is.
     text: String,
@@ -101,6 +102,31 @@ impl Source {
         found
     }
 
+    /// The paths into the crate that the code names, with `::` as `/` and the line on which each begins; `module` is the one
+    /// that the file is, from which `super` and `self` count. Tests are left out.
+    pub fn paths_in_crate(&self, module: &str) -> Vec<(usize, String)> {
+        let code = without_tests(&self.code);
+        let mut found = Vec::new();
+        for word in words_of(&code) {
+            let starts = !code[..word.at].trim_end().ends_with("::");
+            let after = code[word.at + word.text.len()..].trim_start();
+            if !starts || !after.starts_with("::") {
+                continue;
+            }
+            let base = match word.text {
+                "crate" => String::new(),
+                "self" => module.to_string(),
+                "super" => parent(module),
+                _ => continue,
+            };
+            let mut paths = Vec::new();
+            expand(&base, &after[2..], &mut paths);
+            let line = line_of(&code, word.at);
+            found.extend(paths.into_iter().filter(|path| !path.is_empty()).map(|path| (line, path)));
+        }
+        found
+    }
+
     /// Whether a `SAFETY:` comment stands above the statement that holds this line.
     fn explained(&self, line: usize) -> bool {
         let texts: Vec<&str> = self.text.lines().collect();
@@ -116,6 +142,38 @@ impl Source {
             }
         }
         false
+    }
+}
+
+/// The module around one.
+fn parent(module: &str) -> String {
+    module.rsplit_once('/').map_or(String::new(), |(parent, _)| parent.to_string())
+}
+
+/// Adds the paths that a tree of uses (or one path), behind its first `::`, stands for.
+fn expand(base: &str, tree: &str, out: &mut Vec<String>) {
+    let tree = tree.trim_start();
+    if tree.starts_with('{') {
+        let inner = braced(tree);
+        let mut depth = 0;
+        let items = inner[1..].trim_end_matches('}').split(|c| {
+            depth += i32::from(c == '{') - i32::from(c == '}');
+            depth == 0 && c == ','
+        });
+        items.filter(|item| !item.trim().is_empty()).for_each(|item| expand(base, item, out));
+        return;
+    }
+    let name = tree.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(tree.len());
+    let (name, rest) = tree.split_at(name);
+    let path = match name {
+        "self" | "" => base.to_string(),
+        "super" => parent(base),
+        _ if base.is_empty() => name.to_string(),
+        _ => format!("{base}/{name}"),
+    };
+    match rest.trim_start().strip_prefix("::") {
+        Some(rest) => expand(&path, rest, out),
+        None => out.push(path),
     }
 }
 
