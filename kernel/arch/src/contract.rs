@@ -88,6 +88,9 @@ duties! {
     fn tlb_flush_asid(asid: u16);
     /// Forgets all translations of all address spaces but the kernel's.
     fn tlb_flush_asids();
+    /// The bits of `word` that are in `mask`, taken by an instruction that is there whatever the compiler knows of the word:
+    /// where a processor goes on behind a check of it that it has mispredicted, the result has no others either.
+    fn mask_surely(word: u64, mask: u64) -> u64;
     /// Writes the caches back to memory and empties them. On real hardware that takes very long.
     fn flush_caches();
 }

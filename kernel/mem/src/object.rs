@@ -425,8 +425,10 @@ impl Tcb {
     /// The address of the slot that a capability address means.
     #[inline(always)]
     fn slot_address(&self, cptr: u64) -> Option<usize> {
-        let index = cptr & u64::from(self.slot_mask.get());
-        (index == cptr).then(|| self.slots_at.get() + index as usize * size_of::<Slot>())
+        let mask = u64::from(self.slot_mask.get());
+        // The mask is all ones from the lowest bit up.
+        (cptr <= mask)
+            .then(|| self.slots_at.get() + pecan_arch::mask_surely(cptr, mask) as usize * size_of::<Slot>())
     }
 
     /// True if the roots of the thread's spaces have been worked out in this epoch.

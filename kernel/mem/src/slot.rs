@@ -227,7 +227,7 @@ impl CNodeRef {
     pub fn slot_if(self, index: u64) -> Option<Link<Slot>> {
         let beyond = u64::MAX << (self.radix & 63);
         (index & beyond == 0).then(|| {
-            let at = self.first.addr() + (index & !beyond) as usize * size_of::<Slot>();
+            let at = self.first.addr() + pecan_arch::mask_surely(index, !beyond) as usize * size_of::<Slot>();
             // SAFETY: as in `slot`.
             unsafe { Link::from_addr(at) }
         })

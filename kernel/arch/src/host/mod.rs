@@ -412,6 +412,10 @@ pub fn claim_interrupt(vector: usize) -> Claim {
     Claim::Interrupt(vector)
 }
 
+pub fn mask_surely(word: u64, mask: u64) -> u64 {
+    word & mask
+}
+
 pub fn take_pending_irq() -> Option<usize> {
     machine().pending.borrow_mut().pop_front()
 }

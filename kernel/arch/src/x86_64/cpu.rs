@@ -171,3 +171,11 @@ pub fn forget_domain() {
         }
     }
 }
+
+#[inline(always)]
+pub fn mask_surely(word: u64, mask: u64) -> u64 {
+    let out;
+    // SAFETY: an operation on registers.
+    unsafe { asm!("and {}, {}", inlateout(reg) mask => out, in(reg) word, options(pure, nomem, nostack)) };
+    out
+}

@@ -32,7 +32,7 @@ pub use apic::{
     take_pending_irq,
 };
 pub use breakpoint::{debug_load, take_debug_event};
-pub use cpu::{flush_caches, forget_domain, halt, io_read, io_write, zero};
+pub use cpu::{flush_caches, forget_domain, halt, io_read, io_write, mask_surely, zero};
 pub use entry::{KernelFrame, enter_user, enter_user_with, idle_wait, irq_pending, paint_stack, stack_used};
 pub use fpu::{FpuState, fpu_disable, fpu_enable, fpu_is_enabled, fpu_load, fpu_save};
 pub use serial::{Console, console_putc};
