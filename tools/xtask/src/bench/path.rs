@@ -237,7 +237,16 @@ impl Frame {
     fn name(&self, folder: &str) -> String {
         let (_, path) = self.file_name.split_once(folder).unwrap_or_default();
         let module = path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
-        let function = self.function_name.split('<').next().unwrap_or_default();
+        // Its name may stand behind the path to it, which may be a type.
+        let mut depth = 0;
+        let plain = self.function_name.chars().filter(|&c| {
+            depth += i32::from(c == '<');
+            let keep = depth == 0;
+            depth -= i32::from(c == '>');
+            keep
+        });
+        let plain: String = plain.collect();
+        let function = plain.trim_end_matches("::").rsplit("::").next().unwrap_or_default();
         format!("`{}::{function}`", module.replace('/', "::"))
     }
 }
@@ -246,13 +255,16 @@ impl Frame {
 fn step_of<'a>(step: &Step, frames: &'a [Frame]) -> (String, Option<&'a Frame>) {
     const CORE: &str = "kernel/core/";
     const ARCH: &str = "kernel/arch/";
+    const MEM: &str = "kernel/mem/";
     let innermost = frames.iter().position(|f| f.file_name.contains(CORE));
     let below = &frames[..innermost.unwrap_or(frames.len())];
     if let Some(port) = below.iter().rfind(|f| f.file_name.contains(ARCH)) {
         return (port.name(ARCH), Some(port));
     }
-    let name = match innermost {
-        Some(at) => return (frames[at].name(CORE), Some(&frames[at])),
+    // A function of the kernel's memory that is not in line.
+    let of_memory = frames.iter().rfind(|f| f.file_name.contains(MEM));
+    let name = match innermost.map(|at| (&frames[at], CORE)).or(of_memory.map(|f| (f, MEM))) {
+        Some((frame, folder)) => return (frame.name(folder), Some(frame)),
         None if frames.iter().any(|f| f.file_name.ends_with(".rs")) => "the image's handlers",
         None => match step.instruction.mnemonic() {
             Mnemonic::Push => "entry: registers saved",
@@ -322,14 +334,18 @@ mod tests {
     fn instructions_belong_to_functions_of_the_portable_kernel_and_of_the_port() {
         let nop = step(0, &[0x90], &[], 0);
         let get = frame("get<u64>", "./kernel/mem/src/link.rs");
-        let call = frame("call<false>", "./kernel/core/src/ipc/fastpath.rs");
+        let call = frame("pecan_core::ipc::fastpath::call::<false>", "./kernel/core/src/ipc/fastpath.rs");
         let image = frame("pecan_call", "./kernel/image/src/kernel.rs");
         let port = frame("switch", "./kernel/arch/src/x86_64/vspace.rs");
         let inner = frame("write_cr3", "./kernel/arch/src/x86_64/cpu.rs");
         let name = |frames: &[&Frame]| step_of(&nop, &frames.iter().copied().cloned().collect::<Vec<_>>()).0;
         assert_eq!(name(&[&get, &call, &image]), "`ipc::fastpath::call`");
         assert_eq!(name(&[&inner, &port, &call, &image]), "`x86_64::vspace::switch`");
-        assert_eq!(name(&[&get, &image]), "the image's handlers");
+        assert_eq!(
+            name(&[&get, &frame("<a::B<C> as D>::place", "./kernel/mem/src/derivation.rs"), &image]),
+            "`derivation::place`"
+        );
+        assert_eq!(name(&[&image]), "the image's handlers");
         assert_eq!(name(&[&frame("pecan_exit", "")]), "exit");
         let push = step(0, &[0x50], &[], 1);
         assert_eq!(step_of(&push, &[frame("pecan_syscall_save", "")]).0, "entry: registers saved");
