@@ -53,7 +53,7 @@ fn step_both(system: &mut System, here: &Here, event: &Event) -> Result<Next, Br
     normalise(&mut expected);
     system.back(here);
     if has_fast_path(event) {
-        for (way, who) in [(Way::Entry, "the entry sequence"), (Way::FastAny, "the longer fast path")] {
+        for (way, who) in [(Way::Entry, "the entry sequence"), (Way::OtherForm, "the longer fast path")] {
             let fast = system.enter(event, way);
             // The longer fast path alone has done nothing where it declines, or the slow path after it will show it.
             if fast || way == Way::Entry {
@@ -239,7 +239,7 @@ pub fn fast() -> [u64; FAST_PATHS.len()] {
 }
 
 fn fast_path(event: &Event, way: Way) -> usize {
-    let any = (way == Way::FastAny) as usize;
+    let any = (way == Way::OtherForm) as usize;
     match event.call().map(|call| call.call) {
         Some(Syscall::Call) => any,
         Some(Syscall::ReplyRecv) => 2 + any,

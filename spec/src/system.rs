@@ -13,7 +13,7 @@ use pecan_core::{
     cap::derivation,
     entry::{
         exception,
-        fast::{Resumed, fault_any},
+        fast::{Resumed, fault_other_form},
         sequence::{self, Exit},
         syscall,
     },
@@ -50,7 +50,7 @@ pub enum Way {
     /// By the entry sequence that ships: the fast path, or what it leaves things to.
     Entry,
     /// By the other form of the fast path alone.
-    FastAny,
+    OtherForm,
     /// By the slow path alone.
     Slow,
 }
@@ -473,7 +473,7 @@ impl System {
 
     /// Puts the arguments of an event into the registers and the buffer of the running thread, then enters the
     /// kernel. True if the first form of a fast path has done it ([`Way::Entry`]), the other form does not decline it
-    /// ([`Way::FastAny`]), or it is the slow path.
+    /// ([`Way::OtherForm`]), or it is the slow path.
     pub fn enter(&mut self, event: &Event, way: Way) -> bool {
         self.looked = false;
         let current = self.k.core().current.get();
@@ -503,7 +503,7 @@ impl System {
                 }
                 match way {
                     Way::Entry => return self.enter_as_shipped(call, info.0),
-                    Way::FastAny => return self.enter_fast(call),
+                    Way::OtherForm => return self.enter_fast(call),
                     Way::Slow => {}
                 }
                 host::advance_time(call.after);
@@ -541,7 +541,9 @@ impl System {
                 let (vector, error, address) = pecan_arch::host::encode_exception(exception);
                 sequence::exception::<Watch>(self.k.entered_by_current(), vector, error, address)
             }
-            Way::FastAny => fault_any(&self.k, self.k.running(), exception::fault_of(exception)).is_ok(),
+            Way::OtherForm => {
+                fault_other_form(&self.k, self.k.running(), exception::fault_of(exception)).is_ok()
+            }
         }
     }
 

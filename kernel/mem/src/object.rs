@@ -332,7 +332,7 @@ pub struct Tcb {
     /// In a ready queue.
     pub is_queued: Cell<bool>,
     /// In the release queue.
-    pub is_released_later: Cell<bool>,
+    pub in_release_queue: Cell<bool>,
     /// The highest priority that this thread may give to others.
     pub mcp: Cell<u8>,
     /// Links in a ready queue.

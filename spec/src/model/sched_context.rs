@@ -111,7 +111,7 @@ impl Step {
         let blocked =
             !matches!(self.thread(thread).doing, Doing::Nothing | Doing::Running | Doing::Restarting);
         let free = self.context(sc).thread.is_none() && self.thread(thread).sc.is_none();
-        if !free || blocked && !self.context(sc).is_released() { Err(illegal()) } else { Ok(()) }
+        if !free || blocked && !self.context(sc).has_budget() { Err(illegal()) } else { Ok(()) }
     }
 
     pub(super) fn bind_thread(&mut self, sc: Name, thread: Name) {

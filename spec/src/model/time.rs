@@ -30,7 +30,7 @@ impl SchedContext {
     }
 
     /// It can be run on now.
-    pub(super) fn is_released(&self) -> bool {
+    pub(super) fn has_budget(&self) -> bool {
         self.is_configured() && self.refills[0].amount >= least() && self.refills[0].time <= soon()
     }
 
@@ -198,7 +198,7 @@ impl Step {
     }
 
     pub(super) fn has_budget(&self, thread: Name) -> bool {
-        self.s.threads[&thread].sc.is_some_and(|sc| self.s.contexts[&sc].is_released())
+        self.s.threads[&thread].sc.is_some_and(|sc| self.s.contexts[&sc].has_budget())
     }
 
     fn release_time(&self, thread: Name) -> i64 {

@@ -31,8 +31,8 @@ impl System {
     pub(super) fn enter_fast(&self, call: &Call) -> bool {
         let (k, running) = (&self.k, self.k.running());
         match call.call {
-            Syscall::Call => fast::call_any(k, running).is_ok(),
-            Syscall::ReplyRecv => fast::reply_recv_any(k, running).is_ok(),
+            Syscall::Call => fast::call_other_form(k, running).is_ok(),
+            Syscall::ReplyRecv => fast::reply_recv_other_form(k, running).is_ok(),
             Syscall::Send | Syscall::NBSend => {
                 let before = pecan_arch::now();
                 host::advance_time(call.after);

@@ -209,7 +209,7 @@ pub fn call<E: Exit>(entered: Entered<'_>, cptr: u64) -> E::Left {
         Ok(switch) => switched_fast::<E>(entered.kernel(), switch),
         Err(Miss::Met(Met { to, ep, reply, badge })) => call_met::<E>(to, ep, reply, entered, badge),
         Err(Miss::At(slot)) => call_at::<E>(entered, slot),
-        Err(Miss::Any) => call_any::<E>(entered),
+        Err(Miss::OtherForm) => call_other_form::<E>(entered),
         Err(Miss::Slow | Miss::Faulty(_)) => slow_call::<E>(entered),
     }
 }
@@ -226,7 +226,7 @@ fn call_met<E: Exit>(
 ) -> E::Left {
     match fast::call_met(entered.kernel(), entered.running(), Met { to, ep, reply, badge }) {
         Ok(switch) => switched_fast::<E>(entered.kernel(), switch),
-        Err(_) => call_any::<E>(entered),
+        Err(_) => call_other_form::<E>(entered),
     }
 }
 
@@ -238,8 +238,8 @@ fn call_at<E: Exit>(entered: Entered<'_>, slot: Link<Slot>) -> E::Left {
 
 #[cold]
 #[inline(never)]
-fn call_any<E: Exit>(entered: Entered<'_>) -> E::Left {
-    match fast::call_any(entered.kernel(), entered.running()) {
+fn call_other_form<E: Exit>(entered: Entered<'_>) -> E::Left {
+    match fast::call_other_form(entered.kernel(), entered.running()) {
         Ok(thread) => user_fast::<E>(entered.kernel(), thread),
         Err(_) => slow_call::<E>(entered),
     }
@@ -265,7 +265,7 @@ pub fn reply_recv<E: Exit>(entered: Entered<'_>, cptr: u64) -> E::Left {
         Ok(switch) => switched_fast::<E>(entered.kernel(), switch),
         Err(Miss::Met(Met { to, ep, reply, .. })) => reply_met::<E>(to, ep, reply, entered),
         Err(Miss::Faulty(Met { to, ep, reply, .. })) => reply_fault::<E>(to, ep, reply, entered),
-        Err(Miss::Any) => reply_recv_any::<E>(entered),
+        Err(Miss::OtherForm) => reply_recv_other_form::<E>(entered),
         Err(Miss::Slow | Miss::At(_)) => slow_syscall::<E>(entered, Syscall::ReplyRecv),
     }
 }
@@ -281,7 +281,7 @@ fn reply_met<E: Exit>(
 ) -> E::Left {
     match fast::reply_met(entered.kernel(), entered.running(), Met { to, ep, reply, badge: 0 }) {
         Ok(switch) => switched_fast::<E>(entered.kernel(), switch),
-        Err(_) => reply_recv_any::<E>(entered),
+        Err(_) => reply_recv_other_form::<E>(entered),
     }
 }
 
@@ -306,14 +306,14 @@ fn reply_fault<E: Exit>(
             // All its registers are in its context, and the other way back would find that they have to be loaded.
             user::<E>(k, switch.to.thread)
         }
-        Err(_) => reply_recv_any::<E>(entered),
+        Err(_) => reply_recv_other_form::<E>(entered),
     }
 }
 
 #[cold]
 #[inline(never)]
-fn reply_recv_any<E: Exit>(entered: Entered<'_>) -> E::Left {
-    match fast::reply_recv_any(entered.kernel(), entered.running()) {
+fn reply_recv_other_form<E: Exit>(entered: Entered<'_>) -> E::Left {
+    match fast::reply_recv_other_form(entered.kernel(), entered.running()) {
         Ok(thread) => user_fast::<E>(entered.kernel(), thread),
         Err(_) => slow_syscall::<E>(entered, Syscall::ReplyRecv),
     }
@@ -388,23 +388,23 @@ pub fn exception<E: Exit>(entered: Entered<'_>, vector: u64, error: u64, address
     let exception = decode_exception(vector, error, address);
     benchmark::note_exception(entered.kernel(), exception);
     match exception {
-        Exception::Debug { .. } => exception_any::<E>(vector, error, address, entered),
+        Exception::Debug { .. } => exception_slow::<E>(vector, error, address, entered),
         exception => match fast::fault(entered.kernel(), entered.running(), exception::fault_of(exception)) {
             Ok(switch) => switched::<E>(entered.kernel(), switch),
-            Err(_) => exception_any::<E>(vector, error, address, entered),
+            Err(_) => exception_slow::<E>(vector, error, address, entered),
         },
     }
 }
 
 /// An exception that the first form of the fast path is not for. The arguments are in the registers that they come in.
 #[inline(never)]
-fn exception_any<E: Exit>(vector: u64, error: u64, address: u64, entered: Entered<'_>) -> E::Left {
+fn exception_slow<E: Exit>(vector: u64, error: u64, address: u64, entered: Entered<'_>) -> E::Left {
     let k = entered.settle();
     let next = match decode_exception(vector, error, address) {
         Exception::Debug { software } => exception::debug_exception(k, software),
         exception => {
             let fault = exception::fault_of(exception);
-            match fast::fault_any(k, k.running(), fault) {
+            match fast::fault_other_form(k, k.running(), fault) {
                 Ok(thread) => return user::<E>(k, thread),
                 Err(_) => exception::fault_current(k, fault),
             }

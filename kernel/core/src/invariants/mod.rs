@@ -383,7 +383,7 @@ impl<'k> State<'_, 'k> {
                 ensure!(sc.get(k).yield_from.get() == Some(link), "{link:?} yields to a stranger");
             }
             if !t.state.is_runnable() {
-                ensure!(!t.is_released_later.get(), "{link:?} waits for budget and for something else");
+                ensure!(!t.in_release_queue.get(), "{link:?} waits for budget and for something else");
                 ensure!(
                     t.yield_to.get().is_none(),
                     "{link:?} waits for time to be used and for something else"
@@ -650,7 +650,7 @@ impl<'k> State<'_, 'k> {
             let link = t.link();
             self.alive(link, tag::TCB, "release queue")?;
             ensure!(self.seen.insert(link.addr(), mark::LATER)?, "the release queue runs in a circle");
-            ensure!(t.is_released_later.get(), "{link:?} does not know that it is in the release queue");
+            ensure!(t.in_release_queue.get(), "{link:?} does not know that it is in the release queue");
             let links = &t.release;
             let rank = |child: Option<Link<Tcb>>| child.map_or(0, |c| c.get(k).release.rank.get());
             let (left, right) = (links.left.get(), links.right.get());
@@ -674,7 +674,7 @@ impl<'k> State<'_, 'k> {
                 "{link:?} is wrong about being queued"
             );
             ensure!(
-                t.is_released_later.get() == self.seen.contains(link.addr(), mark::LATER),
+                t.in_release_queue.get() == self.seen.contains(link.addr(), mark::LATER),
                 "{link:?} is wrong about being in the release queue"
             );
         }

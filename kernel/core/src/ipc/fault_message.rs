@@ -4,10 +4,10 @@ use pecan_abi::{
     LookupFailureKind, MessageInfo,
     breakpoint::BreakpointType,
     fault::{FaultTag, debug_exception},
-    ipc::MESSAGE_REGISTERS,
+    ipc::{MESSAGE_REGISTERS, MSG_MAX_LENGTH, buffer},
 };
 use pecan_arch::{EXCEPTION_MESSAGE, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, reg};
-use pecan_mem::{Fault, Kernel, LookupFailure, Tcb};
+use pecan_mem::{Fault, IpcBuffer, Kernel, LookupFailure, Tcb};
 
 use crate::{
     base::message,
@@ -132,16 +132,95 @@ pub fn apply_reply(k: &Kernel, fault: Fault, handler: &Tcb, faulty: &Tcb) -> boo
     info.label() == 0
 }
 
+/// The message of a fault that has a few words, all with a place.
+pub struct Short<'k> {
+    words: [u64; MESSAGE_REGISTERS],
+    /// The one behind those, and the buffer that takes it.
+    last: Option<(&'k IpcBuffer, u64)>,
+    tag: FaultTag,
+}
+
+impl<'k> Short<'k> {
+    /// The message to the handler about the fault of a thread; `None` if it is another kind of fault, or a word has no
+    /// place in a buffer in a frame of the smallest size.
+    #[inline(always)]
+    pub fn new(k: &'k Kernel, faulty: &Tcb, fault: Fault, handler: &Tcb) -> Option<Self> {
+        let context = &faulty.context;
+        let ip = context.get(reg::FAULT_IP);
+        let (words, last) = match fault {
+            Fault::UserException { number, code } => {
+                let (sp, flags) = (context.get(EXCEPTION_MESSAGE[1]), context.get(EXCEPTION_MESSAGE[2]));
+                let buffer = message::small_buffer(k, handler, true)?.get(k);
+                ([ip, sp, flags, number], Some((buffer, code)))
+            }
+            Fault::Vm { address, instruction, status } => ([ip, address, instruction as u64, status], None),
+            _ => return None,
+        };
+        Some(Short { words, last, tag: tag(fault) })
+    }
+
+    /// Hands it to the handler. Returns the message information.
+    #[inline(always)]
+    pub fn put(self, handler: &Tcb) -> u64 {
+        put_registers(handler, self.words);
+        let mut length = MESSAGE_REGISTERS;
+        if let Some((buffer, word)) = self.last {
+            buffer.set(buffer::MSG + MESSAGE_REGISTERS, word);
+            length += 1;
+        }
+        MessageInfo::new(self.tag as u64, 0, 0, length as u64).0
+    }
+}
+
+/// The handler's answer to a fault, of a kind that takes only words that are in registers.
+pub struct ShortAnswer {
+    /// Words.
+    length: usize,
+}
+
+impl ShortAnswer {
+    /// The answer with this message information. `None` if it is to another kind of fault, or may leave the thread stopped.
+    #[inline(always)]
+    pub fn new(faulty: &Tcb, info: u64) -> Option<Self> {
+        // More than a length would be a label or capabilities.
+        if info > MSG_MAX_LENGTH as u64 {
+            return None;
+        }
+        match faulty.fault() {
+            Fault::UserException { .. } => Some(ShortAnswer { length: info as usize }),
+            Fault::Cap { .. } | Fault::Vm { .. } => Some(ShortAnswer { length: 0 }),
+            _ => None,
+        }
+    }
+
+    /// Applies it: the thread goes on where it faulted, or where the answer says.
+    #[inline(always)]
+    pub fn apply(self, handler: &Tcb, faulty: &Tcb) {
+        const { assert!(EXCEPTION_MESSAGE.len() <= reg::MSG.len()) };
+        let [ip, sp, flags] = EXCEPTION_MESSAGE;
+        let (from, to) = (&handler.context, &faulty.context);
+        // Written out, as are all moves of words that travel in registers.
+        if self.length > 0 {
+            to.set_user(ip, from.get(reg::MSG[0]));
+            if self.length > 1 {
+                to.set_user(sp, from.get(reg::MSG[1]));
+                if self.length > 2 {
+                    to.set_user(flags, from.get(reg::MSG[2]));
+                }
+            }
+        }
+        to.set(reg::NEXT_IP, to.get(reg::FAULT_IP));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use pecan_abi::{ObjectType, breakpoint::BreakpointType, fault::FaultTag};
     use pecan_arch::{EXCEPTION_MESSAGE, Reg, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, reg};
     use pecan_mem::{Cap, Fault, Link, LookupFailure, Tcb};
 
-    use crate::{
-        ipc::fault_message,
-        testing::{FREE, World},
-    };
+    use super::{apply_reply, deliver, is_trap};
+    use crate::testing::{FREE, World};
 
     /// A handler, which has an IPC buffer, and a thread whose registers are all different.
     fn world() -> (World, Link<Tcb>) {
@@ -190,7 +269,7 @@ mod tests {
         let ip = faulty.get(&w.k).context.get(reg::FAULT_IP);
         let exception = registers(&w, faulty, &EXCEPTION_MESSAGE);
         let told = |fault| {
-            fault_message::deliver(&w.k, faulty.get(&w.k), fault, 42, w.thread.get(&w.k));
+            deliver(&w.k, faulty.get(&w.k), fault, 42, w.thread.get(&w.k));
             assert_eq!(w.thread.get(&w.k).context.get(reg::CAP), 42, "the badge");
             w.message(w.thread)
         };
@@ -240,10 +319,7 @@ mod tests {
                 // Values that every register takes, the flags, too.
                 let words: Vec<u64> = (0..length as u64).map(|i| 0x247 + (i << 16)).collect();
                 w.set_message(thread, 0, &words, &[]);
-                assert!(
-                    fault_message::apply_reply(&w.k, fault, thread.get(&w.k), faulty.get(&w.k)),
-                    "it goes on"
-                );
+                assert!(apply_reply(&w.k, fault, thread.get(&w.k), faulty.get(&w.k)), "it goes on");
                 for (r, old) in TIMEOUT_MESSAGE.iter().zip(before) {
                     let new = set.iter().position(|s| s == r).filter(|&i| i < length);
                     let found = faulty.get(&w.k).context.get(*r);
@@ -255,7 +331,7 @@ mod tests {
                 }
                 // Another label leaves the thread stopped, but where there is nothing to answer.
                 w.set_message(thread, 1, &words, &[]);
-                let goes_on = fault_message::apply_reply(&w.k, fault, thread.get(&w.k), faulty.get(&w.k));
+                let goes_on = apply_reply(&w.k, fault, thread.get(&w.k), faulty.get(&w.k));
                 assert_eq!(goes_on, matches!(fault, Fault::Cap { .. } | Fault::Vm { .. }), "{fault:?}");
             }
         }
@@ -264,8 +340,8 @@ mod tests {
     #[test]
     fn what_a_thread_does_not_come_to_again_is_a_trap() {
         for (fault, _) in FAULTS {
-            assert_eq!(fault_message::is_trap(fault), matches!(fault, Fault::Debug { .. }), "{fault:?}");
+            assert_eq!(is_trap(fault), matches!(fault, Fault::Debug { .. }), "{fault:?}");
         }
-        assert!(fault_message::is_trap(Fault::UserException { number: 4, code: 0 }), "an overflow");
+        assert!(is_trap(Fault::UserException { number: 4, code: 0 }), "an overflow");
     }
 }

@@ -129,7 +129,7 @@ fn end_slice(k: &Kernel, ends: bool) -> Next {
         return Next::Choose;
     }
     let (current, sc) = (k.core().current.get().get(k), k.core().current_sc.get().get(k));
-    if is_released(k, sc) {
+    if has_budget(k, sc) {
         if ready::has_peers(k, current) {
             ready::append(k, current);
         }
@@ -189,7 +189,7 @@ pub fn forget(k: &Kernel, sc: &SchedContext) {
 
 /// The scheduling context is configured and has budget that can be used now.
 #[inline(always)]
-pub fn is_released(k: &Kernel, sc: &SchedContext) -> bool {
+pub fn has_budget(k: &Kernel, sc: &SchedContext) -> bool {
     sc.refill_max.get() != 0 && refill::is_sufficient(sc, 0) && refill::is_ready(sc, k.core().time.get())
 }
 
@@ -226,7 +226,7 @@ pub fn postpone(k: &Kernel, sc: &SchedContext) {
 pub fn resume(k: &Kernel, sc: &SchedContext) {
     if let Some(thread) = follow(sc.tcb.get(), k)
         && ready::is_schedulable(k, thread)
-        && !is_released(k, sc)
+        && !has_budget(k, sc)
     {
         postpone(k, sc);
     }

@@ -98,7 +98,7 @@ pub fn check_bindable(k: &Kernel, sc: &SchedContext, thread: &Tcb) -> Decoded<()
             | ThreadState::BlockedOnNotification { .. }
     );
     let free = sc.tcb.get().is_none() && thread.sched_context.get().is_none();
-    if !free || blocked && !budget::is_released(k, sc) {
+    if !free || blocked && !budget::has_budget(k, sc) {
         return Err(SyscallError::IllegalOperation);
     }
     Ok(())

@@ -11,7 +11,7 @@ use pecan_mem::{Kernel, Tcb, follow, state::ReadyQueues};
 #[inline(always)]
 pub fn is_schedulable(k: &Kernel, thread: &Tcb) -> bool {
     thread.state.is_runnable()
-        && !thread.is_released_later.get()
+        && !thread.in_release_queue.get()
         && follow(thread.sched_context.get(), k).is_some_and(|sc| sc.refill_max.get() != 0)
 }
 

@@ -12,7 +12,7 @@ use crate::sched::ready;
 /// Takes a thread out of the release queue, if it is in it.
 #[inline]
 pub fn leave(k: &Kernel, thread: &Tcb) {
-    if !thread.is_released_later.get() {
+    if !thread.in_release_queue.get() {
         return;
     }
     if k.core().release_head.get() == Some(thread.link()) {
@@ -35,7 +35,7 @@ pub fn insert(k: &Kernel, thread: &Tcb, time: u64) {
     k.core().release_turn.set(links.turn.get() + 1);
     links.rank.set(1);
     head.set(merge(k, head.get(), Some(thread.link())));
-    thread.is_released_later.set(true);
+    thread.in_release_queue.set(true);
 }
 
 /// Takes a thread out of the release queue.
@@ -55,7 +55,7 @@ pub fn take_out(k: &Kernel, thread: &Tcb) {
             mend(k, Some(parent), false);
         }
     }
-    thread.is_released_later.set(false);
+    thread.in_release_queue.set(false);
 }
 
 /// One heap of two.

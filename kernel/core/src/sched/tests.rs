@@ -169,7 +169,7 @@ fn a_thread_without_budget_waits_for_its_refill() {
     assert_eq!(start(&mut w, 0), high);
     assert_eq!(host::machine().deadline.get(), pecan_arch::now() + us_to_ticks(1_000));
     assert_eq!(timer(&mut w, 1_000), first);
-    assert!(high.get(&w.k).is_released_later.get());
+    assert!(high.get(&w.k).in_release_queue.get());
     assert_eq!(w.k.core().release_head.get(), Some(high));
     // The first thread's own slice ends before.
     assert_eq!(timer(&mut w, 5_000), first);

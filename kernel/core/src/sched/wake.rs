@@ -16,7 +16,7 @@ pub fn wake(k: &Kernel, thread: &Tcb) -> Next {
     if !ready::is_schedulable(k, thread) {
         return Next::Resume;
     }
-    if !budget::is_released(k, sc) {
+    if !budget::has_budget(k, sc) {
         budget::postpone(k, sc);
         return Next::Resume;
     }

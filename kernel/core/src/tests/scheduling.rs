@@ -236,7 +236,7 @@ fn check(w: &World, all: bool) -> Result<(), String> {
             let beaten = !idle && t.priority.get() <= current.get(k).priority.get();
             ensure(beaten, &format!("{thread:?} should run"))?;
         }
-        if t.is_released_later.get() {
+        if t.in_release_queue.get() {
             ensure(!t.is_queued.get(), "both ready and waiting for budget")?;
             ensure(t.state.is_runnable(), "waits for budget and cannot run")?;
         } else if let Some(sc) = t.sched_context.get().filter(|_| t.state.is_runnable()) {

@@ -30,7 +30,7 @@ use pecan_mem::{
 use crate::{
     base::message::{self, INFO_SHAPE, Placed},
     cap::lookup,
-    ipc::{fault_message, queue, raise},
+    ipc::{fault_message, queue},
     sched::{ready, units},
     space::known,
 };
@@ -48,7 +48,7 @@ const INFO_LENGTH: u64 = 0x7f;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Miss {
     /// The other form of the fast path may do.
-    Any,
+    OtherForm,
     /// This is for the slow path.
     Slow,
     /// This is for the slow path, for the capability in this slot.
@@ -126,15 +126,15 @@ pub fn call<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<Switch
     let caller = running.get();
     // Read from memory where it is wanted, which leaves a register for what is looked at.
     let info = || caller.context.get(reg::INFO);
-    let cap = running.words(k, cptr).ok_or(Miss::Any)?;
+    let cap = running.words(k, cptr).ok_or(Miss::OtherForm)?;
     let Some(ep) = cap.endpoint_for_call() else {
         return Err(match running.slot(cptr) {
             Some(slot) if !cap.is_null() => Miss::At(slot),
-            _ => Miss::Any,
+            _ => Miss::OtherForm,
         });
     };
     let ep = ep.get(k);
-    let server = ep.one_receiver().ok_or(Miss::Any)?.get(k);
+    let server = ep.one_receiver().ok_or(Miss::OtherForm)?.get(k);
     let reply = free_server(k, server)?;
     let space = match server.ready(k) {
         Some(space) if info() & INFO_SHAPE == 0 => space,
@@ -155,8 +155,8 @@ pub fn call<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<Switch
 pub fn call_met<'k>(k: &'k Kernel, running: Running<'k>, met: Met) -> Result<Switch<'k>, Miss> {
     let (caller, server) = (running.get(), met.to.get(k));
     let info = caller.context.get(reg::INFO);
-    let message = Placed::new(k, caller, server, info & INFO_SHAPE).ok_or(Miss::Any)?;
-    let space = units::make_ready(k, server).ok_or(Miss::Any)?;
+    let message = Placed::new(k, caller, server, info & INFO_SHAPE).ok_or(Miss::OtherForm)?;
+    let space = units::make_ready(k, server).ok_or(Miss::OtherForm)?;
     met.ep.get(k).set_idle();
     lend(k, caller, server, met.reply.get(k));
     message.copy(caller, server);
@@ -176,7 +176,7 @@ fn free_server<'k>(k: &'k Kernel, server: &Tcb) -> Result<&'k Reply, Miss> {
 }
 
 /// `Call` in the other form, with the capability and the message information in the registers.
-pub fn call_any<'k>(k: &'k Kernel, running: Running<'k>) -> Result<&'k Tcb, Miss> {
+pub fn call_other_form<'k>(k: &'k Kernel, running: Running<'k>) -> Result<&'k Tcb, Miss> {
     let caller = running.get();
     let (cptr, info) = (caller.context.get(reg::CAP), caller.context.get(reg::INFO));
     if info & INFO_SHAPE > MSG_MAX_LENGTH as u64 {
@@ -196,11 +196,11 @@ pub fn call_any<'k>(k: &'k Kernel, running: Running<'k>) -> Result<&'k Tcb, Miss
 pub fn fault<'k>(k: &'k Kernel, running: Running<'k>, fault: Fault) -> Result<Switch<'k>, Miss> {
     let faulty = running.get();
     let cap = faulty.slots[Tcb::SLOT_FAULT_HANDLER].words();
-    let ep = cap.endpoint_for_call().ok_or(Miss::Any)?.get(k);
-    let server = ep.one_receiver().ok_or(Miss::Any)?.get(k);
+    let ep = cap.endpoint_for_call().ok_or(Miss::OtherForm)?.get(k);
+    let server = ep.one_receiver().ok_or(Miss::OtherForm)?.get(k);
     let reply = free_server(k, server)?;
-    let message = raise::Short::new(k, faulty, fault, server).ok_or(Miss::Any)?;
-    let space = units::make_ready(k, server).ok_or(Miss::Any)?;
+    let message = fault_message::Short::new(k, faulty, fault, server).ok_or(Miss::OtherForm)?;
+    let space = units::make_ready(k, server).ok_or(Miss::OtherForm)?;
     ep.set_idle();
     lend(k, faulty, server, reply);
     faulty.set_fault(fault);
@@ -209,7 +209,7 @@ pub fn fault<'k>(k: &'k Kernel, running: Running<'k>, fault: Fault) -> Result<Sw
 }
 
 /// [`fault()`] in the other form. Returns the thread to run.
-pub fn fault_any<'k>(k: &'k Kernel, running: Running<'k>, fault: Fault) -> Result<&'k Tcb, Miss> {
+pub fn fault_other_form<'k>(k: &'k Kernel, running: Running<'k>, fault: Fault) -> Result<&'k Tcb, Miss> {
     let faulty = running.get();
     let cap = faulty.slots[Tcb::SLOT_FAULT_HANDLER].words();
     let ep = cap.endpoint_for_send().ok_or(Miss::Slow)?.get(k);
@@ -299,13 +299,13 @@ fn lend(k: &Kernel, caller: &Tcb, server: &Tcb, reply: &Reply) {
 pub fn reply_recv<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<Switch<'k>, Miss> {
     let server = running.get();
     let info = || server.context.get(reg::INFO);
-    let cap = running.words(k, cptr).ok_or(Miss::Any)?;
-    let ep = cap.endpoint_for_receive().ok_or(Miss::Any)?.get(k);
-    let reply = running.words(k, server.context.get(reg::REPLY)).ok_or(Miss::Any)?;
-    let reply = reply.reply().ok_or(Miss::Any)?.get(k);
+    let cap = running.words(k, cptr).ok_or(Miss::OtherForm)?;
+    let ep = cap.endpoint_for_receive().ok_or(Miss::OtherForm)?.get(k);
+    let reply = running.words(k, server.context.get(reg::REPLY)).ok_or(Miss::OtherForm)?;
+    let reply = reply.reply().ok_or(Miss::OtherForm)?.get(k);
     let caller = answered(k, reply)?;
     if !ep.is_idle() || server.has_notification() {
-        return Err(Miss::Any);
+        return Err(Miss::OtherForm);
     }
     may_run(k, caller)?;
     let space = match caller.ready(k) {
@@ -327,8 +327,8 @@ pub fn reply_recv<'k>(k: &'k Kernel, running: Running<'k>, cptr: u64) -> Result<
 pub fn reply_met<'k>(k: &'k Kernel, running: Running<'k>, met: Met) -> Result<Switch<'k>, Miss> {
     let (server, caller, ep) = (running.get(), met.to.get(k), met.ep.get(k));
     let info = server.context.get(reg::INFO);
-    let message = Placed::new(k, server, caller, info & INFO_SHAPE).ok_or(Miss::Any)?;
-    let space = units::make_ready(k, caller).ok_or(Miss::Any)?;
+    let message = Placed::new(k, server, caller, info & INFO_SHAPE).ok_or(Miss::OtherForm)?;
+    let space = units::make_ready(k, caller).ok_or(Miss::OtherForm)?;
     ep.set_one_receiver(server.link());
     give_back(k, server, caller, ep, met.reply.get(k));
     message.copy(server, caller);
@@ -339,8 +339,9 @@ pub fn reply_met<'k>(k: &'k Kernel, running: Running<'k>, met: Met) -> Result<Sw
 #[inline(always)]
 pub fn reply_fault<'k>(k: &'k Kernel, running: Running<'k>, met: Met) -> Result<Switch<'k>, Miss> {
     let (server, faulty, ep) = (running.get(), met.to.get(k), met.ep.get(k));
-    let answer = raise::ShortAnswer::new(faulty, server.context.get(reg::INFO)).ok_or(Miss::Any)?;
-    let space = units::make_ready_after_fault(k, faulty).ok_or(Miss::Any)?;
+    let answer =
+        fault_message::ShortAnswer::new(faulty, server.context.get(reg::INFO)).ok_or(Miss::OtherForm)?;
+    let space = units::make_ready_after_fault(k, faulty).ok_or(Miss::OtherForm)?;
     ep.set_one_receiver(server.link());
     give_back(k, server, faulty, ep, met.reply.get(k));
     faulty.set_fault(Fault::None);
@@ -373,7 +374,7 @@ fn answered<'k>(k: &'k Kernel, reply: &Reply) -> Result<&'k Tcb, Miss> {
 }
 
 /// `ReplyRecv` in the other form, with the capability and the message information in the registers.
-pub fn reply_recv_any<'k>(k: &'k Kernel, running: Running<'k>) -> Result<&'k Tcb, Miss> {
+pub fn reply_recv_other_form<'k>(k: &'k Kernel, running: Running<'k>) -> Result<&'k Tcb, Miss> {
     let server = running.get();
     let (cptr, info) = (server.context.get(reg::CAP), server.context.get(reg::INFO));
     if info & INFO_SHAPE > MSG_MAX_LENGTH as u64 {

@@ -185,7 +185,7 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 5]) {
             let (k, fault) = (&*w.k, exception::fault_of(exception));
             let quick = if fast { fast::fault(k, k.running(), fault) } else { Err(Miss::Slow) };
             let quick = match quick {
-                Err(Miss::Any) => fast::fault_any(k, k.running(), fault).map(Tcb::link),
+                Err(Miss::OtherForm) => fast::fault_other_form(k, k.running(), fault).map(Tcb::link),
                 quick => quick.map(|switch| switch.settle(k)),
             };
             match quick {
@@ -257,8 +257,8 @@ fn run(seed: u64, steps: usize, fast: bool) -> (Vec<u64>, [usize; 5]) {
             taken[part] += 1;
         }
         let quick = match (quick, call) {
-            (Err(Miss::Any), Syscall::Call) => fast::call_any(k, k.running()).map(Tcb::link),
-            (Err(Miss::Any), _) => fast::reply_recv_any(k, k.running()).map(Tcb::link),
+            (Err(Miss::OtherForm), Syscall::Call) => fast::call_other_form(k, k.running()).map(Tcb::link),
+            (Err(Miss::OtherForm), _) => fast::reply_recv_other_form(k, k.running()).map(Tcb::link),
             (quick, _) => quick.map(|switch| switch.settle(k)),
         };
         match quick {
@@ -317,7 +317,7 @@ fn a_short_message_needs_no_buffers() {
     let current = w.k.core().current.get();
     current.get(&w.k).context.set(reg::CAP, EP);
     current.get(&w.k).context.set(reg::INFO, info(5).0);
-    let server = fast::call_any(&w.k, w.k.running()).expect("a server waits");
+    let server = fast::call_other_form(&w.k, w.k.running()).expect("a server waits");
     assert!(threads[3..].contains(&server.link()));
     // What does not fit into registers has no place.
     assert_eq!(server.context.get(reg::INFO), info(4).0);

@@ -276,7 +276,7 @@ fn the_time_of_a_call_is_the_callers() {
     call_server(&mut w, &o);
     host::advance_time(us_to_ticks(1_000));
     assert_eq!(interrupt::interrupt(&mut w.k, IRQ_TIMER), w.k.core().idle_thread.link());
-    assert!(o.thread.get(&w.k).is_released_later.get(), "the server waits on its client's budget");
+    assert!(o.thread.get(&w.k).in_release_queue.get(), "the server waits on its client's budget");
     host::advance_time(us_to_ticks(9_000));
     assert_eq!(interrupt::interrupt(&mut w.k, IRQ_TIMER), o.thread);
 }
@@ -303,7 +303,7 @@ fn a_trap_where_the_budget_ends_is_told_and_charged() {
         // Whoever would go on with the thread's time waits for it; a handler with time of its own does not.
         let Cap::SchedContext { sc, .. } = w.cap(SC) else { unreachable!() };
         assert_eq!(sc.get(&w.k).consumed.get(), us_to_ticks(1_000));
-        assert_eq!(o.thread.get(&w.k).is_released_later.get(), passive);
+        assert_eq!(o.thread.get(&w.k).in_release_queue.get(), passive);
         assert_eq!(runs, if passive { w.k.core().idle_thread.link() } else { o.thread });
         w.check();
         if passive {
@@ -319,7 +319,7 @@ fn a_trap_where_the_budget_ends_is_told_and_charged() {
     host::advance_time(us_to_ticks(1_000));
     exception::exception(&mut w.k, Exception::User { number: 6, code: 0 });
     let thread = w.thread.get(&w.k);
-    assert!(thread.state.is_restart() && thread.is_released_later.get());
+    assert!(thread.state.is_restart() && thread.in_release_queue.get());
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn a_timeout_is_told_to_the_handler_if_there_is_one() {
     assert_eq!(interrupt::interrupt(&mut w.k, IRQ_TIMER), w.k.core().idle_thread.link());
     assert!(matches!(o.thread.get(&w.k).fault(), Fault::Timeout { .. }));
     assert!(matches!(o.thread.get(&w.k).state.get(), ThreadState::BlockedOnSend { .. }));
-    assert!(!o.thread.get(&w.k).is_released_later.get());
+    assert!(!o.thread.get(&w.k).in_release_queue.get());
 }
 
 #[test]
@@ -363,7 +363,7 @@ fn who_is_answered_without_budget_waits_or_faults_once() {
         assert_eq!(next, next::Next::Resume);
         // Either way it is told or waits, and is not lost.
         let faults = matches!(t.state.get(), ThreadState::BlockedOnSend { .. });
-        assert_eq!((faults, t.is_released_later.get()), (again, !again), "{fault:?}, handled: {handled}");
+        assert_eq!((faults, t.in_release_queue.get()), (again, !again), "{fault:?}, handled: {handled}");
         assert!(faults || t.state.is_runnable());
     }
 }
