@@ -12,7 +12,6 @@
 
 use core::cell::Cell;
 
-use pecan_abi::constants::USER_TOP;
 use pecan_arch::{
     CacheAttr, PT_INDEX_BITS, PT_LEVELS, PageRights, PageTableEntry, Pte, ROOT_USER_ENTRIES, Space,
     level_shift, phys_to_virt, virt_to_phys,
@@ -101,11 +100,17 @@ impl Entry {
     /// The level of the entry that lacks a table.
     #[inline(always)]
     pub fn find(k: &Kernel, root: Root, vaddr: u64, level: usize) -> Result<Entry, usize> {
-        // Others than user level's have been refused; a processor that does not know yet stays in its half nevertheless.
-        let vaddr = vaddr & (USER_TOP.next_power_of_two() - 1);
         let at = |link, level: usize| {
-            let index = (vaddr >> level_shift(level)) as usize & ((1 << PT_INDEX_BITS) - 1);
-            Entry { table: Table { link, level }, index }
+            let index = vaddr >> level_shift(level);
+            let index = if level == ROOT_LEVEL {
+                // Others than user level's have been refused; a processor that does not know yet stays among its entries
+                // nevertheless. The compiler may know, and leave out an ordinary mask.
+                const { assert!(ROOT_USER_ENTRIES.is_power_of_two()) };
+                pecan_arch::mask_surely(index, ROOT_USER_ENTRIES as u64 - 1)
+            } else {
+                index & ((1 << PT_INDEX_BITS) - 1)
+            };
+            Entry { table: Table { link, level }, index: index as usize }
         };
         // Written out, which leaves few instructions of each level.
         const { assert!(ROOT_LEVEL == 3) };
