@@ -24,6 +24,7 @@ tests! {
     segment_bases_survive_switches;
     flags_survive_system_calls;
     registers_survive_a_send: TcbReadRegisters / NoError;
+    vector_registers_are_kept_apart_in_messages_of_every_mix;
     a_disabled_vector_unit_keeps_its_registers: TcbSetFlags / NoError;
     a_thread_disables_its_own_vector_unit: TcbSetFlags / NoError;
     one_threads_flags_are_not_anothers: TcbSetFlags / NoError;
@@ -328,4 +329,73 @@ fn one_threads_flags_are_not_anothers(env: &Env) {
         vector()
     });
     assert_eq!(with.join(), 5);
+}
+
+/// A client calls a server, and signals it, with messages that take each form of the fast path. Either may be without the
+/// vector unit: then its first use of it faults, whoever had it before.
+fn vector_registers_are_kept_apart_in_messages_of_every_mix(env: &Env) {
+    const WORDS: [usize; 4] = [0, 3, 5, 40];
+    let mixes = [(false, false), (false, true), (true, false), (true, true)];
+    env.rounds(mixes, |env, (client_off, server_off)| {
+        let (endpoint, reply) = (env.endpoint(), env.reply());
+        let (fault_ep, fault_reply) = (env.endpoint(), env.reply());
+        let rounds = 3 * WORDS.len() as u64;
+        let keeps = |off: bool, word: u64| off || vector() == word;
+        let server = env.spawn_faulting(HIGH, fault_ep, move || {
+            if !server_off {
+                set_vector(0x5e);
+            }
+            let mut kept = true;
+            let mut got = raw::recv(endpoint, reply);
+            for _ in 1..rounds {
+                kept &= keeps(server_off, 0x5e);
+                got = raw::reply_recv(endpoint, got.info, got.regs, reply);
+            }
+            crate::env::answer(reply, 0, &[]);
+            if server_off {
+                // The fault is what is to come of it.
+                vector();
+            }
+            u64::from(kept && keeps(server_off, 0x5e))
+        });
+        let off = |off: bool, thread: Thread| {
+            let (clear, set) = if off { (0, tcb_flag::FPU_DISABLED) } else { (tcb_flag::FPU_DISABLED, 0) };
+            inv::tcb_set_flags(thread.tcb, clear, set).expect("set flags");
+        };
+        off(server_off, server);
+        // It lends its time.
+        inv::sched_context_unbind(server.sc).expect("unbind");
+        let client = env.thread_with(
+            crate::env::MIDDLE,
+            env.sched_context(10_000, 10_000),
+            crate::thread::Spaces { fault_ep, ..crate::thread::Spaces::own() },
+        );
+        off(client_off, client);
+        client.start(move || {
+            if !client_off {
+                set_vector(0xc1);
+            }
+            let mut kept = true;
+            for round in 0..rounds as usize {
+                let words = [round as u64; 40];
+                crate::env::call(endpoint, 0, &words[..WORDS[round % WORDS.len()]]);
+                kept &= keeps(client_off, 0xc1);
+            }
+            if client_off {
+                vector();
+            }
+            u64::from(kept)
+        });
+        // The server goes on where it has answered the last call.
+        inv::sched_context_bind(server.sc, server.tcb).expect("bind");
+        for _ in 0..u8::from(client_off) + u8::from(server_off) {
+            let fault = raw::nb_recv(fault_ep, fault_reply);
+            assert_eq!((fault.info.label(), fault.regs[3]), NO_UNIT, "{client_off} {server_off}");
+            // Whichever of them it was.
+            off(false, client);
+            off(false, server);
+            crate::env::answer(fault_reply, 0, &[]);
+        }
+        assert_eq!([client, server].map(Thread::join), [1; 2], "{client_off} {server_off}");
+    });
 }

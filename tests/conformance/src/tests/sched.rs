@@ -56,6 +56,7 @@ tests! {
     nb_send_recv_lends_time;
     a_bound_notification_lends_time_to_a_passive_receiver;
     lent_time_goes_back_when_the_thread_waits_again;
+    all_time_is_charged_where_threads_wake_each_other;
 }
 
 fn configure(sc: CPtr, budget: u64, period: u64, refills: u64) -> pecan::Result<()> {
@@ -626,4 +627,32 @@ fn lent_time_goes_back_when_the_thread_waits_again(env: &Env) {
         inv::sched_context_bind(thread.sc, thread.tcb).expect("bind");
         inv::sched_context_unbind(thread.sc).expect("unbind");
     }
+}
+
+/// The thread that a signal or a message wakes takes over at once, many times in one time slice. Each has its own time
+/// charged, and none is lost or charged twice.
+fn all_time_is_charged_where_threads_wake_each_other(env: &Env) {
+    env.rounds([false, true], |env, by_message| {
+        let place = if by_message { env.endpoint() } else { env.notification() };
+        let reply = env.reply();
+        let woken = env.spawn(HIGH, move || loop {
+            if by_message { raw::recv(place, reply) } else { raw::wait(place) };
+            machine::spin(60);
+        });
+        let wakes = env.thread(MIDDLE);
+        inv::sched_context_consumed(woken.sc).expect("consumed");
+        wakes.start(move || {
+            let start = machine::tsc();
+            while machine::us_since(start) < 60_000 {
+                machine::spin(20);
+                if by_message { send(place, 0, &[]) } else { signal(place) }
+            }
+            machine::us_since(start)
+        });
+        let passed = wakes.join();
+        let used = [woken, wakes].map(|thread| inv::sched_context_consumed(thread.sc).expect("consumed"));
+        let sum = used[0] + used[1];
+        assert!((passed * 97 / 100..passed * 103 / 100 + 500).contains(&sum), "{used:?} us of {passed} us");
+        assert!(used[0] > used[1] && used[1] * 8 > used[0], "{used:?} us: one ran on the other's time");
+    });
 }
