@@ -271,3 +271,29 @@
 //!     thread.priority.get()
 //! }
 //! ```
+//!
+//! # What the running thread knew
+//! It goes without asking for the epoch, so the epoch does not end while somebody looks at it.
+//! ```
+//! # use pecan_mem::{Kernel, Words};
+//! fn look(k: &mut Kernel) -> Option<Words> {
+//!     k.end_epoch();
+//!     k.running().words(k, 1)
+//! }
+//! ```
+//! ```compile_fail,E0502
+//! # use pecan_mem::{Kernel, Link, Slot};
+//! fn stale(k: &mut Kernel) -> Option<Link<Slot>> {
+//!     let running = k.running();
+//!     k.end_epoch();
+//!     running.slot(1)
+//! }
+//! ```
+//! ```compile_fail,E0596
+//! # use pecan_mem::{Entered, Kernel, Tcb};
+//! fn stale<'k>(entered: Entered<'k>, other: &Tcb) -> &'k mut Kernel {
+//!     entered.kernel().set_current(other);
+//!     entered.kernel().end_epoch();
+//!     entered.settle()
+//! }
+//! ```

@@ -359,9 +359,10 @@ impl Kernel {
 
     /// What threads know of their spaces ([`Tcb::known_space`], [`Tcb::known_slot`]) is not true any more: to be called
     /// before a capability to a CNode or a root table leaves a slot, and when an address space loses its ASID. It
-    /// concerns the current thread of every core.
+    /// concerns the current thread of every core. So nobody who has got hold of the running thread ([`Running`], [`Entered`])
+    /// can go on with what it knew.
     #[inline]
-    pub fn end_epoch(&self) {
+    pub fn end_epoch(&mut self) {
         let ordinary = &self.core().ordinary;
         ordinary.set(ordinary.get() + (1 << rare::BITS));
         self.core().current.get().get(self).forget_slots();

@@ -20,7 +20,7 @@ pub fn refresh(k: &Kernel) {
 }
 
 /// The last capability to an address space goes: its ASID becomes free.
-pub fn delete_asid(k: &Kernel, asid: u16, root: Link<PageTable>) {
+pub fn delete_asid(k: &mut Kernel, asid: u16, root: Link<PageTable>) {
     if find_root(k, asid).map(Root::link) != Some(root) {
         return;
     }
@@ -35,7 +35,7 @@ pub fn delete_asid(k: &Kernel, asid: u16, root: Link<PageTable>) {
 }
 
 /// The last capability to an ASID pool goes: its address spaces lose their ASIDs.
-pub fn delete_asid_pool(k: &Kernel, base: u16, pool: Link<AsidPool>) {
+pub fn delete_asid_pool(k: &mut Kernel, base: u16, pool: Link<AsidPool>) {
     let Some(entry) = k.global().asid_pools.get(base as usize / AsidPool::LEN) else { return };
     if entry.get() != Some(pool) {
         return;
