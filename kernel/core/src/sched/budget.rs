@@ -233,7 +233,7 @@ pub fn resume(k: &Kernel, sc: &SchedContext) {
 }
 
 /// Threads that [`awaken`] releases at most. If more are due, the timer interrupts user level at once for the next.
-const RELEASED_AT_ONCE: usize = 8;
+const RELEASED_AT_ONCE: usize = 7;
 
 /// Moves threads of the release queue whose time has come to their ready queues: they begin a new time slice, behind
 /// their peers.
