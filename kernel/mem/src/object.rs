@@ -372,7 +372,7 @@ impl Tcb {
             (*this).fpu.start();
             (&raw mut (*this).space).write(Cell::new(Space::NONE));
             (&raw mut (*this).slots_at).write(Cell::new(no_slots()));
-            (&raw mut (*this).state).write(StateCell::new());
+            (*this).state.start();
             (&raw mut (*this).fault).write(Cell::new(Fault::None));
         }
     }

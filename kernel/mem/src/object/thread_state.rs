@@ -85,9 +85,9 @@ impl StateCell {
     const GRANT_REPLY: u64 = 2;
     const CALL: u64 = 4;
 
-    /// A cell that holds [`ThreadState::Inactive`].
-    pub(crate) const fn new() -> Self {
-        StateCell { word: Cell::new(Self::INACTIVE), place: Cell::new(0), badge: Cell::new(0) }
+    /// Makes a cell of zeroes hold [`ThreadState::Inactive`].
+    pub(crate) fn start(&self) {
+        self.word.set(Self::INACTIVE);
     }
 
     /// The state.
