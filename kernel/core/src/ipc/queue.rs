@@ -52,7 +52,7 @@ impl Queue {
     }
 
     /// Takes a thread out.
-    #[inline]
+    #[inline(never)]
     pub fn remove(&mut self, k: &Kernel, thread: &Tcb) {
         let (prev, next) = (thread.ipc_queue.prev.take(), thread.ipc_queue.next.take());
         match (are_peers(k, thread, prev), are_peers(k, thread, next)) {
@@ -146,7 +146,12 @@ pub fn enter(k: &Kernel, ep: &Endpoint, state: EndpointState, thread: &Tcb) {
     let mut q = of_endpoint(ep);
     q.insert(k, thread);
     ep.set_queue(state, q.head, q.tail);
-    // A cancelling that is under way must not miss it.
+    announce(k, ep, thread);
+}
+
+/// The thread has entered the queue of an endpoint: a cancelling that is under way must not miss it.
+#[inline(always)]
+fn announce(k: &Kernel, ep: &Endpoint, thread: &Tcb) {
     let cancelling = &k.global().cancelling;
     if cancelling.endpoint.get() == Some(ep.link())
         && sends_with(thread, cancelling.badge.get())
@@ -172,10 +177,13 @@ pub fn sends_with(thread: &Tcb, badge: u64) -> bool {
 
 /// Gives a queued thread another priority, and with it another place.
 pub fn reorder(k: &Kernel, thread: &Tcb, ep: &Endpoint, priority: u8) {
-    let state = ep.state();
-    leave(k, ep, thread);
+    pass(k, thread);
+    let (state, mut q) = (ep.state(), of_endpoint(ep));
+    q.remove(k, thread);
     thread.priority.set(priority);
-    enter(k, ep, state, thread);
+    q.insert(k, thread);
+    ep.set_queue(state, q.head, q.tail);
+    announce(k, ep, thread);
 }
 
 /// The queue of those that wait for a notification.
