@@ -12,7 +12,7 @@ use pecan_mem::{
 use crate::{
     base::{error::Preempted, message},
     cap::derivation,
-    entry::syscall::{self, Scheduled},
+    entry::sequence::{self, Leave, Report},
     invariants,
     invoke::{self, How, end::End},
     sched::{
@@ -232,10 +232,29 @@ impl World {
         })
     }
 
-    /// Makes a system call in the name of the current thread, whose registers hold the arguments, and lets the
-    /// scheduler choose. Returns the thread that runs then.
+    /// Makes a system call in the name of the current thread, whose registers hold the arguments, as a port's stubs do.
+    /// Returns the thread that runs then.
     pub fn syscall(&mut self, call: Syscall) -> Link<Tcb> {
-        syscall::syscall::<Scheduled>(&mut self.k, call as i64)
+        let context = &self.k.running().get().context;
+        let (cptr, info) = (context.get(reg::CAP), context.get(reg::INFO));
+        let idle = self.k.core().idle_thread.link();
+        let entered = self.k.entered_by_current();
+        let left = match call {
+            Syscall::Call => sequence::call::<Report>(entered, cptr),
+            Syscall::ReplyRecv => sequence::reply_recv::<Report>(entered, cptr),
+            Syscall::Send | Syscall::NBSend => {
+                sequence::send::<Report>(entered, cptr, info, call == Syscall::Send)
+            }
+            Syscall::Wait | Syscall::NBWait => {
+                sequence::wait::<Report>(entered, cptr, info, call == Syscall::Wait)
+            }
+            _ if Syscall::is_core(call as i64) => sequence::syscall::<Report>(entered, call),
+            _ => sequence::special_syscall::<Report>(entered, call as i64),
+        };
+        match left {
+            Leave::User(thread) => thread,
+            Leave::Idle => idle,
+        }
     }
 
     /// Retypes untyped memory into `count` objects, with capabilities from `dest` on in the root CNode.
