@@ -1,226 +1,329 @@
-//! What a program that is not the root task is given: a page that says what its capabilities are.
+//! What a program that is not the root task is given: the start page, which lists its capabilities, memory, parameters
+//! and arguments.
 //!
-//! Who starts a program maps the program's segments, an IPC buffer and this page, and starts a thread at the
+//! Whoever starts a program maps the program's segments, an IPC buffer and this page, and starts a thread at the
 //! ELF's entry with the page's address in the first argument register. Nothing else is promised: stack and TLS
 //! are the program's own business.
+//!
+//! The page is as long as it must be, and its bytes are: a header, the lists that it names, and the text that these
+//! name. [`Content`] writes one, [`Startup`] reads one, after it has checked all of it once.
 
 use core::{fmt, str};
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{CPtr, Cap};
 
 /// The first word of the page.
-pub const MAGIC: u64 = u64::from_le_bytes(*b"PECAN\0\0\x01");
-/// Bytes of a name; shorter ones end with zero bytes.
-pub const NAME_BYTES: usize = 24;
-/// The most resources.
-pub const MAX_RESOURCES: usize = 56;
-/// Bytes of all arguments together.
-pub const ARGUMENT_BYTES: usize = 1352;
+pub const MAGIC: u64 = u64::from_le_bytes(*b"PECAN\0SP");
+/// The form of the page. Programs refuse any other.
+pub const VERSION: u32 = 2;
+/// The most bytes of a page: a larger length is taken for damage.
+pub const MAX_BYTES: usize = 1 << 20;
+/// The page starts at a multiple of this.
+pub const ALIGN: usize = 8;
 
 /// The label with which a program calls its supervisor when it ends; the message is its status, 0 for success. No
 /// fault message has this label, so the endpoint can be the one for faults.
 pub const EXIT_LABEL: u64 = 0x100;
 
-/// What a resource is.
-#[repr(u64)]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ResourceKind {
-    /// A capability; the value is its address.
-    Cap = 1,
-    /// Memory that is mapped; the value is its address and the size its bytes.
-    Memory = 2,
-    /// A number.
-    Number = 3,
-}
-
-/// Something a program is given, under a name.
+/// Where a list or a text is in the page.
 #[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Resource {
-    name: [u8; NAME_BYTES],
-    kind: u64,
-    value: u64,
-    size: u64,
+#[derive(Clone, Copy, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+struct Part {
+    /// Bytes from the start of the page.
+    offset: u32,
+    /// Entries of a list, bytes of a text.
+    count: u32,
 }
 
-/// The page.
-#[repr(C, align(4096))]
-pub struct Startup {
+/// The start of the page.
+#[repr(C)]
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
+struct Header {
     magic: u64,
+    version: u32,
+    /// Bytes of the page, this header included.
+    bytes: u32,
     ipc_buffer: u64,
-    name: [u8; NAME_BYTES],
-    resource_count: u64,
-    argument_count: u64,
-    resources: [Resource; MAX_RESOURCES],
-    arguments: [u8; ARGUMENT_BYTES],
+    name: Part,
+    caps: Part,
+    memory: Part,
+    parameters: Part,
+    arguments: Part,
 }
 
-// No padding anywhere: the page is copied as bytes.
-const _: () = assert!(size_of::<Startup>() == 56 + MAX_RESOURCES * size_of::<Resource>() + ARGUMENT_BYTES);
-const _: () = assert!(size_of::<Startup>() == 4096);
+/// A capability or a parameter: a name and a word.
+#[repr(C)]
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
+struct NamedWord {
+    name: Part,
+    word: u64,
+}
 
-/// There is no room for what was to be added, or a name is too long.
+/// Memory that is mapped.
+#[repr(C)]
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
+struct NamedMemory {
+    name: Part,
+    address: u64,
+    bytes: u64,
+}
+
+/// Why bytes are not a start page, or why there can be none of some content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NoRoom;
+pub enum StartupError {
+    /// It does not start with the magic word, or not at a multiple of [`ALIGN`].
+    Magic,
+    /// It has this version, which is not [`VERSION`].
+    Version(u32),
+    /// Something that it names is not inside it, or is not text.
+    Damaged,
+    /// The content takes more than [`MAX_BYTES`], or more than there is room for.
+    TooLong,
+}
 
-impl fmt::Display for NoRoom {
+impl fmt::Display for StartupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no room in the startup page, or a name is longer than {NAME_BYTES} bytes")
-    }
-}
-
-impl core::error::Error for NoRoom {}
-
-fn pack(name: &str) -> Result<[u8; NAME_BYTES], NoRoom> {
-    let mut bytes = [0; NAME_BYTES];
-    bytes.get_mut(..name.len()).ok_or(NoRoom)?.copy_from_slice(name.as_bytes());
-    Ok(bytes)
-}
-
-fn unpack(bytes: &[u8]) -> &str {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    str::from_utf8(&bytes[..end]).unwrap_or("?")
-}
-
-impl Resource {
-    const NONE: Self = Self { name: [0; NAME_BYTES], kind: 0, value: 0, size: 0 };
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        unpack(&self.name)
-    }
-
-    /// What it is; `None` for something newer.
-    pub const fn kind(&self) -> Option<ResourceKind> {
-        match self.kind {
-            1 => Some(ResourceKind::Cap),
-            2 => Some(ResourceKind::Memory),
-            3 => Some(ResourceKind::Number),
-            _ => None,
+        match self {
+            Self::Magic => f.write_str("there is no start page here"),
+            Self::Version(version) => write!(f, "the start page has version {version}, not {VERSION}"),
+            Self::Damaged => f.write_str("the start page is damaged"),
+            Self::TooLong => f.write_str("names and arguments are too long for a start page"),
         }
     }
-
-    /// The capability's address, the memory's address, or the number.
-    pub const fn value(&self) -> u64 {
-        self.value
-    }
-
-    /// Bytes of memory.
-    pub const fn size(&self) -> u64 {
-        self.size
-    }
 }
 
-impl Startup {
-    /// A page for a program, with its name and the address of its IPC buffer.
-    pub fn new(name: &str, ipc_buffer: u64) -> Result<Self, NoRoom> {
-        Ok(Self {
+impl core::error::Error for StartupError {}
+
+/// What a start page is made of.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Content<'a> {
+    /// The program's name.
+    pub name: &'a str,
+    /// The address of its IPC buffer.
+    pub ipc_buffer: u64,
+    /// Capabilities: the name and the address of each.
+    pub caps: &'a [(&'a str, CPtr)],
+    /// Memory: the name, the address and the bytes of each piece.
+    pub memory: &'a [(&'a str, u64, u64)],
+    /// Parameters: the name and the value of each.
+    pub parameters: &'a [(&'a str, u64)],
+    /// Arguments.
+    pub arguments: &'a [&'a str],
+}
+
+impl Content<'_> {
+    /// The bytes that a page of this content has.
+    pub fn bytes(&self) -> usize {
+        let names = self.caps.iter().chain(self.parameters).map(|(name, _)| name.len());
+        let texts = names.chain(self.memory.iter().map(|(name, ..)| name.len()));
+        let texts = texts.chain(self.arguments.iter().map(|a| a.len())).chain([self.name.len()]);
+        size_of::<Header>()
+            + (self.caps.len() + self.parameters.len()) * size_of::<NamedWord>()
+            + self.memory.len() * size_of::<NamedMemory>()
+            + self.arguments.len() * size_of::<Part>()
+            + texts.sum::<usize>()
+    }
+
+    /// Writes the page to the start of some memory; returns how many bytes it has. Nothing is written if it has no room.
+    pub fn write(&self, into: &mut [u8]) -> Result<usize, StartupError> {
+        let bytes = self.bytes();
+        if bytes > MAX_BYTES || bytes > into.len() {
+            return Err(StartupError::TooLong);
+        }
+        let lists = [
+            (self.caps.len(), size_of::<NamedWord>()),
+            (self.memory.len(), size_of::<NamedMemory>()),
+            (self.parameters.len(), size_of::<NamedWord>()),
+            (self.arguments.len(), size_of::<Part>()),
+        ];
+        let mut at = size_of::<Header>();
+        let [caps, memory, parameters, arguments] = lists.map(|(count, size)| {
+            let offset = at;
+            at += count * size;
+            Part { offset: offset as u32, count: count as u32 }
+        });
+        let mut pen = Pen { into, text: at };
+        let header = Header {
             magic: MAGIC,
-            ipc_buffer,
-            name: pack(name)?,
-            resource_count: 0,
-            argument_count: 0,
-            resources: [Resource::NONE; MAX_RESOURCES],
-            arguments: [0; ARGUMENT_BYTES],
-        })
-    }
-
-    /// Adds a capability.
-    pub fn add_cap(&mut self, name: &str, cptr: CPtr) -> Result<(), NoRoom> {
-        self.add(name, ResourceKind::Cap, cptr, 0)
-    }
-
-    /// Adds memory.
-    pub fn add_memory(&mut self, name: &str, address: u64, bytes: u64) -> Result<(), NoRoom> {
-        self.add(name, ResourceKind::Memory, address, bytes)
-    }
-
-    /// Adds a number.
-    pub fn add_number(&mut self, name: &str, number: u64) -> Result<(), NoRoom> {
-        self.add(name, ResourceKind::Number, number, 0)
-    }
-
-    fn add(&mut self, name: &str, kind: ResourceKind, value: u64, size: u64) -> Result<(), NoRoom> {
-        let name = pack(name)?;
-        let place = self.resources.get_mut(self.resource_count as usize).ok_or(NoRoom)?;
-        *place = Resource { name, kind: kind as u64, value, size };
-        self.resource_count += 1;
-        Ok(())
-    }
-
-    /// Adds an argument. It cannot have zero bytes in it.
-    pub fn add_argument(&mut self, argument: &str) -> Result<(), NoRoom> {
-        let used: usize = self.arguments().map(|argument| argument.len() + 1).sum();
-        let room = self.arguments.get_mut(used..used + argument.len() + 1).ok_or(NoRoom)?;
-        if argument.bytes().any(|byte| byte == 0) {
-            return Err(NoRoom);
+            version: VERSION,
+            bytes: bytes as u32,
+            ipc_buffer: self.ipc_buffer,
+            name: pen.text(self.name),
+            caps,
+            memory,
+            parameters,
+            arguments,
+        };
+        pen.put(0, header);
+        for (list, words) in [(caps, self.caps), (parameters, self.parameters)] {
+            for (n, (name, word)) in words.iter().enumerate() {
+                let entry = NamedWord { name: pen.text(name), word: *word };
+                pen.put(list.offset as usize + n * size_of::<NamedWord>(), entry);
+            }
         }
-        room[..argument.len()].copy_from_slice(argument.as_bytes());
-        self.argument_count += 1;
-        Ok(())
-    }
-
-    /// The page at an address; `None` if there is no such page there.
-    ///
-    /// # Safety
-    /// A readable page must be mapped there, which nobody writes to.
-    pub unsafe fn at(address: usize) -> Option<&'static Self> {
-        let page = address as *const Self;
-        if page.is_null() || !page.is_aligned() {
-            return None;
+        for (n, (name, address, bytes)) in self.memory.iter().enumerate() {
+            let entry = NamedMemory { name: pen.text(name), address: *address, bytes: *bytes };
+            pen.put(memory.offset as usize + n * size_of::<NamedMemory>(), entry);
         }
-        // SAFETY: the caller vouches for the page, and every bit pattern is a page.
-        let page = unsafe { &*page };
-        (page.magic == MAGIC).then_some(page)
+        for (n, argument) in self.arguments.iter().enumerate() {
+            let text = pen.text(argument);
+            pen.put(arguments.offset as usize + n * size_of::<Part>(), text);
+        }
+        Ok(bytes)
+    }
+}
+
+/// Writes a page that has room for all of it.
+struct Pen<'a> {
+    into: &'a mut [u8],
+    /// Where the next text goes.
+    text: usize,
+}
+
+impl Pen<'_> {
+    fn text(&mut self, text: &str) -> Part {
+        let part = Part { offset: self.text as u32, count: text.len() as u32 };
+        self.into[self.text..self.text + text.len()].copy_from_slice(text.as_bytes());
+        self.text += text.len();
+        part
     }
 
-    /// The bytes of the page.
-    pub fn as_bytes(&self) -> &[u8; 4096] {
-        // SAFETY: the structure is 4096 bytes of integers without padding.
-        unsafe { &*(self as *const Self).cast() }
+    fn put<T: IntoBytes + Immutable>(&mut self, at: usize, value: T) {
+        self.into[at..at + size_of::<T>()].copy_from_slice(value.as_bytes());
+    }
+}
+
+/// A start page that was checked: all that it names is inside it.
+#[derive(Clone, Copy)]
+pub struct Startup<'a> {
+    bytes: &'a [u8],
+    header: &'a Header,
+    caps: &'a [NamedWord],
+    memory: &'a [NamedMemory],
+    parameters: &'a [NamedWord],
+    arguments: &'a [Part],
+}
+
+impl<'a> Startup<'a> {
+    /// Reads the page at the start of some bytes, and checks it.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, StartupError> {
+        let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| StartupError::Magic)?;
+        if header.magic != MAGIC {
+            return Err(StartupError::Magic);
+        }
+        if header.version != VERSION {
+            return Err(StartupError::Version(header.version));
+        }
+        let bytes = bytes.get(..header.bytes as usize).ok_or(StartupError::Damaged)?;
+        let page = Self {
+            bytes,
+            header,
+            caps: list(bytes, header.caps)?,
+            memory: list(bytes, header.memory)?,
+            parameters: list(bytes, header.parameters)?,
+            arguments: list(bytes, header.arguments)?,
+        };
+        let words = page.caps.iter().chain(page.parameters).map(|entry| entry.name);
+        let names = words.chain(page.memory.iter().map(|entry| entry.name));
+        let mut texts = names.chain(page.arguments.iter().copied()).chain([header.name]);
+        if texts.all(|part| text(bytes, part).is_some()) { Ok(page) } else { Err(StartupError::Damaged) }
     }
 
     /// The program's name.
-    pub fn name(&self) -> &str {
-        unpack(&self.name)
+    pub fn name(&self) -> &'a str {
+        self.text(self.header.name)
     }
 
     /// The address of the IPC buffer.
     pub const fn ipc_buffer(&self) -> u64 {
-        self.ipc_buffer
+        self.header.ipc_buffer
     }
 
-    /// All resources.
-    pub fn resources(&self) -> &[Resource] {
-        let count = (self.resource_count as usize).min(MAX_RESOURCES);
-        &self.resources[..count]
+    /// All capabilities: the name and the address of each.
+    pub fn caps(&self) -> impl ExactSizeIterator<Item = (&'a str, CPtr)> + use<'a> {
+        let page = *self;
+        self.caps.iter().map(move |entry| (page.text(entry.name), entry.word))
     }
 
-    fn find(&self, name: &str, kind: ResourceKind) -> Option<&Resource> {
-        self.resources().iter().find(|resource| resource.kind() == Some(kind) && resource.name() == name)
+    /// All memory: the name, the address and the bytes of each piece.
+    pub fn pieces(&self) -> impl ExactSizeIterator<Item = (&'a str, u64, u64)> + use<'a> {
+        let page = *self;
+        self.memory.iter().map(move |entry| (page.text(entry.name), entry.address, entry.bytes))
+    }
+
+    /// All parameters: the name and the value of each.
+    pub fn parameters(&self) -> impl ExactSizeIterator<Item = (&'a str, u64)> + use<'a> {
+        let page = *self;
+        self.parameters.iter().map(move |entry| (page.text(entry.name), entry.word))
     }
 
     /// The capability of a name.
     pub fn cap<T>(&self, name: &str) -> Option<Cap<T>> {
-        Some(Cap::new(self.find(name, ResourceKind::Cap)?.value))
+        self.caps().find(|(n, _)| *n == name).map(|(_, cptr)| Cap::new(cptr))
     }
 
     /// The memory of a name: address and bytes.
     pub fn memory(&self, name: &str) -> Option<(u64, u64)> {
-        let resource = self.find(name, ResourceKind::Memory)?;
-        Some((resource.value, resource.size))
+        self.pieces().find(|(n, ..)| *n == name).map(|(_, address, bytes)| (address, bytes))
     }
 
-    /// The number of a name.
-    pub fn number(&self, name: &str) -> Option<u64> {
-        Some(self.find(name, ResourceKind::Number)?.value)
+    /// The parameter of a name.
+    pub fn parameter(&self, name: &str) -> Option<u64> {
+        self.parameters().find(|(n, _)| *n == name).map(|(_, value)| value)
     }
 
     /// The arguments.
-    pub fn arguments(&self) -> impl Iterator<Item = &str> {
-        let count = (self.argument_count as usize).min(ARGUMENT_BYTES);
-        self.arguments.split(|byte| *byte == 0).take(count).map(|bytes| str::from_utf8(bytes).unwrap_or("?"))
+    pub fn arguments(&self) -> impl ExactSizeIterator<Item = &'a str> + use<'a> {
+        let page = *self;
+        self.arguments.iter().map(move |part| page.text(*part))
     }
+
+    /// A text of the page. That it is one was checked when the page was read.
+    fn text(&self, part: Part) -> &'a str {
+        text(self.bytes, part).unwrap_or_default()
+    }
+}
+
+impl Startup<'static> {
+    /// The page at an address.
+    ///
+    /// # Safety
+    /// Readable memory must be mapped there that nobody writes to as long as the program runs: a header, and all
+    /// bytes that the header says the page has, if the header is one.
+    pub unsafe fn at(address: usize) -> Result<Self, StartupError> {
+        if address == 0 || !address.is_multiple_of(ALIGN) {
+            return Err(StartupError::Magic);
+        }
+        // SAFETY: the caller vouches for the header, and any bytes are one.
+        let header = unsafe { &*(address as *const Header) };
+        if header.magic != MAGIC {
+            return Err(StartupError::Magic);
+        }
+        let bytes = (header.bytes as usize).clamp(size_of::<Header>(), MAX_BYTES);
+        // SAFETY: the caller vouches for the bytes that the header names.
+        Self::parse(unsafe { core::slice::from_raw_parts(address as *const u8, bytes) })
+    }
+}
+
+impl fmt::Debug for Startup<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Startup").field("name", &self.name()).field("bytes", &self.bytes.len()).finish()
+    }
+}
+
+/// The entries of a list, if all of them are inside the page.
+fn list<T: FromBytes + KnownLayout + Immutable>(bytes: &[u8], part: Part) -> Result<&[T], StartupError> {
+    let bytes = bytes.get(part.offset as usize..).ok_or(StartupError::Damaged)?;
+    let list = <[T]>::ref_from_prefix_with_elems(bytes, part.count as usize);
+    list.map(|(list, _)| list).map_err(|_| StartupError::Damaged)
+}
+
+/// A text, if it is one and inside the page.
+fn text(bytes: &[u8], part: Part) -> Option<&str> {
+    let end = (part.offset as usize).checked_add(part.count as usize)?;
+    str::from_utf8(bytes.get(part.offset as usize..end)?).ok()
 }
 
 /// Names that mean the same in every program.
@@ -235,7 +338,7 @@ pub mod well_known {
     pub const REPLY: &str = "reply";
     /// The endpoint to call when the program ends ([`super::EXIT_LABEL`]).
     pub const SUPERVISOR: &str = "supervisor";
-    /// A number: 0 if the kernel has no console to print on.
+    /// A parameter: 0 if the kernel has no console to print on.
     pub const KERNEL_CONSOLE: &str = "kernel_console";
 }
 
@@ -244,55 +347,89 @@ mod tests {
     use super::*;
     use crate::types::Endpoint;
 
+    /// Memory that is aligned as a page is.
+    #[repr(align(8))]
+    struct Memory([u8; 16384]);
+
+    fn page(content: &Content<'_>) -> (Memory, usize) {
+        let mut memory = Memory([0xaa; 16384]);
+        let bytes = content.write(&mut memory.0).unwrap();
+        assert_eq!(bytes, content.bytes());
+        (memory, bytes)
+    }
+
+    const CONTENT: Content<'static> = Content {
+        name: "shell",
+        ipc_buffer: 0x7000,
+        caps: &[("console", 12), ("timer", 13)],
+        memory: &[("ring", 0x10_0000, 0x2000)],
+        parameters: &[("console", 99)],
+        arguments: &["ping", "", "1000"],
+    };
+
     #[test]
-    fn what_is_put_in_is_found_by_name_and_kind() {
-        let mut page = Startup::new("shell", 0x7000).unwrap();
-        page.add_cap("console", 12).unwrap();
-        page.add_memory("ring", 0x10_0000, 0x2000).unwrap();
-        page.add_number("console", 99).unwrap();
-        assert_eq!(page.name(), "shell");
+    fn what_is_put_in_is_found_by_name_and_list() {
+        let (memory, _) = page(&CONTENT);
+        let page = Startup::parse(&memory.0).unwrap();
+        assert_eq!((page.name(), page.ipc_buffer()), ("shell", 0x7000));
         assert_eq!(page.cap::<Endpoint>("console"), Some(Cap::new(12)));
         assert_eq!(page.memory("ring"), Some((0x10_0000, 0x2000)));
-        assert_eq!(page.number("console"), Some(99));
-        assert_eq!(page.cap::<Endpoint>("ring"), None);
-        assert_eq!(page.resources().len(), 3);
-    }
-
-    #[test]
-    fn arguments_come_back_in_order() {
-        let mut page = Startup::new("p", 0).unwrap();
-        for argument in ["ping", "", "1000"] {
-            page.add_argument(argument).unwrap();
-        }
+        assert_eq!(page.parameter("console"), Some(99));
+        assert_eq!((page.cap::<Endpoint>("ring"), page.memory("console")), (None, None));
+        assert_eq!((page.caps().len(), page.pieces().len(), page.parameters().len()), (2, 1, 1));
         assert!(page.arguments().eq(["ping", "", "1000"]));
-        assert_eq!(page.add_argument("a\0b"), Err(NoRoom));
     }
 
     #[test]
-    fn a_full_page_says_so() {
-        let mut page = Startup::new("p", 0).unwrap();
-        for n in 0..MAX_RESOURCES {
-            page.add_number("n", n as u64).unwrap();
+    fn there_are_as_many_entries_of_any_length_as_one_likes() {
+        let long = str::from_utf8(&[b'x'; 5000]).unwrap();
+        let mut caps = [("", 0); 200];
+        (0..200).for_each(|n| caps[n] = ("a name of more than 24 bytes, so that it is long", n as u64));
+        caps[199] = (long, 7);
+        let content = Content { name: long, ipc_buffer: 0, caps: &caps[190..], ..CONTENT };
+        let (memory, _) = page(&content);
+        let page = Startup::parse(&memory.0).unwrap();
+        assert_eq!((page.name(), page.cap::<Endpoint>(long)), (long, Some(Cap::new(7))));
+        let all = Content { caps: &caps, name: "", memory: &[], parameters: &[], ..CONTENT };
+        assert_eq!(all.write(&mut [0; 16384]), Err(StartupError::TooLong));
+    }
+
+    #[test]
+    fn a_page_that_is_cut_off_or_garbled_is_refused_everywhere() {
+        let (memory, bytes) = page(&CONTENT);
+        for len in 0..bytes {
+            assert!(Startup::parse(&memory.0[..len]).is_err(), "{len}");
         }
-        assert_eq!(page.add_number("n", 0), Err(NoRoom));
-        let long = str::from_utf8(&[b'x'; ARGUMENT_BYTES - 4]).unwrap();
-        page.add_argument(long).unwrap();
-        assert_eq!(page.add_argument("yyy"), Err(NoRoom));
-        page.add_argument("yy").unwrap();
-        assert_eq!(page.arguments().count(), 2);
-        assert!(Startup::new("a name of more than 24 bytes", 0).is_err());
+        // Every byte of the header and of the lists, with every bit turned over: refused, or read without a panic.
+        for (at, bit) in (0..bytes).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut garbled = Memory(memory.0);
+            garbled.0[at] ^= 1 << bit;
+            if let Ok(page) = Startup::parse(&garbled.0[..bytes]) {
+                assert!(page.arguments().map(str::len).sum::<usize>() <= 3 * bytes);
+                let _ = (page.name(), page.cap::<Endpoint>("timer"), page.pieces().count());
+            }
+        }
     }
 
     #[test]
-    fn a_page_is_recognised_by_its_first_word() {
-        let page = Startup::new("p", 0x1000).unwrap();
-        let address = &page as *const Startup as usize;
-        // SAFETY: the page is alive and not written to.
+    fn magic_and_version_are_checked() {
+        let (mut memory, bytes) = page(&CONTENT);
+        memory.0[8] = 9;
+        assert_eq!(Startup::parse(&memory.0[..bytes]).err(), Some(StartupError::Version(9)));
+        memory.0[0] = 0;
+        assert_eq!(Startup::parse(&memory.0[..bytes]).err(), Some(StartupError::Magic));
+        assert_eq!(Startup::parse(&memory.0[4..bytes]).err(), Some(StartupError::Magic));
+    }
+
+    #[test]
+    fn a_page_is_found_at_its_address() {
+        let (memory, bytes) = page(&CONTENT);
+        let address = memory.0.as_ptr() as usize;
+        // SAFETY: the memory is alive, is not written to, and is longer than any page that its header could name here.
         unsafe {
-            assert_eq!(Startup::at(address).unwrap().ipc_buffer(), 0x1000);
-            assert!(Startup::at(0).is_none());
-            assert!(Startup::at(address + 1).is_none());
+            assert_eq!(Startup::at(address).unwrap().bytes.len(), bytes);
+            assert_eq!(Startup::at(0).err(), Some(StartupError::Magic));
+            assert_eq!(Startup::at(address + 1).err(), Some(StartupError::Magic));
         }
-        assert_eq!(page.as_bytes()[..8], MAGIC.to_le_bytes());
     }
 }

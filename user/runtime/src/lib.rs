@@ -9,7 +9,7 @@
 //! fn main(boot: pecan::boot::BootInfo) { pecan_runtime::println!("{} nodes", boot.raw().num_nodes); }
 //! ```
 //!
-//! and any other program `pecan_runtime::component!(main)` with `fn main(startup: &'static Startup)`. What `main`
+//! and any other program `pecan_runtime::component!(main)` with `fn main(startup: &'static Startup<'static>)`. What `main`
 //! returns is what the supervisor is told ([`Outcome`]).
 //!
 //! The program's `build.rs` passes the linker script on; see the crate's README.

@@ -2,8 +2,7 @@
 
 use core::{
     cell::UnsafeCell,
-    ptr,
-    sync::atomic::{AtomicPtr, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use pecan::{boot::BootInfo, raw, raw::ThreadBlock, startup::Startup};
@@ -40,13 +39,21 @@ unsafe impl Sync for MainThread {}
 
 static MAIN_THREAD: MainThread = MainThread(UnsafeCell::new(ThreadBlock::new()));
 
-/// The startup page, or null in a root task.
-static STARTUP: AtomicPtr<Startup> = AtomicPtr::new(ptr::null_mut());
+/// The start page. Written once, before `main`, and never in a root task.
+struct Page(UnsafeCell<Option<Startup<'static>>>, AtomicBool);
 
-/// The startup page of this program; `None` in a root task.
-pub fn startup() -> Option<&'static Startup> {
-    // SAFETY: what is stored is null or the address of a page that stays as it is.
-    unsafe { STARTUP.load(Ordering::Relaxed).as_ref() }
+// SAFETY: it is written before the flag is set, when there is one thread, and only read afterwards.
+unsafe impl Sync for Page {}
+
+static STARTUP: Page = Page(UnsafeCell::new(None), AtomicBool::new(false));
+
+/// The start page of this program; `None` in a root task.
+pub fn startup() -> Option<&'static Startup<'static>> {
+    if !STARTUP.1.load(Ordering::Acquire) {
+        return None;
+    }
+    // SAFETY: the flag says that the page was written, and it is not written again.
+    unsafe { (*STARTUP.0.get()).as_ref() }
 }
 
 /// The address of the first page of the program's image, for [`BootInfo::image_frame`].
@@ -98,14 +105,17 @@ pub fn __start_root_task<T: Outcome>(argument: usize, main: fn(BootInfo) -> T) -
 }
 
 #[doc(hidden)]
-pub fn __start_component<T: Outcome>(argument: usize, main: fn(&'static Startup) -> T) -> ! {
-    // SAFETY: a program is started with the address of its startup page, which nobody writes to.
-    let Some(page) = (unsafe { Startup::at(argument) }) else { crate::panic::stop() };
-    STARTUP.store(ptr::from_ref(page).cast_mut(), Ordering::Relaxed);
+pub fn __start_component<T: Outcome>(argument: usize, main: fn(&'static Startup<'static>) -> T) -> ! {
+    // SAFETY: a program is started with the address of its start page, which nobody writes to.
+    let Ok(page) = (unsafe { Startup::at(argument) }) else { crate::panic::stop() };
+    // SAFETY: there is one thread, and nobody reads the page before the flag is set.
+    unsafe { *STARTUP.0.get() = Some(page) };
+    STARTUP.1.store(true, Ordering::Release);
     let tcb = page.cap::<pecan::types::Tcb>(pecan::startup::well_known::TCB);
     set_up(page.ipc_buffer(), tcb.map_or(0, |tcb| tcb.cptr()));
-    if page.number(pecan::startup::well_known::KERNEL_CONSOLE) == Some(0) {
+    if page.parameter(pecan::startup::well_known::KERNEL_CONSOLE) == Some(0) {
         crate::set_console(crate::discard);
     }
+    let Some(page) = startup() else { crate::panic::stop() };
     exit(main(page).status())
 }

@@ -20,7 +20,7 @@ pub struct Ports {
 pub fn ports(name: &str) -> Option<Ports> {
     let name = format!("{}{name}", resource::PORTS);
     let startup = crate::startup();
-    Some(Ports { cap: startup.cap(&name)?, first: u16::try_from(startup.number(&name)?).ok()? })
+    Some(Ports { cap: startup.cap(&name)?, first: u16::try_from(startup.parameter(&name)?).ok()? })
 }
 
 impl Ports {
@@ -46,7 +46,7 @@ pub struct Irq {
 pub fn irq(name: &str) -> Option<Irq> {
     let name = format!("{}{name}", resource::IRQ);
     let startup = crate::startup();
-    Some(Irq { handler: startup.cap(&name)?, bit: u32::try_from(startup.number(&name)?).ok()? })
+    Some(Irq { handler: startup.cap(&name)?, bit: u32::try_from(startup.parameter(&name)?).ok()? })
 }
 
 impl Irq {

@@ -28,7 +28,7 @@ pub use pecan_service::{self as service, ticks};
 #[macro_export]
 macro_rules! main {
     ($main:path) => {
-        fn __component_main(_: &'static $crate::pecan::startup::Startup) -> u64 {
+        fn __component_main(_: &'static $crate::pecan::startup::Startup<'static>) -> u64 {
             $crate::connect_console();
             $crate::Outcome::status($main())
         }
@@ -36,12 +36,12 @@ macro_rules! main {
     };
 }
 
-/// The startup page of this component.
+/// The start page of this component.
 ///
 /// # Panics
 /// In a program that was not started as a component.
-pub fn startup() -> &'static Startup {
-    pecan_runtime::startup().expect("a component has a startup page")
+pub fn startup() -> &'static Startup<'static> {
+    pecan_runtime::startup().expect("a component has a start page")
 }
 
 /// The endpoint of the server that speaks a protocol, if the description gives this component one.
@@ -54,7 +54,7 @@ pub fn supervisor() -> SupervisorClient {
     SupervisorClient::new(channel(well_known::SUPERVISOR).unwrap_or(Cap::NULL))
 }
 
-/// The memory that the startup page has under a name.
+/// The memory that the start page has under a name.
 fn memory(name: &str) -> Option<Shared> {
     Shared::from_startup(startup(), name)
 }
@@ -73,12 +73,12 @@ pub fn client_page(place: usize) -> Option<Shared> {
 
 /// How many clients this component's service can have.
 pub fn clients() -> usize {
-    startup().number(resource::CLIENTS).unwrap_or(0) as usize
+    startup().parameter(resource::CLIENTS).unwrap_or(0) as usize
 }
 
 /// MHz of the time-stamp counter.
 pub fn tsc_mhz() -> u64 {
-    startup().number(resource::TSC_MHZ).unwrap_or(1000).max(1)
+    startup().parameter(resource::TSC_MHZ).unwrap_or(1000).max(1)
 }
 
 /// Serves for ever what the dispatcher `D` hands over; `signal` is told the bits of interrupts ([`Irq::bit`]) and of
@@ -90,7 +90,7 @@ pub fn serve<D: Dispatch<S>, S>(server: &mut S, signal: impl FnMut(&mut S, u64))
     let startup = startup();
     let endpoint = startup.cap(resource::SERVICE).expect("the description lets this component serve");
     let first: Cap<Reply> = startup.cap(resource::REPLY).expect("a server has reply objects");
-    let count = startup.number(resource::REPLIES).unwrap_or(1);
+    let count = startup.parameter(resource::REPLIES).unwrap_or(1);
     Server::new(endpoint, Replies::new(first, count)).run::<D, S>(server, signal)
 }
 

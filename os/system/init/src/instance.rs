@@ -18,7 +18,7 @@ use pecan::{
     boot,
     cspace::SlotRange,
     memory::Region,
-    startup::{NoRoom, Startup, well_known},
+    startup::{Content, StartupError, well_known},
     types::{Any, CNode, Endpoint, Notification, Reply, SchedContext, SchedControl, SmallPage, Tcb},
     vspace::{AddressSpace, PAGE_SIZE},
 };
@@ -50,8 +50,8 @@ pub enum StartError {
     Kernel(pecan::Error),
     /// The program is not one that can be started.
     Program(&'static str),
-    /// The startup page is full: there are too many arguments, or too many things to give.
-    StartupPage,
+    /// It has more capabilities than a component can have, or names and arguments that are too long for a start page.
+    TooLong,
     /// There is no place left at a server.
     NoPlace(String),
     /// This interrupt of the ISA bus does not come in on this machine.
@@ -63,7 +63,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Kernel(error) => write!(f, "{error}"),
             Self::Program(why) => write!(f, "its program {why}"),
-            Self::StartupPage => write!(f, "its arguments are too long"),
+            Self::TooLong => write!(f, "its arguments are too long, or it has too many capabilities"),
             Self::NoPlace(server) => write!(f, "{server} has no place for another client"),
             Self::NoIsaIrq(irq) => write!(f, "this machine has no interrupt {irq} of the ISA bus"),
         }
@@ -76,9 +76,9 @@ impl From<pecan::Error> for StartError {
     }
 }
 
-impl From<NoRoom> for StartError {
-    fn from(_: NoRoom) -> Self {
-        Self::StartupPage
+impl From<StartupError> for StartError {
+    fn from(_: StartupError) -> Self {
+        Self::TooLong
     }
 }
 
@@ -203,7 +203,49 @@ struct Maker<'a> {
     /// The next free slot of the component's CSpace.
     next: u64,
     space: AddressSpace,
-    page: Startup,
+    page: Listed,
+}
+
+/// What the start page is to list.
+#[derive(Default)]
+struct Listed {
+    caps: Vec<(String, u64)>,
+    memory: Vec<(String, u64, u64)>,
+    parameters: Vec<(String, u64)>,
+}
+
+impl Listed {
+    fn add_cap(&mut self, name: &str, cptr: u64) {
+        self.caps.push((name.into(), cptr));
+    }
+
+    fn add_memory(&mut self, name: &str, address: u64, bytes: u64) {
+        self.memory.push((name.into(), address, bytes));
+    }
+
+    fn add_parameter(&mut self, name: &str, value: u64) {
+        self.parameters.push((name.into(), value));
+    }
+
+    /// The bytes of the page.
+    fn write(&self, name: &str, ipc_buffer: u64, arguments: &[String]) -> Result<Vec<u8>, StartError> {
+        let caps: Vec<_> = self.caps.iter().map(|(n, cptr)| (n.as_str(), *cptr)).collect();
+        let memory: Vec<_> =
+            self.memory.iter().map(|(n, address, bytes)| (n.as_str(), *address, *bytes)).collect();
+        let parameters: Vec<_> = self.parameters.iter().map(|(n, value)| (n.as_str(), *value)).collect();
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let content = Content {
+            name,
+            ipc_buffer,
+            caps: &caps,
+            memory: &memory,
+            parameters: &parameters,
+            arguments: &arguments,
+        };
+        let mut page = alloc::vec![0; content.bytes()];
+        content.write(&mut page)?;
+        Ok(page)
+    }
 }
 
 /// Makes a component and lets it run. What was made of one that cannot be started is destroyed.
@@ -234,11 +276,7 @@ pub fn start(
         cnode: Cap::NULL,
         cnode_bits: 0,
     };
-    let made = prepare(component, given, &mut live).and_then(|(cnode, cnode_bits, space)| {
-        let page = Startup::new(given.name, layout::IPC_BUFFER)?;
-        Ok((cnode, cnode_bits, space, page))
-    });
-    let (cnode, cnode_bits, space, page) = match made {
+    let (cnode, cnode_bits, space) = match prepare(component, given, &mut live) {
         Ok(made) => made,
         Err(error) => {
             live.dismantle(memory);
@@ -246,7 +284,7 @@ pub fn start(
         }
     };
     (live.cnode, live.cnode_bits) = (cnode, cnode_bits);
-    let mut maker = Maker { memory, component, live, next: 1, space, page };
+    let mut maker = Maker { memory, component, live, next: 1, space, page: Listed::default() };
     match maker.make(given, devices) {
         Ok(()) => Ok(maker.live),
         Err(error) => {
@@ -267,7 +305,7 @@ fn prepare(
     let caps = 2 + given.channels.len() + component.irqs.len() + component.ports.len();
     let count = caps as u64 + 1 + replies;
     if count > SLOTS_MAX {
-        return Err(StartError::StartupPage);
+        return Err(StartError::TooLong);
     }
     let cnode_bits = count.next_power_of_two().ilog2().max(4);
     let mut objects = Objects::new(&mut live.slots, core::slice::from_mut(&mut live.region));
@@ -302,16 +340,19 @@ impl Maker<'_> {
         let entry = self.load(given.elf)?;
         self.give_services(given)?;
         self.give_devices(given, devices)?;
-        self.page.add_number(resource::TSC_MHZ, given.tsc_mhz)?;
-        self.page.add_number(well_known::KERNEL_CONSOLE, 0)?;
-        for arg in given.args {
-            self.page.add_argument(arg)?;
+        self.page.add_parameter(resource::TSC_MHZ, given.tsc_mhz);
+        self.page.add_parameter(well_known::KERNEL_CONSOLE, 0);
+        let buffer = self.space.reserve(PAGE_SIZE, PAGE_SIZE)?;
+        let ipc_frame = self.frame(buffer, CapRights::READ_WRITE, None)?;
+        self.live.frames.push((buffer, ipc_frame));
+        let page = self.page.write(given.name, buffer, given.args)?;
+        let start = self.space.reserve(page.len() as u64, PAGE_SIZE)?;
+        for (n, part) in page.chunks(PAGE_SIZE as usize).enumerate() {
+            let address = start + n as u64 * PAGE_SIZE;
+            let frame = self.frame(address, CapRights::READ, Some(part.to_vec()))?;
+            self.live.frames.push((address, frame));
         }
-        let page = self.frame(layout::STARTUP, CapRights::READ, Some(self.page.as_bytes().to_vec()))?;
-        self.live.frames.push((layout::STARTUP, page));
-        let ipc_buffer = self.frame(layout::IPC_BUFFER, CapRights::READ_WRITE, None)?;
-        self.live.frames.push((layout::IPC_BUFFER, ipc_buffer));
-        self.run(given, fault_ep, ipc_buffer, entry)
+        self.run(given, fault_ep, (buffer, ipc_frame), entry, start)
     }
 
     /// Lets the thread run.
@@ -319,22 +360,22 @@ impl Maker<'_> {
         &mut self,
         given: &Given<'_>,
         fault_ep: Cap<Endpoint>,
-        ipc_buffer: Cap<SmallPage>,
+        (ipc_buffer, ipc_frame): (u64, Cap<SmallPage>),
         entry: u64,
+        start_page: u64,
     ) -> Result<(), StartError> {
         let Component { priority, budget_us, period_us, .. } = *self.component;
         let Live { tcb, sched_context, .. } = self.live;
         let time = SchedParams::new(budget_us, period_us).with_badge(given.id);
         given.sched_control.configure(sched_context, time)?;
         let cspace = CSpaceRoot::single_level(self.live.cnode, self.live.cnode_bits);
-        tcb.configure(cspace, self.space.cap(), layout::IPC_BUFFER, ipc_buffer)?;
+        tcb.configure(cspace, self.space.cap(), ipc_buffer, ipc_frame)?;
         let priorities = Priorities { authority: boot::TCB, mcp: 0, priority };
         tcb.set_sched_params(priorities, sched_context, fault_ep)?;
         if !self.component.fpu {
             tcb.set_flags(0, tcb_flag::FPU_DISABLED)?;
         }
-        let registers =
-            UserContext { rip: entry, rflags: RFLAGS, rdi: layout::STARTUP, ..UserContext::default() };
+        let registers = UserContext { rip: entry, rflags: RFLAGS, rdi: start_page, ..UserContext::default() };
         tcb.write_registers(true, &registers)?;
         Ok(())
     }
@@ -413,11 +454,15 @@ impl Maker<'_> {
         Ok(self.space.map(&mut objects, frame, address, rights, vm_attributes::DEFAULT)?)
     }
 
-    /// Maps a page that somebody else also has.
-    fn map_shared(&mut self, frame: Cap<SmallPage>, address: u64) -> Result<(), StartError> {
-        let copy = self.objects().copy(frame, CapRights::READ_WRITE)?;
-        self.live.foreign.push(copy.any());
-        self.map(copy, address, CapRights::READ_WRITE)
+    /// Maps pages that somebody else also has, one behind the other; returns where.
+    fn map_shared(&mut self, frames: &[Cap<SmallPage>]) -> Result<u64, StartError> {
+        let address = self.space.reserve(frames.len() as u64 * PAGE_SIZE, PAGE_SIZE)?;
+        for (n, frame) in frames.iter().enumerate() {
+            let copy = self.objects().copy(*frame, CapRights::READ_WRITE)?;
+            self.live.foreign.push(copy.any());
+            self.map(copy, address + n as u64 * PAGE_SIZE, CapRights::READ_WRITE)?;
+        }
+        Ok(address)
     }
 
     /// A new slot of the component's CSpace.
@@ -446,41 +491,34 @@ impl Maker<'_> {
     ) -> Result<(), StartError> {
         let slot = self.slot();
         slot.mint_from(boot::CNODE.slot(endpoint.cptr()), CALL_RIGHTS, badge)?;
-        self.page.add_cap(name, slot.index)?;
+        self.page.add_cap(name, slot.index);
         self.record(slot.index, "endpoint", "wp", badge, object);
         Ok(())
     }
 
     fn give_services(&mut self, given: &Given<'_>) -> Result<(), StartError> {
         self.give_endpoint(given.supervisor, well_known::SUPERVISOR, given.id, "its supervisor, init")?;
-        for (n, Channel { protocol, endpoint, badge, page }) in given.channels.iter().enumerate() {
+        for Channel { protocol, endpoint, badge, page } in &given.channels {
             let object = format!("{ENDPOINT_OF}{protocol}");
             self.give_endpoint(*endpoint, protocol, *badge, &object)?;
             if let Some(page) = page {
-                let address = layout::CHANNEL_PAGES + n as u64 * PAGE_SIZE;
-                self.map_shared(*page, address)?;
-                self.page.add_memory(protocol, address, PAGE_SIZE)?;
+                let address = self.map_shared(core::slice::from_ref(page))?;
+                self.page.add_memory(protocol, address, PAGE_SIZE);
             }
         }
         let Some((endpoint, pages)) = &given.service else { return Ok(()) };
         let Some(service) = &self.component.serves else { return Ok(()) };
         let slot = self.slot();
         slot.copy_from(boot::CNODE.slot(endpoint.cptr()), CapRights::READ)?;
-        self.page.add_cap(resource::SERVICE, slot.index)?;
+        self.page.add_cap(resource::SERVICE, slot.index);
         self.record(slot.index, "endpoint", "r", 0, &format!("its own service, {}", service.protocol));
-        self.page.add_number(resource::CLIENTS, service.clients.into())?;
-        for (n, page) in pages.iter().enumerate() {
-            self.map_shared(*page, layout::CLIENT_PAGES + n as u64 * PAGE_SIZE)?;
-        }
+        self.page.add_parameter(resource::CLIENTS, service.clients.into());
         if !pages.is_empty() {
-            self.page.add_memory(
-                resource::CLIENT_PAGES,
-                layout::CLIENT_PAGES,
-                pages.len() as u64 * PAGE_SIZE,
-            )?;
+            let address = self.map_shared(pages)?;
+            self.page.add_memory(resource::CLIENT_PAGES, address, pages.len() as u64 * PAGE_SIZE);
         }
-        self.page.add_cap(resource::REPLY, self.next)?;
-        self.page.add_number(resource::REPLIES, service.replies.into())?;
+        self.page.add_cap(resource::REPLY, self.next);
+        self.page.add_parameter(resource::REPLIES, service.replies.into());
         for n in 0..service.replies {
             let reply = self.objects().make::<Reply>()?;
             let slot = self.slot();
@@ -496,8 +534,8 @@ impl Maker<'_> {
             let slot = self.slot();
             slot.copy_from(boot::CNODE.slot(cap.cptr()), CapRights::ALL)?;
             let name = format!("{}{}", resource::PORTS, ports.name);
-            self.page.add_cap(&name, slot.index)?;
-            self.page.add_number(&name, ports.first.into())?;
+            self.page.add_cap(&name, slot.index);
+            self.page.add_parameter(&name, ports.first.into());
             let object = format!("ports {:#x} to {:#x}, {}", ports.first, ports.last, ports.name);
             self.record(slot.index, "I/O ports", "rw", 0, &object);
         }
@@ -516,8 +554,8 @@ impl Maker<'_> {
             let slot = self.slot();
             slot.copy_from(boot::CNODE.slot(handler.cptr()), CapRights::ALL)?;
             let name = format!("{}{}", resource::IRQ, irq.name);
-            self.page.add_cap(&name, slot.index)?;
-            self.page.add_number(&name, bit as u64)?;
+            self.page.add_cap(&name, slot.index);
+            self.page.add_parameter(&name, bit as u64);
             let object = match irq.source {
                 IrqSource::Isa(isa) => format!("interrupt {isa} of the ISA bus, {}", irq.name),
                 IrqSource::Pin { ioapic, pin, .. } => {
@@ -527,10 +565,8 @@ impl Maker<'_> {
             self.record(slot.index, "IRQ handler", "", 0, &object);
         }
         if let Some(pages) = &given.log {
-            for (n, page) in pages.iter().enumerate() {
-                self.map_shared(*page, layout::LOG + n as u64 * PAGE_SIZE)?;
-            }
-            self.page.add_memory(resource::LOG, layout::LOG, pages.len() as u64 * PAGE_SIZE)?;
+            let address = self.map_shared(pages)?;
+            self.page.add_memory(resource::LOG, address, pages.len() as u64 * PAGE_SIZE);
             let badge = SIGNAL | 1 << layout::LOG_SIGNAL;
             self.live.log_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
         }

@@ -279,7 +279,7 @@ impl System {
             Ok(()) => Ok(self.entries[index].id),
             Err(error) => {
                 self.entries.remove(index);
-                Err(if matches!(error, StartError::StartupPage) {
+                Err(if matches!(error, StartError::TooLong) {
                     ControlError::TooLong
                 } else {
                     ControlError::NoResources

@@ -21,8 +21,8 @@ impl Shared {
         Self { address, len }
     }
 
-    /// The memory that a program's startup page lists under a name.
-    pub fn from_startup(startup: &'static Startup, name: &str) -> Option<Self> {
+    /// The memory that a program's start page lists under a name.
+    pub fn from_startup(startup: &Startup<'static>, name: &str) -> Option<Self> {
         let (address, len) = startup.memory(name)?;
         // SAFETY: whoever started the program mapped what the page lists, readable and writable, and keeps it mapped;
         // programs get at it in this way alone.

@@ -53,7 +53,7 @@ impl System {
     }
 
     /// Whether the components that are made of a program have memory for it. What it takes at least beside its pages
-    /// is a thread, its time, a CSpace, four tables, a startup page and an IPC buffer.
+    /// is a thread, its time, a CSpace, four tables, a start page and an IPC buffer.
     fn check_memory(&self, program: &str, footprint: u64) -> Result<()> {
         const OVERHEAD: u64 = 9 << 12;
         for component in self.manifest.components.iter().filter(|c| c.program == program) {
