@@ -23,8 +23,6 @@ pub const CORE_SCHED_CONTEXT_BYTES: usize = 128;
 pub const REFILL_SIZE_BYTES: usize = 16;
 /// log2 of the least size of an untyped.
 pub const MIN_UNTYPED_BITS: u32 = 4;
-/// log2 of the greatest size of an untyped.
-pub const MAX_UNTYPED_BITS: u32 = 47;
 /// The most objects that one retype creates.
 pub const UNTYPED_RETYPE_MAX_OBJECTS: u64 = 256;
 /// Width of a badge.
@@ -61,4 +59,12 @@ pub mod tcb_flag {
     pub const FPU_DISABLED: u64 = 1;
     /// All flags that exist.
     pub const MASK: u64 = 1;
+}
+
+/// Whether a page fault was a data access or an instruction fetch, as its message says.
+pub mod fault_kind {
+    /// Data.
+    pub const DATA: u64 = 0;
+    /// Instruction.
+    pub const INSTRUCTION: u64 = 1;
 }

@@ -2,7 +2,40 @@
 //! words hold; the modules here name the index of each.
 
 use crate::LookupFailureKind;
-pub use crate::arch::fault::{timeout_reply, unknown_syscall, user_exception, vm_fault};
+pub use crate::arch::fault::{timeout_reply, unknown_syscall, user_exception};
+
+/// Defines a module that names the index of each word of a message, and lists what they hold.
+macro_rules! message_words {
+    ($(#[$meta:meta])* $module:ident: $($(#[$word_meta:meta])* $WORD:ident = $holds:expr,)+) => {
+        $(#[$meta])*
+        #[allow(missing_docs)] // Registers are known by their names.
+        pub mod $module {
+            use crate::fault::Holds::{self, *};
+
+            #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+            enum Index { $($WORD,)+ LENGTH }
+
+            $($(#[$word_meta])* pub const $WORD: usize = Index::$WORD as usize;)+
+            /// Number of words.
+            pub const LENGTH: usize = Index::LENGTH as usize;
+            /// What they hold.
+            pub const WORDS: &[Holds] = &[$($holds),+];
+        }
+    };
+}
+
+message_words! {
+    /// Words of a page fault.
+    vm_fault:
+    /// Address of the instruction.
+    IP = Instruction,
+    /// The address that faulted.
+    ADDR = Address,
+    /// 1 when an instruction was being fetched, 0 for data.
+    PREFETCH_FAULT = IsFetch,
+    /// The processor's error code.
+    FSR = ErrorCode,
+}
 
 /// What a word of a fault message holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,19 +117,18 @@ impl FaultTag {
     /// What the words of the message hold, from the first on. A capability fault has those of its lookup failure besides; a
     /// single step has the first two of a debug exception only.
     pub const fn words(self) -> &'static [Holds] {
-        use crate::arch::fault::words;
         match self {
             FaultTag::Null => &[],
             FaultTag::CapFault => {
                 &[Holds::Instruction, Holds::CapAddress, Holds::InReceivePhase, Holds::LookupFailure]
             }
-            FaultTag::UnknownSyscall => words::UNKNOWN_SYSCALL,
-            FaultTag::UserException => words::USER_EXCEPTION,
+            FaultTag::UnknownSyscall => unknown_syscall::WORDS,
+            FaultTag::UserException => user_exception::WORDS,
             FaultTag::DebugException => {
                 &[Holds::Instruction, Holds::Reason, Holds::TriggerAddress, Holds::BreakpointNumber]
             }
             FaultTag::Timeout => &[Holds::SchedContextBadge, Holds::Consumed],
-            FaultTag::VMFault => words::VM_FAULT,
+            FaultTag::VMFault => vm_fault::WORDS,
         }
     }
 }

@@ -4,6 +4,8 @@
 
 use crate::{Error, Label};
 
+pub use crate::arch::INVOCATIONS;
+
 /// The kind of kernel object (or authority) an invocation is made on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Object {
@@ -23,6 +25,10 @@ pub enum Object {
     SchedControl,
     /// A scheduling context.
     SchedContext,
+    /// The top of an address space, where it is apart from page tables (Arm).
+    VSpace,
+    /// Authority over secure monitor calls (Arm).
+    Smc,
     /// A page-directory-pointer table (x86).
     Pdpt,
     /// A page directory (x86).
@@ -42,7 +48,7 @@ pub enum Object {
 }
 
 impl Object {
-    /// Every kind that has invocations.
+    /// Every kind that has invocations on some architecture.
     pub const ALL: &'static [Self] = &[
         Self::Untyped,
         Self::Tcb,
@@ -52,6 +58,8 @@ impl Object {
         Self::DomainSet,
         Self::SchedControl,
         Self::SchedContext,
+        Self::VSpace,
+        Self::Smc,
         Self::Pdpt,
         Self::PageDirectory,
         Self::PageTable,
@@ -73,6 +81,8 @@ impl Object {
             Self::DomainSet => "DomainSet",
             Self::SchedControl => "SchedControl",
             Self::SchedContext => "SchedContext",
+            Self::VSpace => "VSpace",
+            Self::Smc => "Smc",
             Self::Pdpt => "Pdpt",
             Self::PageDirectory => "PageDirectory",
             Self::PageTable => "PageTable",
@@ -163,15 +173,15 @@ pub struct Part {
     pub params: usize,
 }
 
-/// An invocation.
+/// An invocation of the architecture whose labels these are.
 #[derive(Clone, Copy, Debug)]
-pub struct Invocation {
+pub struct Invocation<L: 'static = Label> {
     /// What it is made on.
     pub object: Object,
     /// Its name, in the case of a Rust function.
     pub method: &'static str,
     /// The label of its message.
-    pub label: Label,
+    pub label: L,
     /// Its parameters, in order; the object itself is not one of them.
     pub params: &'static [Param],
     /// How the parameters to the kernel, which come first, divide into parts.
@@ -180,9 +190,19 @@ pub struct Invocation {
     pub errors: &'static [Error],
     /// What it does, in one line.
     pub doc: &'static str,
+    /// Words of the registers of a thread.
+    pub(crate) context_words: usize,
 }
 
-impl Invocation {
+impl<L> Invocation<L> {
+    /// Bits that a parameter takes in the message words; 0 for a capability.
+    const fn bits(&self, param: &Param) -> usize {
+        match param.ty {
+            ParamType::UserContext => 64 * self.context_words,
+            ty => ty.bits(),
+        }
+    }
+
     /// Where each parameter of one direction that is not a capability starts in the message, in bits: the
     /// offset of parameter `index`, or the length of all of them when `index` is past the last.
     pub const fn bit_offset(&self, direction: Direction, index: usize) -> usize {
@@ -190,7 +210,7 @@ impl Invocation {
         let mut i = 0;
         while i < self.params.len() {
             let param = &self.params[i];
-            let bits = param.ty.bits();
+            let bits = self.bits(param);
             if param.direction as u8 == direction as u8 && bits > 0 {
                 let align = if bits < 64 { bits } else { 64 };
                 at = at.next_multiple_of(align);
@@ -247,196 +267,156 @@ macro_rules! table {
             ],
             errors: &[$(Error::$error),*],
             doc: $doc,
+            context_words: UserContext::WORDS,
         }),+]
     };
 }
 
 /// The part with the last of these names, and these parameters.
-const fn part(names: &[&'static str], params: &[&str]) -> Part {
+pub(crate) const fn part(names: &[&'static str], params: &[&str]) -> Part {
     Part { name: names[names.len() - 1], params: params.len() }
 }
 
-/// Every invocation, in the order of their labels. Those of a configuration are the ones whose label it has
-/// ([`Label::exists`]).
-#[rustfmt::skip]
-pub const INVOCATIONS: &[Invocation] = table! {
-    "Creates objects of one type, with a capability to each in consecutive slots."
-    Untyped.retype(object_type: Word, size_bits: Word, root: Cap, node_index: Word, node_depth: Word,
-        node_offset: Word, num_objects: Word) = UntypedRetype
-        [DeleteFirst, FailedLookup, IllegalOperation, InvalidArgument, InvalidCapability, NotEnoughMemory,
-         RangeError];
+/// Defines `INVOCATIONS`: the invocations that every architecture has, and behind them those listed.
+macro_rules! invocations {
+    ($($own:tt)+) => {
+        use crate::{
+            Error,
+            invocation::{Direction, Invocation, Object, Param, ParamType, part},
+        };
 
-    "Reads the first `count` registers of a thread, stopping it first if asked to."
-    Tcb.read_registers(suspend_source: Bool, arch_flags: U8, count: Word) -> (regs: UserContext)
-        = TcbReadRegisters [IllegalOperation, InvalidCapability, RangeError];
-    "Writes the first `count` registers of a thread, starting it afterwards if asked to."
-    Tcb.write_registers(resume_target: Bool, arch_flags: U8, count: Word, regs: UserContext)
-        = TcbWriteRegisters [IllegalOperation, InvalidCapability];
-    "Copies registers from another thread."
-    Tcb.copy_registers(source: Cap, suspend_source: Bool, resume_target: Bool, transfer_frame: Bool,
-        transfer_integer: Bool, arch_flags: U8) = TcbCopyRegisters [IllegalOperation, InvalidCapability];
-    "Sets the CSpace, the VSpace and the IPC buffer of a thread."
-    Tcb.configure(cspace_root: Cap, cspace_root_data: Word, vspace_root: Cap, vspace_root_data: Word,
-        buffer: Word, buffer_frame: Cap) = TcbConfigure
-        [AlignmentError, IllegalOperation, InvalidCapability, RevokeFirst];
-    "Sets the priority of a thread, up to the authority's maximum controlled priority."
-    Tcb.set_priority(authority: Cap, priority: Word) = TcbSetPriority
-        [IllegalOperation, InvalidCapability, RangeError];
-    "Sets the maximum controlled priority of a thread, up to the authority's own."
-    Tcb.set_mc_priority(authority: Cap, mcp: Word) = TcbSetMcPriority
-        [IllegalOperation, InvalidCapability, RangeError];
-    "Sets priorities, scheduling context and fault endpoint of a thread."
-    Tcb.set_sched_params(authority: Cap, mcp: Word, priority: Word, sched_context: Cap, fault_ep: Cap)
-        = TcbSetSchedParams [IllegalOperation, InvalidCapability, RangeError];
-    "Sets the endpoint that receives the timeout faults of a thread."
-    Tcb.set_timeout_endpoint(timeout_fault_ep: Cap) = TcbSetTimeoutEndpoint
-        [IllegalOperation, InvalidCapability];
-    "Sets the IPC buffer of a thread: its address and the frame behind it."
-    Tcb.set_ipc_buffer(buffer: Word, buffer_frame: Cap) = TcbSetIpcBuffer
-        [AlignmentError, IllegalOperation, InvalidCapability, RevokeFirst];
-    "Sets fault endpoint, CSpace and VSpace of a thread."
-    Tcb.set_space(fault_ep: Cap, cspace_root: Cap, cspace_root_data: Word, vspace_root: Cap,
-        vspace_root_data: Word) = TcbSetSpace [IllegalOperation, InvalidCapability, RevokeFirst];
-    "Stops a thread."
-    Tcb.suspend() = TcbSuspend [IllegalOperation, InvalidCapability];
-    "Starts a thread, or restarts what it was blocked in."
-    Tcb.resume() = TcbResume [IllegalOperation, InvalidCapability];
-    "Binds a notification, whose signals then also wake the thread from waiting on endpoints."
-    Tcb.bind_notification(notification: Cap) = TcbBindNotification [IllegalOperation, InvalidCapability];
-    "Unbinds the notification."
-    Tcb.unbind_notification() = TcbUnbindNotification [IllegalOperation, InvalidCapability];
-    "Makes a breakpoint wait for an instruction, or for an access of `rw` to `size` bytes of data."
-    Tcb.set_breakpoint(bp_num: U16, vaddr: Word, kind: Word, size: Word, rw: Word) = TcbSetBreakpoint
-        [AlignmentError, IllegalOperation, InvalidArgument, InvalidCapability, RangeError];
-    "What a breakpoint waits for, and whether it does."
-    Tcb.get_breakpoint(@BreakpointNumber bp_num: U16)
-        -> (vaddr: Word, kind: Word, size: Word, rw: Word, is_enabled: Bool) = TcbGetBreakpoint
-        [IllegalOperation, InvalidCapability, RangeError];
-    "Disables a breakpoint and clears it."
-    Tcb.unset_breakpoint(@BreakpointNumber bp_num: U16) = TcbUnsetBreakpoint
-        [IllegalOperation, InvalidCapability, RangeError];
-    "Makes a thread fault after every `num_instructions` instructions; 0 ends that."
-    Tcb.configure_single_stepping(bp_num: U16, num_instructions: Word) -> (bp_was_consumed: Bool)
-        = TcbConfigureSingleStepping [IllegalOperation, InvalidArgument, InvalidCapability];
-    "Sets the TLS base of a thread."
-    Tcb.set_tls_base(tls_base: Word) = TcbSetTlsBase [IllegalOperation, InvalidCapability];
-    "Clears and then sets flags of a thread, and returns the flags it has afterwards."
-    Tcb.set_flags(clear: Word, set: Word) -> (flags: Word) = TcbSetFlags [InvalidCapability];
+        /// Every invocation, in the order of their labels. Those of a configuration are the ones whose label it has
+        /// ([`Label::exists`]).
+        pub const INVOCATIONS: &[Invocation<Label>] = table! {
+            "Creates objects of one type, with a capability to each in consecutive slots."
+            Untyped.retype(object_type: Word, size_bits: Word, root: Cap, node_index: Word, node_depth: Word,
+                node_offset: Word, num_objects: Word) = UntypedRetype
+                [DeleteFirst, FailedLookup, IllegalOperation, InvalidArgument, InvalidCapability, NotEnoughMemory,
+                 RangeError];
 
-    "Deletes every capability derived from the one in a slot."
-    CNode.revoke(@CNodeTarget index: Word, depth: U8) = CNodeRevoke
-        [FailedLookup, IllegalOperation, InvalidCapability, RangeError];
-    "Deletes the capability in a slot."
-    CNode.delete(@CNodeTarget index: Word, depth: U8) = CNodeDelete
-        [FailedLookup, IllegalOperation, InvalidCapability, RangeError];
-    "Aborts pending sends that were made with the badge of the endpoint capability in a slot."
-    CNode.cancel_badged_sends(@CNodeTarget index: Word, depth: U8) = CNodeCancelBadgedSends
-        [FailedLookup, IllegalOperation, InvalidCapability, RangeError];
-    "Copies a capability, with no more rights than given."
-    CNode.copy(@CNodeTarget dest_index: Word, dest_depth: U8;
-        @CNodeSource src_root: Cap, src_index: Word, src_depth: U8; rights: Rights) = CNodeCopy
-        [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError, RevokeFirst];
-    "Copies a capability, with no more rights than given, and gives it a badge or a guard."
-    CNode.mint(@CNodeTarget dest_index: Word, dest_depth: U8;
-        @CNodeSource src_root: Cap, src_index: Word, src_depth: U8; rights: Rights, badge: Word) = CNodeMint
-        [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError, RevokeFirst];
-    "Moves a capability."
-    CNode.move_(@CNodeTarget dest_index: Word, dest_depth: U8;
-        @CNodeSource src_root: Cap, src_index: Word, src_depth: U8)
-        = CNodeMove [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError];
-    "Moves a capability and gives it a badge or a guard."
-    CNode.mutate(@CNodeTarget dest_index: Word, dest_depth: U8;
-        @CNodeSource src_root: Cap, src_index: Word, src_depth: U8; badge: Word) = CNodeMutate
-        [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError];
-    "Moves the pivot's capability to the destination and the source's to the pivot, with new badges or guards."
-    CNode.rotate(@CNodeTarget dest_index: Word, dest_depth: U8; dest_badge: Word, pivot_root: Cap, pivot_index: Word,
-        pivot_depth: U8, pivot_badge: Word, src_root: Cap, src_index: Word, src_depth: U8) = CNodeRotate
-        [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError];
+            "Reads the first `count` registers of a thread, stopping it first if asked to."
+            Tcb.read_registers(suspend_source: Bool, arch_flags: U8, count: Word) -> (regs: UserContext)
+                = TcbReadRegisters [IllegalOperation, InvalidCapability, RangeError];
+            "Writes the first `count` registers of a thread, starting it afterwards if asked to."
+            Tcb.write_registers(resume_target: Bool, arch_flags: U8, count: Word, regs: UserContext)
+                = TcbWriteRegisters [IllegalOperation, InvalidCapability];
+            "Copies registers from another thread."
+            Tcb.copy_registers(source: Cap, suspend_source: Bool, resume_target: Bool, transfer_frame: Bool,
+                transfer_integer: Bool, arch_flags: U8) = TcbCopyRegisters [IllegalOperation, InvalidCapability];
+            "Sets the CSpace, the VSpace and the IPC buffer of a thread."
+            Tcb.configure(cspace_root: Cap, cspace_root_data: Word, vspace_root: Cap, vspace_root_data: Word,
+                buffer: Word, buffer_frame: Cap) = TcbConfigure
+                [AlignmentError, IllegalOperation, InvalidCapability, RevokeFirst];
+            "Sets the priority of a thread, up to the authority's maximum controlled priority."
+            Tcb.set_priority(authority: Cap, priority: Word) = TcbSetPriority
+                [IllegalOperation, InvalidCapability, RangeError];
+            "Sets the maximum controlled priority of a thread, up to the authority's own."
+            Tcb.set_mc_priority(authority: Cap, mcp: Word) = TcbSetMcPriority
+                [IllegalOperation, InvalidCapability, RangeError];
+            "Sets priorities, scheduling context and fault endpoint of a thread."
+            Tcb.set_sched_params(authority: Cap, mcp: Word, priority: Word, sched_context: Cap, fault_ep: Cap)
+                = TcbSetSchedParams [IllegalOperation, InvalidCapability, RangeError];
+            "Sets the endpoint that receives the timeout faults of a thread."
+            Tcb.set_timeout_endpoint(timeout_fault_ep: Cap) = TcbSetTimeoutEndpoint
+                [IllegalOperation, InvalidCapability];
+            "Sets the IPC buffer of a thread: its address and the frame behind it."
+            Tcb.set_ipc_buffer(buffer: Word, buffer_frame: Cap) = TcbSetIpcBuffer
+                [AlignmentError, IllegalOperation, InvalidCapability, RevokeFirst];
+            "Sets fault endpoint, CSpace and VSpace of a thread."
+            Tcb.set_space(fault_ep: Cap, cspace_root: Cap, cspace_root_data: Word, vspace_root: Cap,
+                vspace_root_data: Word) = TcbSetSpace [IllegalOperation, InvalidCapability, RevokeFirst];
+            "Stops a thread."
+            Tcb.suspend() = TcbSuspend [IllegalOperation, InvalidCapability];
+            "Starts a thread, or restarts what it was blocked in."
+            Tcb.resume() = TcbResume [IllegalOperation, InvalidCapability];
+            "Binds a notification, whose signals then also wake the thread from waiting on endpoints."
+            Tcb.bind_notification(notification: Cap) = TcbBindNotification [IllegalOperation, InvalidCapability];
+            "Unbinds the notification."
+            Tcb.unbind_notification() = TcbUnbindNotification [IllegalOperation, InvalidCapability];
+            "Makes a breakpoint wait for an instruction, or for an access of `rw` to `size` bytes of data."
+            Tcb.set_breakpoint(bp_num: U16, vaddr: Word, kind: Word, size: Word, rw: Word) = TcbSetBreakpoint
+                [AlignmentError, IllegalOperation, InvalidArgument, InvalidCapability, RangeError];
+            "What a breakpoint waits for, and whether it does."
+            Tcb.get_breakpoint(@BreakpointNumber bp_num: U16)
+                -> (vaddr: Word, kind: Word, size: Word, rw: Word, is_enabled: Bool) = TcbGetBreakpoint
+                [IllegalOperation, InvalidCapability, RangeError];
+            "Disables a breakpoint and clears it."
+            Tcb.unset_breakpoint(@BreakpointNumber bp_num: U16) = TcbUnsetBreakpoint
+                [IllegalOperation, InvalidCapability, RangeError];
+            "Makes a thread fault after every `num_instructions` instructions; 0 ends that."
+            Tcb.configure_single_stepping(bp_num: U16, num_instructions: Word) -> (bp_was_consumed: Bool)
+                = TcbConfigureSingleStepping [IllegalOperation, InvalidArgument, InvalidCapability];
+            "Sets the TLS base of a thread."
+            Tcb.set_tls_base(tls_base: Word) = TcbSetTlsBase [IllegalOperation, InvalidCapability];
+            "Clears and then sets flags of a thread, and returns the flags it has afterwards."
+            Tcb.set_flags(clear: Word, set: Word) -> (flags: Word) = TcbSetFlags [InvalidCapability];
 
-    "Creates the handler of an interrupt (not on machines whose interrupts come through an IOAPIC)."
-    IrqControl.get(irq: Word, root: Cap, index: Word, depth: U8) = IrqIssueIrqHandler
-        [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError, RevokeFirst];
-    "Acknowledges an interrupt, so that the next one is delivered."
-    IrqHandler.ack() = IrqAckIrq [IllegalOperation, InvalidCapability];
-    "Sets the notification that an interrupt signals."
-    IrqHandler.set_notification(notification: Cap) = IrqSetIrqHandler [IllegalOperation, InvalidCapability];
-    "Unsets the notification and masks the interrupt."
-    IrqHandler.clear() = IrqClearIrqHandler [IllegalOperation, InvalidCapability];
+            "Deletes every capability derived from the one in a slot."
+            CNode.revoke(@CNodeTarget index: Word, depth: U8) = CNodeRevoke
+                [FailedLookup, IllegalOperation, InvalidCapability, RangeError];
+            "Deletes the capability in a slot."
+            CNode.delete(@CNodeTarget index: Word, depth: U8) = CNodeDelete
+                [FailedLookup, IllegalOperation, InvalidCapability, RangeError];
+            "Aborts pending sends that were made with the badge of the endpoint capability in a slot."
+            CNode.cancel_badged_sends(@CNodeTarget index: Word, depth: U8) = CNodeCancelBadgedSends
+                [FailedLookup, IllegalOperation, InvalidCapability, RangeError];
+            "Copies a capability, with no more rights than given."
+            CNode.copy(@CNodeTarget dest_index: Word, dest_depth: U8;
+                @CNodeSource src_root: Cap, src_index: Word, src_depth: U8; rights: Rights) = CNodeCopy
+                [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError, RevokeFirst];
+            "Copies a capability, with no more rights than given, and gives it a badge or a guard."
+            CNode.mint(@CNodeTarget dest_index: Word, dest_depth: U8;
+                @CNodeSource src_root: Cap, src_index: Word, src_depth: U8; rights: Rights, badge: Word) = CNodeMint
+                [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError, RevokeFirst];
+            "Moves a capability."
+            CNode.move_(@CNodeTarget dest_index: Word, dest_depth: U8;
+                @CNodeSource src_root: Cap, src_index: Word, src_depth: U8)
+                = CNodeMove [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError];
+            "Moves a capability and gives it a badge or a guard."
+            CNode.mutate(@CNodeTarget dest_index: Word, dest_depth: U8;
+                @CNodeSource src_root: Cap, src_index: Word, src_depth: U8; badge: Word) = CNodeMutate
+                [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError];
+            "Moves the pivot's capability to the destination and the source's to the pivot, with new badges or guards."
+            CNode.rotate(@CNodeTarget dest_index: Word, dest_depth: U8; dest_badge: Word, pivot_root: Cap, pivot_index: Word,
+                pivot_depth: U8, pivot_badge: Word, src_root: Cap, src_index: Word, src_depth: U8) = CNodeRotate
+                [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError];
 
-    "Moves a thread to a domain."
-    DomainSet.set(@DomainSetDomain domain: U8; thread: Cap) = DomainSetSet
-        [IllegalOperation, InvalidArgument, InvalidCapability];
-    "Sets an entry of the domain schedule: a domain and how long it runs, in timer ticks (40 us at least)."
-    DomainSet.schedule_configure(index: Word, domain: U8, duration: Time) = DomainScheduleConfigure
-        [IllegalOperation, InvalidArgument, RangeError];
-    "Sets the entry at which the domain schedule starts over, and starts there."
-    DomainSet.schedule_set_start(index: Word) = DomainScheduleSetStart
-        [IllegalOperation, InvalidArgument, RangeError];
+            "Creates the handler of an interrupt (not on machines whose interrupts come through an IOAPIC)."
+            IrqControl.get(irq: Word, root: Cap, index: Word, depth: U8) = IrqIssueIrqHandler
+                [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError, RevokeFirst];
+            "Acknowledges an interrupt, so that the next one is delivered."
+            IrqHandler.ack() = IrqAckIrq [IllegalOperation, InvalidCapability];
+            "Sets the notification that an interrupt signals."
+            IrqHandler.set_notification(notification: Cap) = IrqSetIrqHandler [IllegalOperation, InvalidCapability];
+            "Unsets the notification and masks the interrupt."
+            IrqHandler.clear() = IrqClearIrqHandler [IllegalOperation, InvalidCapability];
 
-    "Gives a scheduling context its budget and period (in microseconds), extra refills, badge and flags."
-    SchedControl.configure_flags(sched_context: Cap, budget: Time, period: Time, extra_refills: Word,
-        badge: Word, flags: Word) = SchedControlConfigureFlags
-        [IllegalOperation, InvalidCapability, RangeError];
-    "Binds a thread or a notification."
-    SchedContext.bind(cap: Cap) = SchedContextBind [IllegalOperation, InvalidCapability];
-    "Unbinds the thread and the notification."
-    SchedContext.unbind() = SchedContextUnbind [IllegalOperation, InvalidCapability];
-    "Unbinds one object, which must be bound."
-    SchedContext.unbind_object(cap: Cap) = SchedContextUnbindObject [IllegalOperation, InvalidCapability];
-    "Microseconds consumed since this was last asked."
-    SchedContext.consumed() -> (consumed: Time) = SchedContextConsumed [IllegalOperation, InvalidCapability];
-    "Runs the bound thread next, and returns the microseconds that were consumed meanwhile."
-    SchedContext.yield_to() -> (consumed: Time) = SchedContextYieldTo [IllegalOperation, InvalidCapability];
+            "Moves a thread to a domain."
+            DomainSet.set(@DomainSetDomain domain: U8; thread: Cap) = DomainSetSet
+                [IllegalOperation, InvalidArgument, InvalidCapability];
+            "Sets an entry of the domain schedule: a domain and how long it runs, in timer ticks (40 us at least)."
+            DomainSet.schedule_configure(index: Word, domain: U8, duration: Time) = DomainScheduleConfigure
+                [IllegalOperation, InvalidArgument, RangeError];
+            "Sets the entry at which the domain schedule starts over, and starts there."
+            DomainSet.schedule_set_start(index: Word) = DomainScheduleSetStart
+                [IllegalOperation, InvalidArgument, RangeError];
 
-    "Maps a page-directory-pointer table."
-    Pdpt.map(@TableMap vspace: Cap, vaddr: Word, attr: VmAttributes) = X86PdptMap
-        [DeleteFirst, FailedLookup, IllegalOperation, InvalidArgument, InvalidCapability];
-    "Unmaps it."
-    Pdpt.unmap() = X86PdptUnmap [IllegalOperation, InvalidCapability, RevokeFirst];
-    "Maps a page directory."
-    PageDirectory.map(@TableMap vspace: Cap, vaddr: Word, attr: VmAttributes) = X86PageDirectoryMap
-        [DeleteFirst, FailedLookup, IllegalOperation, InvalidArgument, InvalidCapability];
-    "Unmaps it."
-    PageDirectory.unmap() = X86PageDirectoryUnmap [IllegalOperation, InvalidCapability, RevokeFirst];
-    "Maps a page table."
-    PageTable.map(@TableMap vspace: Cap, vaddr: Word, attr: VmAttributes) = X86PageTableMap
-        [DeleteFirst, FailedLookup, IllegalOperation, InvalidArgument, InvalidCapability];
-    "Unmaps it."
-    PageTable.unmap() = X86PageTableUnmap [IllegalOperation, InvalidCapability, RevokeFirst];
-    "Maps a frame, or changes the rights and attributes of its mapping at the same address."
-    Page.map(vspace: Cap, vaddr: Word, rights: Rights, attr: VmAttributes) = X86PageMap
-        [AlignmentError, DeleteFirst, FailedLookup, IllegalOperation, InvalidArgument, InvalidCapability];
-    "Unmaps it; does nothing if it is not mapped."
-    Page.unmap() = X86PageUnmap [IllegalOperation, InvalidCapability];
-    "The physical address of a frame."
-    Page.get_address() -> (paddr: Word) = X86PageGetAddress [IllegalOperation, InvalidCapability];
-    "Turns an untyped of 4 KiB into an ASID pool."
-    AsidControl.make_pool(untyped: Cap, root: Cap, index: Word, depth: U8) = X86AsidControlMakePool
-        [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError, RevokeFirst];
-    "Gives an address space an identifier, without which nothing can be mapped in it."
-    AsidPool.assign(vspace: Cap) = X86AsidPoolAssign [DeleteFirst, IllegalOperation, InvalidCapability];
-    "Creates a capability to a range of I/O ports that nobody has yet."
-    IoPortControl.issue(first_port: Word, last_port: Word, root: Cap, index: Word, depth: U8)
-        = X86IoPortControlIssue [DeleteFirst, FailedLookup, IllegalOperation, InvalidArgument,
-         InvalidCapability, RangeError, RevokeFirst];
-    "Reads 8 bits from a port."
-    IoPort.in8(@IoPortIn port: U16) -> (result: U8) = X86IoPortIn8 [IllegalOperation, InvalidCapability];
-    "Reads 16 bits from a port."
-    IoPort.in16(@IoPortIn port: U16) -> (result: U16) = X86IoPortIn16 [IllegalOperation, InvalidCapability];
-    "Reads 32 bits from a port."
-    IoPort.in32(@IoPortIn port: U16) -> (result: U32) = X86IoPortIn32 [IllegalOperation, InvalidCapability];
-    "Writes 8 bits to a port."
-    IoPort.out8(@IoPortOut port: Word, data: Word) = X86IoPortOut8 [IllegalOperation, InvalidCapability];
-    "Writes 16 bits to a port."
-    IoPort.out16(@IoPortOut port: Word, data: Word) = X86IoPortOut16 [IllegalOperation, InvalidCapability];
-    "Writes 32 bits to a port."
-    IoPort.out32(@IoPortOut port: Word, data: Word) = X86IoPortOut32 [IllegalOperation, InvalidCapability];
-    "Creates the handler of an IOAPIC pin."
-    IrqControl.get_ioapic(root: Cap, index: Word, depth: U8, ioapic: Word, pin: Word, level: Word,
-        polarity: Word, vector: Word) = X86IrqIssueIrqHandlerIoapic
-        [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError, RevokeFirst];
-    "Creates the handler of a message-signalled interrupt."
-    IrqControl.get_msi(root: Cap, index: Word, depth: U8, pci_bus: Word, pci_dev: Word, pci_func: Word,
-        handle: Word, vector: Word) = X86IrqIssueIrqHandlerMsi
-        [DeleteFirst, FailedLookup, IllegalOperation, InvalidCapability, RangeError, RevokeFirst];
-};
+            "Gives a scheduling context its budget and period (in microseconds), extra refills, badge and flags."
+            SchedControl.configure_flags(sched_context: Cap, budget: Time, period: Time, extra_refills: Word,
+                badge: Word, flags: Word) = SchedControlConfigureFlags
+                [IllegalOperation, InvalidCapability, RangeError];
+            "Binds a thread or a notification."
+            SchedContext.bind(cap: Cap) = SchedContextBind [IllegalOperation, InvalidCapability];
+            "Unbinds the thread and the notification."
+            SchedContext.unbind() = SchedContextUnbind [IllegalOperation, InvalidCapability];
+            "Unbinds one object, which must be bound."
+            SchedContext.unbind_object(cap: Cap) = SchedContextUnbindObject [IllegalOperation, InvalidCapability];
+            "Microseconds consumed since this was last asked."
+            SchedContext.consumed() -> (consumed: Time) = SchedContextConsumed [IllegalOperation, InvalidCapability];
+            "Runs the bound thread next, and returns the microseconds that were consumed meanwhile."
+            SchedContext.yield_to() -> (consumed: Time) = SchedContextYieldTo [IllegalOperation, InvalidCapability];
+
+            $($own)+
+        };
+    };
+}

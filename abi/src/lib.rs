@@ -7,35 +7,51 @@
 //! The crate packs and unpacks bits and does nothing else. The kernel, the user-level library, the generated
 //! stubs and the reference tables all take their numbers from it.
 //!
-//! What depends on the architecture lives in a module of that architecture's name; [`arch`] is the one the
-//! current build uses, and its names are re-exported at the root.
+//! What depends on the architecture lives in a module of that architecture's name, with the same names in each; [`arch`] is
+//! the one the current build uses, and its names are re-exported at the root.
 #![no_std]
 #![forbid(unsafe_code)]
 
 #[macro_use]
 mod word_enum;
+#[macro_use]
+mod context;
+#[macro_use]
+pub mod fault;
+#[macro_use]
+mod invocation;
+#[macro_use]
+pub mod label;
+#[macro_use]
+mod object;
 
+pub mod aarch64;
 pub mod benchmark;
 pub mod boot;
 pub mod breakpoint;
 pub mod constants;
 mod error;
 pub mod extension;
-pub mod fault;
-mod invocation;
 pub mod ipc;
-pub mod label;
 mod rights;
+pub mod riscv64;
 mod syscall;
 pub mod x86_64;
 
 pub use error::{Error, LookupFailureKind};
 pub use invocation::{Direction, INVOCATIONS, Invocation, Object, Param, ParamType, Part};
 pub use ipc::MessageInfo;
+pub use object::Paging;
 pub use rights::{CNodeCapData, CapRights};
 pub use syscall::Syscall;
 
-/// The architecture this build is for. Host builds take the same one.
+/// The architecture this build is for: the target's; on the host the one that the environment variable `PECAN_ARCH` says,
+/// or x86_64.
+#[cfg(pecan_arch = "aarch64")]
+pub use aarch64 as arch;
+#[cfg(pecan_arch = "riscv64")]
+pub use riscv64 as arch;
+#[cfg(pecan_arch = "x86_64")]
 pub use x86_64 as arch;
 
 pub use arch::{Label, ObjectType, UserContext};

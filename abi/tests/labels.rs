@@ -63,10 +63,12 @@ fn labels_are_counted_as_the_interface_counts_them() {
 fn labels_of_the_source_have_the_numbers_of_the_configuration() {
     for Fact { configuration, labels, .. } in facts().iter().filter(|f| f.architecture.name == X86_64.name) {
         for label in Label::ALL {
-            let at =
-                labels.iter().position(|name| name.eq_ignore_ascii_case(label.name())).map(|i| i as u64 + 1);
+            let at = labels
+                .iter()
+                .position(|name| name.eq_ignore_ascii_case(label.abi_name()))
+                .map(|i| i as u64 + 1);
             let expected = if *label == Label::InvalidInvocation { Some(0) } else { at };
-            assert_eq!(label.word_in(*configuration), expected, "{}", label.name());
+            assert_eq!(label.word_in(*configuration), expected, "{}", label.abi_name());
         }
     }
 }

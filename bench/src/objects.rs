@@ -120,8 +120,8 @@ fn mappings(objects: &mut Objects<'_>) -> Result<()> {
     space.map(objects, neighbour, ADDRESS, CapRights::READ_WRITE, vm_attributes::DEFAULT)?;
     let frame = objects.make::<SmallPage>()?;
     let words = [ADDRESS + PAGE_SIZE, CapRights::READ_WRITE.0, vm_attributes::DEFAULT];
-    let map = || invoke(frame.cptr(), Label::X86PageMap, [boot::VSPACE.cptr()], words);
-    let unmap = || invoke(frame.cptr(), Label::X86PageUnmap, [], []);
+    let map = || invoke(frame.cptr(), Label::PageMap, [boot::VSPACE.cptr()], words);
+    let unmap = || invoke(frame.cptr(), Label::PageUnmap, [], []);
     row("map", || {
         let n = map()?;
         unmap()?;

@@ -145,6 +145,8 @@ fn kind_of(object: Object) -> Kind {
         Object::CNode => Kind::CNode,
         Object::IrqHandler => Kind::IrqHandler,
         Object::SchedContext => Kind::SchedContext,
+        Object::VSpace => Kind::VSpace,
+        Object::Smc => unreachable!("x86_64 has no such object"),
         Object::Pdpt => Kind::Pdpt,
         Object::PageDirectory => Kind::PageDirectory,
         Object::PageTable => Kind::PageTable,
@@ -210,8 +212,8 @@ fn object(cap: Cap) -> (Kind, Name) {
 /// Pairs that cannot happen right after one another on an object, and why. The lesser operation comes first.
 pub const IMPOSSIBLE: [(Operation, Operation, &str); 5] = {
     use Label::{
-        TcbBindNotification, TcbUnbindNotification, X86AsidPoolAssign, X86PageDirectoryMap, X86PageMap,
-        X86PageTableMap,
+        AsidPoolAssign, PageMap, PageTableMap, TcbBindNotification, TcbUnbindNotification,
+        X86PageDirectoryMap,
     };
     use Operation::Invocation as Of;
     const EMPTY: &str =
@@ -219,9 +221,9 @@ pub const IMPOSSIBLE: [(Operation, Operation, &str); 5] = {
     [
         (Of(TcbBindNotification), Of(TcbBindNotification), "both are bound now, and must be unbound first"),
         (Of(TcbUnbindNotification), Of(TcbUnbindNotification), "there is nothing to unbind any more"),
-        (Of(X86PageDirectoryMap), Of(X86AsidPoolAssign), EMPTY),
-        (Of(X86PageTableMap), Of(X86AsidPoolAssign), EMPTY),
-        (Of(X86PageMap), Of(X86AsidPoolAssign), EMPTY),
+        (Of(X86PageDirectoryMap), Of(AsidPoolAssign), EMPTY),
+        (Of(PageTableMap), Of(AsidPoolAssign), EMPTY),
+        (Of(PageMap), Of(AsidPoolAssign), EMPTY),
     ]
 };
 

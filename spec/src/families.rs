@@ -293,10 +293,10 @@ const BASIC: &[Family] = &[
                 e.push(invoke(at::CNODE, Label::CNodeDelete, &[slot, 64], &[]));
             }
             for slot in [at::B, at::C, free] {
-                e.push(invoke(slot, Label::X86PageMap, &[page, all, 0], &[at::EP]));
-                e.push(invoke(slot, Label::X86PageMap, &[page, CapRights::READ.0, 0], &[at::EP]));
-                e.push(invoke(slot, Label::X86PageMap, &[page + 4096, all, 0], &[at::EP]));
-                e.push(invoke(slot, Label::X86PageUnmap, &[], &[]));
+                e.push(invoke(slot, Label::PageMap, &[page, all, 0], &[at::EP]));
+                e.push(invoke(slot, Label::PageMap, &[page, CapRights::READ.0, 0], &[at::EP]));
+                e.push(invoke(slot, Label::PageMap, &[page + 4096, all, 0], &[at::EP]));
+                e.push(invoke(slot, Label::PageUnmap, &[], &[]));
                 e.push(invoke(at::CNODE, Label::CNodeDelete, &[slot, 64], &[]));
             }
             e.push(invoke(
@@ -591,7 +591,7 @@ fn becomes_passive() -> Event {
 
 /// How each paging structure is mapped and unmapped, by its level.
 const TABLE_METHODS: [(Label, Label); 3] = [
-    (Label::X86PageTableMap, Label::X86PageTableUnmap),
+    (Label::PageTableMap, Label::PageTableUnmap),
     (Label::X86PageDirectoryMap, Label::X86PageDirectoryUnmap),
     (Label::X86PdptMap, Label::X86PdptUnmap),
 ];

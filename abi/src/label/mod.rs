@@ -5,9 +5,11 @@
 //! it adds. [`Architecture::number`] counts likewise, for every architecture on every build; the numbers of
 //! [`crate::Label`] are what it makes of the configuration at hand.
 
+#[macro_use]
+pub(crate) mod define;
 mod lists;
 
-use crate::extension;
+use crate::{HARDWARE_DEBUG, extension};
 
 /// An option of a configuration on which labels depend.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,6 +78,12 @@ impl Configuration {
         self.0 >> setting as u32 & 1 != 0
     }
 }
+
+/// The configuration at hand.
+pub(crate) const CONFIGURATION: Configuration = match HARDWARE_DEBUG {
+    true => Configuration::PLAIN.with(Setting::HardwareDebug),
+    false => Configuration::PLAIN,
+};
 
 /// What a label asks of the configuration.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,13 @@
 //! Sizes and bounds of x86_64.
 
-/// log2 of the size of a thread object when the FPU state takes `xsave_size` bytes.
+/// log2 of the size of a thread object when the FPU state takes `fpu_size` bytes.
 #[inline]
-pub const fn tcb_bits(xsave_size: usize) -> u32 {
-    if xsave_size >= 832 { 12 } else { 11 }
+pub const fn tcb_bits(fpu_size: usize) -> u32 {
+    if fpu_size >= 832 { 12 } else { 11 }
 }
+
+/// log2 of the greatest size of an untyped.
+pub const MAX_UNTYPED_BITS: u32 = 47;
 
 /// log2 of the size of the smallest frame, and of every paging structure.
 pub const PAGE_BITS: u32 = 12;
@@ -51,14 +54,6 @@ pub const IRQ_OFFSET: u64 = 0x30;
 
 /// Hardware breakpoints of a thread, each for instructions or data.
 pub const NUM_HW_BREAKPOINTS: usize = 4;
-
-/// Whether a page fault was a data access or an instruction fetch, as its message says.
-pub mod fault_kind {
-    /// Data.
-    pub const DATA: u64 = 0;
-    /// Instruction.
-    pub const INSTRUCTION: u64 = 1;
-}
 
 /// Cache attributes of a mapping.
 pub mod vm_attributes {

@@ -9,10 +9,12 @@ pub mod boot;
 pub mod constants;
 mod context;
 pub mod fault;
+mod invocation;
 mod label;
 mod object;
 
 pub use context::UserContext;
+pub use invocation::INVOCATIONS;
 pub use label::Label;
 pub use object::ObjectType;
 

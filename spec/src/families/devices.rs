@@ -108,9 +108,9 @@ pub(super) const FAMILIES: &[Family] = &[
             let guard = CNodeCapData::new(0, 60).0;
             let mut e = vec![
                 yields(),
-                invoke(control, Label::X86AsidControlMakePool, &[pool, 64], &[untyped, at::CNODE]),
-                invoke(control, Label::X86AsidControlMakePool, &[pool + 1, 64], &[untyped + 1, at::CNODE]),
-                invoke(control, Label::X86AsidControlMakePool, &[pool + 1, 64], &[root, at::CNODE]),
+                invoke(control, Label::AsidControlMakePool, &[pool, 64], &[untyped, at::CNODE]),
+                invoke(control, Label::AsidControlMakePool, &[pool + 1, 64], &[untyped + 1, at::CNODE]),
+                invoke(control, Label::AsidControlMakePool, &[pool + 1, 64], &[root, at::CNODE]),
                 invoke(
                     untyped,
                     Label::UntypedRetype,
@@ -125,7 +125,7 @@ pub(super) const FAMILIES: &[Family] = &[
             ];
             for pool in [pool, pool + 1] {
                 for space in [root, 14, pdpt] {
-                    e.push(invoke(pool, Label::X86AsidPoolAssign, &[], &[space]));
+                    e.push(invoke(pool, Label::AsidPoolAssign, &[], &[space]));
                 }
             }
             for slot in [pool, pool + 1, 14, root] {
@@ -155,9 +155,8 @@ pub(super) const FAMILIES: &[Family] = &[
             let retype = |kind: ObjectType, size, slot| {
                 invoke(device, Label::UntypedRetype, &[kind as u64, size, 0, 0, slot, 1], &[at::CNODE])
             };
-            let map = |slot, vaddr, rights, cache| {
-                invoke(slot, Label::X86PageMap, &[vaddr, rights, cache], &[at::EP])
-            };
+            let map =
+                |slot, vaddr, rights, cache| invoke(slot, Label::PageMap, &[vaddr, rights, cache], &[at::EP]);
             let mut e = vec![
                 retype(ObjectType::HugePage, 0, 13),
                 retype(ObjectType::LargePage, 0, 14),
@@ -171,7 +170,7 @@ pub(super) const FAMILIES: &[Family] = &[
                 map(at::B, giga + mega, CapRights::READ.0, 0),
                 map(at::B, giga + 4096, all, 0),
                 map(15, giga, all, uncached),
-                invoke(13, Label::X86PageGetAddress, &[], &[]),
+                invoke(13, Label::PageGetAddress, &[], &[]),
                 invoke(at::CNODE, Label::CNodeCopy, &[9, 64, 14, 64, 2], &[at::CNODE]),
                 invoke(at::CNODE, Label::CNodeRevoke, &[device, 64], &[]),
             ];
@@ -183,7 +182,7 @@ pub(super) const FAMILIES: &[Family] = &[
                 e.push(invoke(at::CNODE, Label::CNodeDelete, &[slot, 64], &[]));
             }
             for slot in [13, 14, 15, at::B] {
-                e.push(invoke(slot, Label::X86PageUnmap, &[], &[]));
+                e.push(invoke(slot, Label::PageUnmap, &[], &[]));
                 e.push(invoke(at::CNODE, Label::CNodeDelete, &[slot, 64], &[]));
             }
             e

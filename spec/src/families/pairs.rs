@@ -164,7 +164,7 @@ pub(super) const FAMILIES: &[Family] = &[
                 invoke(at::FREE, Label::X86IrqIssueIrqHandlerIoapic, &[1, 2, 0, 7, 1, 0, 0], &[node]),
                 invoke(at::FREE, Label::X86IrqIssueIrqHandlerMsi, &[1, 2, 1, 2, 3, 4, 0], &[node]),
                 invoke(at::FREE + 1, Label::X86IoPortControlIssue, &[0, 1, 1, 2], &[node]),
-                invoke(at::FREE + 2, Label::X86AsidControlMakePool, &[1, 2], &[untyped, node]),
+                invoke(at::FREE + 2, Label::AsidControlMakePool, &[1, 2], &[untyped, node]),
                 invoke(untyped, Label::UntypedRetype, &[ObjectType::Reply as u64, 0, 0, 0, 1, 1], &[node]),
                 invoke(node, Label::CNodeCopy, &[1, 2, at::BADGED, 64, all], &[at::CNODE]),
                 invoke(node, Label::CNodeMint, &[1, 2, at::EP, 64, all, 9], &[at::CNODE]),
@@ -214,7 +214,7 @@ pub(super) const FAMILIES: &[Family] = &[
                 invoke(irqs, msi, &[3, 4, 1, 2, 3, 4, 2], &[node]),
                 invoke(irqs, msi, &[4, 4, 1, 2, 3, 4, 3], &[node]),
                 invoke(at::FREE + 1, Label::X86IoPortControlIssue, &[0, 1, 5, 4], &[node]),
-                invoke(at::FREE + 2, Label::X86AsidControlMakePool, &[6, 4], &[at::BADGED, node]),
+                invoke(at::FREE + 2, Label::AsidControlMakePool, &[6, 4], &[at::BADGED, node]),
                 invoke(at::NTFN, Label::UntypedRetype, &[reply, 0, 0, 0, 7, 1], &[node]),
                 invoke(node, Label::CNodeCopy, &[8, 4, at::CNODE, 64, all], &[at::CNODE]),
                 invoke(node, Label::CNodeMint, &[9, 4, at::EP, 64, all, 9], &[at::CNODE]),
@@ -247,14 +247,14 @@ pub(super) const FAMILIES: &[Family] = &[
             let (page, guard) = (0x40_0000, CNodeCapData::new(0, 60).0);
             let addresses = [page, 1 << 39, page, 1 << 30, page, page + (1 << 21)];
             let mut e = vec![
-                invoke(FRAME, Label::X86PageMap, &[page, CapRights::ALL.0, 0], &[ROOT]),
-                invoke(FRAME, Label::X86PageUnmap, &[], &[]),
-                invoke(FRAME, Label::X86PageGetAddress, &[], &[]),
+                invoke(FRAME, Label::PageMap, &[page, CapRights::ALL.0, 0], &[ROOT]),
+                invoke(FRAME, Label::PageUnmap, &[], &[]),
+                invoke(FRAME, Label::PageGetAddress, &[], &[]),
                 invoke(THREAD, Label::TcbConfigure, &[guard, 0, page], &[at::CNODE, ROOT, FRAME]),
                 invoke(THREAD, Label::TcbConfigure, &[guard, 0, 0], &[at::CNODE, OTHER, 0]),
                 invoke(THREAD, Label::TcbSetSpace, &[guard, 0], &[0, at::CNODE, ROOT]),
                 invoke(THREAD, Label::TcbSetIpcBuffer, &[page], &[FRAME]),
-                invoke(POOL, Label::X86AsidPoolAssign, &[], &[OTHER]),
+                invoke(POOL, Label::AsidPoolAssign, &[], &[OTHER]),
                 invoke(at::CNODE, Label::CNodeRevoke, &[FRAME, 64], &[]),
                 invoke(at::CNODE, Label::CNodeRevoke, &[POOL, 64], &[]),
             ];

@@ -284,7 +284,7 @@ fn mappings_have_no_more_rights_than_the_frame() {
     let tables = |s: &State| *s.spaces.values().next().unwrap();
     let w = World::after(&[]);
     // As if there were a page table: what is made is looked at, not how it is reached.
-    let map = invoke(FRAME, Label::X86PageMap, &[0, CapRights::ALL.0, 0], &[VSPACE]);
+    let map = invoke(FRAME, Label::PageMap, &[0, CapRights::ALL.0, 0], &[VSPACE]);
     let mut after = model::step(&w.s, &map).0;
     let frame = w.name("frame");
     let entry = Entry::Frame { frame, read: true, write: true, cache: 0 };

@@ -16,7 +16,7 @@ const LENGTH: u64 = 1 << ASID_POOL_INDEX_BITS;
 impl Step {
     /// `X86_ASIDControl_MakePool`: untyped memory becomes a pool with the first identifiers that are in none.
     pub(super) fn asid_control(&mut self, inv: &Invocation) -> Answer {
-        if Label::from_word(inv.label) != Some(Label::X86AsidControlMakePool) {
+        if Label::from_word(inv.label) != Some(Label::AsidControlMakePool) {
             return Err(illegal());
         }
         inv.need(2, 2)?;
@@ -43,7 +43,7 @@ impl Step {
 
     /// `X86_ASIDPool_Assign`: an address space gets the first identifier of the pool that is free.
     pub(super) fn asid_pool(&mut self, pool: Name, base: u64, inv: &Invocation) -> Answer {
-        if Label::from_word(inv.label) != Some(Label::X86AsidPoolAssign) {
+        if Label::from_word(inv.label) != Some(Label::AsidPoolAssign) {
             return Err(illegal());
         }
         inv.need(0, 1)?;

@@ -67,13 +67,13 @@ impl Step {
         let label = Label::from_word(inv.label).ok_or_else(illegal)?;
         match cap {
             Cap::Frame { frame, level, mapped, .. } => match label {
-                Label::X86PageMap => self.map_frame(inv, cap),
-                Label::X86PageUnmap => {
+                Label::PageMap => self.map_frame(inv, cap),
+                Label::PageUnmap => {
                     self.unmap_frame(frame, level, mapped);
                     self.set_mapped(inv.slot, None);
                     Ok(vec![])
                 }
-                Label::X86PageGetAddress => {
+                Label::PageGetAddress => {
                     if inv.call {
                         self.put_word(inv.thread, 0, frame.0);
                     }
@@ -82,12 +82,12 @@ impl Step {
                 _ => Err(illegal()),
             },
             Cap::Table { table, level, mapped } => match (label, level) {
-                (Label::X86PageTableMap, 0) | (Label::X86PageDirectoryMap, 1) | (Label::X86PdptMap, 2) => {
+                (Label::PageTableMap, 0) | (Label::X86PageDirectoryMap, 1) | (Label::X86PdptMap, 2) => {
                     self.map_table(inv, table, level, mapped)
                 }
-                (Label::X86PageTableUnmap, 0)
-                | (Label::X86PageDirectoryUnmap, 1)
-                | (Label::X86PdptUnmap, 2) => self.unmap_structure(inv, table, level, mapped),
+                (Label::PageTableUnmap, 0) | (Label::X86PageDirectoryUnmap, 1) | (Label::X86PdptUnmap, 2) => {
+                    self.unmap_structure(inv, table, level, mapped)
+                }
                 _ => Err(illegal()),
             },
             _ => Err(invalid_capability(0)),

@@ -104,11 +104,11 @@ impl Chooser<'_, '_> {
                 let label = self.r.pick(&labels);
                 (dest, label, vec![self.r.below(10), self.r.below(1 << 40)], vec![])
             }
-            6 => (ASIDS, X86AsidControlMakePool, vec![dest, 64], vec![ASID_UNTYPED, CNODE]),
+            6 => (ASIDS, AsidControlMakePool, vec![dest, 64], vec![ASID_UNTYPED, CNODE]),
             _ => {
                 let pool = if self.shape.nodes > 0 && self.r.below(2) == 0 { POOL } else { dest };
                 let table = TABLE + self.r.below(4 * self.shape.tables);
-                (pool, X86AsidPoolAssign, vec![], vec![table])
+                (pool, AsidPoolAssign, vec![], vec![table])
             }
         }
     }

@@ -249,14 +249,14 @@ impl Chooser<'_, '_> {
                 (thread, TcbSetSchedParams, words, vec![THREAD, sc, self.endpoint(4)])
             }
             14 => {
-                let labels = [X86PageMap, X86PageMap, X86PageUnmap, X86PageGetAddress];
+                let labels = [PageMap, PageMap, PageUnmap, PageGetAddress];
                 let frame = FRAME + self.r.below(self.shape.frames);
                 (frame, self.r.pick(&labels), vec![page, rights, 0], vec![self.space()])
             }
             _ => {
                 let level = self.r.below(3);
                 let labels = [
-                    [X86PageTableMap, X86PageTableUnmap],
+                    [PageTableMap, PageTableUnmap],
                     [X86PageDirectoryMap, X86PageDirectoryUnmap],
                     [X86PdptMap, X86PdptUnmap],
                 ][level as usize];

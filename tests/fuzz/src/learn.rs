@@ -43,10 +43,10 @@ fn succeeded(plan: &Plan, label: Label) {
             plan.pivot.set(src);
         }
         Label::CNodeDelete => plan.dest.set(Entry::EMPTY),
-        Label::X86AsidPoolAssign => plan.caps[0].set(Entry::new(Kind::VSpace, 1, 0)),
+        Label::AsidPoolAssign => plan.caps[0].set(Entry::new(Kind::VSpace, 1, 0)),
         Label::CNodeCopy
         | Label::CNodeMint
-        | Label::X86AsidControlMakePool
+        | Label::AsidControlMakePool
         | Label::X86IoPortControlIssue
         | Label::X86IrqIssueIrqHandlerIoapic
         | Label::X86IrqIssueIrqHandlerMsi => plan.dest.set(plan.made),

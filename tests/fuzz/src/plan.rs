@@ -124,8 +124,8 @@ const HOT: [Label; 17] = [
     Label::CNodeMove,
     Label::TcbWriteRegisters,
     Label::TcbWriteRegisters,
-    Label::X86PageMap,
-    Label::X86PageTableMap,
+    Label::PageMap,
+    Label::PageTableMap,
     Label::X86PdptMap,
     Label::X86PageDirectoryMap,
 ];
@@ -181,6 +181,7 @@ fn serves(entry: Entry, object: pecan_abi::Object) -> bool {
         Object::DomainSet => kind == Kind::DomainSet,
         Object::SchedControl => kind == Kind::SchedControl,
         Object::SchedContext => kind == Kind::SchedContext,
+        Object::VSpace | Object::Smc => false,
         Object::Pdpt => kind == Kind::Pdpt,
         Object::PageDirectory => kind == Kind::PageDirectory,
         Object::PageTable => kind == Kind::PageTable,
@@ -285,7 +286,7 @@ impl<'r> Builder<'r> {
             Role::Handler if rng.percent(3) => Some(0),
             Role::Handler => slots::find(rng, table, kind(Kind::Endpoint)),
             // Those without an ASID are of no use, but for one thing.
-            Role::VSpace if INVOCATIONS[self.index].label == Label::X86AsidPoolAssign => {
+            Role::VSpace if INVOCATIONS[self.index].label == Label::AsidPoolAssign => {
                 slots::find(rng, table, |e| e.kind() == Kind::VSpace && e.a() == 0)
             }
             Role::VSpace => slots::find(rng, table, |e| e.kind() == Kind::VSpace && e.a() != 0),
@@ -554,7 +555,7 @@ impl<'r> Builder<'r> {
                 }
                 _ => self.source,
             },
-            Label::X86AsidControlMakePool => Entry::new(Kind::AsidPool, 0, 0),
+            Label::AsidControlMakePool => Entry::new(Kind::AsidPool, 0, 0),
             Label::X86IoPortControlIssue => Entry::new(Kind::IoPort, 0, self.first_port as u16),
             Label::X86IrqIssueIrqHandlerIoapic | Label::X86IrqIssueIrqHandlerMsi => {
                 Entry::new(Kind::IrqHandler, 0, 0)

@@ -15,11 +15,10 @@ const MAX_WIDTH: usize = 110;
 
 /// Every generated file: its path below the top folder, and its text.
 pub fn generated_files() -> Vec<(PathBuf, String)> {
-    vec![
-        (PathBuf::from("user/pecan/src/raw/invocations.rs"), stubs::text()),
-        (PathBuf::from("kernel/core/src/invoke/args.rs"), decoders::text()),
-        (PathBuf::from("docs/abi.md"), reference::text()),
-    ]
+    let mut files = decoders::files();
+    files.push((PathBuf::from("user/pecan/src/raw/invocations.rs"), stubs::text()));
+    files.push((PathBuf::from("docs/abi.md"), reference::text()));
+    files
 }
 
 /// The generated files whose text in the working tree is not what it should be.

@@ -57,12 +57,12 @@ fn a_wrong_count_of_refills_is_found() {
 /// An address space with a table in it.
 fn vspace(w: &mut World) -> Link<PageTable> {
     w.make(ObjectType::Untyped, 12, FREE);
-    let made = w.call(ASID_CONTROL, Label::X86AsidControlMakePool, &[FREE + 1, DEPTH], &[FREE, CNODE]);
+    let made = w.call(ASID_CONTROL, Label::AsidControlMakePool, &[FREE + 1, DEPTH], &[FREE, CNODE]);
     assert_eq!(made, Ok(vec![]));
     w.make(ObjectType::Pml4, 0, FREE + 2);
     w.make(ObjectType::Pdpt, 0, FREE + 3);
     // The pool's first ASID is the kernel's.
-    assert_eq!(w.call(FREE + 1, Label::X86AsidPoolAssign, &[], &[FREE + 2]), Ok(vec![]));
+    assert_eq!(w.call(FREE + 1, Label::AsidPoolAssign, &[], &[FREE + 2]), Ok(vec![]));
     assert_eq!(w.call(FREE + 3, Label::X86PdptMap, &[5 << 39, 0], &[FREE + 2]), Ok(vec![]));
     assert_eq!(look(w), Ok(()));
     let Cap::PageTable { table, .. } = w.cap(FREE + 2) else { panic!("no address space") };

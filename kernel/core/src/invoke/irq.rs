@@ -52,7 +52,7 @@ fn decode_control(k: &Kernel, inv: Invocation<'_>) -> Decoded<Op> {
     let (irq, dest, route);
     match inv.label() {
         Some(Label::X86IrqIssueIrqHandlerIoapic) => {
-            let args = args::X86IrqIssueIrqHandlerIoapic::decode(k, inv)?;
+            let args = args::x86_64::X86IrqIssueIrqHandlerIoapic::decode(k, inv)?;
             (irq, dest) = decode_issue(k, args.vector, args.root, args.index, args.depth)?;
             let last = num_ioapics().checked_sub(1).ok_or(SyscallError::IllegalOperation)?;
             let ioapic = bounded(args.ioapic, last as u64)? as usize;
@@ -62,7 +62,7 @@ fn decode_control(k: &Kernel, inv: Invocation<'_>) -> Decoded<Op> {
             route = Some(IrqRoute { ioapic, pin, level, active_low });
         }
         Some(Label::X86IrqIssueIrqHandlerMsi) => {
-            let args = args::X86IrqIssueIrqHandlerMsi::decode(k, inv)?;
+            let args = args::x86_64::X86IrqIssueIrqHandlerMsi::decode(k, inv)?;
             (irq, dest) = decode_issue(k, args.vector, args.root, args.index, args.depth)?;
             // The handle is the device's business.
             for (arg, max) in [(args.pci_bus, 255), (args.pci_dev, 31), (args.pci_func, 7)] {

@@ -39,7 +39,7 @@ fn decode_control(k: &Kernel, inv: Invocation<'_>) -> Decoded<Op> {
     if inv.label() != Some(Label::X86IoPortControlIssue) {
         return Err(SyscallError::IllegalOperation);
     }
-    let args = args::X86IoPortControlIssue::decode(k, inv)?;
+    let args = args::x86_64::X86IoPortControlIssue::decode(k, inv)?;
     let port = |word, i| u16::try_from(word).map_err(|_| SyscallError::InvalidArgument(i));
     let (first, last) = (port(args.first_port, 0)?, port(args.last_port, 1)?);
     if last < first {
@@ -63,10 +63,10 @@ fn decode_ports(k: &Kernel, inv: Invocation<'_>, first: u16, last: u16) -> Decod
         _ => return Err(SyscallError::IllegalOperation),
     };
     let (port, value) = if out {
-        let args::IoPortOut { port, data } = args::IoPortOut::decode(k, inv)?;
+        let args::x86_64::IoPortOut { port, data } = args::x86_64::IoPortOut::decode(k, inv)?;
         (port, data)
     } else {
-        (args::IoPortIn::decode(k, inv)?.port, 0)
+        (args::x86_64::IoPortIn::decode(k, inv)?.port, 0)
     };
     // The ABI passes 16 bits; the rest of the word is not the port's.
     let port = port as u16;

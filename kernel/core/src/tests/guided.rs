@@ -80,7 +80,7 @@ impl Scene {
         for (i, (ty, label)) in [
             (ObjectType::Pdpt, Label::X86PdptMap),
             (ObjectType::PageDirectory, Label::X86PageDirectoryMap),
-            (ObjectType::PageTable, Label::X86PageTableMap),
+            (ObjectType::PageTable, Label::PageTableMap),
         ]
         .into_iter()
         .enumerate()
@@ -278,7 +278,7 @@ fn the_guided_page_says_what_happens() {
     let frame = client.get(&s.w.k).slots[Tcb::SLOT_IPC_BUFFER].cap();
     set_cap(&pager.get(&s.w.k).slots[Tcb::SLOT_IPC_BUFFER], frame);
     pager.get(&s.w.k).ipc_buffer.set(0x1000);
-    s.w.set_message(pager, Label::X86PageMap as u64, &words, &[VSPACE]);
+    s.w.set_message(pager, Label::PageMap as u64, &words, &[VSPACE]);
     pager.get(&s.w.k).context.set(reg::CAP, PAGE);
     s.step("map", |s| {
         let Err(Miss::At(slot)) = fast::call(&s.w.k, s.w.k.running(), PAGE) else {

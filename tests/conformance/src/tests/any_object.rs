@@ -83,6 +83,7 @@ fn service(env: &Env, object: Object) -> CPtr {
         Object::DomainSet => slot::DOMAIN,
         Object::SchedControl => sched_control(),
         Object::SchedContext => env.empty_sched_context(),
+        Object::VSpace | Object::Smc => unreachable!("no invocation of x86_64 is made on it"),
         Object::Pdpt => env.object(ObjectType::Pdpt),
         Object::PageDirectory => env.object(ObjectType::PageDirectory),
         Object::PageTable => env.object(ObjectType::PageTable),

@@ -33,8 +33,8 @@ tests! {
     in_operations_on_time: SchedControlConfigureFlags / NoError, SchedContextBind / NoError,
         SchedContextUnbind / NoError, SchedContextUnbindObject / NoError, SchedContextConsumed / NoError,
         SchedContextYieldTo / NoError;
-    in_operations_on_memory: X86PageMap / NoError, X86PageUnmap / NoError, X86PageTableMap / NoError,
-        X86PageTableUnmap / NoError, X86AsidPoolAssign / NoError, X86AsidControlMakePool / NoError;
+    in_operations_on_memory: PageMap / NoError, PageUnmap / NoError, PageTableMap / NoError,
+        PageTableUnmap / NoError, AsidPoolAssign / NoError, AsidControlMakePool / NoError;
     in_operations_on_devices: X86IrqIssueIrqHandlerMsi / NoError, IrqSetIrqHandler / NoError, IrqAckIrq / NoError,
         IrqClearIrqHandler / NoError, X86IoPortControlIssue / NoError, X86IoPortIn8 / NoError, X86IoPortOut8 / NoError;
     in_long_operations: CNodeDelete / NoError, CNodeRevoke / NoError, UntypedRetype / NoError;

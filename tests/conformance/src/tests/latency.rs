@@ -33,10 +33,10 @@ tests! {
     a_long_chain_of_calls_is_cut: CNodeDelete / NoError;
     a_deep_tree_of_copies_is_revoked: CNodeRevoke / NoError;
     a_large_empty_cnode_is_deleted: CNodeDelete / NoError;
-    a_full_asid_pool_is_deleted: X86AsidPoolAssign / NoError, CNodeDelete / NoError;
+    a_full_asid_pool_is_deleted: AsidPoolAssign / NoError, CNodeDelete / NoError;
     all_ports_are_issued_and_given_back: X86IoPortControlIssue / NoError;
     a_budget_in_many_pieces_is_put_together: SchedControlConfigureFlags / NoError;
-    a_full_page_table_is_unmapped: X86PageTableUnmap / NoError;
+    a_full_page_table_is_unmapped: PageTableUnmap / NoError;
 }
 
 /// Instructions that the kernel may run at one go with interrupts off.

@@ -32,7 +32,7 @@ tests! {
     the_node_to_retype_into: UntypedRetype / FailedLookup, UntypedRetype / NoError;
     the_slot_for_an_interrupt: X86IrqIssueIrqHandlerMsi / FailedLookup, X86IrqIssueIrqHandlerIoapic / FailedLookup;
     the_slot_for_ports: X86IoPortControlIssue / FailedLookup;
-    the_slot_for_an_asid_pool: X86AsidControlMakePool / FailedLookup;
+    the_slot_for_an_asid_pool: AsidControlMakePool / FailedLookup;
     sixty_four_levels_of_one_bit;
     a_guard_of_all_bits_but_one;
 }

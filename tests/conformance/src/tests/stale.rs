@@ -14,23 +14,23 @@ use crate::{
 };
 
 tests! {
-    a_page_in_anothers_place_is_left_alone: X86PageUnmap / NoError, CNodeDelete / NoError;
-    a_page_in_anothers_place_after_a_directory: X86PageUnmap / NoError, X86PageDirectoryUnmap / NoError;
-    a_page_in_anothers_place_after_a_pdpt: X86PageUnmap / NoError, X86PdptUnmap / NoError;
-    a_table_in_a_large_pages_place_is_left_alone: X86PageUnmap / NoError;
-    a_large_page_in_a_tables_place_is_left_alone: X86PageUnmap / NoError, X86PageTableUnmap / NoError;
-    a_table_in_anothers_place_is_left_alone: X86PageTableUnmap / NoError, X86PageDirectoryUnmap / NoError;
-    a_page_in_another_vspace_with_the_same_asid: X86PageUnmap / NoError;
-    a_table_in_another_vspace_with_the_same_asid: X86PageTableUnmap / NoError;
-    a_stale_vspace_names_nobody_elses: X86PageMap / InvalidCapability, CNodeDelete / NoError;
-    a_stale_page_is_mapped_again_where_it_was: X86PageMap / NoError;
-    a_stale_page_is_mapped_elsewhere_after_it_is_unmapped: X86PageMap / InvalidArgument, X86PageMap / NoError;
+    a_page_in_anothers_place_is_left_alone: PageUnmap / NoError, CNodeDelete / NoError;
+    a_page_in_anothers_place_after_a_directory: PageUnmap / NoError, X86PageDirectoryUnmap / NoError;
+    a_page_in_anothers_place_after_a_pdpt: PageUnmap / NoError, X86PdptUnmap / NoError;
+    a_table_in_a_large_pages_place_is_left_alone: PageUnmap / NoError;
+    a_large_page_in_a_tables_place_is_left_alone: PageUnmap / NoError, PageTableUnmap / NoError;
+    a_table_in_anothers_place_is_left_alone: PageTableUnmap / NoError, X86PageDirectoryUnmap / NoError;
+    a_page_in_another_vspace_with_the_same_asid: PageUnmap / NoError;
+    a_table_in_another_vspace_with_the_same_asid: PageTableUnmap / NoError;
+    a_stale_vspace_names_nobody_elses: PageMap / InvalidCapability, CNodeDelete / NoError;
+    a_stale_page_is_mapped_again_where_it_was: PageMap / NoError;
+    a_stale_page_is_mapped_elsewhere_after_it_is_unmapped: PageMap / InvalidArgument, PageMap / NoError;
     deleting_a_copy_leaves_the_others_mapping: CNodeDelete / NoError;
-    what_the_processor_remembers_is_forgotten: X86PageUnmap / NoError, X86PageTableUnmap / NoError;
+    what_the_processor_remembers_is_forgotten: PageUnmap / NoError, PageTableUnmap / NoError;
     a_frame_that_is_made_again_is_mapped_nowhere: UntypedRetype / NoError, CNodeRevoke / NoError;
-    an_asid_is_given_again: X86AsidPoolAssign / NoError, X86AsidPoolAssign / DeleteFirst;
+    an_asid_is_given_again: AsidPoolAssign / NoError, AsidPoolAssign / DeleteFirst;
     an_asid_that_is_given_again_means_the_new_vspace;
-    every_pool_gives_asids: X86AsidControlMakePool / DeleteFirst, X86AsidPoolAssign / NoError;
+    every_pool_gives_asids: AsidControlMakePool / DeleteFirst, AsidPoolAssign / NoError;
 }
 
 const OWN: CPtr = slot::INIT_THREAD_VSPACE;

@@ -12,58 +12,58 @@ use crate::{
 
 tests! {
     every_level_is_mapped_from_the_top: X86PdptMap / NoError, X86PageDirectoryMap / NoError,
-        X86PageTableMap / NoError, X86PageMap / NoError;
-    a_missing_level_is_reported: X86PageDirectoryMap / FailedLookup, X86PageTableMap / FailedLookup,
-        X86PageMap / FailedLookup;
+        PageTableMap / NoError, PageMap / NoError;
+    a_missing_level_is_reported: X86PageDirectoryMap / FailedLookup, PageTableMap / FailedLookup,
+        PageMap / FailedLookup;
     a_level_is_mapped_once: X86PdptMap / DeleteFirst, X86PageDirectoryMap / DeleteFirst,
-        X86PageTableMap / DeleteFirst;
+        PageTableMap / DeleteFirst;
     a_structure_is_mapped_once: X86PdptMap / InvalidCapability, X86PageDirectoryMap / InvalidCapability,
-        X86PageTableMap / InvalidCapability;
+        PageTableMap / InvalidCapability;
     kernel_addresses_are_refused: X86PdptMap / InvalidArgument, X86PageDirectoryMap / InvalidArgument,
-        X86PageTableMap / InvalidArgument, X86PageMap / InvalidArgument;
+        PageTableMap / InvalidArgument, PageMap / InvalidArgument;
     what_is_no_vspace_is_refused: X86PdptMap / InvalidCapability, X86PageDirectoryMap / InvalidCapability,
-        X86PageTableMap / InvalidCapability, X86PageMap / InvalidCapability;
+        PageTableMap / InvalidCapability, PageMap / InvalidCapability;
     a_vspace_without_asid_is_refused: X86PdptMap / InvalidCapability, X86PageDirectoryMap / InvalidCapability,
-        X86PageTableMap / InvalidCapability, X86PageMap / InvalidCapability;
-    unmapping_a_table_takes_its_pages: X86PageTableUnmap / NoError;
+        PageTableMap / InvalidCapability, PageMap / InvalidCapability;
+    unmapping_a_table_takes_its_pages: PageTableUnmap / NoError;
     unmapping_a_directory_takes_its_pages: X86PageDirectoryUnmap / NoError;
     unmapping_a_pdpt_takes_its_pages: X86PdptUnmap / NoError;
     unmapping_what_is_not_mapped: X86PdptUnmap / NoError, X86PageDirectoryUnmap / NoError,
-        X86PageTableUnmap / NoError, X86PageUnmap / NoError;
+        PageTableUnmap / NoError, PageUnmap / NoError;
     unmapping_with_a_copy_around: X86PdptUnmap / RevokeFirst, X86PageDirectoryUnmap / RevokeFirst,
-        X86PageTableUnmap / RevokeFirst;
+        PageTableUnmap / RevokeFirst;
     deleting_a_table_takes_its_pages: CNodeDelete / NoError;
-    a_table_that_is_unmapped_can_be_mapped_elsewhere: X86PageTableUnmap / NoError, X86PageTableMap / NoError;
-    a_page_holds_what_is_written: X86PageMap / NoError;
-    a_page_is_unmapped: X86PageUnmap / NoError;
+    a_table_that_is_unmapped_can_be_mapped_elsewhere: PageTableUnmap / NoError, PageTableMap / NoError;
+    a_page_holds_what_is_written: PageMap / NoError;
+    a_page_is_unmapped: PageUnmap / NoError;
     a_deleted_frame_is_unmapped: CNodeDelete / NoError;
-    a_page_is_mapped_twice_through_copies: X86PageMap / NoError;
-    a_page_is_mapped_elsewhere_only_by_a_copy: X86PageMap / InvalidArgument;
-    a_page_in_another_vspace: X86PageMap / InvalidCapability;
-    a_used_address: X86PageMap / DeleteFirst;
-    a_large_page_over_a_table: X86PageMap / DeleteFirst;
-    an_address_that_is_not_aligned: X86PageMap / AlignmentError;
-    rights_are_those_of_both: X86PageMap / NoError;
-    mapping_again_changes_rights: X86PageMap / NoError;
-    a_write_only_page_cannot_be_touched: X86PageMap / NoError;
-    every_attribute_is_taken: X86PageMap / NoError;
-    large_pages_are_mapped: X86PageMap / NoError;
-    the_address_of_a_frame: X86PageGetAddress / NoError;
-    two_address_spaces_are_two: X86PageMap / NoError;
+    a_page_is_mapped_twice_through_copies: PageMap / NoError;
+    a_page_is_mapped_elsewhere_only_by_a_copy: PageMap / InvalidArgument;
+    a_page_in_another_vspace: PageMap / InvalidCapability;
+    a_used_address: PageMap / DeleteFirst;
+    a_large_page_over_a_table: PageMap / DeleteFirst;
+    an_address_that_is_not_aligned: PageMap / AlignmentError;
+    rights_are_those_of_both: PageMap / NoError;
+    mapping_again_changes_rights: PageMap / NoError;
+    a_write_only_page_cannot_be_touched: PageMap / NoError;
+    every_attribute_is_taken: PageMap / NoError;
+    large_pages_are_mapped: PageMap / NoError;
+    the_address_of_a_frame: PageGetAddress / NoError;
+    two_address_spaces_are_two: PageMap / NoError;
     a_thread_in_its_own_address_space: TcbSetSpace / NoError;
     revoking_a_frame_unmaps_its_copies: CNodeRevoke / NoError;
     deleting_a_vspace_under_a_thread: CNodeDelete / NoError;
-    assign_gives_an_asid: X86AsidPoolAssign / NoError;
-    assign_twice: X86AsidPoolAssign / InvalidCapability;
-    assign_to_what_is_no_vspace: X86AsidPoolAssign / InvalidCapability;
-    a_full_pool: X86AsidPoolAssign / DeleteFirst;
-    make_pool_makes_a_pool: X86AsidControlMakePool / NoError;
-    make_pool_of_the_wrong_memory: X86AsidControlMakePool / InvalidCapability;
-    make_pool_of_an_untyped_in_use: X86AsidControlMakePool / RevokeFirst;
-    make_pool_into_a_used_slot: X86AsidControlMakePool / DeleteFirst;
-    make_pool_until_there_are_no_more: X86AsidControlMakePool / DeleteFirst;
-    make_pool_with_a_root_that_is_no_cnode: X86AsidControlMakePool / FailedLookup;
-    make_pool_with_a_depth_out_of_range: X86AsidControlMakePool / RangeError;
+    assign_gives_an_asid: AsidPoolAssign / NoError;
+    assign_twice: AsidPoolAssign / InvalidCapability;
+    assign_to_what_is_no_vspace: AsidPoolAssign / InvalidCapability;
+    a_full_pool: AsidPoolAssign / DeleteFirst;
+    make_pool_makes_a_pool: AsidControlMakePool / NoError;
+    make_pool_of_the_wrong_memory: AsidControlMakePool / InvalidCapability;
+    make_pool_of_an_untyped_in_use: AsidControlMakePool / RevokeFirst;
+    make_pool_into_a_used_slot: AsidControlMakePool / DeleteFirst;
+    make_pool_until_there_are_no_more: AsidControlMakePool / DeleteFirst;
+    make_pool_with_a_root_that_is_no_cnode: AsidControlMakePool / FailedLookup;
+    make_pool_with_a_depth_out_of_range: AsidControlMakePool / RangeError;
     deleting_a_pool_takes_its_address_spaces: CNodeDelete / NoError;
 }
 

@@ -1,35 +1,91 @@
 //! The kernel's decoders: a type for each part of what invocations take, made from a message that is long enough.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, path::PathBuf};
 
-use pecan_abi::{Direction, INVOCATIONS, Invocation, Param, ParamType};
+use pecan_abi::{Direction, Invocation, Param, ParamType, aarch64, riscv64, x86_64};
 
-/// The text of `kernel/core/src/invoke/args.rs`.
-pub fn text() -> String {
-    let mut out = String::from(
-        "//! What invocations take. Generated from `abi/` by `cargo xtask generate`; do not edit.\n\
-         //!\n\
-         //! Each type is what the kernel asks of a message at once; `decode` fails with `TruncatedMessage` where that is \
-         more than\n\
-         //! there is. A parameter that has a word to itself is that word, whatever the width of the parameter: what is too \
-         great for\n\
-         //! it can be refused.\n\
-         #![allow(dead_code, reason = \"what an invocation takes, whether or not the kernel looks at it\")]\n\n\
-         use pecan_abi::CapRights;\n\
-         use pecan_mem::{Kernel, Link, Slot};\n\n\
-         use crate::{\n    \
-         base::error::Decoded,\n    \
-         invoke::invocation::{Invocation, Rest},\n\
-         };\n",
-    );
-    let mut known = BTreeMap::new();
-    for decoder in INVOCATIONS.iter().flat_map(decoders) {
-        let fields = known.entry(decoder.name).or_insert_with(|| {
-            decoder.write(&mut out);
-            decoder.places()
-        });
-        assert_eq!(*fields, decoder.places(), "{}: what shares a decoder is at the same place", decoder.name);
+/// Where the decoders are written.
+const FOLDER: &str = "kernel/core/src/invoke/args";
+
+/// What every file of them begins with, behind what it says of itself.
+const HEAD: &str = "\
+    //!\n\
+    //! Each type is what the kernel asks of a message at once; `decode` fails with `TruncatedMessage` where that is more \
+    than\n\
+    //! there is. A parameter that has a word to itself is that word, whatever the width of the parameter: what is too \
+    great for\n\
+    //! it can be refused.\n\
+    #![allow(dead_code, reason = \"what an invocation takes, whether or not the kernel looks at it\")]\n";
+
+/// The decoders of an architecture by their names, each as it was first met.
+type Decoders = BTreeMap<&'static str, (usize, Decoder)>;
+
+/// The files of decoders: those that every architecture has, and those that each has of its own.
+pub fn files() -> Vec<(PathBuf, String)> {
+    let all = [
+        ("aarch64", of(aarch64::INVOCATIONS)),
+        ("riscv64", of(riscv64::INVOCATIONS)),
+        ("x86_64", of(x86_64::INVOCATIONS)),
+    ];
+    let is_everywhere = |name: &str, decoder: &Decoder| {
+        let same = |(_, decoders): &(&str, Decoders)| {
+            decoders
+                .get(name)
+                .is_some_and(|(_, other)| other.places() == decoder.places() && other.need == decoder.need)
+        };
+        all.iter().all(same)
+    };
+    let mut files = Vec::new();
+    let common = "//! What invocations take. Generated from `abi/` by `cargo xtask generate`; do not edit.\n";
+    let modules: String = all.iter().map(|(name, _)| format!("pub mod {name};\n")).collect();
+    let (_, decoders) = &all[2];
+    let shared = decoders.iter().filter(|(name, (_, decoder))| is_everywhere(name, decoder));
+    files.push((PathBuf::from(FOLDER).join("mod.rs"), text(common, &modules, shared.map(|(_, of)| of))));
+    for (name, decoders) in &all {
+        let head = format!(
+            "//! What invocations of {name} take. Generated from `abi/` by `cargo xtask generate`; do not edit.\n"
+        );
+        let own = decoders.iter().filter(|(name, (_, decoder))| !is_everywhere(name, decoder));
+        files
+            .push((PathBuf::from(FOLDER).join(format!("{name}.rs")), text(&head, "", own.map(|(_, of)| of))));
     }
+    files
+}
+
+/// The decoders of these invocations.
+fn of<L>(invocations: &[Invocation<L>]) -> Decoders {
+    let mut known = Decoders::new();
+    for decoder in invocations.iter().flat_map(decoders) {
+        let (name, place) = (decoder.name, known.len());
+        let (_, first) = known.entry(name).or_insert((place, decoder));
+        let places = first.places();
+        let again = invocations.iter().flat_map(decoders).filter(|other| other.name == name);
+        again.for_each(|other| {
+            assert_eq!(places, other.places(), "{name}: what shares a decoder is at the same place")
+        });
+    }
+    known
+}
+
+/// The text of one file.
+fn text<'d>(head: &str, modules: &str, decoders: impl Iterator<Item = &'d (usize, Decoder)>) -> String {
+    let mut decoders: Vec<&(usize, Decoder)> = decoders.collect();
+    decoders.sort_by_key(|(place, _)| *place);
+    let uses = |ty: &str| decoders.iter().any(|(_, d)| d.fields.iter().any(|field| field.ty.contains(ty)));
+    let rights = if uses("CapRights") { "use pecan_abi::CapRights;\n" } else { "" };
+    let slots =
+        if uses("Slot") { "use pecan_mem::{Kernel, Link, Slot};\n" } else { "use pecan_mem::Kernel;\n" };
+    let own = if uses("Rest") {
+        "use crate::{\n    base::error::Decoded,\n    invoke::invocation::{Invocation, Rest},\n};"
+    } else {
+        "use crate::{base::error::Decoded, invoke::invocation::Invocation};"
+    };
+    let mut out = format!("{head}{HEAD}");
+    if !modules.is_empty() {
+        write!(out, "\n{modules}").unwrap();
+    }
+    write!(out, "\n{rights}{slots}\n{own}\n").unwrap();
+    decoders.iter().for_each(|(_, decoder)| decoder.write(&mut out));
     out
 }
 
@@ -55,7 +111,7 @@ struct Field {
 }
 
 /// The decoders of all parts of an invocation that have parameters.
-fn decoders(invocation: &Invocation) -> Vec<Decoder> {
+fn decoders<L>(invocation: &Invocation<L>) -> Vec<Decoder> {
     let (mut from, mut parts) = (0, Vec::new());
     for part in invocation.parts {
         let to = from + part.params;
@@ -76,7 +132,7 @@ fn decoders(invocation: &Invocation) -> Vec<Decoder> {
 }
 
 /// Message words that the first `count` parameters take, the registers of a thread left out.
-fn words(invocation: &Invocation, count: usize) -> usize {
+fn words<L>(invocation: &Invocation<L>, count: usize) -> usize {
     let registers = |p: &Param| p.ty == ParamType::UserContext;
     let end = |i: usize| invocation.bit_offset(Direction::In, i) + invocation.params[i].ty.bits();
     let in_words = |i: &usize| !invocation.params[*i].ty.is_cap() && !registers(&invocation.params[*i]);
@@ -84,11 +140,11 @@ fn words(invocation: &Invocation, count: usize) -> usize {
 }
 
 /// Extra capabilities among the first `count` parameters.
-fn caps(invocation: &Invocation, count: usize) -> usize {
+fn caps<L>(invocation: &Invocation<L>, count: usize) -> usize {
     invocation.params[..count].iter().filter(|p| p.ty.is_cap()).count()
 }
 
-fn field(invocation: &Invocation, index: usize, param: &Param) -> Field {
+fn field<L>(invocation: &Invocation<L>, index: usize, param: &Param) -> Field {
     let at = invocation.bit_offset(Direction::In, index);
     let word = format!("inv.word(k, {})", at / 64);
     let (ty, value) = match param.ty {
@@ -108,7 +164,7 @@ fn field(invocation: &Invocation, index: usize, param: &Param) -> Field {
 }
 
 /// True if another parameter is in the same message word.
-fn shares_word(invocation: &Invocation, index: usize) -> bool {
+fn shares_word<L>(invocation: &Invocation<L>, index: usize) -> bool {
     let word = |i| invocation.bit_offset(Direction::In, i) / 64;
     let others = invocation.params.iter().enumerate().filter(|(i, p)| {
         *i != index && p.direction == Direction::In && !p.ty.is_cap() && p.ty != ParamType::UserContext
@@ -153,9 +209,9 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pecan_abi::Label;
+    use pecan_abi::{INVOCATIONS, Label};
 
-    fn of(label: Label) -> Vec<Decoder> {
+    fn of_label(label: Label) -> Vec<Decoder> {
         decoders(INVOCATIONS.iter().find(|i| i.label == label).unwrap())
     }
 
@@ -165,13 +221,13 @@ mod tests {
 
     #[test]
     fn a_parameter_alone_in_its_word_is_the_word() {
-        let [decoder] = &of(Label::TcbGetBreakpoint)[..] else { panic!("one part") };
+        let [decoder] = &of_label(Label::TcbGetBreakpoint)[..] else { panic!("one part") };
         assert_eq!(values(decoder), [("bp_num", "inv.word(k, 0)")]);
     }
 
     #[test]
     fn parameters_that_share_a_word_are_taken_apart() {
-        let [decoder] = &of(Label::TcbCopyRegisters)[..] else { panic!("one part") };
+        let [decoder] = &of_label(Label::TcbCopyRegisters)[..] else { panic!("one part") };
         assert_eq!(
             values(decoder),
             [
@@ -188,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_part_asks_for_what_comes_before_it_too() {
-        let parts = of(Label::CNodeMint);
+        let parts = of_label(Label::CNodeMint);
         let needs: Vec<_> = parts.iter().map(|d| (d.name, d.need)).collect();
         assert_eq!(needs, [("CNodeTarget", (2, 0)), ("CNodeSource", (4, 1)), ("CNodeMint", (6, 1))]);
         assert_eq!(values(&parts[1])[0], ("src_root", "inv.cap(0)"));
@@ -196,13 +252,13 @@ mod tests {
 
     #[test]
     fn registers_are_what_is_left_of_the_message() {
-        let [decoder] = &of(Label::TcbWriteRegisters)[..] else { panic!("one part") };
+        let [decoder] = &of_label(Label::TcbWriteRegisters)[..] else { panic!("one part") };
         assert_eq!(values(decoder)[3], ("regs", "inv.rest(2)"));
         assert_eq!(decoder.need, (2, 0));
     }
 
     #[test]
     fn nothing_is_decoded_of_what_takes_nothing() {
-        assert!(of(Label::TcbSuspend).is_empty());
+        assert!(of_label(Label::TcbSuspend).is_empty());
     }
 }

@@ -434,7 +434,7 @@ pub fn page_directory_unmap(service: CPtr) -> Result<()> {
 /// Errors: `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidArgument`, `InvalidCapability`.
 #[inline]
 pub fn page_table_map(service: CPtr, vspace: CPtr, vaddr: u64, attr: u64) -> Result<()> {
-    invoke(service, Label::X86PageTableMap, [vspace], [vaddr, attr])?;
+    invoke(service, Label::PageTableMap, [vspace], [vaddr, attr])?;
     Ok(())
 }
 
@@ -443,7 +443,7 @@ pub fn page_table_map(service: CPtr, vspace: CPtr, vaddr: u64, attr: u64) -> Res
 /// Errors: `IllegalOperation`, `InvalidCapability`, `RevokeFirst`.
 #[inline]
 pub fn page_table_unmap(service: CPtr) -> Result<()> {
-    invoke(service, Label::X86PageTableUnmap, [], [])?;
+    invoke(service, Label::PageTableUnmap, [], [])?;
     Ok(())
 }
 
@@ -452,7 +452,7 @@ pub fn page_table_unmap(service: CPtr) -> Result<()> {
 /// Errors: `AlignmentError`, `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidArgument`, `InvalidCapability`.
 #[inline]
 pub fn page_map(service: CPtr, vspace: CPtr, vaddr: u64, rights: CapRights, attr: u64) -> Result<()> {
-    invoke(service, Label::X86PageMap, [vspace], [vaddr, rights.0, attr])?;
+    invoke(service, Label::PageMap, [vspace], [vaddr, rights.0, attr])?;
     Ok(())
 }
 
@@ -461,7 +461,7 @@ pub fn page_map(service: CPtr, vspace: CPtr, vaddr: u64, rights: CapRights, attr
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn page_unmap(service: CPtr) -> Result<()> {
-    invoke(service, Label::X86PageUnmap, [], [])?;
+    invoke(service, Label::PageUnmap, [], [])?;
     Ok(())
 }
 
@@ -470,7 +470,7 @@ pub fn page_unmap(service: CPtr) -> Result<()> {
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn page_get_address(service: CPtr) -> Result<u64> {
-    let reply = invoke(service, Label::X86PageGetAddress, [], [])?;
+    let reply = invoke(service, Label::PageGetAddress, [], [])?;
     Ok(reply.word(0))
 }
 
@@ -479,7 +479,7 @@ pub fn page_get_address(service: CPtr) -> Result<u64> {
 /// Errors: `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidCapability`, `RangeError`, `RevokeFirst`.
 #[inline]
 pub fn asid_control_make_pool(service: CPtr, untyped: CPtr, root: CPtr, index: u64, depth: u8) -> Result<()> {
-    invoke(service, Label::X86AsidControlMakePool, [untyped, root], [index, depth as u64])?;
+    invoke(service, Label::AsidControlMakePool, [untyped, root], [index, depth as u64])?;
     Ok(())
 }
 
@@ -488,7 +488,7 @@ pub fn asid_control_make_pool(service: CPtr, untyped: CPtr, root: CPtr, index: u
 /// Errors: `DeleteFirst`, `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn asid_pool_assign(service: CPtr, vspace: CPtr) -> Result<()> {
-    invoke(service, Label::X86AsidPoolAssign, [vspace], [])?;
+    invoke(service, Label::AsidPoolAssign, [vspace], [])?;
     Ok(())
 }
 

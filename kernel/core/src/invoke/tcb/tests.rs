@@ -54,8 +54,8 @@ fn world() -> (World, Link<Tcb>) {
     derivation::insert_root(&w.k, pecan_mem::testing::forge(device), w.slot(DEVICE_FRAME));
     w.retype(UNTYPED, ObjectType::Untyped, 12, SMALL, 1).expect("retypes");
     let asid_control = crate::testing::ASID_CONTROL;
-    w.call(asid_control, Label::X86AsidControlMakePool, &[POOL, 64], &[SMALL, CNODE]).expect("makes a pool");
-    w.call(POOL, Label::X86AsidPoolAssign, &[], &[VSPACE]).expect("assigns");
+    w.call(asid_control, Label::AsidControlMakePool, &[POOL, 64], &[SMALL, CNODE]).expect("makes a pool");
+    w.call(POOL, Label::AsidPoolAssign, &[], &[VSPACE]).expect("assigns");
     w.thread.get(&w.k).mcp.set(MCP);
     let Cap::Tcb { tcb } = w.cap(TARGET) else { unreachable!() };
     (w, tcb)

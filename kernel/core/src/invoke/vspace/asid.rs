@@ -29,11 +29,11 @@ pub(super) struct Assign {
 }
 
 pub(super) fn decode_control(k: &Kernel, inv: Invocation<'_>) -> Decoded<MakePool> {
-    if inv.label() != Some(Label::X86AsidControlMakePool) {
+    if inv.label() != Some(Label::AsidControlMakePool) {
         return Err(SyscallError::IllegalOperation);
     }
-    let args::X86AsidControlMakePool { untyped, root, index, depth } =
-        args::X86AsidControlMakePool::decode(k, inv)?;
+    let args::AsidControlMakePool { untyped, root, index, depth } =
+        args::AsidControlMakePool::decode(k, inv)?;
     let free = k
         .global()
         .asid_pools
@@ -64,10 +64,10 @@ pub(super) fn make_pool(k: &mut Kernel, op: MakePool) {
 
 pub(super) fn decode_pool(k: &Kernel, inv: Invocation<'_>) -> Decoded<Assign> {
     let Cap::AsidPool { pool, base } = inv.cap_invoked() else { return Err(SyscallError::IllegalOperation) };
-    if inv.label() != Some(Label::X86AsidPoolAssign) {
+    if inv.label() != Some(Label::AsidPoolAssign) {
         return Err(SyscallError::IllegalOperation);
     }
-    let args::X86AsidPoolAssign { vspace: slot } = args::X86AsidPoolAssign::decode(k, inv)?;
+    let args::AsidPoolAssign { vspace: slot } = args::AsidPoolAssign::decode(k, inv)?;
     let root = slot.get(k).words().unassigned_root().ok_or(SyscallError::InvalidCapability(1))?;
     match k.global().asid_pools.get(base as usize / AsidPool::LEN).and_then(|pool| pool.get()) {
         None => {

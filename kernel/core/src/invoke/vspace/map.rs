@@ -61,7 +61,7 @@ pub(super) fn decode_table(k: &Kernel, inv: Invocation<'_>) -> Decoded<TableOp> 
         return Err(SyscallError::IllegalOperation);
     };
     let (map, unmap) = match level {
-        0 => (Label::X86PageTableMap, Label::X86PageTableUnmap),
+        0 => (Label::PageTableMap, Label::PageTableUnmap),
         1 => (Label::X86PageDirectoryMap, Label::X86PageDirectoryUnmap),
         2 => (Label::X86PdptMap, Label::X86PdptUnmap),
         _ => return Err(SyscallError::IllegalOperation),
@@ -105,11 +105,11 @@ pub(super) fn invoke_frame(k: &Kernel, inv: Invocation<'_>) -> Decoded<Done> {
         return Err(SyscallError::IllegalOperation);
     };
     match inv.label() {
-        Some(Label::X86PageMap) => {
+        Some(Label::PageMap) => {
             commit_map(k, decode_map(k, inv)?);
             Ok(Done::stay())
         }
-        Some(Label::X86PageUnmap) => {
+        Some(Label::PageUnmap) => {
             if let Some(mapping) = mapping {
                 unmap::unmap_frame(k, base, level, mapping);
                 inv.slot.get(k).set_mapping(None);
@@ -117,8 +117,8 @@ pub(super) fn invoke_frame(k: &Kernel, inv: Invocation<'_>) -> Decoded<Done> {
             Ok(Done::stay())
         }
         // Nobody may want to know.
-        Some(Label::X86PageGetAddress) if !inv.call => Ok(Done::stay()),
-        Some(Label::X86PageGetAddress) => {
+        Some(Label::PageGetAddress) if !inv.call => Ok(Done::stay()),
+        Some(Label::PageGetAddress) => {
             message::put(k, inv.thread.get(k), 0, base.0);
             Ok(Done::answer(1))
         }
@@ -130,7 +130,7 @@ fn decode_map(k: &Kernel, inv: Invocation<'_>) -> Decoded<Map> {
     let Some(Cap::Frame { base, level, rights, device, mapping }) = inv.cap_of(tag::FRAME) else {
         return Err(SyscallError::IllegalOperation);
     };
-    let args::X86PageMap { vspace, vaddr, rights: wanted, attr } = args::X86PageMap::decode(k, inv)?;
+    let args::PageMap { vspace, vaddr, rights: wanted, attr } = args::PageMap::decode(k, inv)?;
     let cache = CacheAttr::of_frame(device, attr);
     let (root, asid) = vspace_argument(k, vspace)?;
     let size = 1u64 << level_shift(level as usize);
@@ -164,7 +164,7 @@ fn decode_map(k: &Kernel, inv: Invocation<'_>) -> Decoded<Map> {
 /// See [`super::quick_map`].
 #[inline(always)]
 pub(super) fn quick(k: &Kernel, inv: Invocation<'_>) -> Option<()> {
-    let args::X86PageMap { vspace, vaddr, rights: wanted, .. } = args::X86PageMap::decode(k, inv).ok()?;
+    let args::PageMap { vspace, vaddr, rights: wanted, .. } = args::PageMap::decode(k, inv).ok()?;
     if !inv.words.is_unmapped_page() {
         return None;
     }

@@ -26,7 +26,7 @@ pub fn invoke_frame(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
 /// True for what [`quick_map`] does.
 #[inline(always)]
 pub fn is_quick(label: u64) -> bool {
-    label == Label::X86PageMap.word()
+    label == Label::PageMap.word()
 }
 
 /// Mappings as most are: of frames of memory of the smallest size, where nothing is mapped. `None` for others, and where it

@@ -41,7 +41,7 @@ fn world() -> World {
     make_pool(&mut w, 0, POOL);
     for dest in [VSPACE, VSPACE2] {
         w.make(ObjectType::Pml4, 0, dest);
-        assert_eq!(w.call(POOL, Label::X86AsidPoolAssign, &[], &[dest]), Ok(vec![]));
+        assert_eq!(w.call(POOL, Label::AsidPoolAssign, &[], &[dest]), Ok(vec![]));
     }
     w.make(ObjectType::Pdpt, 0, PDPT);
     w.make(ObjectType::PageDirectory, 0, PD);
@@ -56,28 +56,28 @@ fn world() -> World {
 fn make_pool(w: &mut World, number: u64, dest: u64) {
     let untyped = SPARE + 40 + number + dest;
     w.make(ObjectType::Untyped, 12, untyped);
-    let answer = w.call(ASID_CONTROL, Label::X86AsidControlMakePool, &[dest, DEPTH], &[untyped, CNODE]);
+    let answer = w.call(ASID_CONTROL, Label::AsidControlMakePool, &[dest, DEPTH], &[untyped, CNODE]);
     assert_eq!(answer, Ok(vec![]));
 }
 
 fn map_table(w: &mut World, slot: u64, vspace: u64, vaddr: u64) -> Answer {
     let Cap::PageTable { level, .. } = w.cap(slot) else { panic!("no page table") };
-    let label = [Label::X86PageTableMap, Label::X86PageDirectoryMap, Label::X86PdptMap][level as usize];
+    let label = [Label::PageTableMap, Label::X86PageDirectoryMap, Label::X86PdptMap][level as usize];
     w.call(slot, label, &[vaddr, 0], &[vspace])
 }
 
 fn unmap_table(w: &mut World, slot: u64) -> Answer {
     let Cap::PageTable { level, .. } = w.cap(slot) else { panic!("no page table") };
-    let label = [Label::X86PageTableUnmap, Label::X86PageDirectoryUnmap, Label::X86PdptUnmap][level as usize];
+    let label = [Label::PageTableUnmap, Label::X86PageDirectoryUnmap, Label::X86PdptUnmap][level as usize];
     w.call(slot, label, &[], &[])
 }
 
 fn map(w: &mut World, slot: u64, vspace: u64, vaddr: u64, rights: u64) -> Answer {
-    w.call(slot, Label::X86PageMap, &[vaddr, rights, 0], &[vspace])
+    w.call(slot, Label::PageMap, &[vaddr, rights, 0], &[vspace])
 }
 
 fn unmap(w: &mut World, slot: u64) -> Answer {
-    w.call(slot, Label::X86PageUnmap, &[], &[])
+    w.call(slot, Label::PageUnmap, &[], &[])
 }
 
 /// Maps the three tables for addresses from 0 on.
@@ -114,10 +114,10 @@ fn pages_are_mapped_remapped_and_unmapped() {
     assert_eq!(map(&mut w, PAGE, VSPACE, 0x5000, CapRights::WRITE.0), Ok(vec![]), "nothing is write-only");
     assert_eq!(pte(&w, PT, 5), Pte(base.0 | 1));
     let attributes = [0x5000, RW, vm_attributes::CACHE_DISABLED];
-    assert_eq!(w.call(PAGE, Label::X86PageMap, &attributes, &[VSPACE]), Ok(vec![]));
+    assert_eq!(w.call(PAGE, Label::PageMap, &attributes, &[VSPACE]), Ok(vec![]));
     assert_eq!(pte(&w, PT, 5), Pte(base.0 | 7 | 1 << 4));
 
-    assert_eq!(w.call(PAGE, Label::X86PageGetAddress, &[], &[]), Ok(vec![base.0]));
+    assert_eq!(w.call(PAGE, Label::PageGetAddress, &[], &[]), Ok(vec![base.0]));
     let before = flushes();
     assert_eq!(unmap(&mut w, PAGE), Ok(vec![]));
     assert_eq!((pte(&w, PT, 5), flushes()), (Pte::EMPTY, (before.0 + 1, before.1)));
@@ -142,7 +142,7 @@ fn memory_is_cached_whatever_the_attributes_say() {
     map_tables(&mut w);
     let Cap::Frame { base, .. } = w.make(ObjectType::Page4K, 0, SPARE) else { panic!("no frame") };
     for attributes in 0..8 {
-        assert_eq!(w.call(SPARE, Label::X86PageMap, &[0x7000, RW, attributes], &[VSPACE]), Ok(vec![]));
+        assert_eq!(w.call(SPARE, Label::PageMap, &[0x7000, RW, attributes], &[VSPACE]), Ok(vec![]));
         assert_eq!(pte(&w, PT, 7), Pte(base.0 | 7), "attributes {attributes}");
     }
 }
@@ -183,7 +183,7 @@ fn rights_of_the_capability_limit_the_mapping() {
 fn errors_of_page_map() {
     let mut w = world();
     map_tables(&mut w);
-    let at = |slot| (slot, Label::X86PageMap);
+    let at = |slot| (slot, Label::PageMap);
     w.fails(at(PAGE), &[0x1000, RW], &[VSPACE], Error::TruncatedMessage, &[]);
     w.fails(at(PAGE), &[0x1000, RW, 0], &[], Error::TruncatedMessage, &[]);
     w.fails(at(PAGE), &[0x1000, RW, 0], &[CNODE], Error::InvalidCapability, &[1]);
@@ -216,14 +216,14 @@ fn errors_of_page_map() {
     assert_eq!(map(&mut w, LARGE, VSPACE, 0x20_0000, RW), Ok(vec![]));
     w.fails(at(PAGE), &[0x20_1000, RW, 0], &[VSPACE], Error::FailedLookup, &[0, 2, 21]);
     // Labels of others.
-    w.fails((PAGE, Label::X86PageTableMap), &[0, 0], &[VSPACE], Error::IllegalOperation, &[]);
+    w.fails((PAGE, Label::PageTableMap), &[0, 0], &[VSPACE], Error::IllegalOperation, &[]);
     // Its ASID gone, the address space is stale.
     assert_eq!(w.delete(POOL), Ok(vec![]));
     w.fails(at(PAGE), &[0x1000, RW, 0], &[VSPACE], Error::FailedLookup, &[0, 1]);
     w.fails(at(PAGE2), &[0x2000, RW, 0], &[VSPACE], Error::FailedLookup, &[0, 1]);
     // Another gets the ASID: it is not this one's again.
     make_pool(&mut w, 1, POOL);
-    assert_eq!(w.call(POOL, Label::X86AsidPoolAssign, &[], &[SPARE]), Ok(vec![]));
+    assert_eq!(w.call(POOL, Label::AsidPoolAssign, &[], &[SPARE]), Ok(vec![]));
     assert_eq!(w.words(SPARE).vspace().map(|v| v.1), w.words(VSPACE).vspace().map(|v| v.1));
     w.fails(at(PAGE), &[0x1000, RW, 0], &[VSPACE], Error::InvalidCapability, &[1]);
 }
@@ -231,7 +231,7 @@ fn errors_of_page_map() {
 #[test]
 fn errors_of_paging_structures() {
     let mut w = world();
-    let (map_pt, unmap_pt) = (Label::X86PageTableMap, Label::X86PageTableUnmap);
+    let (map_pt, unmap_pt) = (Label::PageTableMap, Label::PageTableUnmap);
     w.fails((PT, map_pt), &[0], &[VSPACE], Error::TruncatedMessage, &[]);
     w.fails((PT, map_pt), &[0, 0], &[], Error::TruncatedMessage, &[]);
     w.fails((PT, map_pt), &[0, 0], &[UNTYPED], Error::InvalidCapability, &[1]);
@@ -278,7 +278,7 @@ fn an_unmapped_table_is_empty_and_flushed() {
     assert_eq!(map_table(&mut w, PT, VSPACE, 0), Ok(vec![]));
     assert_eq!(map(&mut w, PAGE2, VSPACE, 0x1000, RW), Ok(vec![]));
     let there = pte(&w, PT, 1);
-    w.fails((PAGE, Label::X86PageMap), &[0x1000, RW, 0], &[VSPACE], Error::DeleteFirst, &[]);
+    w.fails((PAGE, Label::PageMap), &[0x1000, RW, 0], &[VSPACE], Error::DeleteFirst, &[]);
     assert_eq!(unmap(&mut w, PAGE), Ok(vec![]));
     assert_eq!(pte(&w, PT, 1), there);
     // Deleting a table unmaps it, too.
@@ -289,7 +289,7 @@ fn an_unmapped_table_is_empty_and_flushed() {
 #[test]
 fn asid_pools() {
     let mut w = World::new();
-    let make = |slot| (slot, Label::X86AsidControlMakePool);
+    let make = |slot| (slot, Label::AsidControlMakePool);
     for (i, bits) in [12, 12, 13].into_iter().enumerate() {
         w.make(ObjectType::Untyped, bits, SPARE + i as u64);
     }
@@ -304,11 +304,11 @@ fn asid_pools() {
     w.fails(make(ASID_CONTROL), &[CNODE, DEPTH], &[SPARE, CNODE], Error::DeleteFirst, &[]);
     w.fails(make(ASID_CONTROL), &[POOL, 65], &[SPARE, CNODE], Error::RangeError, &[1, 64]);
     w.fails(make(ASID_CONTROL), &[POOL, DEPTH], &[SPARE, SPARE], Error::FailedLookup, &[0, 1]);
-    w.fails((ASID_CONTROL, Label::X86AsidPoolAssign), &[], &[SPARE], Error::IllegalOperation, &[]);
+    w.fails((ASID_CONTROL, Label::AsidPoolAssign), &[], &[SPARE], Error::IllegalOperation, &[]);
     w.retype(SPARE + 1, ObjectType::Endpoint, 0, SPARE + 5, 1).expect("room for an endpoint");
     w.fails(make(ASID_CONTROL), &[POOL, DEPTH], &[SPARE + 1, CNODE], Error::RevokeFirst, &[]);
 
-    let answer = w.call(ASID_CONTROL, Label::X86AsidControlMakePool, &[POOL, DEPTH], &[SPARE, CNODE]);
+    let answer = w.call(ASID_CONTROL, Label::AsidControlMakePool, &[POOL, DEPTH], &[SPARE, CNODE]);
     assert_eq!(answer, Ok(vec![]));
     w.fails(make(ASID_CONTROL), &[POOL + 1, DEPTH], &[SPARE, CNODE], Error::RevokeFirst, &[]);
     for pool in 1..8 {
@@ -316,13 +316,13 @@ fn asid_pools() {
     }
     w.fails(make(ASID_CONTROL), &[POOL + 1, DEPTH], &[SPARE + 1, CNODE], Error::DeleteFirst, &[]);
 
-    let assign = (POOL, Label::X86AsidPoolAssign);
+    let assign = (POOL, Label::AsidPoolAssign);
     w.make(ObjectType::Pml4, 0, VSPACE);
     w.make(ObjectType::Pdpt, 0, PDPT);
     w.fails(assign, &[], &[], Error::TruncatedMessage, &[]);
     w.fails(assign, &[], &[PDPT], Error::InvalidCapability, &[1]);
-    w.fails((POOL, Label::X86PageMap), &[], &[VSPACE], Error::IllegalOperation, &[]);
-    assert_eq!(w.call(POOL, Label::X86AsidPoolAssign, &[], &[VSPACE]), Ok(vec![]));
+    w.fails((POOL, Label::PageMap), &[], &[VSPACE], Error::IllegalOperation, &[]);
+    assert_eq!(w.call(POOL, Label::AsidPoolAssign, &[], &[VSPACE]), Ok(vec![]));
     assert!(
         matches!(w.cap(VSPACE), Cap::PageTable { mapping: Some(Mapping { asid: 1, .. }), .. }),
         "0 is taken"
@@ -340,7 +340,7 @@ fn asid_pools() {
         (tables::find_root(&w.k, 1), host::machine().flush_log.borrow().back()),
         (None, Some(&(1, None)))
     );
-    assert_eq!(w.call(POOL, Label::X86AsidPoolAssign, &[], &[VSPACE2]), Ok(vec![]));
+    assert_eq!(w.call(POOL, Label::AsidPoolAssign, &[], &[VSPACE2]), Ok(vec![]));
     assert_eq!(w.revoke(SPARE), Ok(vec![]));
     assert_eq!((w.cap(POOL), w.k.global().asid_pools[0].get()), (Cap::Null, None));
     assert_eq!(tables::find_root(&w.k, 1), None);
@@ -363,11 +363,11 @@ fn a_thread_leaves_an_address_space_that_dies() {
     // A pool with the same identifiers does not bring it back.
     make_pool(&mut w, 1, POOL);
     assert_eq!(
-        w.call(POOL, Label::X86AsidPoolAssign, &[], &[VSPACE]).map_err(|e| e.0),
+        w.call(POOL, Label::AsidPoolAssign, &[], &[VSPACE]).map_err(|e| e.0),
         Err(Error::InvalidCapability)
     );
     w.make(ObjectType::Pml4, 0, SPARE);
-    assert_eq!(w.call(POOL, Label::X86AsidPoolAssign, &[], &[SPARE]), Ok(vec![]));
+    assert_eq!(w.call(POOL, Label::AsidPoolAssign, &[], &[SPARE]), Ok(vec![]));
     assert!(tables::find_root(&w.k, 512).is_some());
     assert_eq!(tables::root(&w.k, tcb.get(&w.k)), None);
 }

@@ -5,6 +5,10 @@
 //! it can be refused.
 #![allow(dead_code, reason = "what an invocation takes, whether or not the kernel looks at it")]
 
+pub mod aarch64;
+pub mod riscv64;
+pub mod x86_64;
+
 use pecan_abi::CapRights;
 use pecan_mem::{Kernel, Link, Slot};
 
@@ -603,14 +607,14 @@ impl TableMap {
 
 /// What `Page.map` takes.
 #[derive(Clone, Copy)]
-pub struct X86PageMap {
+pub struct PageMap {
     pub vspace: Link<Slot>,
     pub vaddr: u64,
     pub rights: CapRights,
     pub attr: u64,
 }
 
-impl X86PageMap {
+impl PageMap {
     #[inline(always)]
     pub fn decode(k: &Kernel, inv: Invocation<'_>) -> Decoded<Self> {
         inv.need(3, 1)?;
@@ -625,14 +629,14 @@ impl X86PageMap {
 
 /// What `AsidControl.make_pool` takes.
 #[derive(Clone, Copy)]
-pub struct X86AsidControlMakePool {
+pub struct AsidControlMakePool {
     pub untyped: Link<Slot>,
     pub root: Link<Slot>,
     pub index: u64,
     pub depth: u64,
 }
 
-impl X86AsidControlMakePool {
+impl AsidControlMakePool {
     #[inline(always)]
     pub fn decode(k: &Kernel, inv: Invocation<'_>) -> Decoded<Self> {
         inv.need(2, 2)?;
@@ -642,127 +646,14 @@ impl X86AsidControlMakePool {
 
 /// What `AsidPool.assign` takes.
 #[derive(Clone, Copy)]
-pub struct X86AsidPoolAssign {
+pub struct AsidPoolAssign {
     pub vspace: Link<Slot>,
 }
 
-impl X86AsidPoolAssign {
+impl AsidPoolAssign {
     #[inline(always)]
     pub fn decode(_k: &Kernel, inv: Invocation<'_>) -> Decoded<Self> {
         inv.need(0, 1)?;
         Ok(Self { vspace: inv.cap(0) })
-    }
-}
-
-/// What `IoPortControl.issue` takes.
-#[derive(Clone, Copy)]
-pub struct X86IoPortControlIssue {
-    pub first_port: u64,
-    pub last_port: u64,
-    pub root: Link<Slot>,
-    pub index: u64,
-    pub depth: u64,
-}
-
-impl X86IoPortControlIssue {
-    #[inline(always)]
-    pub fn decode(k: &Kernel, inv: Invocation<'_>) -> Decoded<Self> {
-        inv.need(4, 1)?;
-        Ok(Self {
-            first_port: inv.word(k, 0),
-            last_port: inv.word(k, 1),
-            root: inv.cap(0),
-            index: inv.word(k, 2),
-            depth: inv.word(k, 3),
-        })
-    }
-}
-
-/// What `IoPort.in8` takes.
-#[derive(Clone, Copy)]
-pub struct IoPortIn {
-    pub port: u64,
-}
-
-impl IoPortIn {
-    #[inline(always)]
-    pub fn decode(k: &Kernel, inv: Invocation<'_>) -> Decoded<Self> {
-        inv.need(1, 0)?;
-        Ok(Self { port: inv.word(k, 0) })
-    }
-}
-
-/// What `IoPort.out8` takes.
-#[derive(Clone, Copy)]
-pub struct IoPortOut {
-    pub port: u64,
-    pub data: u64,
-}
-
-impl IoPortOut {
-    #[inline(always)]
-    pub fn decode(k: &Kernel, inv: Invocation<'_>) -> Decoded<Self> {
-        inv.need(2, 0)?;
-        Ok(Self { port: inv.word(k, 0), data: inv.word(k, 1) })
-    }
-}
-
-/// What `IrqControl.get_ioapic` takes.
-#[derive(Clone, Copy)]
-pub struct X86IrqIssueIrqHandlerIoapic {
-    pub root: Link<Slot>,
-    pub index: u64,
-    pub depth: u64,
-    pub ioapic: u64,
-    pub pin: u64,
-    pub level: u64,
-    pub polarity: u64,
-    pub vector: u64,
-}
-
-impl X86IrqIssueIrqHandlerIoapic {
-    #[inline(always)]
-    pub fn decode(k: &Kernel, inv: Invocation<'_>) -> Decoded<Self> {
-        inv.need(7, 1)?;
-        Ok(Self {
-            root: inv.cap(0),
-            index: inv.word(k, 0),
-            depth: inv.word(k, 1),
-            ioapic: inv.word(k, 2),
-            pin: inv.word(k, 3),
-            level: inv.word(k, 4),
-            polarity: inv.word(k, 5),
-            vector: inv.word(k, 6),
-        })
-    }
-}
-
-/// What `IrqControl.get_msi` takes.
-#[derive(Clone, Copy)]
-pub struct X86IrqIssueIrqHandlerMsi {
-    pub root: Link<Slot>,
-    pub index: u64,
-    pub depth: u64,
-    pub pci_bus: u64,
-    pub pci_dev: u64,
-    pub pci_func: u64,
-    pub handle: u64,
-    pub vector: u64,
-}
-
-impl X86IrqIssueIrqHandlerMsi {
-    #[inline(always)]
-    pub fn decode(k: &Kernel, inv: Invocation<'_>) -> Decoded<Self> {
-        inv.need(7, 1)?;
-        Ok(Self {
-            root: inv.cap(0),
-            index: inv.word(k, 0),
-            depth: inv.word(k, 1),
-            pci_bus: inv.word(k, 2),
-            pci_dev: inv.word(k, 3),
-            pci_func: inv.word(k, 4),
-            handle: inv.word(k, 5),
-            vector: inv.word(k, 6),
-        })
     }
 }
