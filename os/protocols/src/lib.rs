@@ -73,5 +73,7 @@ service! {
         /// Somebody at the terminal wants the programs to end that are being waited for. Only who shows the
         /// system log can say so.
         1: now fn interrupt() -> ();
+        /// To a server: which of its clients' places have lost their client since it last asked, a bit each.
+        2: now fn departures() -> u64;
     }
 }

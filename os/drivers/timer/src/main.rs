@@ -3,15 +3,11 @@
 #![no_std]
 #![no_main]
 
-extern crate alloc;
-
-use alloc::vec::Vec;
-
 use pecan_component::{
-    Irq, Ports, irq, main, pecan, ports, println,
+    Irq, Ports, clients, irq, main, pecan, ports, println,
     protocols::{Timer, TimerDispatch},
     serve,
-    service::{Caller, Later},
+    service::{Caller, Later, Owed},
     ticks, tsc_mhz,
 };
 
@@ -33,7 +29,7 @@ struct Clock {
     ports: Ports,
     irq: Irq,
     mhz: u64,
-    alarms: Vec<Alarm>,
+    alarms: Owed<Alarm>,
 }
 
 impl Clock {
@@ -42,8 +38,8 @@ impl Clock {
         ticks() / self.mhz
     }
 
-    fn set(&mut self, at: u64, later: Later<u64>) {
-        self.alarms.push(Alarm { at, later });
+    fn set(&mut self, caller: Caller, at: u64, later: Later<u64>) {
+        self.alarms.put(caller.place(), Alarm { at, later });
         self.ring();
     }
 
@@ -51,7 +47,7 @@ impl Clock {
     fn ring(&mut self) {
         loop {
             let now = self.time();
-            for alarm in self.alarms.extract_if(.., |a| a.at <= now) {
+            for alarm in self.alarms.take_if(|a| a.at <= now) {
                 alarm.later.answer(now);
             }
             let Some(next) = self.alarms.iter().map(|a| a.at).min() else { return };
@@ -91,16 +87,20 @@ impl Timer for Clock {
         self.time()
     }
 
-    fn alarm(&mut self, _: Caller, at: u64, later: Later<u64>) {
-        self.set(at, later);
+    fn alarm(&mut self, caller: Caller, at: u64, later: Later<u64>) {
+        self.set(caller, at, later);
     }
 
-    fn sleep(&mut self, _: Caller, duration: u64, later: Later<u64>) {
-        self.set(self.time().saturating_add(duration), later);
+    fn sleep(&mut self, caller: Caller, duration: u64, later: Later<u64>) {
+        self.set(caller, self.time().saturating_add(duration), later);
     }
 
     fn pending(&mut self, _: Caller) -> u64 {
-        self.alarms.len() as u64
+        self.alarms.iter().count() as u64
+    }
+
+    fn gone(&mut self, place: usize) {
+        self.alarms.forget(place);
     }
 }
 
@@ -109,7 +109,7 @@ fn main() -> u64 {
         println!("the description gives no interval timer");
         return 1;
     };
-    let mut clock = Clock { ports, irq, mhz: tsc_mhz(), alarms: Vec::new() };
+    let mut clock = Clock { ports, irq, mhz: tsc_mhz(), alarms: Owed::new(clients()) };
     // The firmware leaves the timer running; without a count it stands still.
     if let Err(error) = clock.ports.write8(COMMAND, ONE_SHOT) {
         println!("the interval timer cannot be stopped: {error}");

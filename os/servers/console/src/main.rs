@@ -12,7 +12,7 @@ use pecan_component::{
     Irq, LOG_SIGNAL, client_page, clients, irq, log_ring, main, pecan, ports,
     protocols::{Console, ConsoleDispatch},
     serve,
-    service::{Caller, Later, shared::Ring},
+    service::{Caller, Later, Owed, shared::Ring},
     supervisor,
 };
 use pecan_ns16550::Ns16550;
@@ -34,7 +34,6 @@ const PATIENCE: u32 = 1_000_000;
 /// Somebody who waits for input.
 struct Reader {
     client: usize,
-    generation: u64,
     how: How,
 }
 
@@ -50,29 +49,16 @@ struct Terminal {
     irq: Option<Irq>,
     log: Option<Ring>,
     screen: Screen,
-    /// For each client, which of those that had its place one after the other it is.
-    generations: Vec<u64>,
+    /// The place of the system log, after those of the clients.
+    log_place: usize,
     output: VecDeque<u8>,
     input: Vec<u8>,
     /// The last to come is served first: who waits longer may be gone.
     readers: Vec<Reader>,
-    flushes: Vec<Later<()>>,
+    flushes: Owed<Later<()>>,
 }
 
 impl Terminal {
-    /// The place of a caller; notices if somebody new has it.
-    fn client(&mut self, caller: Caller) -> usize {
-        let (client, generation) = (caller.place(), caller.generation());
-        if let Some(known) = self.generations.get_mut(client).filter(|g| **g != generation) {
-            *known = generation;
-            self.readers.retain(|r| r.client != client || r.generation == generation);
-            let mut out = Vec::new();
-            self.screen.leave(client, &mut out);
-            self.send(&out);
-        }
-        client
-    }
-
     fn write_as(&mut self, client: usize, text: &[u8]) {
         // What the initial task had to say came first.
         self.show_log();
@@ -91,7 +77,6 @@ impl Terminal {
     /// Shows what is new in the system log, which has the place after those of the clients.
     fn show_log(&mut self) {
         let Some(log) = self.log else { return };
-        let place = self.generations.len();
         let mut text = [0; 512];
         loop {
             let count = log.read(&mut text);
@@ -99,7 +84,7 @@ impl Terminal {
                 return;
             }
             let mut out = Vec::new();
-            self.screen.write(place, &text[..count], &mut out);
+            self.screen.write(self.log_place, &text[..count], &mut out);
             self.send(&out);
         }
     }
@@ -134,13 +119,13 @@ impl Terminal {
             self.output.drain(..sent);
         }
         self.port.interrupt_when_empty(false)?;
-        if !self.flushes.is_empty() {
+        if self.flushes.iter().next().is_some() {
             for _ in 0..PATIENCE {
                 if self.port.is_idle()? {
                     break;
                 }
             }
-            self.flushes.drain(..).for_each(|later| later.answer(()));
+            self.flushes.take_if(|_| true).for_each(|later| later.answer(()));
         }
         Ok(())
     }
@@ -159,7 +144,7 @@ impl Terminal {
 
     /// Ctrl-C: what runs in the foreground is to end.
     fn interrupt(&mut self) {
-        self.write_as(self.generations.len(), b"^C\n");
+        self.write_as(self.log_place, b"^C\n");
         // A supervisor that does not listen is no supervisor; there is nobody else to tell.
         let _ = supervisor().interrupt();
     }
@@ -167,7 +152,7 @@ impl Terminal {
     /// Gives the input to who waits for it.
     fn serve_readers(&mut self) {
         while !self.input.is_empty() {
-            let Some(Reader { client, generation, how }) = self.readers.pop() else { return };
+            let Some(Reader { client, how }) = self.readers.pop() else { return };
             match how {
                 How::Raw(later) => later.answer(&core::mem::take(&mut self.input)),
                 How::Line(later, mut editor) => {
@@ -183,7 +168,7 @@ impl Terminal {
                     self.show(client);
                     match event {
                         Event::Typing => {
-                            self.readers.push(Reader { client, generation, how: How::Line(later, editor) });
+                            self.readers.push(Reader { client, how: How::Line(later, editor) });
                         }
                         Event::Line(line) => later.answer(line.as_bytes()),
                         Event::End => later.answer(&[]),
@@ -198,9 +183,10 @@ impl Terminal {
     }
 
     fn wait_for_input(&mut self, caller: Caller, how: How) {
-        let client = self.client(caller);
+        let client = caller.place();
         self.show(client);
-        self.readers.push(Reader { client, generation: caller.generation(), how });
+        self.readers.retain(|r| r.client != client);
+        self.readers.push(Reader { client, how });
         self.serve_readers();
     }
 
@@ -220,12 +206,12 @@ impl Terminal {
 
 impl Console for Terminal {
     fn write(&mut self, caller: Caller, text: Vec<u8>) {
-        let client = self.client(caller);
+        let client = caller.place();
         self.write_as(client, &text);
     }
 
     fn write_page(&mut self, caller: Caller, len: u64) {
-        let client = self.client(caller);
+        let client = caller.place();
         if let Some(page) = client_page(client) {
             let mut text = alloc::vec![0; page.len().min(usize::try_from(len).unwrap_or(usize::MAX))];
             page.read(&mut text);
@@ -242,10 +228,18 @@ impl Console for Terminal {
     }
 
     fn flush(&mut self, caller: Caller, later: Later<()>) {
-        let client = self.client(caller);
+        let client = caller.place();
         self.show(client);
-        self.flushes.push(later);
+        self.flushes.put(client, later);
         self.pump();
+    }
+
+    fn gone(&mut self, place: usize) {
+        self.readers.retain(|r| r.client != place);
+        self.flushes.forget(place);
+        let mut out = Vec::new();
+        self.screen.leave(place, &mut out);
+        self.send(&out);
     }
 }
 
@@ -258,11 +252,11 @@ fn main() -> pecan::Result<u64> {
         irq: irq("com1"),
         log: log_ring(),
         screen: Screen::new(clients + 1),
-        generations: alloc::vec![0; clients],
+        log_place: clients,
         output: VecDeque::new(),
         input: Vec::new(),
         readers: Vec::new(),
-        flushes: Vec::new(),
+        flushes: Owed::new(clients),
     };
     terminal.show_log();
     terminal.take_input();

@@ -86,12 +86,20 @@ pub fn tsc_mhz() -> u64 {
 ///
 /// # Panics
 /// If the description lets this component serve nothing.
-pub fn serve<D: Dispatch<S>, S>(server: &mut S, signal: impl FnMut(&mut S, u64)) -> ! {
+pub fn serve<D: Dispatch<S>, S>(server: &mut S, mut signal: impl FnMut(&mut S, u64)) -> ! {
     let startup = startup();
     let endpoint = startup.cap(resource::SERVICE).expect("the description lets this component serve");
     let first: Cap<Reply> = startup.cap(resource::REPLY).expect("a server has reply objects");
     let count = startup.parameter(resource::REPLIES).unwrap_or(1);
-    Server::new(endpoint, Replies::new(first, count)).run::<D, S>(server, signal)
+    Server::new(endpoint, Replies::new(first, count)).run::<D, S>(server, |server, bits, gone| {
+        if bits >> layout::GONE_SIGNAL & 1 != 0 {
+            // An initial task that does not answer has no more clients to speak of.
+            let places = supervisor().departures().unwrap_or(0);
+            (0..64).filter(|place| places >> place & 1 != 0).for_each(|place| gone(server, place));
+        }
+        signal(server, bits);
+    })
 }
 
 const _: () = assert!(layout::LOG_SIGNAL < 63, "the signal's bit is not the one that marks signals");
+const _: () = assert!(layout::CLIENTS_MAX <= 64, "a word says which clients are gone");

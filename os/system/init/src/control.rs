@@ -72,6 +72,10 @@ impl Supervisor for System {
             System::interrupt(self);
         }
     }
+
+    fn departures(&mut self, caller: Caller) -> u64 {
+        System::departures(self, caller.badge)
+    }
 }
 
 /// The initial task's own line in a list of components.
@@ -175,8 +179,8 @@ impl Control for System {
         self.entries.iter().find(|e| e.id == id).map(|e| e.name.clone())
     }
 
-    fn wait(&mut self, _: Caller, id: u64, later: Later<Result<Ending, ControlError>>) {
-        System::wait(self, id, later);
+    fn wait(&mut self, caller: Caller, id: u64, later: Later<Result<Ending, ControlError>>) {
+        System::wait(self, caller.badge, id, later);
     }
 
     fn kill(&mut self, _: Caller, component: String) -> Result<(), ControlError> {

@@ -22,7 +22,7 @@ use pecan::{
     types::{Any, CNode, Endpoint, Notification, Reply, SchedContext, SchedControl, SmallPage, Tcb},
     vspace::{AddressSpace, PAGE_SIZE},
 };
-use pecan_manifest::{Component, IrqSource, Restart, layout, layout::resource};
+use pecan_manifest::{Component, IrqSource, Restart, Service, layout, layout::resource};
 use pecan_protocols::CapInfo;
 use pecan_service::SIGNAL;
 
@@ -92,6 +92,8 @@ pub struct Live {
     pub sched_context: Cap<SchedContext>,
     /// What signals it that there is something new in the system log.
     pub log_signal: Option<Cap<Notification>>,
+    /// What signals it, if it serves, that clients are gone.
+    pub gone_signal: Option<Cap<Notification>>,
     /// What it was given, for the record.
     pub record: Vec<CapInfo>,
     /// Its pages.
@@ -269,6 +271,7 @@ pub fn start(
         tcb: Cap::NULL,
         sched_context: Cap::NULL,
         log_signal: None,
+        gone_signal: None,
         record: Vec::new(),
         frames: Vec::new(),
         foreign: Vec::new(),
@@ -301,7 +304,7 @@ fn prepare(
     given: &Given<'_>,
     live: &mut Live,
 ) -> Result<(Cap<CNode>, u32, AddressSpace), StartError> {
-    let replies = component.serves.as_ref().map_or(0, |s| u64::from(s.replies));
+    let replies = component.serves.as_ref().map_or(0, replies);
     let caps = 2 + given.channels.len() + component.irqs.len() + component.ports.len();
     let count = caps as u64 + 1 + replies;
     if count > SLOTS_MAX {
@@ -518,8 +521,8 @@ impl Maker<'_> {
             self.page.add_memory(resource::CLIENT_PAGES, address, pages.len() as u64 * PAGE_SIZE);
         }
         self.page.add_cap(resource::REPLY, self.next);
-        self.page.add_parameter(resource::REPLIES, service.replies.into());
-        for n in 0..service.replies {
+        self.page.add_parameter(resource::REPLIES, replies(service));
+        for n in 0..replies(service) {
             let reply = self.objects().make::<Reply>()?;
             let slot = self.slot();
             slot.move_from(boot::CNODE.slot(reply.cptr()))?;
@@ -539,7 +542,7 @@ impl Maker<'_> {
             let object = format!("ports {:#x} to {:#x}, {}", ports.first, ports.last, ports.name);
             self.record(slot.index, "I/O ports", "rw", 0, &object);
         }
-        if self.component.irqs.is_empty() && given.log.is_none() {
+        if self.component.irqs.is_empty() && given.log.is_none() && given.service.is_none() {
             return Ok(());
         }
         let notification = self.objects().make::<Notification>()?;
@@ -564,6 +567,10 @@ impl Maker<'_> {
             };
             self.record(slot.index, "IRQ handler", "", 0, &object);
         }
+        if given.service.is_some() {
+            let badge = SIGNAL | 1 << layout::GONE_SIGNAL;
+            self.live.gone_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
+        }
         if let Some(pages) = &given.log {
             let address = self.map_shared(pages)?;
             self.page.add_memory(resource::LOG, address, pages.len() as u64 * PAGE_SIZE);
@@ -572,6 +579,11 @@ impl Maker<'_> {
         }
         Ok(())
     }
+}
+
+/// The reply objects of a server: one for each client whose answer can wait, and one to receive with.
+fn replies(service: &Service) -> u64 {
+    u64::from(service.clients) + 1
 }
 
 /// Whether a component is started again after a death or a kill, and after an exit of its own.

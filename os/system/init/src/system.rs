@@ -59,7 +59,13 @@ pub struct Entry {
     /// When it was started again, in seconds.
     restarted_at: VecDeque<u64>,
     /// Who waits for its end.
-    pub waiters: Vec<Later<Result<Ending, ControlError>>>,
+    pub waiters: Vec<Waiter>,
+}
+
+/// A component that waits for the end of a program.
+pub struct Waiter {
+    id: u64,
+    later: Later<Result<Ending, ControlError>>,
 }
 
 /// A service, which outlives the component that offers it.
@@ -68,6 +74,8 @@ struct Service {
     pages: Vec<Cap<SmallPage>>,
     /// For each place the client that has it, and how many had it before.
     places: Vec<(Option<u64>, u64)>,
+    /// The places that have lost their client since the server last asked, a bit each.
+    departed: u64,
 }
 
 /// The system.
@@ -124,7 +132,7 @@ impl System {
                 pages.push(memory.objects().make::<SmallPage>()?);
             }
             let places = (0..service.clients).map(|_| (None, 0)).collect();
-            services.push(Some(Service { endpoint: memory.endpoint()?, pages, places }));
+            services.push(Some(Service { endpoint: memory.endpoint()?, pages, places, departed: 0 }));
         }
         Ok(Self {
             endpoint: memory.endpoint()?,
@@ -242,7 +250,11 @@ impl System {
             let badge = service.places[place].1 << 16 | place as u64;
             channels.push(Channel { protocol, endpoint: service.endpoint, badge, page });
         }
-        let service = self.services[entry.spec].as_ref().map(|s| (s.endpoint, s.pages.clone()));
+        let service = self.services[entry.spec].as_mut().map(|s| {
+            // What its predecessor owed is not its business.
+            s.departed = 0;
+            (s.endpoint, s.pages.clone())
+        });
         let given = Given {
             id,
             name: &entry.name,
@@ -258,11 +270,31 @@ impl System {
         instance::start(component, &given, &mut self.memory, &mut self.devices)
     }
 
-    /// Takes a component's places at its servers away.
+    /// Takes a component's places at its servers away, and lets the servers know.
     fn leave_services(&mut self, id: u64) {
-        for service in self.services.iter_mut().flatten() {
-            service.places.iter_mut().filter(|(owner, _)| *owner == Some(id)).for_each(|p| p.0 = None);
+        for entry in &mut self.entries {
+            entry.waiters.retain(|w| w.id != id);
         }
+        for (spec, service) in self.services.iter_mut().enumerate() {
+            let Some(service) = service else { continue };
+            for (at, (owner, _)) in service.places.iter_mut().enumerate() {
+                if *owner == Some(id) {
+                    *owner = None;
+                    service.departed |= 1 << at;
+                }
+            }
+            let server = self.entries.iter().find(|e| e.spec == spec).and_then(|e| e.live.as_ref());
+            if let Some(signal) = server.and_then(|live| live.gone_signal).filter(|_| service.departed != 0) {
+                signal.signal();
+            }
+        }
+    }
+
+    /// The places of a server that have lost their client since it last asked.
+    pub fn departures(&mut self, id: u64) -> u64 {
+        let spec = self.find(id).map(|index| self.entries[index].spec);
+        let service = spec.and_then(|spec| self.services[spec].as_mut());
+        service.map_or(0, |service| core::mem::take(&mut service.departed))
     }
 
     /// Starts a program; returns its number.
@@ -289,13 +321,15 @@ impl System {
     }
 
     /// Waits for the end of a program.
-    pub fn wait(&mut self, id: u64, later: Later<Result<Ending, ControlError>>) {
+    pub fn wait(&mut self, caller: u64, id: u64, later: Later<Result<Ending, ControlError>>) {
         if let Some(at) = self.endings.iter().position(|(ended, _)| *ended == id) {
             if let Some((_, ending)) = self.endings.remove(at) {
                 later.answer(Ok(&ending));
             }
         } else if let Some(entry) = self.entries.iter_mut().find(|e| e.id == id) {
-            entry.waiters.push(later);
+            // Who asks again has given up what it asked before.
+            entry.waiters.retain(|w| w.later.is_owed());
+            entry.waiters.push(Waiter { id: caller, later });
         } else {
             later.answer(Err(ControlError::NoSuchComponent));
         }
@@ -368,9 +402,9 @@ impl System {
             }
             live.dismantle(&mut self.memory);
         }
+        let answered = waiters.iter().any(|w| w.later.is_owed());
         self.leave_services(id);
-        let answered = !waiters.is_empty();
-        waiters.into_iter().for_each(|later| later.answer(Ok(&ending)));
+        waiters.into_iter().for_each(|w| w.later.answer(Ok(&ending)));
         let component = &self.archive.system().components[spec];
         if component.start == Start::Boot {
             if restarts(component.restart, ending.state == State::Exited) {

@@ -12,6 +12,8 @@ pub const CHANNELS_MAX: u64 = 16;
 
 /// The bit, among a component's signals, that says that there is something new in the system log.
 pub const LOG_SIGNAL: u32 = 32;
+/// The bit, among a server's signals, that says that clients are gone; the initial task says which.
+pub const GONE_SIGNAL: u32 = 33;
 
 /// Names of resources in the start page, beside those of the channels (a capability and maybe a page), which are
 /// the names of their protocols.

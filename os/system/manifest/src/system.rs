@@ -77,8 +77,6 @@ pub struct Service {
     pub protocol: String,
     /// How many clients there can be at once.
     pub clients: u16,
-    /// How many callers it can keep waiting at once.
-    pub replies: u16,
     /// Whether it shares a page of memory with each client.
     pub pages: bool,
 }

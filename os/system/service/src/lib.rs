@@ -10,7 +10,7 @@ pub mod shared;
 mod wire;
 
 pub use call::{CallError, call, label};
-pub use server::{Caller, Dispatch, Later, Outcome, Replies, SIGNAL, Server, decode};
+pub use server::{Caller, Dispatch, Later, Outcome, Owed, Replies, SIGNAL, Server, decode};
 pub use wire::{Reader, Wire, Writer};
 
 #[doc(hidden)]
@@ -41,6 +41,11 @@ macro_rules! service {
         $(#[$meta])*
         pub trait $Trait {
             $( $crate::service!(@declare $when [$(#[$about])*] $method ($($arg: $ty),*) -> $ret); )+
+
+            /// The client in a place is gone: what is owed to it need not be kept.
+            fn gone(&mut self, place: usize) {
+                let _ = place;
+            }
         }
 
         $(#[$meta])*
@@ -99,6 +104,10 @@ macro_rules! service {
                 let _ = (server, caller, reader, replies);
                 $crate::Outcome::Refused($crate::CallError::NoSuchMethod)
             }
+
+            fn gone(server: &mut S, place: usize) {
+                $Trait::gone(server, place);
+            }
         }
     };
 
@@ -127,7 +136,7 @@ macro_rules! service {
                 return $crate::Outcome::Refused($crate::CallError::Garbled);
             };
         )*
-        match $replies.defer::<$ret>() {
+        match $replies.defer::<$ret>($caller) {
             Some(later) => {
                 $server.$method($caller, $($arg,)* later);
                 $crate::Outcome::Later

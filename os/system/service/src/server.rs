@@ -44,6 +44,8 @@ pub trait Dispatch<S> {
         reader: &mut Reader<'_>,
         replies: &mut Replies,
     ) -> Outcome;
+    /// A client is gone.
+    fn gone(server: &mut S, place: usize);
 }
 
 /// What came of a call.
@@ -86,19 +88,33 @@ pub fn decode<T: Wire>(reader: &mut Reader<'_>) -> Option<T> {
     T::decode(reader)
 }
 
-/// The reply objects of a server: the one for the next call, and spare ones to take its place when an answer has
-/// to wait.
+/// The reply objects of a server: one for each client's place, and one to receive the next call with.
+///
+/// A deferred call keeps the object with which it was received, and the loop goes on with the one of the caller's
+/// place. So nobody can take more than one, whatever it sends: the kernel does not tell a message that was sent from
+/// one that was called, and either costs its sender's own place.
 #[derive(Debug)]
 pub struct Replies {
     current: Cap<Reply>,
-    spare: Rc<RefCell<Vec<Cap<Reply>>>>,
+    places: Rc<RefCell<Vec<Place>>>,
+}
+
+#[derive(Debug)]
+struct Place {
+    /// Whose it is: a client's place, which means nothing while nothing is owed.
+    client: usize,
+    reply: Cap<Reply>,
+    /// Which of the deferred calls of this place is the last one.
+    call: u64,
+    /// Whether that still waits for its answer.
+    owed: bool,
 }
 
 impl Replies {
-    /// The reply objects at `count` addresses from `first` on.
+    /// The reply objects at `count` addresses from `first` on: one more than there are clients.
     pub fn new(first: Cap<Reply>, count: u64) -> Self {
-        let spare = (1..count).rev().map(|n| Cap::new(first.cptr() + n)).collect();
-        Self { current: first, spare: Rc::new(RefCell::new(spare)) }
+        let place = |n| Place { client: 0, reply: Cap::new(first.cptr() + n), call: 0, owed: false };
+        Self { current: first, places: Rc::new(RefCell::new((1..count).map(place).collect())) }
     }
 
     /// The one to receive the next call with.
@@ -107,25 +123,42 @@ impl Replies {
         self.current
     }
 
-    /// Puts the answer to the present call off; `None` when no reply object is left.
-    pub fn defer<T>(&mut self) -> Option<Later<T>> {
-        let next = self.spare.borrow_mut().pop()?;
-        let reply = core::mem::replace(&mut self.current, next);
-        Some(Later { reply, spare: self.spare.clone(), of: PhantomData })
+    /// Puts the answer to the present call off. A call from the same place that still waits is given up. `None` when
+    /// there are more clients than was said.
+    pub fn defer<T>(&mut self, caller: Caller) -> Option<Later<T>> {
+        let mut places = self.places.borrow_mut();
+        let client = caller.place();
+        let at = places.iter().position(|p| p.owed && p.client == client);
+        let at = at.or_else(|| places.iter().position(|p| !p.owed))?;
+        let place = &mut places[at];
+        if place.owed {
+            place.reply.reply(Message::empty(CallError::Dropped.number()));
+        }
+        core::mem::swap(&mut self.current, &mut place.reply);
+        place.client = client;
+        place.call += 1;
+        place.owed = true;
+        Some(Later { at, call: place.call, places: self.places.clone(), of: PhantomData })
+    }
+
+    /// Forgets what is owed to a client that is gone.
+    pub fn forget(&mut self, client: usize) {
+        self.places.borrow_mut().iter_mut().filter(|p| p.client == client).for_each(|p| p.owed = false);
     }
 }
 
 /// An answer that is owed. Dropping it tells the caller that there is none.
 #[derive(Debug)]
 pub struct Later<T> {
-    reply: Cap<Reply>,
-    spare: Rc<RefCell<Vec<Cap<Reply>>>>,
+    at: usize,
+    call: u64,
+    places: Rc<RefCell<Vec<Place>>>,
     of: PhantomData<fn(T)>,
 }
 
 impl<T: Wire> Later<T> {
-    /// Answers. If the caller is gone, nothing happens.
-    pub fn answer(mut self, value: T::Ref<'_>) {
+    /// Answers. If the caller is gone, or has made another call, nothing happens.
+    pub fn answer(self, value: T::Ref<'_>) {
         let mut writer = Writer::new(0);
         T::encode(value, &mut writer);
         let too_long = Message::empty(CallError::TooLong.number());
@@ -134,11 +167,17 @@ impl<T: Wire> Later<T> {
 }
 
 impl<T> Later<T> {
-    fn send(&mut self, message: Message) {
-        let reply = core::mem::replace(&mut self.reply, Cap::NULL);
-        if !reply.is_null() {
-            reply.reply(message);
-            self.spare.borrow_mut().push(reply);
+    /// Whether the answer is still owed: it is not when the caller is gone or has made another call.
+    pub fn is_owed(&self) -> bool {
+        let place = &self.places.borrow()[self.at];
+        place.owed && place.call == self.call
+    }
+
+    fn send(&self, message: Message) {
+        let place = &mut self.places.borrow_mut()[self.at];
+        if place.owed && place.call == self.call {
+            place.reply.reply(message);
+            place.owed = false;
         }
     }
 }
@@ -146,6 +185,41 @@ impl<T> Later<T> {
 impl<T> Drop for Later<T> {
     fn drop(&mut self) {
         self.send(Message::empty(CallError::Dropped.number()));
+    }
+}
+
+/// What a server owes to its clients, at most one thing to each, so that no client can make it grow.
+#[derive(Debug)]
+pub struct Owed<T>(Vec<Option<T>>);
+
+impl<T> Owed<T> {
+    /// Nothing is owed to any of `clients` clients.
+    pub fn new(clients: usize) -> Self {
+        Self((0..clients).map(|_| None).collect())
+    }
+
+    /// Owes something to a client, in place of what was owed to it before. Does nothing for a client that cannot be.
+    pub fn put(&mut self, client: usize, what: T) {
+        if let Some(owed) = self.0.get_mut(client) {
+            *owed = Some(what);
+        }
+    }
+
+    /// Takes back what is owed to a client.
+    pub fn forget(&mut self, client: usize) {
+        if let Some(owed) = self.0.get_mut(client) {
+            *owed = None;
+        }
+    }
+
+    /// All that is owed.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flatten()
+    }
+
+    /// Takes out what is due.
+    pub fn take_if(&mut self, mut due: impl FnMut(&T) -> bool) -> impl Iterator<Item = T> {
+        self.0.iter_mut().filter_map(move |owed| owed.take_if(|what| due(what)))
     }
 }
 
@@ -162,12 +236,20 @@ impl Server {
         Self { endpoint, replies }
     }
 
-    /// Serves for ever. `signal` is told the bits of the notification that is bound to this thread.
-    pub fn run<D: Dispatch<S>, S>(mut self, server: &mut S, mut signal: impl FnMut(&mut S, u64)) -> ! {
+    /// Serves for ever. `signal` is told the bits of the notification that is bound to this thread, and may say which
+    /// clients are gone.
+    pub fn run<D: Dispatch<S>, S>(
+        mut self,
+        server: &mut S,
+        mut signal: impl FnMut(&mut S, u64, &mut dyn FnMut(&mut S, usize)),
+    ) -> ! {
         let mut received = self.endpoint.recv(self.replies.current());
         loop {
             received = if received.badge & SIGNAL != 0 {
-                signal(server, received.badge & !SIGNAL);
+                signal(server, received.badge & !SIGNAL, &mut |server, client| {
+                    D::gone(server, client);
+                    self.replies.forget(client);
+                });
                 self.endpoint.recv(self.replies.current())
             } else {
                 self.serve::<D, S>(server, &received)

@@ -78,8 +78,6 @@ struct Serves {
     protocol: String,
     clients: u16,
     #[serde(default)]
-    waiting: u16,
-    #[serde(default)]
     pages: bool,
 }
 
@@ -246,7 +244,6 @@ impl Component {
                 "a service has 1 to {} clients",
                 layout::CLIENTS_MAX
             );
-            ensure!(serves.waiting <= 64, "a service can keep at most 64 callers waiting");
         }
         ensure!(
             self.uses.len() as u64 <= layout::CHANNELS_MAX,
@@ -289,7 +286,6 @@ impl Component {
             serves: self.serves.as_ref().map(|s| manifest::Service {
                 protocol: s.protocol.clone(),
                 clients: s.clients,
-                replies: s.waiting + 1,
                 pages: s.pages,
             }),
             uses: uses.collect::<Result<_>>()?,
@@ -376,7 +372,6 @@ mod tests {
             manifest::Channel { protocol: "control".into(), server: manifest::Server::Init }
         );
         assert_eq!(client.uses[1].server, manifest::Server::Component(0));
-        assert_eq!(system.components[0].serves.as_ref().unwrap().replies, 1);
     }
 
     #[test]
