@@ -13,6 +13,9 @@ use crate::{hostfuzz, paths::Workspace, process, toolchain, ui};
 /// Packages that are for bare metal, so not among the default members, but have tests that need no kernel.
 const USER_PACKAGES: [&str; 1] = ["pecan"];
 
+/// Packages whose tests named `loom` run under the checker of that name: in every interleaving of their threads.
+const LOOM_PACKAGES: [&str; 1] = ["pecan-ring"];
+
 /// What only profiles other than `default` compile in: the profile, the package, and the module of its tests.
 const OTHER_PROFILES: [(&str, &str, &str); 3] = [
     ("latency", "pecan-core", "base::latency::"),
@@ -33,6 +36,8 @@ enum Build {
     Profile(&'static str),
     /// For Miri, with these flags for the rules of references.
     Miri(&'static str),
+    /// With the atomics, threads and locks of `loom` in place of the real ones.
+    Loom,
 }
 
 /// Runs `cargo test` on the workspace's default members and on the user-level libraries, and counts.
@@ -41,9 +46,12 @@ pub fn run(ws: &Workspace, filter: Option<&str>, length: Length) -> Result<Tally
     let mut tally = cargo_test(ws, &[], filter.as_slice(), build)?;
     tally.add(cargo_test(ws, &USER_PACKAGES, filter.as_slice(), build)?);
     if length == Length::Quick {
-        leave_out("three quarters of the rounds of random tests, and what only other profiles compile in");
+        leave_out(
+            "three quarters of the rounds of random tests, what only other profiles compile in, and loom",
+        );
         return Ok(tally);
     }
+    tally.add(cargo_test(ws, &LOOM_PACKAGES, filter.as_slice(), Build::Loom)?);
     for (profile, package, tests) in OTHER_PROFILES {
         let filter = match filter {
             Some(filter) if filter.starts_with(tests) => filter,
@@ -127,6 +135,9 @@ fn cargo_test(ws: &Workspace, packages: &[&str], filters: &[&str], build: Build)
             // Emulated machines and their memory live as long as the test program, on purpose.
             command.env("ASAN_OPTIONS", "detect_leaks=0");
             command.args(["--lib", "--tests", "--target-dir", "target/asan", "--target", &hostfuzz::host()?]);
+        }
+        Build::Loom => {
+            command.env("RUSTFLAGS", "--cfg loom").args(["--test", "loom", "--target-dir", "target/loom"]);
         }
         Build::Profile(profile) => {
             // A folder of its own: the same programs of several profiles would be built anew by turns.
