@@ -19,8 +19,8 @@ pub trait Registers {
 const DATA: u16 = 0;
 /// Which interrupts are on; with the divisor latch open, the high byte of the divisor.
 const INTERRUPTS: u16 = 1;
-/// Writing: control of the FIFOs. Reading: why there was an interrupt, which also takes back the one for an empty
-/// transmitter.
+/// Writing: control of the FIFOs. Reading: whether they are on, and why there was an interrupt, which also takes back the
+/// one for an empty transmitter.
 const FIFO: u16 = 2;
 const LINE_CONTROL: u16 = 3;
 const MODEM_CONTROL: u16 = 4;
@@ -37,8 +37,10 @@ const EIGHT_BITS: u8 = 3;
 const DIVISOR_LATCH: u8 = 1 << 7;
 /// Terminal ready, request to send, and the output that lets interrupts through.
 const READY: u8 = 0b1011;
-/// On, both emptied, an interrupt for every byte received.
-const FIFO_ON: u8 = 0b0000_0111;
+/// On, the transmit FIFO emptied, an interrupt for every byte received.
+const FIFO_ON: u8 = 0b0000_0101;
+/// Both bits are set while the FIFOs are on.
+const FIFO_IS_ON: u8 = 0b1100_0000;
 /// Bytes of the transmit FIFO.
 const FIFO_BYTES: usize = 16;
 /// What divides the clock to 115200 bits a second.
@@ -49,12 +51,19 @@ const DIVISOR: u16 = 1;
 pub struct Ns16550<R> {
     registers: R,
     interrupts: u8,
+    /// What was received before the FIFOs were on.
+    early: Option<u8>,
 }
 
 impl<R: Registers> Ns16550<R> {
     /// Sets the port up: 115200 bits a second, eight bits, no parity, FIFOs, an interrupt when something is received.
+    /// What it has received before is still received.
     pub fn new(registers: R) -> Result<Self, R::Error> {
-        let mut port = Self { registers, interrupts: ON_RECEIVED };
+        let mut port = Self { registers, interrupts: ON_RECEIVED, early: None };
+        // Switching the FIFOs on empties them, and the one byte there is without them.
+        if port.registers.read(FIFO)? & FIFO_IS_ON != FIFO_IS_ON {
+            port.early = port.receive()?;
+        }
         port.registers.write(INTERRUPTS, 0)?;
         port.registers.write(LINE_CONTROL, DIVISOR_LATCH | EIGHT_BITS)?;
         let [low, high] = DIVISOR.to_le_bytes();
@@ -69,6 +78,9 @@ impl<R: Registers> Ns16550<R> {
 
     /// The next byte that was received, if there is one.
     pub fn receive(&mut self) -> Result<Option<u8>, R::Error> {
+        if let Some(byte) = self.early.take() {
+            return Ok(Some(byte));
+        }
         if self.registers.read(LINE_STATUS)? & RECEIVED == 0 {
             return Ok(None);
         }
@@ -146,6 +158,13 @@ mod tests {
             match register {
                 DATA | INTERRUPTS if self.latch() => self.divisor[register as usize] = value,
                 DATA => self.output.push(value),
+                FIFO => {
+                    let switched = (value & 1 != 0) != (self.registers[2] & FIFO_IS_ON != 0);
+                    if switched || value & 0b10 != 0 {
+                        self.input.clear();
+                    }
+                    self.registers[2] = if value & 1 != 0 { FIFO_IS_ON } else { 0 };
+                }
                 _ => self.registers[register as usize] = value,
             }
             Ok(())
@@ -181,6 +200,18 @@ mod tests {
         let mut port = Ns16550::new(&mut model).unwrap();
         assert_eq!(port.receive(), Ok(Some(1)));
         assert_eq!(port.receive(), Ok(Some(2)));
+        assert_eq!(port.receive(), Ok(None));
+    }
+
+    #[test]
+    fn what_was_received_before_is_not_lost() {
+        let mut model = Model { input: vec![1], ..Model::default() };
+        let mut port = Ns16550::new(&mut model).unwrap();
+        port.registers.input.extend([2, 3]);
+        assert_eq!([1, 2].map(|_| port.receive().unwrap()), [Some(1), Some(2)]);
+        // The next driver finds the FIFOs on.
+        let mut port = Ns16550::new(&mut model).unwrap();
+        assert_eq!(port.receive(), Ok(Some(3)));
         assert_eq!(port.receive(), Ok(None));
     }
 
