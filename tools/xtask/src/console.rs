@@ -81,6 +81,11 @@ impl Console {
         String::from_utf8_lossy(&self.partial).into_owned()
     }
 
+    /// Whether there is any text.
+    pub fn has_printed(&self) -> bool {
+        !self.lines.is_empty() || !self.partial.is_empty()
+    }
+
     /// All lines, the unfinished one included.
     pub fn all(&self) -> Vec<String> {
         let mut all = self.lines.clone();

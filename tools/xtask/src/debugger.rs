@@ -20,6 +20,22 @@ pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
+/// The port that debuggers expect.
+const USUAL_PORT: u16 = 1234;
+
+/// The port for somebody's debugger: the one that is asked for, or with 0 the usual one if it is free, or else any.
+pub fn port(wanted: u16) -> Result<u16> {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    match wanted {
+        0 if free(USUAL_PORT) => Ok(USUAL_PORT),
+        0 => free_port(),
+        port if free(port) => Ok(port),
+        port => {
+            bail!("the port {port} is in use\n  to mend it: give --gdb alone, which takes one that is free")
+        }
+    }
+}
+
 /// The addresses of symbols in a program.
 pub fn symbols<const N: usize>(program: &Path, names: [&str; N]) -> Result<[u64; N]> {
     let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;

@@ -36,6 +36,10 @@ use paths::Workspace;
 /// What a command ends with: the status that the process exits with.
 pub type Outcome = Result<u8>;
 
+/// What the process exits with when a machine took more time than it had: no command of the system's shell does, and
+/// `timeout` of other systems does the same.
+const TIME_OVER: u8 = 124;
+
 /// Set Pecan up, build it, run it, test it, measure it and check it.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
@@ -114,7 +118,7 @@ fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             ui::error(&error);
-            ExitCode::FAILURE
+            if error.is::<qemu::TimeOver>() { ExitCode::from(TIME_OVER) } else { ExitCode::FAILURE }
         }
     }
 }

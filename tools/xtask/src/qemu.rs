@@ -1,15 +1,21 @@
 //! The machine: QEMU in software emulation, and a conversation with its serial console.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    os::unix::net::UnixStream,
+    ffi::{OsStr, OsString},
+    fmt,
+    io::{BufRead, BufReader, IsTerminal, Read, Write},
+    os::unix::{ffi::OsStrExt, fs::symlink, net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
@@ -159,7 +165,7 @@ pub struct Boot<'a> {
 }
 
 impl Boot<'_> {
-    fn command(&self, interactive: bool) -> Command {
+    fn command(&self, interactive: bool) -> Result<Invocation> {
         let machine = self.machine;
         let mut qemu = Command::new("qemu-system-x86_64");
         let board = machine.machine.name();
@@ -182,36 +188,45 @@ impl Boot<'_> {
         if let Some(port) = self.gdb {
             qemu.args(["-gdb", &format!("tcp:127.0.0.1:{port}"), "-S"]);
         }
-        qemu.arg("-kernel").arg(self.kernel);
+        let mut links = Links::default();
+        qemu.arg("-kernel").arg(links.plain(self.kernel, "kernel")?);
         if !machine.command_line.is_empty() {
             qemu.args(["-append", &machine.command_line]);
         }
         if let Some(root_task) = self.root_task {
-            qemu.arg("-initrd").arg(root_task);
+            qemu.arg("-initrd").arg(links.plain(root_task, "root-task")?);
         }
-        qemu
+        if let Some(folder) = &links.0 {
+            qemu.current_dir(folder);
+        }
+        Ok(Invocation { command: qemu, links })
     }
 
-    /// Boots with the terminal connected to the console, until the machine ends or the time is over.
+    /// Boots with the console connected to our own standard input and output, until the machine ends or the time is
+    /// over. What does not come from a terminal is held back until the machine has printed something: what a serial port
+    /// receives before it is set up is lost.
     pub fn interactive(&self, timeout: Option<Duration>) -> Result<End> {
-        let mut command = self.command(true);
-        show(&command);
-        // Where the terminal sends it as a signal all the same, it is for QEMU, which puts the terminal back in
-        // order; we stay to pass its status on.
-        let _signals = Signals::new([SIGINT])?;
-        let mut child = Running(command.spawn().context(NO_QEMU)?);
-        let deadline = timeout.map(|t| Instant::now() + t);
-        loop {
-            if let Some(status) = child.0.try_wait()? {
-                return Ok(end(status, true));
+        let typed = std::io::stdin().is_terminal();
+        let input = if typed { Stdio::inherit() } else { Stdio::piped() };
+        let mut session = Session::with_input(self.command(true)?, true, timeout, input)?;
+        // Who debugs the kernel wants to look at it after it has stopped.
+        session.watched = self.gdb.is_none();
+        let mut wait = session.wait(|c| c.has_printed().then_some(()))?;
+        if wait == Wait::Found(()) {
+            if let Some(mut stdin) = session.stdin.take() {
+                // It ends with the input, or when the machine takes no more.
+                std::thread::spawn(move || std::io::copy(&mut std::io::stdin(), &mut stdin));
             }
-            if deadline.is_some_and(|d| Instant::now() >= d) {
-                bail!(
-                    "the machine still ran after {} s\n  to mend it: give a longer --timeout",
-                    timeout.unwrap_or_default().as_secs()
-                );
-            }
-            std::thread::sleep(Duration::from_millis(20));
+            wait = session.wait(|_| None)?;
+        }
+        match wait {
+            Wait::Ended(end) => Ok(end),
+            Wait::TimedOut => Err(TimeOver(format!(
+                "the machine still ran after {} s\n  to mend it: give a longer --timeout",
+                session.timeout.as_secs()
+            ))
+            .into()),
+            Wait::Found(()) | Wait::Stopped => bail!("the kernel stopped itself; what it said stands above"),
         }
     }
 
@@ -220,16 +235,72 @@ impl Boot<'_> {
     pub fn session_with_monitor(&self, timeout: Duration) -> Result<Session> {
         let socket = std::env::temp_dir().join(format!("pecan-monitor-{}", std::process::id()));
         let _ = std::fs::remove_file(&socket);
-        let mut command = self.command(false);
-        command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", socket.display())).arg("-no-shutdown");
-        let mut session = Session::start(command, false, timeout)?;
+        let mut invocation = self.command(false)?;
+        let chardev =
+            [b"socket,id=qmp,server=on,wait=off,path=", doubled_commas(&socket).as_bytes()].concat();
+        invocation.command.arg("-chardev").arg(OsStr::from_bytes(&chardev));
+        invocation.command.args(["-mon", "chardev=qmp,mode=control", "-no-shutdown"]);
+        let mut session = Session::with_input(invocation, false, Some(timeout), Stdio::piped())?;
         session.monitor = Some(socket);
         Ok(session)
     }
 
     /// Boots with the console connected to us.
     pub fn session(&self, echo: bool, timeout: Duration) -> Result<Session> {
-        Session::start(self.command(false), echo, timeout)
+        Session::with_input(self.command(false)?, echo, Some(timeout), Stdio::piped())
+    }
+}
+
+/// A path as a value among QEMU's options, which commas separate.
+fn doubled_commas(path: &Path) -> OsString {
+    let bytes: Vec<u8> = path
+        .as_os_str()
+        .as_bytes()
+        .iter()
+        .flat_map(|b| std::iter::repeat_n(*b, 1 + usize::from(*b == b',')))
+        .collect();
+    OsStr::from_bytes(&bytes).to_os_string()
+}
+
+/// How QEMU is called, and what that needs.
+struct Invocation {
+    command: Command,
+    links: Links,
+}
+
+/// A folder of links to files, removed with this. QEMU takes the path of a boot module apart at spaces and commas and
+/// passes that of the kernel on as the first of its words, so paths with such characters are replaced by names in this
+/// folder, in which QEMU then runs.
+#[derive(Default)]
+struct Links(Option<PathBuf>);
+
+impl Links {
+    /// The path itself, or the name of a link to it in this folder.
+    fn plain(&mut self, path: &Path, name: &str) -> Result<PathBuf> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        if !path.as_os_str().as_bytes().iter().any(|b| b.is_ascii_whitespace() || *b == b',') {
+            return Ok(path.to_path_buf());
+        }
+        let folder = match &self.0 {
+            Some(folder) => folder,
+            None => {
+                let number = COUNT.fetch_add(1, Ordering::Relaxed);
+                let folder = std::env::temp_dir().join(format!("pecan-boot-{}-{number}", std::process::id()));
+                std::fs::create_dir(&folder)
+                    .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+                self.0.insert(folder)
+            }
+        };
+        symlink(path, folder.join(name)).with_context(|| format!("cannot link to {}", path.display()))?;
+        Ok(name.into())
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.0 {
+            let _ = std::fs::remove_dir_all(folder);
+        }
     }
 }
 
@@ -242,25 +313,51 @@ fn show(command: &Command) {
 }
 
 /// A child that does not outlive us.
-struct Running(Child);
+struct Running {
+    child: Child,
+    /// It has changed our terminal, and puts it back in order if it is told to end rather than killed.
+    has_terminal: bool,
+}
+
+impl Running {
+    fn end(&mut self) {
+        if self.has_terminal {
+            let kill = format!("kill {}", self.child.id());
+            let told = Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status();
+            let deadline = Instant::now() + Duration::from_secs(2);
+            while told.is_ok() && Instant::now() < deadline {
+                if !matches!(self.child.try_wait(), Ok(None)) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.end();
     }
 }
 
 /// A machine whose console we read and type on.
 pub struct Session {
     child: Arc<Mutex<Running>>,
-    stdin: ChildStdin,
+    /// What is typed goes there, unless the machine has our own standard input.
+    stdin: Option<ChildStdin>,
     output: mpsc::Receiver<Vec<u8>>,
     echo: bool,
-    deadline: Instant,
+    /// Without one, the machine has all the time it wants.
+    deadline: Option<Instant>,
     timeout: Duration,
+    /// A kernel that has stopped itself ends the wait.
+    watched: bool,
     /// The socket of QEMU's monitor, if there is one.
     monitor: Option<PathBuf>,
+    _links: Links,
     /// The console's text so far.
     pub console: Console,
 }
@@ -272,6 +369,18 @@ impl Drop for Session {
         }
     }
 }
+
+/// The error of a machine that took more time than it had.
+#[derive(Debug)]
+pub struct TimeOver(String);
+
+impl fmt::Display for TimeOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TimeOver {}
 
 /// Why [`Session::wait`] came back.
 #[derive(Debug, PartialEq, Eq)]
@@ -287,11 +396,18 @@ pub enum Wait<T> {
 }
 
 impl Session {
-    /// Starts a machine; with `echo` its console is copied to standard output.
-    pub fn start(mut command: Command, echo: bool, timeout: Duration) -> Result<Session> {
+    /// Starts a machine; with `echo` its console is copied to standard output. Standard input is what is typed
+    /// ([`Stdio::piped`]), or our own.
+    fn with_input(
+        invocation: Invocation,
+        echo: bool,
+        timeout: Option<Duration>,
+        input: Stdio,
+    ) -> Result<Session> {
+        let Invocation { mut command, links } = invocation;
         show(&command);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context(NO_QEMU)?;
-        let stdin = child.stdin.take().context("QEMU's standard input is piped")?;
+        let mut child = command.stdin(input).stdout(Stdio::piped()).spawn().context(NO_QEMU)?;
+        let stdin = child.stdin.take();
         let mut stdout = child.stdout.take().context("QEMU's standard output is piped")?;
         let (send, output) = mpsc::channel();
         std::thread::spawn(move || {
@@ -302,34 +418,44 @@ impl Session {
                 }
             }
         });
-        let child = Arc::new(Mutex::new(Running(child)));
-        end_with_us(&child)?;
+        let child = Arc::new(Mutex::new(Running { child, has_terminal: stdin.is_none() }));
+        end_with_us(&child, stdin.is_none())?;
         Ok(Session {
             child,
             stdin,
             output,
             echo,
-            deadline: Instant::now() + timeout,
-            timeout,
+            deadline: timeout.map(|t| Instant::now() + t),
+            timeout: timeout.unwrap_or_default(),
+            watched: true,
             monitor: None,
+            _links: links,
             console: Console::default(),
         })
     }
 
+    /// A stand-in for the machine.
+    #[cfg(test)]
+    pub fn stand_in(command: Command, timeout: Duration) -> Session {
+        let invocation = Invocation { command, links: Links::default() };
+        Self::with_input(invocation, false, Some(timeout), Stdio::piped()).unwrap()
+    }
+
     /// The process that is the machine.
     pub fn pid(&self) -> u32 {
-        lock(&self.child).0.id()
+        lock(&self.child).child.id()
     }
 
     /// Gives the machine so much time from now on.
     pub fn allow(&mut self, time: Duration) {
-        (self.deadline, self.timeout) = (Instant::now() + time, time);
+        (self.deadline, self.timeout) = (Some(Instant::now() + time), time);
     }
 
     /// Types a line.
     pub fn type_line(&mut self, line: &str) -> Result<()> {
         // A machine that has just ended takes no input; `wait` tells why it ended.
-        let _ = self.stdin.write_all(format!("{line}\r").as_bytes()).and_then(|()| self.stdin.flush());
+        let stdin = self.stdin.as_mut().context("this machine is typed on by the user")?;
+        let _ = stdin.write_all(format!("{line}\r").as_bytes()).and_then(|()| stdin.flush());
         Ok(())
     }
 
@@ -351,11 +477,12 @@ impl Session {
                 return Ok(Wait::Found(value));
             }
             // The kernel's last words come after the line that says it stopped.
-            if grace.is_none() && self.console.stopped().is_some() {
+            if grace.is_none() && self.watched && self.console.stopped().is_some() {
                 grace = Some(Instant::now() + Duration::from_millis(500));
             }
-            let until = grace.unwrap_or(self.deadline).min(self.deadline);
-            match self.output.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            let until = [grace, self.deadline].into_iter().flatten().min();
+            let left = until.map_or(Duration::MAX, |u| u.saturating_duration_since(Instant::now()));
+            match self.output.recv_timeout(left) {
                 Ok(bytes) => self.take(&bytes),
                 Err(mpsc::RecvTimeoutError::Timeout) if grace.is_some() => return Ok(Wait::Stopped),
                 Err(mpsc::RecvTimeoutError::Timeout) => return Ok(Wait::TimedOut),
@@ -419,9 +546,9 @@ impl Session {
     }
 
     fn reap(&mut self) -> Result<End> {
-        let started = !self.console.all().is_empty();
+        let started = self.console.has_printed();
         loop {
-            if let Some(status) = lock(&self.child).0.try_wait()? {
+            if let Some(status) = lock(&self.child).child.try_wait()? {
                 return Ok(end(status, started));
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -438,21 +565,26 @@ impl Session {
             Wait::Stopped => "the kernel stopped itself".into(),
             Wait::TimedOut => format!("the time of {} s was over", self.timeout.as_secs()),
         };
-        anyhow::anyhow!(
+        let text = format!(
             "{what} while waiting for {waited_for}; the console's last lines:\n{}",
             self.console.tail()
-        )
+        );
+        if matches!(wait, Wait::TimedOut) { TimeOver(text).into() } else { anyhow::Error::msg(text) }
     }
 }
 
-/// Ends the machine when we are told to end.
-fn end_with_us(child: &Arc<Mutex<Running>>) -> Result<()> {
+/// Ends the machine when we are told to end. One that has our terminal gets what is typed there, Ctrl-C included; where
+/// the terminal makes a signal of that all the same, it goes to QEMU, too, and we stay to pass its status on.
+fn end_with_us(child: &Arc<Mutex<Running>>, has_terminal: bool) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let child = Arc::downgrade(child);
     std::thread::spawn(move || {
-        if let Some(signal) = signals.forever().next() {
-            if let Some(child) = child.upgrade() {
-                let _ = lock(&child).0.kill();
+        if let Some(signal) = signals.forever().find(|s| !has_terminal || *s != SIGINT) {
+            let child = child.upgrade();
+            // Locked until we are gone: nobody is to take this for an end of the machine's own.
+            let mut child = child.as_ref().map(|c| lock(c));
+            if let Some(child) = &mut child {
+                child.end();
             }
             std::process::exit(128 + signal);
         }
@@ -466,7 +598,9 @@ fn lock(child: &Mutex<Running>) -> MutexGuard<'_, Running> {
 
 /// The place of a file given on the command line, which must exist.
 pub fn existing(path: &Path) -> Result<PathBuf> {
-    path.canonicalize().with_context(|| format!("cannot find {}", path.display()))
+    let found = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
+    ensure!(found.is_file(), "{} is not a file", path.display());
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -500,7 +634,7 @@ mod tests {
     fn script(text: &str, seconds: u64) -> Session {
         let mut command = Command::new("sh");
         command.args(["-c", text]);
-        Session::start(command, false, Duration::from_secs(seconds)).unwrap()
+        Session::stand_in(command, Duration::from_secs(seconds))
     }
 
     fn line<'a>(wanted: &'a str) -> impl FnMut(&Console) -> Option<()> + 'a {
@@ -510,6 +644,40 @@ mod tests {
     #[test]
     fn a_line_is_found_even_if_it_is_the_last() {
         assert_eq!(script("echo one; echo two; exit 1", 10).wait(line("two")).unwrap(), Wait::Found(()));
+    }
+
+    #[test]
+    fn paths_that_qemu_would_take_apart_are_replaced_by_links() {
+        let mut links = Links::default();
+        let of = |links: &mut Links, path: &str| links.plain(Path::new(path), "file").unwrap();
+        assert_eq!(of(&mut links, "/tmp/plain.elf"), Path::new("/tmp/plain.elf"));
+        assert!(links.0.is_none(), "no link is made where none is needed");
+        assert_eq!(of(&mut links, "/tmp/a b,c/x.elf"), Path::new("file"));
+        let folder = links.0.clone().unwrap();
+        assert_eq!(std::fs::read_link(folder.join("file")).unwrap(), Path::new("/tmp/a b,c/x.elf"));
+        drop(links);
+        assert!(!folder.exists());
+        assert_eq!(doubled_commas(Path::new("/a,b c")), "/a,,b c");
+    }
+
+    #[test]
+    fn a_timeout_is_an_error_of_its_own() {
+        let session = script("exec sleep 5", 0);
+        assert!(session.failure(&Wait::<()>::TimedOut, "it").is::<TimeOver>());
+        assert!(!session.failure(&Wait::<()>::Stopped, "it").is::<TimeOver>());
+    }
+
+    #[test]
+    fn a_machine_without_a_deadline_is_waited_for() {
+        let mut session = script("sleep 0.1; echo one; exit 3", 0);
+        session.deadline = None;
+        assert_eq!(session.wait(line("two")).unwrap(), Wait::Ended(End::Status(1)));
+    }
+
+    #[test]
+    fn only_files_are_booted() {
+        assert!(existing(Path::new("/tmp")).unwrap_err().to_string().contains("is not a file"));
+        assert!(existing(Path::new("/tmp/pecan-no-such-file")).is_err());
     }
 
     #[test]

@@ -6,12 +6,12 @@ use anyhow::{Context, Result, bail};
 use regex_lite::Regex;
 
 use crate::{
-    Outcome, Target, build, doctor,
+    Outcome, Target, build, debugger, doctor,
     paths::Workspace,
     process,
     profile::Profile,
     qemu::{self, Boot, End, Machine, Wait},
-    shell::{self, Shell},
+    shell::Shell,
     system::System,
     toolchain::Toolchain,
     ui,
@@ -42,12 +42,12 @@ pub struct Args {
     /// End with success once a line of the console matches.
     #[arg(long, value_name = "REGEX", value_parser = |r: &str| Regex::new(r))]
     until: Option<Regex>,
-    /// Give up after so many seconds. Without it, 120 with --exec or --until, never otherwise.
+    /// Give up after so many seconds, with status 124. Without it, 120 with --exec or --until, never otherwise.
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
-    /// Wait for a debugger before the first instruction.
-    #[arg(long)]
-    gdb: bool,
+    /// Wait for a debugger before the first instruction: on this port, or on 1234, or on any that is free.
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    gdb: Option<u16>,
 }
 
 /// Seconds after which a run that nobody watches is given up.
@@ -73,23 +73,19 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
         None => build::kernel(ws, &toolchain, &args.target.profile),
     };
     let (root_task, kernel) = process::both(root_task, kernel)?;
-    if args.gdb {
+    let gdb = args.gdb.map(debugger::port).transpose()?;
+    if let Some(port) = gdb {
         ui::note(format!(
-            "the machine waits for a debugger: gdb {} -ex 'target remote :1234'",
+            "the machine waits for a debugger: gdb {} -ex 'target remote :{port}'",
             kernel.elf.strip_prefix(ws.root()).unwrap_or(&kernel.elf).display()
         ));
     }
-    let boot = Boot {
-        machine: &args.machine,
-        kernel: &kernel.image,
-        root_task: Some(&root_task),
-        gdb: args.gdb.then_some(1234),
-    };
+    let boot = Boot { machine: &args.machine, kernel: &kernel.image, root_task: Some(&root_task), gdb };
     // A run under a debugger takes as long as it takes.
-    let patience = if args.gdb { 24 * 3600 } else { TIMEOUT };
+    let patience = if gdb.is_some() { 24 * 3600 } else { TIMEOUT };
     let timeout = Duration::from_secs(args.timeout.unwrap_or(patience));
     if let Some(text) = &args.exec {
-        return Shell::start(boot.session(true, timeout)?)?.run(&shell::commands(text));
+        return Shell::start(boot.session(true, timeout)?)?.run(text);
     }
     if let Some(regex) = &args.until {
         let mut session = boot.session(true, timeout)?;
@@ -117,7 +113,7 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
             ui::note("the machine was switched off or reset");
             Ok(0)
         }
-        End::Failed => Ok(1),
+        End::Failed => bail!("QEMU failed; what it said stands above"),
     }
 }
 

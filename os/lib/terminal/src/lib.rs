@@ -1,4 +1,4 @@
-//! Line editing, and the output of several clients on one screen.
+//! Line editing, the output of several clients on one screen, and command lines.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -6,6 +6,7 @@ extern crate alloc;
 
 mod editor;
 mod screen;
+pub mod words;
 
 pub use editor::{Editor, Event};
 pub use screen::Screen;

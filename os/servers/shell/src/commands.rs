@@ -10,10 +10,9 @@ use pecan_component::{
     ticks, tsc_mhz, write,
 };
 
-use crate::{
-    Shell,
-    words::{Wrong, commands},
-};
+use pecan_terminal::words::commands;
+
+use crate::Shell;
 
 /// Status of a command that was given the wrong arguments.
 const USAGE: u64 = 2;
@@ -128,13 +127,7 @@ impl Shell {
             let command = match commands(line, self.status) {
                 Ok(commands) => commands.into_iter().nth(done),
                 Err(wrong) => {
-                    println!(
-                        "{}",
-                        match wrong {
-                            Wrong::Quotes => "a quotation mark has no partner",
-                            Wrong::Background => "nothing but `;` can come after `&`",
-                        }
-                    );
+                    println!("{wrong}");
                     self.status = USAGE;
                     return;
                 }

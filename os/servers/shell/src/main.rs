@@ -5,7 +5,6 @@
 extern crate alloc;
 
 mod commands;
-mod words;
 
 use alloc::{string::String, vec::Vec};
 

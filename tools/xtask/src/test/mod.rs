@@ -5,6 +5,7 @@ mod conformance;
 mod fuzz;
 mod host;
 pub mod latency;
+mod run;
 mod scenarios;
 mod spec;
 

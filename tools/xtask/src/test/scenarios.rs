@@ -47,9 +47,6 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
     let name = |p: &Path| p.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut files = files(ws)?;
     files.retain(|f| filter.is_none_or(|filter| name(f).contains(filter)));
-    if files.is_empty() {
-        return Ok(tally);
-    }
     let root_task = run::assemble(ws, toolchain, "default")?;
     let kernel = build::kernel(ws, toolchain, profile)?;
     let machine = Machine::counting();
@@ -71,6 +68,7 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
             }
         }
     }
+    tally.add(super::run::run(ws, &root_task, &kernel, filter)?);
     Ok(tally)
 }
 
