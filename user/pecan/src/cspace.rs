@@ -13,12 +13,27 @@ pub struct Slot {
     pub index: u64,
     /// How many bits of it count.
     pub depth: u8,
+    /// How many of them, the last ones, are the number of the slot in its CNode: all where that is the root itself.
+    node: u8,
 }
 
 impl Slot {
-    /// A slot.
+    /// A slot of the root itself.
     pub const fn new(root: Cap<CNode>, index: u64, depth: u8) -> Self {
-        Self { root, index, depth }
+        Self { root, index, depth, node: depth }
+    }
+
+    /// The slot at a 64-bit address whose CNode takes the last `node_bits` bits of it.
+    pub const fn in_node(root: Cap<CNode>, index: u64, node_bits: u32) -> Self {
+        Self { root, index, depth: 64, node: node_bits as u8 }
+    }
+
+    /// Where the slot's CNode is, from the root: an address and how many bits of it count; and the slot's number there.
+    pub const fn place(self) -> (u64, u8, u64) {
+        if self.node >= self.depth {
+            return (0, 0, self.index);
+        }
+        (self.index >> self.node, self.depth - self.node, self.index & ((1 << self.node) - 1))
     }
 
     /// The capability in this slot, if the slot is in the program's own CSpace and its address has all 64 bits.
@@ -50,6 +65,8 @@ const BITMAP_WORDS: usize = 256;
 #[derive(Debug)]
 pub struct CSpace {
     root: Cap<CNode>,
+    /// Bits of an address that the CNode takes which has these slots.
+    node_bits: u32,
     first: u64,
     count: u64,
     taken: [u64; BITMAP_WORDS],
@@ -62,7 +79,12 @@ impl CSpace {
     pub const fn new(root: Cap<CNode>, empty: SlotRegion) -> Self {
         let most = BITMAP_WORDS as u64 * 64;
         let count = if empty.len() < most { empty.len() } else { most };
-        Self { root, first: empty.start, count, taken: [0; BITMAP_WORDS], hint: 0 }
+        Self { root, node_bits: 64, first: empty.start, count, taken: [0; BITMAP_WORDS], hint: 0 }
+    }
+
+    /// The same for slots of one CNode of a CSpace of several levels, which takes the last `node_bits` bits of an address.
+    pub const fn in_node(root: Cap<CNode>, empty: SlotRegion, node_bits: u32) -> Self {
+        Self { node_bits, ..Self::new(root, empty) }
     }
 
     /// The root CNode.
@@ -78,7 +100,8 @@ impl CSpace {
     /// Takes `count` slots in a row as a range of their own, which can be given up as a whole.
     pub fn carve(&mut self, count: u64) -> Result<SlotRange> {
         let first = self.take(count)?;
-        Ok(SlotRange::new(self.root, SlotRegion { start: first.index, end: first.index + count }))
+        let region = SlotRegion { start: first.index, end: first.index + count };
+        Ok(SlotRange::in_node(self.root, region, self.node_bits))
     }
 
     /// Gives back the slots of a range; they must be empty.
@@ -117,7 +140,7 @@ impl Slots for CSpace {
         if start == self.hint {
             self.hint = start + count;
         }
-        Ok(self.root.slot(self.first + start))
+        Ok(self.slot_of(self.first + start))
     }
 
     fn give_back(&mut self, slot: Slot) {
@@ -127,7 +150,7 @@ impl Slots for CSpace {
     }
 
     fn slot_of(&self, cptr: u64) -> Slot {
-        self.root.slot(cptr)
+        Slot::in_node(self.root, cptr, self.node_bits)
     }
 }
 
@@ -135,6 +158,7 @@ impl Slots for CSpace {
 #[derive(Debug)]
 pub struct SlotRange {
     root: Cap<CNode>,
+    node_bits: u32,
     region: SlotRegion,
     next: u64,
 }
@@ -142,7 +166,12 @@ pub struct SlotRange {
 impl SlotRange {
     /// A range; all its slots are empty.
     pub const fn new(root: Cap<CNode>, region: SlotRegion) -> Self {
-        Self { root, region, next: region.start }
+        Self::in_node(root, region, 64)
+    }
+
+    /// The same for slots of one CNode of a CSpace of several levels, which takes the last `node_bits` bits of an address.
+    pub const fn in_node(root: Cap<CNode>, region: SlotRegion, node_bits: u32) -> Self {
+        Self { root, node_bits, region, next: region.start }
     }
 
     /// Takes all slots to be empty again, as after the revocation of what their capabilities were made from.
@@ -161,7 +190,7 @@ impl Slots for SlotRange {
         if count > self.region.end - self.next {
             return Err(Error::NoSlots);
         }
-        let slot = self.root.slot(self.next);
+        let slot = self.slot_of(self.next);
         self.next += count;
         Ok(slot)
     }
@@ -174,7 +203,7 @@ impl Slots for SlotRange {
     }
 
     fn slot_of(&self, cptr: u64) -> Slot {
-        self.root.slot(cptr)
+        Slot::in_node(self.root, cptr, self.node_bits)
     }
 }
 
@@ -219,6 +248,18 @@ mod tests {
         cspace.give_back(cspace.slot_of(5));
         cspace.give_back(cspace.slot_of(101));
         assert_eq!(cspace.available(), 1);
+    }
+
+    #[test]
+    fn a_slot_says_where_its_cnode_is() {
+        let root = Cap::new(2);
+        assert_eq!(root.slot(77).place(), (0, 0, 77));
+        assert_eq!(root.slot_in(5, 7).place(), (0, 0, 7));
+        let slot = Slot::in_node(root, 3 << 20 | 9, 20);
+        assert_eq!((slot.place(), slot.offset(2).place()), ((3, 44, 9), (3, 44, 11)));
+        let mut range = SlotRange::in_node(root, SlotRegion { start: 1 << 20, end: (1 << 20) + 4 }, 20);
+        assert_eq!(range.take(2).unwrap().place(), (1, 44, 0));
+        assert_eq!(range.take(2).unwrap().place(), (1, 44, 2));
     }
 
     #[test]

@@ -9,24 +9,25 @@ use object::{
     read::elf::{FileHeader, ProgramHeader},
 };
 use pecan::{
-    CSpaceRoot, Cap, CapRights, Priorities, SchedParams, UserContext,
+    CSpaceRoot, Cap, CapRights, FrameType, Priorities, SchedParams, Slot, UserContext,
     abi::{
         Syscall,
-        constants::{tcb_flag, vm_attributes},
+        constants::{LARGE_PAGE_BITS, tcb_flag, vm_attributes},
     },
     alloc::Objects,
     boot,
-    cspace::SlotRange,
-    memory::Region,
     startup::{Content, StartupError, well_known},
-    types::{Any, CNode, Endpoint, Notification, Reply, SchedContext, SchedControl, SmallPage, Tcb},
+    types::{CNode, Endpoint, LargePage, Notification, Reply, SchedContext, SchedControl, SmallPage, Tcb},
     vspace::{AddressSpace, PAGE_SIZE},
 };
 use pecan_manifest::{Component, IrqSource, Restart, Service, layout, layout::resource};
 use pecan_protocols::CapInfo;
 use pecan_service::SIGNAL;
 
-use crate::{devices::Devices, memory::Memory};
+use crate::{
+    devices::Devices,
+    memory::{Home, Memory},
+};
 
 /// The badge bit of fault messages.
 pub const FAULT: u64 = 1 << 62;
@@ -34,8 +35,14 @@ pub const FAULT: u64 = 1 << 62;
 pub const GONE: u64 = 1 << 61;
 /// log2 of the bytes of a scheduling context.
 const SCHED_CONTEXT_BITS: u32 = 8;
-/// Slots that a component takes in the initial task's CSpace beside those of its pages.
+/// Slots that a component's capabilities take in its room beside those of its own pages: objects, page tables, and copies
+/// of capabilities to what it shares.
 const SLOTS: u64 = 192;
+/// Bytes of a large page, and the pages that it is as large as.
+const LARGE_PAGE: u64 = 1 << LARGE_PAGE_BITS;
+const PAGES_OF_LARGE: u64 = LARGE_PAGE / PAGE_SIZE;
+/// More pages than this are large ones, as far as the room has slots for them.
+const SMALL_PAGES_MAX: u64 = 4096;
 /// The most slots of a component.
 const SLOTS_MAX: u64 = 1024;
 /// To call takes the right to send, and the one to be replied to.
@@ -84,8 +91,9 @@ impl From<StartupError> for StartError {
 
 /// A component that runs.
 pub struct Live {
-    region: Region,
-    slots: SlotRange,
+    home: Home,
+    /// Its address space.
+    space: AddressSpace,
     /// Its thread.
     pub tcb: Cap<Tcb>,
     /// Its time.
@@ -98,8 +106,6 @@ pub struct Live {
     pub record: Vec<CapInfo>,
     /// Its pages.
     frames: Vec<(u64, Cap<SmallPage>)>,
-    /// Copies of capabilities to what is not made of its memory; they have to be deleted one by one.
-    foreign: Vec<Cap<Any>>,
     /// The lowest address of its program, where its stack is.
     bottom: u64,
     /// Its CSpace, and log2 of the slots of that.
@@ -120,7 +126,7 @@ impl Live {
 
     /// Its memory: all bytes, and what is left of them.
     pub fn memory(&self) -> (u64, u64) {
-        (self.region.size(), self.region.available())
+        self.home.memory()
     }
 
     /// The address of its capability to a server's endpoint.
@@ -135,10 +141,10 @@ impl Live {
     }
 
     /// Lets its calls of a service, whose endpoint it has at an address, be answered by the initial task from now on.
-    pub fn redirect(&mut self, cptr: u64, id: u64, supervisor: Cap<Endpoint>) -> pecan::Result<()> {
+    pub fn redirect(&mut self, cptr: u64, id: u64, supervisor: Slot) -> pecan::Result<()> {
         let slot = self.cnode.slot_in(self.cnode_bits, cptr);
         slot.delete()?;
-        slot.mint_from(boot::CNODE.slot(supervisor.cptr()), CALL_RIGHTS, GONE | id)?;
+        slot.mint_from(supervisor, CALL_RIGHTS, GONE | id)?;
         for cap in self.record.iter_mut().filter(|c| c.slot == cptr) {
             cap.badge = GONE | id;
             cap.object.push_str(", which is gone");
@@ -148,13 +154,7 @@ impl Live {
 
     /// Destroys it and gives back all it was made of.
     pub fn dismantle(self, memory: &mut Memory) {
-        for cap in &self.foreign {
-            let slot = pecan::cspace::Slots::slot_of(&memory.cspace, cap.cptr());
-            // The capability was made when the component was; a slot that is empty already is as well.
-            let _ = slot.delete();
-        }
-        memory.give_back(self.region);
-        memory.cspace.give_back_range(self.slots);
+        memory.give_back(self.home);
     }
 }
 
@@ -204,7 +204,6 @@ struct Maker<'a> {
     live: Live,
     /// The next free slot of the component's CSpace.
     next: u64,
-    space: AddressSpace,
     page: Listed,
 }
 
@@ -257,37 +256,30 @@ pub fn start(
     memory: &mut Memory,
     devices: &mut Devices,
 ) -> Result<Live, StartError> {
-    let region = memory.take(component.memory_bits.into())?;
-    let slots = match memory.cspace.carve(region.size() / PAGE_SIZE + SLOTS) {
-        Ok(slots) => slots,
+    let bytes = 1 << component.memory_bits;
+    let pages = bytes / PAGE_SIZE;
+    let slots = SLOTS + pages.min(SMALL_PAGES_MAX) + pages / PAGES_OF_LARGE;
+    let mut home = memory.take(bytes, slots)?;
+    let live = match prepare(component, given, &mut home) {
+        Ok((tcb, space, cnode, cnode_bits, sched_context)) => Live {
+            home,
+            space,
+            tcb,
+            sched_context,
+            log_signal: None,
+            gone_signal: None,
+            record: Vec::new(),
+            frames: Vec::new(),
+            bottom: 0,
+            cnode,
+            cnode_bits,
+        },
         Err(error) => {
-            memory.give_back(region);
-            return Err(error.into());
-        }
-    };
-    let mut live = Live {
-        region,
-        slots,
-        tcb: Cap::NULL,
-        sched_context: Cap::NULL,
-        log_signal: None,
-        gone_signal: None,
-        record: Vec::new(),
-        frames: Vec::new(),
-        foreign: Vec::new(),
-        bottom: 0,
-        cnode: Cap::NULL,
-        cnode_bits: 0,
-    };
-    let (cnode, cnode_bits, space) = match prepare(component, given, &mut live) {
-        Ok(made) => made,
-        Err(error) => {
-            live.dismantle(memory);
+            memory.give_back(home);
             return Err(error);
         }
     };
-    (live.cnode, live.cnode_bits) = (cnode, cnode_bits);
-    let mut maker = Maker { memory, component, live, next: 1, space, page: Listed::default() };
+    let mut maker = Maker { memory, component, live, next: 1, page: Listed::default() };
     match maker.make(given, devices) {
         Ok(()) => Ok(maker.live),
         Err(error) => {
@@ -298,12 +290,11 @@ pub fn start(
     }
 }
 
+/// Thread, address space, CSpace with log2 of its slots, and time.
+type Basics = (Cap<Tcb>, AddressSpace, Cap<CNode>, u32, Cap<SchedContext>);
+
 /// Makes thread, address space and CSpace.
-fn prepare(
-    component: &Component,
-    given: &Given<'_>,
-    live: &mut Live,
-) -> Result<(Cap<CNode>, u32, AddressSpace), StartError> {
+fn prepare(component: &Component, given: &Given<'_>, home: &mut Home) -> Result<Basics, StartError> {
     let replies = component.serves.as_ref().map_or(0, replies);
     let caps = 2 + given.channels.len() + component.irqs.len() + component.ports.len();
     let count = caps as u64 + 1 + replies;
@@ -311,23 +302,22 @@ fn prepare(
         return Err(StartError::TooLong);
     }
     let cnode_bits = count.next_power_of_two().ilog2().max(4);
-    let mut objects = Objects::new(&mut live.slots, core::slice::from_mut(&mut live.region));
+    let mut objects = home.objects();
     // The thread comes first: it is the only object whose size the kernel's configuration decides.
-    live.tcb = objects.make()?;
+    let tcb = objects.make()?;
     let space = AddressSpace::create(&mut objects, boot::ASID_POOL, layout::PROGRAM_END)?;
     let cnode = objects.make_sized::<CNode>(cnode_bits)?;
-    live.sched_context = objects.make_sized(SCHED_CONTEXT_BITS)?;
-    Ok((cnode, cnode_bits, space))
+    let sched_context = objects.make_sized(SCHED_CONTEXT_BITS)?;
+    Ok((tcb, space, cnode, cnode_bits, sched_context))
 }
 
 impl Maker<'_> {
     fn objects(&mut self) -> Objects<'_> {
-        Objects::new(&mut self.live.slots, core::slice::from_mut(&mut self.live.region))
+        self.live.home.objects()
     }
 
     fn make(&mut self, given: &Given<'_>, devices: &mut Devices) -> Result<(), StartError> {
         let fault_ep = self.objects().mint(given.supervisor, CapRights::ALL, FAULT | given.id)?;
-        self.live.foreign.push(fault_ep.any());
         let registers = if self.component.fpu { "itself" } else { "itself, without vector registers" };
         self.record(0, "thread", "", 0, registers);
         self.record(0, "CNode", "", 0, "its CSpace");
@@ -345,11 +335,11 @@ impl Maker<'_> {
         self.give_devices(given, devices)?;
         self.page.add_parameter(resource::TSC_MHZ, given.tsc_mhz);
         self.page.add_parameter(well_known::KERNEL_CONSOLE, 0);
-        let buffer = self.space.reserve(PAGE_SIZE, PAGE_SIZE)?;
+        let buffer = self.live.space.reserve(PAGE_SIZE, PAGE_SIZE)?;
         let ipc_frame = self.frame(buffer, CapRights::READ_WRITE, None)?;
         self.live.frames.push((buffer, ipc_frame));
         let page = self.page.write(given.name, buffer, given.args)?;
-        let start = self.space.reserve(page.len() as u64, PAGE_SIZE)?;
+        let start = self.live.space.reserve(page.len() as u64, PAGE_SIZE)?;
         for (n, part) in page.chunks(PAGE_SIZE as usize).enumerate() {
             let address = start + n as u64 * PAGE_SIZE;
             let frame = self.frame(address, CapRights::READ, Some(part.to_vec()))?;
@@ -372,7 +362,7 @@ impl Maker<'_> {
         let time = SchedParams::new(budget_us, period_us).with_badge(given.id);
         given.sched_control.configure(sched_context, time)?;
         let cspace = CSpaceRoot::single_level(self.live.cnode, self.live.cnode_bits);
-        tcb.configure(cspace, self.space.cap(), ipc_buffer, ipc_frame)?;
+        tcb.configure(cspace, self.live.space.cap(), ipc_buffer, ipc_frame)?;
         let priorities = Priorities { authority: boot::TCB, mcp: 0, priority };
         tcb.set_sched_params(priorities, sched_context, fault_ep)?;
         if !self.component.fpu {
@@ -419,6 +409,14 @@ impl Maker<'_> {
             if self.live.frame(base).is_some() {
                 return Err(StartError::Program("has two segments in one page"));
             }
+            // What is zero and fills a large page gets one.
+            let zero = base >= start + data.len() as u64;
+            if zero && base.is_multiple_of(LARGE_PAGE) && base + LARGE_PAGE <= end {
+                let frame = self.objects().make::<LargePage>()?;
+                self.map(frame, base, rights)?;
+                base += LARGE_PAGE;
+                continue;
+            }
             // The part of the segment's data that is in this page, and where in the page it is.
             let from = base.max(start);
             let skip = (from - start) as usize;
@@ -451,18 +449,21 @@ impl Maker<'_> {
         Ok(frame)
     }
 
-    fn map(&mut self, frame: Cap<SmallPage>, address: u64, rights: CapRights) -> Result<(), StartError> {
-        let Live { slots, region, .. } = &mut self.live;
-        let mut objects = Objects::new(slots, core::slice::from_mut(region));
-        Ok(self.space.map(&mut objects, frame, address, rights, vm_attributes::DEFAULT)?)
+    fn map<F: FrameType>(
+        &mut self,
+        frame: Cap<F>,
+        address: u64,
+        rights: CapRights,
+    ) -> Result<(), StartError> {
+        let Live { home, space, .. } = &mut self.live;
+        Ok(space.map(&mut home.objects(), frame, address, rights, vm_attributes::DEFAULT)?)
     }
 
     /// Maps pages that somebody else also has, one behind the other; returns where.
     fn map_shared(&mut self, frames: &[Cap<SmallPage>]) -> Result<u64, StartError> {
-        let address = self.space.reserve(frames.len() as u64 * PAGE_SIZE, PAGE_SIZE)?;
+        let address = self.live.space.reserve(frames.len() as u64 * PAGE_SIZE, PAGE_SIZE)?;
         for (n, frame) in frames.iter().enumerate() {
             let copy = self.objects().copy(*frame, CapRights::READ_WRITE)?;
-            self.live.foreign.push(copy.any());
             self.map(copy, address + n as u64 * PAGE_SIZE, CapRights::READ_WRITE)?;
         }
         Ok(address)
@@ -493,7 +494,7 @@ impl Maker<'_> {
         object: &str,
     ) -> Result<(), StartError> {
         let slot = self.slot();
-        slot.mint_from(boot::CNODE.slot(endpoint.cptr()), CALL_RIGHTS, badge)?;
+        slot.mint_from(self.memory.slot_of(endpoint), CALL_RIGHTS, badge)?;
         self.page.add_cap(name, slot.index);
         self.record(slot.index, "endpoint", "wp", badge, object);
         Ok(())
@@ -512,7 +513,7 @@ impl Maker<'_> {
         let Some((endpoint, pages)) = &given.service else { return Ok(()) };
         let Some(service) = &self.component.serves else { return Ok(()) };
         let slot = self.slot();
-        slot.copy_from(boot::CNODE.slot(endpoint.cptr()), CapRights::READ)?;
+        slot.copy_from(self.memory.slot_of(*endpoint), CapRights::READ)?;
         self.page.add_cap(resource::SERVICE, slot.index);
         self.record(slot.index, "endpoint", "r", 0, &format!("its own service, {}", service.protocol));
         self.page.add_parameter(resource::CLIENTS, service.clients.into());
@@ -525,7 +526,7 @@ impl Maker<'_> {
         for n in 0..replies(service) {
             let reply = self.objects().make::<Reply>()?;
             let slot = self.slot();
-            slot.move_from(boot::CNODE.slot(reply.cptr()))?;
+            slot.move_from(self.memory.slot_of(reply))?;
             self.record(slot.index, "reply", "", 0, &format!("caller {}", n + 1));
         }
         Ok(())
@@ -535,7 +536,7 @@ impl Maker<'_> {
         for ports in &self.component.ports {
             let cap = devices.ports(&mut self.memory.cspace, ports)?;
             let slot = self.slot();
-            slot.copy_from(boot::CNODE.slot(cap.cptr()), CapRights::ALL)?;
+            slot.copy_from(self.memory.slot_of(cap), CapRights::ALL)?;
             let name = format!("{}{}", resource::PORTS, ports.name);
             self.page.add_cap(&name, slot.index);
             self.page.add_parameter(&name, ports.first.into());
@@ -555,7 +556,7 @@ impl Maker<'_> {
             // A predecessor may have died before it acknowledged.
             handler.ack()?;
             let slot = self.slot();
-            slot.copy_from(boot::CNODE.slot(handler.cptr()), CapRights::ALL)?;
+            slot.copy_from(self.memory.slot_of(handler), CapRights::ALL)?;
             let name = format!("{}{}", resource::IRQ, irq.name);
             self.page.add_cap(&name, slot.index);
             self.page.add_parameter(&name, bit as u64);

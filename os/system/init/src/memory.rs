@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use pecan::{
-    Cap, Error, Result,
+    Cap, Result, Slot,
+    abi::boot::SlotRegion,
     alloc::Objects,
     boot::{self, BootInfo},
     cspace::{CSpace, Slots},
@@ -12,6 +13,7 @@ use pecan::{
     vspace::{AddressSpace, PAGE_SIZE, Window},
 };
 use pecan_manifest::layout;
+use pecan_supervision::{Keeper, Piece, Room, Rooms, Stock, Untypeds};
 
 use crate::output::say;
 
@@ -19,53 +21,121 @@ use crate::output::say;
 const OWN_ADDRESSES: core::ops::Range<u64> = 0x10_0000_0000..0x10_4000_0000;
 /// log2 of the bytes set aside for the objects that outlive components: endpoints, shared pages, the log.
 const SHARED_BITS: u32 = 21;
+/// log2 of the most components that there can be at once, and the initial task's own room.
+const ROOMS_BITS: u32 = 12;
+/// Slots of the initial task's own room: for what outlives components, and two for each piece of memory.
+const OWN_SLOTS: u64 = 1 << 14;
 
 /// All that components are made of.
 pub struct Memory {
-    /// Free slots of the initial task's CSpace.
+    /// Free slots of the initial task's own room.
     pub cspace: CSpace,
+    /// The rooms of the components.
+    rooms: Rooms,
     /// The initial task's own address space.
     pub space: AddressSpace,
     /// A page of it through which it looks into frames of components.
     window: Window,
     /// Untypeds from which nothing is made.
-    free: Vec<Region>,
+    stock: Stock,
     /// For objects that outlive components.
     shared: Region,
+}
+
+/// What a component is made of: memory, and slots in a CNode that is made of that memory.
+pub struct Home {
+    pieces: Vec<Piece>,
+    /// Where objects are made of it.
+    pub regions: Vec<Region>,
+    room: Room,
+}
+
+impl Home {
+    /// Where objects are made of it.
+    pub fn objects(&mut self) -> Objects<'_> {
+        Objects::new(&mut self.room.slots, &mut self.regions)
+    }
+
+    /// All of its bytes, and what is left of them.
+    pub fn memory(&self) -> (u64, u64) {
+        let sum = |of: fn(&Region) -> u64| self.regions.iter().map(of).sum();
+        (sum(Region::size), sum(Region::available))
+    }
 }
 
 impl Memory {
     /// Takes what the kernel left.
     pub fn new(boot: &BootInfo) -> Result<Self> {
-        let mut cspace = CSpace::new(boot::CNODE, boot.raw().empty);
-        let mut free: Vec<Region> = boot
-            .untypeds()
-            .filter(|(_, desc)| desc.is_device == 0)
-            .map(|(untyped, desc)| Region::new(untyped, desc.paddr, desc.size_bits.into(), false))
-            .collect();
-        let shared = take(&mut free, &mut cspace, SHARED_BITS)?;
+        let mut first = CSpace::new(boot::CNODE, boot.raw().empty);
+        let mut stock = Stock::new();
+        for (untyped, desc) in boot.untypeds().filter(|(_, desc)| desc.is_device == 0) {
+            stock.add(untyped, desc.paddr, desc.size_bits.into());
+        }
+        let mut shared = stock.take(SHARED_BITS, &mut Untypeds(&mut first))?.region();
+        let regions = core::slice::from_mut(&mut shared);
+        let keeper = Keeper {
+            tcb: boot::TCB,
+            vspace: boot::VSPACE,
+            cnode: boot::CNODE,
+            cnode_bits: boot.raw().init_thread_cnode_size_bits as u32,
+        };
+        let mut rooms = Rooms::found(keeper, &mut Objects::new(&mut first, regions), ROOMS_BITS)?;
+        let scratch = Slot::in_node(rooms.root(), first.take(1)?.index, Rooms::SLOT_BITS);
+        let own = rooms.make(regions, OWN_SLOTS, scratch)?;
+        let start = own.slots.used().start;
+        let slots = SlotRegion { start, end: start + OWN_SLOTS };
         let mut space = AddressSpace::new(boot::VSPACE, OWN_ADDRESSES.start, OWN_ADDRESSES.end);
         let window = Window::new(&mut space)?;
-        Ok(Self { cspace, space, window, free, shared })
+        let cspace = CSpace::in_node(rooms.root(), slots, Rooms::SLOT_BITS);
+        Ok(Self { cspace, rooms, space, window, stock, shared })
     }
 
-    /// Takes `2^size_bits` bytes.
-    pub fn take(&mut self, size_bits: u32) -> Result<Region> {
-        take(&mut self.free, &mut self.cspace, size_bits)
-    }
-
-    /// Destroys all that was made of a region, and takes the region back.
-    pub fn give_back(&mut self, mut region: Region) {
-        match region.reset(&self.cspace) {
-            Ok(()) => self.free.push(region),
-            // Nothing else may be made of it; it stays out of use.
-            Err(error) => say!("*** memory of a component cannot be revoked: {error}"),
+    /// Takes `bytes` for a component, with at least `slots` slots that are made of it.
+    pub fn take(&mut self, bytes: u64, slots: u64) -> Result<Home> {
+        let pieces = self.stock.take_bytes(bytes, &mut Untypeds(&mut self.cspace))?;
+        let mut regions: Vec<_> = pieces.iter().map(Piece::region).collect();
+        let room = self.room(&mut regions, slots);
+        match room {
+            Ok(room) => Ok(Home { pieces, regions, room }),
+            Err(error) => {
+                self.give_back_pieces(pieces);
+                Err(error)
+            }
         }
+    }
+
+    fn room(&mut self, regions: &mut [Region], slots: u64) -> Result<Room> {
+        let scratch = self.cspace.take(1)?;
+        let room = self.rooms.make(regions, slots, scratch);
+        self.cspace.give_back(scratch);
+        room
+    }
+
+    /// Destroys all that was made of a component's memory, and takes the memory back.
+    pub fn give_back(&mut self, home: Home) {
+        self.give_back_pieces(home.pieces);
+        self.rooms.give_back(home.room);
+    }
+
+    fn give_back_pieces(&mut self, pieces: Vec<Piece>) {
+        for piece in pieces {
+            if let Err(error) = self.slot_of(piece.untyped()).revoke() {
+                // Nothing else may be made of it; it stays out of use.
+                say!("*** memory of a component cannot be revoked: {error}");
+            } else if self.stock.give_back(piece, &mut Untypeds(&mut self.cspace)).is_err() {
+                say!("*** memory of a component was given back twice");
+            }
+        }
+    }
+
+    /// The slot of a capability of the initial task.
+    pub fn slot_of<T>(&self, cap: Cap<T>) -> Slot {
+        self.cspace.slot_of(cap.cptr())
     }
 
     /// Bytes that are free.
     pub fn available(&self) -> u64 {
-        self.free.iter().map(Region::available).sum()
+        self.stock.available()
     }
 
     /// The region for objects that outlive components: its bytes, and what is left of them.
@@ -111,30 +181,6 @@ impl Memory {
         let _ = self.objects().delete(copy);
         result
     }
-}
-
-/// Takes a region out of the free ones: the smallest that is large enough, cut in halves down to the size. Halves
-/// keep every byte in use, so what is free is exactly what nobody has.
-fn take(free: &mut Vec<Region>, cspace: &mut CSpace, size_bits: u32) -> Result<Region> {
-    let none = Error::NoMemory { size_bits };
-    let found = free.iter().enumerate().filter(|(_, r)| r.size_bits >= size_bits);
-    let (index, _) = found.min_by_key(|(_, r)| r.size_bits).ok_or(none)?;
-    let mut region = free.swap_remove(index);
-    while region.size_bits > size_bits {
-        let half = region.size_bits - 1;
-        let slots = match cspace.take(2) {
-            Ok(slots) => slots,
-            Err(error) => {
-                free.push(region);
-                return Err(error);
-            }
-        };
-        // Nothing is made of the region yet, so both halves fit; its capability stays, as their parent.
-        let lower = region.split(half, slots)?;
-        free.push(region.split(half, slots.offset(1))?);
-        region = lower;
-    }
-    Ok(region)
 }
 
 const _: () = assert!(layout::LOG_SIZE < 1 << SHARED_BITS);

@@ -456,7 +456,7 @@ impl System {
 
     /// Lets the clients of a server know that it does not come back: the initial task answers in its place.
     fn bury(&mut self, server: usize) {
-        let endpoint = self.endpoint;
+        let endpoint = self.memory.slot_of(self.endpoint);
         for (live, cptr, id) in clients(&mut self.entries, self.archive.system(), server) {
             let calling = live.is_calling(cptr);
             if let Err(error) = live.redirect(cptr, id, endpoint) {

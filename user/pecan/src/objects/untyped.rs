@@ -11,12 +11,10 @@ use crate::{
 impl Cap<Untyped> {
     /// Makes `count` objects, with capabilities in consecutive slots from `dest` on. `parameter` is the size of
     /// objects of variable size ([`Object::size_bits`]), and ignored for others.
-    ///
-    /// `dest` is a slot of its root CNode itself; for slots deeper in a CSpace use
-    /// [`crate::raw::invocations::untyped_retype`].
     pub fn retype<T: Object>(self, parameter: u32, dest: Slot, count: u64) -> Result<Cap<T>> {
-        let root = dest.root.cptr();
-        raw::untyped_retype(self.cptr(), T::TYPE.word(), parameter.into(), root, 0, 0, dest.index, count)?;
+        let (node, depth, first) = dest.place();
+        let (kind, root) = (T::TYPE.word(), dest.root.cptr());
+        raw::untyped_retype(self.cptr(), kind, parameter.into(), root, node, depth.into(), first, count)?;
         Ok(dest.cap())
     }
 }

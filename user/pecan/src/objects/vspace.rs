@@ -34,7 +34,7 @@ paging_structure! {
 impl<F: FrameType> Cap<F> {
     /// Maps the frame at `vaddr`, or changes rights and attributes where it is mapped already. Attributes are
     /// one of [`pecan_abi::constants::vm_attributes`]. When a paging structure is missing, the error says at
-    /// which level; [`crate::vspace::VSpace`] puts it in.
+    /// which level; [`crate::vspace::AddressSpace`] puts it in.
     pub fn map(self, vspace: Cap<VSpace>, vaddr: u64, rights: CapRights, attr: u64) -> Result<()> {
         invocations::page_map(self.cptr(), vspace.cptr(), vaddr, rights, attr)
     }

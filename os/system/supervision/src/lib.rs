@@ -1,0 +1,17 @@
+//! What whoever makes components and looks after them needs: the initial task, and any component that has others below it.
+//!
+//! - [`Stock`] keeps untyped memory in halves of halves, and puts them together again.
+//! - [`Rooms`] keeps the capabilities of each component in a CNode that is made of the component's own memory.
+//! - [`Watch`] says what comes when a component has ended: whether, and when, it is started again.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod policy;
+mod rooms;
+mod stock;
+
+pub use policy::{BackOff, Health, Next, Restart, Watch, Why};
+pub use rooms::{Keeper, Room, Rooms};
+pub use stock::{Halver, NotTaken, Piece, Stock, Untypeds};
