@@ -211,7 +211,7 @@ mod tests {
         fill(&mut writer);
         let message = writer.finish().unwrap();
         let mut replies = Replies::new(pecan_service::__pecan::Cap::new(7), 1);
-        let caller = Caller { badge: 1 };
+        let caller = Caller { badge: pecan_manifest::Badge::call(0, 0, 1) };
         let mut reader = Reader::new(&message);
         <ControlDispatch as Dispatch<Nobody>>::dispatch(
             &mut Nobody,

@@ -24,6 +24,8 @@ main!(main);
 
 /// Output that waits for the port. More than this makes writers wait.
 const QUEUE_MAX: usize = 16 << 10;
+/// The role in which this component is called.
+const CLIENTS: &str = "clients";
 /// Ctrl-C.
 const INTERRUPT: u8 = 0x03;
 /// Input that waits for a reader. More than this is dropped.
@@ -212,7 +214,7 @@ impl Console for Terminal {
 
     fn write_page(&mut self, caller: Caller, len: u64) {
         let client = caller.place();
-        if let Some(page) = client_page(client) {
+        if let Some(page) = client_page(CLIENTS, client) {
             let mut text = alloc::vec![0; page.len().min(usize::try_from(len).unwrap_or(usize::MAX))];
             page.read(&mut text);
             self.write_as(client, &text);

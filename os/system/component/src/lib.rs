@@ -7,6 +7,8 @@ extern crate alloc;
 mod device;
 mod output;
 
+use alloc::format;
+
 use pecan::{
     Cap,
     startup::{Startup, well_known},
@@ -44,9 +46,9 @@ pub fn startup() -> &'static Startup<'static> {
     pecan_runtime::startup().expect("a component has a start page")
 }
 
-/// The endpoint of the server that speaks a protocol, if the description gives this component one.
-pub fn channel(protocol: &str) -> Option<Cap<Endpoint>> {
-    startup().cap(protocol)
+/// The endpoint that a role of this component leads to.
+pub fn channel(role: &str) -> Option<Cap<Endpoint>> {
+    startup().cap(role)
 }
 
 /// The initial task, as this component sees it.
@@ -59,19 +61,20 @@ fn memory(name: &str) -> Option<Shared> {
     Shared::from_startup(startup(), name)
 }
 
-/// The page shared with the server that speaks a protocol.
-pub fn channel_page(protocol: &str) -> Option<Shared> {
-    memory(protocol)
+/// The page shared with the server that a role of this component leads to.
+pub fn channel_page(role: &str) -> Option<Shared> {
+    memory(role)
 }
 
-/// The page shared with one of this component's clients, by the client's place.
-pub fn client_page(place: usize) -> Option<Shared> {
-    let pages = memory(resource::CLIENT_PAGES)?;
-    let page = pages.part(place.checked_mul(4096)?, 4096);
+/// The page shared with one of the clients of a role that this component serves, by the client's place.
+pub fn client_page(role: &str, place: usize) -> Option<Shared> {
+    let name = format!("{}{role}", resource::ROLE);
+    let first = usize::try_from(startup().parameter(&name)?).ok()?;
+    let page = memory(&name)?.part(place.checked_sub(first)?.checked_mul(4096)?, 4096);
     (!page.is_empty()).then_some(page)
 }
 
-/// How many clients this component's service can have.
+/// How many clients this component can have, in all roles that it serves. Their places are numbered from 0.
 pub fn clients() -> usize {
     startup().parameter(resource::CLIENTS).unwrap_or(0) as usize
 }

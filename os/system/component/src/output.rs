@@ -5,13 +5,16 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use pecan::{Cap, startup::well_known, types::Endpoint};
 use pecan_protocols::{ConsoleClient, SupervisorClient, WRITE_MAX};
 
+/// The role through which a component prints.
+const CONSOLE_ROLE: &str = "console";
+
 static CONSOLE: AtomicU64 = AtomicU64::new(0);
 static SUPERVISOR: AtomicU64 = AtomicU64::new(0);
 
 /// Lets printing go where the description says. Called before `main`.
 pub fn connect_console() {
     let cptr = |name| super::channel(name).map_or(0, Cap::cptr);
-    CONSOLE.store(cptr(ConsoleClient::PROTOCOL), Ordering::Relaxed);
+    CONSOLE.store(cptr(CONSOLE_ROLE), Ordering::Relaxed);
     SUPERVISOR.store(cptr(well_known::SUPERVISOR), Ordering::Relaxed);
     pecan_runtime::set_console(print);
 }
@@ -32,7 +35,7 @@ fn print(bytes: &[u8]) {
 /// Writes a longer text at once, through the page shared with the console if there is one.
 pub fn write(text: &str) {
     let console = Cap::new(CONSOLE.load(Ordering::Relaxed));
-    let page = super::channel_page(ConsoleClient::PROTOCOL);
+    let page = super::channel_page(CONSOLE_ROLE);
     let (Some(page), false) = (page, console.is_null()) else { return print(text.as_bytes()) };
     let client = ConsoleClient::new(console);
     let mut rest = text.as_bytes();

@@ -1,61 +1,61 @@
 //! The initial task's own services: `control` for those whose description gives it to them, `supervisor` for all.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
 
 use pecan::{Message, Received, boot, startup::EXIT_LABEL};
-use pecan_manifest::Start;
+use pecan_manifest::{Badge, Kind, Start};
 use pecan_protocols::{
     CapInfo, ComponentInfo, Control, ControlDispatch, ControlError, Ending, MemoryInfo, ProgramInfo, State,
     Supervisor, SupervisorDispatch,
 };
-use pecan_service::{CallError, Caller, Dispatch, Later, Outcome, Reader, Replies};
+use pecan_service::{CallError, Caller, Dispatch, Later, Reader, Replies};
 
 use crate::{
-    instance::{FAULT, GONE},
     output::say,
     system::{Entry, System},
 };
 
+/// The role of the initial task in which it is asked about components, and told to start and end them.
+const CONTROL: &str = "control";
 /// A longer line of a component in the system log is cut in two.
 const LOG_LINE: usize = 400;
 
 impl System {
     /// Handles a message; returns what to answer now.
     pub fn handle(&mut self, received: &Received, replies: &mut Replies) -> Option<Message> {
-        if received.badge & FAULT != 0 {
-            let fault = pecan::fault::Fault::from_message(&received.message);
-            self.faulted(received.badge & !FAULT, fault.as_ref());
-            return None;
-        }
-        if received.badge & GONE != 0 {
-            return Some(Message::empty(CallError::Gone.number()));
-        }
-        if received.label() == EXIT_LABEL {
-            self.exited(received.badge, received.word(0));
-            return None;
-        }
-        let caller = Caller { badge: received.badge };
+        let badge = Badge::from_word(received.badge);
+        let caller = Caller { badge };
         let label = received.label();
         let mut reader = Reader::new(&received.message);
-        let said =
-            <SupervisorDispatch as Dispatch<Self>>::dispatch(self, caller, label, &mut reader, replies);
-        if !matches!(said, Outcome::Refused(CallError::NoSuchMethod)) {
-            return said.message();
+        // What a component may ask for is what the badge says, and only a channel to `init` gives it one for a role.
+        match badge.kind() {
+            Some(Kind::Fault) => {
+                let fault = pecan::fault::Fault::from_message(&received.message);
+                self.faulted(badge.generation(), fault.as_ref());
+                None
+            }
+            Some(Kind::Supervisor) if label == EXIT_LABEL => {
+                self.exited(badge.generation(), received.word(0));
+                None
+            }
+            Some(Kind::Supervisor) => {
+                SupervisorDispatch::dispatch(self, caller, label, &mut reader, replies).message()
+            }
+            Some(Kind::Call) if self.description().init.served(CONTROL) == Some(badge.role()) => {
+                ControlDispatch::dispatch(self, caller, label, &mut reader, replies).message()
+            }
+            Some(Kind::Gone) => Some(Message::empty(CallError::Gone.number())),
+            Some(Kind::Call | Kind::Signal) | None => Some(Message::empty(CallError::NoSuchMethod.number())),
         }
-        // Every component has this endpoint; who was not given `control` cannot use it all the same.
-        let Some(index) = self.find(caller.badge) else { return said.message() };
-        let uses = &self.spec(&self.entries[index]).uses;
-        if !uses.iter().any(|c| c.protocol == <ControlDispatch as Dispatch<Self>>::PROTOCOL) {
-            return said.message();
-        }
-        let mut reader = Reader::new(&received.message);
-        <ControlDispatch as Dispatch<Self>>::dispatch(self, caller, label, &mut reader, replies).message()
     }
 }
 
 impl Supervisor for System {
     fn log(&mut self, caller: Caller, text: Vec<u8>) {
-        let Some(index) = self.find(caller.badge) else { return };
+        let Some(index) = self.find(caller.generation()) else { return };
         let Entry { name, log, .. } = &mut self.entries[index];
         log.extend_from_slice(&text);
         while let Some(end) =
@@ -67,14 +67,14 @@ impl Supervisor for System {
     }
 
     fn interrupt(&mut self, caller: Caller) {
-        let index = self.find(caller.badge);
-        if index.is_some_and(|index| self.spec(&self.entries[index]).log) {
+        let index = self.find(caller.generation());
+        if index.is_some_and(|index| self.spec(&self.entries[index]).settings.log) {
             System::interrupt(self);
         }
     }
 
     fn departures(&mut self, caller: Caller) -> u64 {
-        System::departures(self, caller.badge)
+        System::departures(self, caller.generation())
     }
 }
 
@@ -122,21 +122,21 @@ impl Control for System {
         let index = usize::try_from(index).ok().filter(|n| *n < self.entries.len())?;
         let cpu_us = self.cpu_us(index);
         let entry = &self.entries[index];
-        let spec = self.spec(entry);
+        let spec = &self.spec(entry).settings;
         Some(ComponentInfo {
             name: entry.name.clone(),
             state: entry.state,
             priority: spec.priority,
             cpu_us,
             restarts: entry.restarts,
-            about: spec.about.clone(),
+            about: spec.about.to_string(),
         })
     }
 
     fn program(&mut self, _: Caller, index: u64) -> Option<ProgramInfo> {
-        let programs = self.description().components.iter().filter(|c| c.start == Start::Demand);
-        let program = programs.into_iter().nth(usize::try_from(index).ok()?)?;
-        Some(ProgramInfo { name: program.name.clone(), about: program.about.clone() })
+        let programs = self.description().components.iter().map(|c| &c.settings);
+        let program = programs.filter(|c| c.start == Start::Demand).nth(usize::try_from(index).ok()?)?;
+        Some(ProgramInfo { name: program.name.to_string(), about: program.about.to_string() })
     }
 
     fn capability(
@@ -180,7 +180,7 @@ impl Control for System {
     }
 
     fn wait(&mut self, caller: Caller, id: u64, later: Later<Result<Ending, ControlError>>) {
-        System::wait(self, caller.badge, id, later);
+        System::wait(self, caller.generation(), id, later);
     }
 
     fn kill(&mut self, _: Caller, component: String) -> Result<(), ControlError> {

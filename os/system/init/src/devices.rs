@@ -8,7 +8,7 @@ use pecan::{
     cspace::{CSpace, Slots},
     types::{IoPort, IrqHandler},
 };
-use pecan_manifest::{Irq, IrqSource, Ports};
+use pecan_manifest::{Irq, IrqSource};
 
 use crate::instance::StartError;
 
@@ -27,8 +27,7 @@ impl Devices {
     }
 
     /// The capability to a range of I/O ports.
-    pub fn ports(&mut self, cspace: &mut CSpace, ports: &Ports) -> Result<Cap<IoPort>> {
-        let Ports { first, last, .. } = *ports;
+    pub fn ports(&mut self, cspace: &mut CSpace, first: u16, last: u16) -> Result<Cap<IoPort>> {
         if let Some((_, _, cap)) = self.ports.iter().find(|(f, l, _)| (*f, *l) == (first, last)) {
             return Ok(*cap);
         }
@@ -41,11 +40,16 @@ impl Devices {
     /// The handler of an interrupt.
     pub fn irq(&mut self, cspace: &mut CSpace, irq: &Irq) -> Result<Cap<IrqHandler>, StartError> {
         let vector = self.irqs.len() as u64;
-        let pin = match irq.source {
-            IrqSource::Isa(isa) => self.boot.isa_irq(isa).ok_or(StartError::NoIsaIrq(isa))?,
-            IrqSource::Pin { ioapic, pin, level, active_low } => {
-                IoapicPin { ioapic: ioapic.into(), pin: pin.into(), level, active_low, vector }
-            }
+        let pin = match irq.source() {
+            Some(IrqSource::Isa(isa)) => self.boot.isa_irq(isa).ok_or(StartError::NoIsaIrq(isa))?,
+            Some(IrqSource::Pin { ioapic, pin }) => IoapicPin {
+                ioapic: ioapic.into(),
+                pin: pin.into(),
+                level: irq.level,
+                active_low: irq.active_low,
+                vector,
+            },
+            None => return Err(StartError::NoIrqSource(irq.name.clone())),
         };
         let key = (pin.ioapic, pin.pin);
         if let Some((_, cap)) = self.irqs.iter().find(|(k, _)| *k == key) {

@@ -20,19 +20,14 @@ use pecan::{
     types::{CNode, Endpoint, LargePage, Notification, Reply, SchedContext, SchedControl, SmallPage, Tcb},
     vspace::{AddressSpace, PAGE_SIZE},
 };
-use pecan_manifest::{Component, IrqSource, Restart, Service, layout, layout::resource};
+use pecan_manifest::{Badge, Component, IrqSource, Restart, RoleName, layout, layout::resource};
 use pecan_protocols::CapInfo;
-use pecan_service::SIGNAL;
 
 use crate::{
     devices::Devices,
     memory::{Home, Memory},
 };
 
-/// The badge bit of fault messages.
-pub const FAULT: u64 = 1 << 62;
-/// The badge bit of calls to services that are gone; the initial task answers them.
-pub const GONE: u64 = 1 << 61;
 /// log2 of the bytes of a scheduling context.
 const SCHED_CONTEXT_BITS: u32 = 8;
 /// Slots that a component's capabilities take in its room beside those of its own pages: objects, page tables, and copies
@@ -63,6 +58,8 @@ pub enum StartError {
     NoPlace(String),
     /// This interrupt of the ISA bus does not come in on this machine.
     NoIsaIrq(u8),
+    /// The description does not say where this interrupt comes from.
+    NoIrqSource(RoleName),
 }
 
 impl fmt::Display for StartError {
@@ -73,6 +70,7 @@ impl fmt::Display for StartError {
             Self::TooLong => write!(f, "its arguments are too long, or it has too many capabilities"),
             Self::NoPlace(server) => write!(f, "{server} has no place for another client"),
             Self::NoIsaIrq(irq) => write!(f, "this machine has no interrupt {irq} of the ISA bus"),
+            Self::NoIrqSource(name) => write!(f, "nothing says where its interrupt {name} comes from"),
         }
     }
 }
@@ -104,6 +102,7 @@ pub struct Live {
     pub gone_signal: Option<Cap<Notification>>,
     /// What it was given, for the record.
     pub record: Vec<CapInfo>,
+    channels: Vec<(usize, u64)>,
     /// Its pages.
     frames: Vec<(u64, Cap<SmallPage>)>,
     /// The lowest address of its program, where its stack is.
@@ -129,9 +128,9 @@ impl Live {
         self.home.memory()
     }
 
-    /// The address of its capability to a server's endpoint.
-    pub fn channel(&self, protocol: &str) -> Option<u64> {
-        self.record.iter().find(|c| c.object.strip_prefix(ENDPOINT_OF) == Some(protocol)).map(|c| c.slot)
+    /// Its ends of channels: the number of each channel in the description, and the address of the capability.
+    pub fn channels(&self) -> &[(usize, u64)] {
+        &self.channels
     }
 
     /// Whether its thread is in a call to the endpoint at an address, or was just now.
@@ -144,9 +143,10 @@ impl Live {
     pub fn redirect(&mut self, cptr: u64, id: u64, supervisor: Slot) -> pecan::Result<()> {
         let slot = self.cnode.slot_in(self.cnode_bits, cptr);
         slot.delete()?;
-        slot.mint_from(supervisor, CALL_RIGHTS, GONE | id)?;
+        let badge = Badge::gone(id).word();
+        slot.mint_from(supervisor, CALL_RIGHTS, badge)?;
         for cap in self.record.iter_mut().filter(|c| c.slot == cptr) {
-            cap.badge = GONE | id;
+            cap.badge = badge;
             cap.object.push_str(", which is gone");
         }
         Ok(())
@@ -158,19 +158,28 @@ impl Live {
     }
 }
 
-/// How the record names the endpoint of a protocol's server.
-const ENDPOINT_OF: &str = "service ";
-
 /// A component's end of a channel.
-pub struct Channel {
-    /// The protocol, by name.
-    pub protocol: String,
+pub struct Channel<'a> {
+    /// The number of the channel in the description.
+    pub number: usize,
+    /// What the component calls it.
+    pub role: &'a str,
+    /// Where it leads: the server, and the server's role.
+    pub to: (&'a str, &'a str),
     /// The server's endpoint.
     pub endpoint: Cap<Endpoint>,
     /// What the server knows the client by.
-    pub badge: u64,
+    pub badge: Badge,
     /// The page that client and server share.
     pub page: Option<Cap<SmallPage>>,
+}
+
+/// What a component is called through.
+pub struct ServerEnd {
+    /// Its endpoint.
+    pub endpoint: Cap<Endpoint>,
+    /// For each role, the pages shared with the role's clients.
+    pub pages: Vec<Vec<Cap<SmallPage>>>,
 }
 
 /// What a component is given that is not made of its own memory.
@@ -189,10 +198,10 @@ pub struct Given<'a> {
     pub sched_control: Cap<SchedControl>,
     /// MHz of the time-stamp counter.
     pub tsc_mhz: u64,
-    /// The services that it uses.
-    pub channels: Vec<Channel>,
-    /// If it serves: the endpoint, and the pages of its clients.
-    pub service: Option<(Cap<Endpoint>, Vec<Cap<SmallPage>>)>,
+    /// Its channels to servers.
+    pub channels: Vec<Channel<'a>>,
+    /// What it is called through, if it serves.
+    pub service: Option<ServerEnd>,
     /// The pages of the system log, if it shows that.
     pub log: Option<Vec<Cap<SmallPage>>>,
 }
@@ -256,7 +265,7 @@ pub fn start(
     memory: &mut Memory,
     devices: &mut Devices,
 ) -> Result<Live, StartError> {
-    let bytes = 1 << component.memory_bits;
+    let bytes = component.settings.memory.0;
     let pages = bytes / PAGE_SIZE;
     let slots = SLOTS + pages.min(SMALL_PAGES_MAX) + pages / PAGES_OF_LARGE;
     let mut home = memory.take(bytes, slots)?;
@@ -269,6 +278,7 @@ pub fn start(
             log_signal: None,
             gone_signal: None,
             record: Vec::new(),
+            channels: Vec::new(),
             frames: Vec::new(),
             bottom: 0,
             cnode,
@@ -293,10 +303,16 @@ pub fn start(
 /// Thread, address space, CSpace with log2 of its slots, and time.
 type Basics = (Cap<Tcb>, AddressSpace, Cap<CNode>, u32, Cap<SchedContext>);
 
+/// The reply objects of a server: one for each client whose answer can wait, and one to receive with.
+fn replies(component: &Component) -> u64 {
+    if component.places.is_empty() { 0 } else { component.clients() as u64 + 1 }
+}
+
 /// Makes thread, address space and CSpace.
 fn prepare(component: &Component, given: &Given<'_>, home: &mut Home) -> Result<Basics, StartError> {
-    let replies = component.serves.as_ref().map_or(0, replies);
-    let caps = 2 + given.channels.len() + component.irqs.len() + component.ports.len();
+    let replies = replies(component);
+    let settings = &component.settings;
+    let caps = 2 + given.channels.len() + settings.irqs.len() + settings.ports.len();
     let count = caps as u64 + 1 + replies;
     if count > SLOTS_MAX {
         return Err(StartError::TooLong);
@@ -317,18 +333,21 @@ impl Maker<'_> {
     }
 
     fn make(&mut self, given: &Given<'_>, devices: &mut Devices) -> Result<(), StartError> {
-        let fault_ep = self.objects().mint(given.supervisor, CapRights::ALL, FAULT | given.id)?;
-        let registers = if self.component.fpu { "itself" } else { "itself, without vector registers" };
+        let badge = Badge::fault(given.id).word();
+        let fault_ep = self.objects().mint(given.supervisor, CapRights::ALL, badge)?;
+        let registers =
+            if self.component.settings.fpu { "itself" } else { "itself, without vector registers" };
         self.record(0, "thread", "", 0, registers);
         self.record(0, "CNode", "", 0, "its CSpace");
         self.record(0, "VSpace", "", 0, "its address space");
-        let time = if self.component.budget_us == self.component.period_us {
-            format!("turns of {} us", self.component.budget_us)
+        let (budget, period) = (self.component.settings.budget_us(), self.component.settings.period_us());
+        let time = if budget == period {
+            format!("turns of {budget} us")
         } else {
-            format!("{} us in every {} us", self.component.budget_us, self.component.period_us)
+            format!("{budget} us in every {period} us")
         };
         self.record(0, "scheduling context", "", 0, &time);
-        self.record(0, "endpoint", "wg", FAULT | given.id, "its fault handler, init");
+        self.record(0, "endpoint", "wg", Badge::fault(given.id).word(), "its fault handler, init");
 
         let entry = self.load(given.elf)?;
         self.give_services(given)?;
@@ -357,15 +376,15 @@ impl Maker<'_> {
         entry: u64,
         start_page: u64,
     ) -> Result<(), StartError> {
-        let Component { priority, budget_us, period_us, .. } = *self.component;
+        let settings = &self.component.settings;
         let Live { tcb, sched_context, .. } = self.live;
-        let time = SchedParams::new(budget_us, period_us).with_badge(given.id);
+        let time = SchedParams::new(settings.budget_us(), settings.period_us()).with_badge(given.id);
         given.sched_control.configure(sched_context, time)?;
         let cspace = CSpaceRoot::single_level(self.live.cnode, self.live.cnode_bits);
         tcb.configure(cspace, self.live.space.cap(), ipc_buffer, ipc_frame)?;
-        let priorities = Priorities { authority: boot::TCB, mcp: 0, priority };
+        let priorities = Priorities { authority: boot::TCB, mcp: 0, priority: settings.priority };
         tcb.set_sched_params(priorities, sched_context, fault_ep)?;
-        if !self.component.fpu {
+        if !settings.fpu {
             tcb.set_flags(0, tcb_flag::FPU_DISABLED)?;
         }
         let registers = UserContext { rip: entry, rflags: RFLAGS, rdi: start_page, ..UserContext::default() };
@@ -490,40 +509,48 @@ impl Maker<'_> {
         &mut self,
         endpoint: Cap<Endpoint>,
         name: &str,
-        badge: u64,
+        badge: Badge,
         object: &str,
-    ) -> Result<(), StartError> {
+    ) -> Result<u64, StartError> {
         let slot = self.slot();
-        slot.mint_from(self.memory.slot_of(endpoint), CALL_RIGHTS, badge)?;
+        slot.mint_from(self.memory.slot_of(endpoint), CALL_RIGHTS, badge.word())?;
         self.page.add_cap(name, slot.index);
-        self.record(slot.index, "endpoint", "wp", badge, object);
-        Ok(())
+        self.record(slot.index, "endpoint", "wp", badge.word(), object);
+        Ok(slot.index)
     }
 
     fn give_services(&mut self, given: &Given<'_>) -> Result<(), StartError> {
-        self.give_endpoint(given.supervisor, well_known::SUPERVISOR, given.id, "its supervisor, init")?;
-        for Channel { protocol, endpoint, badge, page } in &given.channels {
-            let object = format!("{ENDPOINT_OF}{protocol}");
-            self.give_endpoint(*endpoint, protocol, *badge, &object)?;
+        let badge = Badge::supervisor(given.id);
+        self.give_endpoint(given.supervisor, well_known::SUPERVISOR, badge, "its supervisor, init")?;
+        for channel in &given.channels {
+            let Channel { number, role, to: (server, server_role), endpoint, badge, page } = channel;
+            let object = format!("{role}: {server}.{server_role}");
+            let cptr = self.give_endpoint(*endpoint, role, *badge, &object)?;
+            self.live.channels.push((*number, cptr));
             if let Some(page) = page {
                 let address = self.map_shared(core::slice::from_ref(page))?;
-                self.page.add_memory(protocol, address, PAGE_SIZE);
+                self.page.add_memory(role, address, PAGE_SIZE);
             }
         }
-        let Some((endpoint, pages)) = &given.service else { return Ok(()) };
-        let Some(service) = &self.component.serves else { return Ok(()) };
+        let Some(ServerEnd { endpoint, pages }) = &given.service else { return Ok(()) };
         let slot = self.slot();
         slot.copy_from(self.memory.slot_of(*endpoint), CapRights::READ)?;
         self.page.add_cap(resource::SERVICE, slot.index);
-        self.record(slot.index, "endpoint", "r", 0, &format!("its own service, {}", service.protocol));
-        self.page.add_parameter(resource::CLIENTS, service.clients.into());
-        if !pages.is_empty() {
-            let address = self.map_shared(pages)?;
-            self.page.add_memory(resource::CLIENT_PAGES, address, pages.len() as u64 * PAGE_SIZE);
+        self.record(slot.index, "endpoint", "r", 0, "its own, for those who call it");
+        let component = self.component;
+        self.page.add_parameter(resource::CLIENTS, component.clients() as u64);
+        for (n, (role, pages)) in component.interface.serves.keys().zip(pages).enumerate() {
+            let name = format!("{}{role}", resource::ROLE);
+            self.page.add_parameter(&name, component.first_place(n) as u64);
+            if !pages.is_empty() {
+                let address = self.map_shared(pages)?;
+                self.page.add_memory(&name, address, pages.len() as u64 * PAGE_SIZE);
+            }
         }
+        let replies = replies(component);
         self.page.add_cap(resource::REPLY, self.next);
-        self.page.add_parameter(resource::REPLIES, replies(service));
-        for n in 0..replies(service) {
+        self.page.add_parameter(resource::REPLIES, replies);
+        for n in 0..replies {
             let reply = self.objects().make::<Reply>()?;
             let slot = self.slot();
             slot.move_from(self.memory.slot_of(reply))?;
@@ -533,8 +560,8 @@ impl Maker<'_> {
     }
 
     fn give_devices(&mut self, given: &Given<'_>, devices: &mut Devices) -> Result<(), StartError> {
-        for ports in &self.component.ports {
-            let cap = devices.ports(&mut self.memory.cspace, ports)?;
+        for ports in &self.component.settings.ports {
+            let cap = devices.ports(&mut self.memory.cspace, ports.first, ports.last)?;
             let slot = self.slot();
             slot.copy_from(self.memory.slot_of(cap), CapRights::ALL)?;
             let name = format!("{}{}", resource::PORTS, ports.name);
@@ -543,15 +570,15 @@ impl Maker<'_> {
             let object = format!("ports {:#x} to {:#x}, {}", ports.first, ports.last, ports.name);
             self.record(slot.index, "I/O ports", "rw", 0, &object);
         }
-        if self.component.irqs.is_empty() && given.log.is_none() && given.service.is_none() {
+        if self.component.settings.irqs.is_empty() && given.log.is_none() && given.service.is_none() {
             return Ok(());
         }
         let notification = self.objects().make::<Notification>()?;
         self.live.tcb.bind_notification(notification)?;
         self.record(0, "notification", "r", 0, "its signals");
-        for (bit, irq) in self.component.irqs.iter().enumerate() {
+        for (bit, irq) in self.component.settings.irqs.iter().enumerate() {
             let handler = devices.irq(&mut self.memory.cspace, irq)?;
-            let signal = self.objects().mint(notification, CapRights::WRITE, SIGNAL | 1 << bit)?;
+            let signal = self.objects().mint(notification, CapRights::WRITE, Badge::SIGNAL | 1 << bit)?;
             handler.set_notification(signal)?;
             // A predecessor may have died before it acknowledged.
             handler.ack()?;
@@ -560,31 +587,27 @@ impl Maker<'_> {
             let name = format!("{}{}", resource::IRQ, irq.name);
             self.page.add_cap(&name, slot.index);
             self.page.add_parameter(&name, bit as u64);
-            let object = match irq.source {
-                IrqSource::Isa(isa) => format!("interrupt {isa} of the ISA bus, {}", irq.name),
-                IrqSource::Pin { ioapic, pin, .. } => {
+            let object = match irq.source() {
+                Some(IrqSource::Isa(isa)) => format!("interrupt {isa} of the ISA bus, {}", irq.name),
+                Some(IrqSource::Pin { ioapic, pin }) => {
                     format!("interrupt of I/O APIC {ioapic} pin {pin}, {}", irq.name)
                 }
+                None => format!("interrupt {}", irq.name),
             };
             self.record(slot.index, "IRQ handler", "", 0, &object);
         }
         if given.service.is_some() {
-            let badge = SIGNAL | 1 << layout::GONE_SIGNAL;
+            let badge = Badge::SIGNAL | 1 << layout::GONE_SIGNAL;
             self.live.gone_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
         }
         if let Some(pages) = &given.log {
             let address = self.map_shared(pages)?;
             self.page.add_memory(resource::LOG, address, pages.len() as u64 * PAGE_SIZE);
-            let badge = SIGNAL | 1 << layout::LOG_SIGNAL;
+            let badge = Badge::SIGNAL | 1 << layout::LOG_SIGNAL;
             self.live.log_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
         }
         Ok(())
     }
-}
-
-/// The reply objects of a server: one for each client whose answer can wait, and one to receive with.
-fn replies(service: &Service) -> u64 {
-    u64::from(service.clients) + 1
 }
 
 /// Whether a component is started again after a death or a kill, and after an exit of its own.

@@ -14,7 +14,7 @@ use pecan::{
     types::{Endpoint, SchedControl, SmallPage},
     vspace::PAGE_SIZE,
 };
-use pecan_manifest::{Archive, Server, Start, layout};
+use pecan_manifest::{Archive, Badge, Server, Start, layout};
 use pecan_protocols::{ControlError, Ending, State};
 use pecan_service::{
     Later,
@@ -24,7 +24,7 @@ use pecan_service::{
 
 use crate::{
     devices::Devices,
-    instance::{self, Channel, Given, Live, StartError, restarts},
+    instance::{self, Channel, Given, Live, ServerEnd, StartError, restarts},
     memory::Memory,
     output::{self, say},
     report,
@@ -68,14 +68,21 @@ pub struct Waiter {
     later: Later<Result<Ending, ControlError>>,
 }
 
-/// A service, which outlives the component that offers it.
+/// What outlives a component that serves: its endpoint, and the places in its roles.
 struct Service {
     endpoint: Cap<Endpoint>,
-    pages: Vec<Cap<SmallPage>>,
-    /// For each place the client that has it, and how many had it before.
-    places: Vec<(Option<u64>, u64)>,
+    roles: Vec<Role>,
     /// The places that have lost their client since the server last asked, a bit each.
     departed: u64,
+}
+
+/// A role that a component serves.
+#[derive(Default)]
+struct Role {
+    /// For each place, the page shared with the client that has it; empty if there are no such pages.
+    pages: Vec<Cap<SmallPage>>,
+    /// For each place the end of a channel that has it (the client, and the channel), and how many had it before.
+    places: Vec<(Option<(u64, usize)>, u64)>,
 }
 
 /// The system.
@@ -88,6 +95,8 @@ pub struct System {
     pub entries: Vec<Entry>,
     /// For each component of the description that serves, its service.
     services: Vec<Option<Service>>,
+    /// The places of those who have a channel to the initial task.
+    own: Role,
     /// Ends of programs nobody has asked for yet.
     endings: VecDeque<(u64, Ending)>,
     /// Microseconds of processor time that the initial task has used.
@@ -108,9 +117,9 @@ impl System {
 
         // The serial port is the console's, but until there is a console it shows what goes wrong.
         const COM1: u16 = 0x3f8;
-        let com1 = pecan_manifest::Ports { name: String::new(), first: COM1, last: COM1 + 7 };
-        let ports = components.iter().flat_map(|c| &c.ports).find(|p| p.first == COM1).unwrap_or(&com1);
-        output::set_serial(devices.ports(&mut memory.cspace, ports)?, COM1);
+        let described = components.iter().flat_map(|c| &c.settings.ports).find(|p| p.first == COM1);
+        let last = described.map_or(COM1 + 7, |p| p.last);
+        output::set_serial(devices.ports(&mut memory.cspace, COM1, last)?, COM1);
 
         let (log_address, first) = memory.map_own(layout::LOG_SIZE)?;
         let log = (0..layout::LOG_SIZE / PAGE_SIZE).map(|n| Cap::new(first.cptr() + n)).collect();
@@ -122,17 +131,22 @@ impl System {
 
         let mut services = Vec::new();
         for component in components {
-            let Some(service) = &component.serves else {
+            if component.places.is_empty() {
                 services.push(None);
                 continue;
-            };
-            let count = if service.pages { service.clients } else { 0 };
-            let mut pages = Vec::new();
-            for _ in 0..count {
-                pages.push(memory.objects().make::<SmallPage>()?);
             }
-            let places = (0..service.clients).map(|_| (None, 0)).collect();
-            services.push(Some(Service { endpoint: memory.endpoint()?, pages, places, departed: 0 }));
+            let mut roles = Vec::new();
+            for (served, places) in component.interface.serves.values().zip(&component.places) {
+                let mut role = Role::default();
+                for _ in 0..*places {
+                    role.places.push((None, 0));
+                    if served.page {
+                        role.pages.push(memory.objects().make::<SmallPage>()?);
+                    }
+                }
+                roles.push(role);
+            }
+            services.push(Some(Service { endpoint: memory.endpoint()?, roles, departed: 0 }));
         }
         Ok(Self {
             endpoint: memory.endpoint()?,
@@ -143,6 +157,7 @@ impl System {
             devices,
             entries: Vec::new(),
             services,
+            own: Role::default(),
             endings: VecDeque::new(),
             own_cpu_us: 0,
             log,
@@ -168,9 +183,9 @@ impl System {
     /// Starts all components that are started at boot.
     pub fn start_all(&mut self) {
         for spec in 0..self.description().components.len() {
-            let component = &self.description().components[spec];
+            let component = &self.description().components[spec].settings;
             if component.start == Start::Boot {
-                let (name, args) = (component.name.clone(), component.args.clone());
+                let (name, args) = (component.name.to_string(), component.args.clone());
                 let index = self.add(name, spec, args);
                 // That it cannot be started is said, and the others can be.
                 let _ = self.start(index);
@@ -222,38 +237,47 @@ impl System {
         let entry = &self.entries[index];
         let id = entry.id;
         let component = &self.archive.system().components[entry.spec];
-        let elf = self.archive.file(&component.program);
+        let elf = self.archive.file(&component.settings.program());
         let elf = elf.ok_or(StartError::Program("is not in the archive"))?;
         let mut channels = Vec::new();
-        for channel in &component.uses {
-            let protocol = channel.protocol.clone();
-            let server = match channel.server {
+        let description = self.archive.system();
+        for (number, edge) in description.channels_of(entry.spec) {
+            let (role, to) = (description.client_role(edge), description.server_name(edge));
+            let channel =
+                Channel { number, role, to, endpoint: self.endpoint, badge: Badge::gone(id), page: None };
+            let server = match edge.server {
                 Server::Init => {
-                    channels.push(Channel { protocol, endpoint: self.endpoint, badge: id, page: None });
+                    let place = self.own.place_or_more((id, number)) as u16;
+                    channels.push(Channel { badge: Badge::call(edge.server_role, place, id), ..channel });
                     continue;
                 }
                 Server::Component(server) => usize::from(server),
             };
             if self.is_gone(server) {
-                let badge = instance::GONE | id;
-                channels.push(Channel { protocol, endpoint: self.endpoint, badge, page: None });
+                channels.push(channel);
                 continue;
             }
-            let service = self.services.get_mut(server).and_then(Option::as_mut);
-            let service = service.ok_or_else(|| StartError::NoPlace(protocol.clone()))?;
-            let place = service.place(id).ok_or_else(|| StartError::NoPlace(protocol.clone()))?;
-            let page = service.pages.get(place).copied();
+            let no_place = || StartError::NoPlace(format!("{}.{}", to.0, to.1));
+            let service = self.services.get_mut(server).and_then(Option::as_mut).ok_or_else(no_place)?;
+            let endpoint = service.endpoint;
+            let served = service.roles.get_mut(usize::from(edge.server_role)).ok_or_else(no_place)?;
+            let place = served.place((id, number)).ok_or_else(no_place)?;
+            let page = served.pages.get(place).copied();
             if let Some(page) = page {
                 // Nothing is left of who had the place before.
                 self.memory.with_mapped_frame(page, |bytes| bytes.fill(0))?;
             }
-            let badge = service.places[place].1 << 16 | place as u64;
-            channels.push(Channel { protocol, endpoint: service.endpoint, badge, page });
+            let number = description.components[server].first_place(edge.server_role.into()) + place;
+            let badge = Badge::call(edge.server_role, number as u16, served.places[place].1);
+            channels.push(Channel { endpoint, badge, page, ..channel });
         }
-        let service = self.services[entry.spec].as_mut().map(|s| {
+        let service = self.services[entry.spec].as_mut().map(|service| {
             // What its predecessor owed is not its business.
-            s.departed = 0;
-            (s.endpoint, s.pages.clone())
+            service.departed = 0;
+            ServerEnd {
+                endpoint: service.endpoint,
+                pages: service.roles.iter().map(|role| role.pages.clone()).collect(),
+            }
         });
         let given = Given {
             id,
@@ -265,7 +289,7 @@ impl System {
             tsc_mhz: self.tsc_mhz,
             channels,
             service,
-            log: component.log.then(|| self.log.clone()),
+            log: component.settings.log.then(|| self.log.clone()),
         };
         instance::start(component, &given, &mut self.memory, &mut self.devices)
     }
@@ -275,10 +299,16 @@ impl System {
         for entry in &mut self.entries {
             entry.waiters.retain(|w| w.id != id);
         }
+        self.own
+            .places
+            .iter_mut()
+            .filter(|(owner, _)| owner.is_some_and(|(client, _)| client == id))
+            .for_each(|p| p.0 = None);
         for (spec, service) in self.services.iter_mut().enumerate() {
             let Some(service) = service else { continue };
-            for (at, (owner, _)) in service.places.iter_mut().enumerate() {
-                if *owner == Some(id) {
+            let places = service.roles.iter_mut().flat_map(|role| &mut role.places);
+            for (at, (owner, _)) in places.enumerate() {
+                if owner.is_some_and(|(client, _)| client == id) {
                     *owner = None;
                     service.departed |= 1 << at;
                 }
@@ -299,8 +329,8 @@ impl System {
 
     /// Starts a program; returns its number.
     pub fn run(&mut self, program: &str, args: Vec<String>) -> Result<u64, ControlError> {
-        let components = &self.description().components;
-        let spec = components.iter().position(|c| c.name == program && c.start == Start::Demand);
+        let mut components = self.description().components.iter().map(|c| &c.settings);
+        let spec = components.position(|c| *c.name == *program && c.start == Start::Demand);
         let spec = spec.ok_or(ControlError::NoSuchProgram)?;
         let taken = |name: &str| self.entries.iter().any(|e| e.name == name);
         let numbered = (2..).map(|n| format!("{program}-{n}"));
@@ -370,8 +400,8 @@ impl System {
     /// A component has faulted.
     pub fn faulted(&mut self, id: u64, fault: Option<&Fault>) {
         let Some(index) = self.find(id) else { return };
-        let program = &self.spec(&self.entries[index]).program;
-        let elf = self.archive.file(program);
+        let program = self.spec(&self.entries[index]).settings.program();
+        let elf = self.archive.file(&program);
         let entry = &self.entries[index];
         if let Some(live) = &entry.live {
             report::fault(&entry.name, fault, live, elf, &mut self.memory);
@@ -405,7 +435,7 @@ impl System {
         let answered = waiters.iter().any(|w| w.later.is_owed());
         self.leave_services(id);
         waiters.into_iter().for_each(|w| w.later.answer(Ok(&ending)));
-        let component = &self.archive.system().components[spec];
+        let component = &self.archive.system().components[spec].settings;
         if component.start == Start::Boot {
             if restarts(component.restart, ending.state == State::Exited) {
                 self.restart(index);
@@ -446,8 +476,8 @@ impl System {
     /// Lets those clients of a server call again whose calls its predecessor took with it. They are stopped in the
     /// middle of a call; a thread that is resumed there makes it once more.
     fn call_again(&mut self, server: usize) {
-        for (live, cptr, _) in clients(&mut self.entries, self.archive.system(), server) {
-            if live.is_calling(cptr) {
+        for (live, cptrs, _) in clients(&mut self.entries, self.archive.system(), server) {
+            if cptrs.into_iter().any(|cptr| live.is_calling(cptr)) {
                 // A thread that runs, or waits to be received, is none the worse for it.
                 let _ = live.tcb.resume();
             }
@@ -457,13 +487,15 @@ impl System {
     /// Lets the clients of a server know that it does not come back: the initial task answers in its place.
     fn bury(&mut self, server: usize) {
         let endpoint = self.memory.slot_of(self.endpoint);
-        for (live, cptr, id) in clients(&mut self.entries, self.archive.system(), server) {
-            let calling = live.is_calling(cptr);
-            if let Err(error) = live.redirect(cptr, id, endpoint) {
-                say!("*** a client of a dead server cannot be told: {error}");
-            } else if calling {
-                // As above: it makes its call again, and is answered.
-                let _ = live.tcb.resume();
+        for (live, cptrs, id) in clients(&mut self.entries, self.archive.system(), server) {
+            for cptr in cptrs {
+                let calling = live.is_calling(cptr);
+                if let Err(error) = live.redirect(cptr, id, endpoint) {
+                    say!("*** a client of a dead server cannot be told: {error}");
+                } else if calling {
+                    // As above: it makes its call again, and is answered.
+                    let _ = live.tcb.resume();
+                }
             }
         }
     }
@@ -475,32 +507,40 @@ impl System {
     }
 }
 
-/// The clients of a server: what each is made of, where it has the server's endpoint, and its number.
+/// Everybody who runs: what each is made of, where it has endpoints of a server, and its number.
 fn clients<'a>(
     entries: &'a mut [Entry],
     description: &'a pecan_manifest::System,
     server: usize,
-) -> impl Iterator<Item = (&'a mut Live, u64, u64)> {
+) -> impl Iterator<Item = (&'a mut Live, Vec<u64>, u64)> {
     let to = Server::Component(server as u16);
-    entries.iter_mut().filter_map(move |entry| {
-        let id = entry.id;
-        let live = entry.live.as_mut()?;
-        let channel = description.components[entry.spec].uses.iter().find(|c| c.server == to)?;
-        let cptr = live.channel(&channel.protocol)?;
-        Some((live, cptr, id))
+    let leads_there = move |number: usize| description.channels.get(number).is_some_and(|c| c.server == to);
+    let live = entries.iter_mut().filter_map(|entry| Some((entry.id, entry.live.as_mut()?)));
+    live.map(move |(id, live)| {
+        let ends = live.channels().iter().filter(|(number, _)| leads_there(*number));
+        let cptrs = ends.map(|(_, cptr)| *cptr).collect();
+        (live, cptrs, id)
     })
 }
 
-impl Service {
-    /// The place of a client: the one it has, or a free one.
-    fn place(&mut self, id: u64) -> Option<usize> {
-        if let Some(at) = self.places.iter().position(|(owner, _)| *owner == Some(id)) {
+impl Role {
+    /// The place of an end of a channel: the one it has, or a free one.
+    fn place(&mut self, end: (u64, usize)) -> Option<usize> {
+        if let Some(at) = self.places.iter().position(|(owner, _)| *owner == Some(end)) {
             return Some(at);
         }
         let at = self.places.iter().position(|(owner, _)| owner.is_none())?;
         let (owner, generation) = &mut self.places[at];
-        *owner = Some(id);
+        *owner = Some(end);
         *generation += 1;
         Some(at)
+    }
+
+    /// The place of an end of a channel, where there are as many as are needed.
+    fn place_or_more(&mut self, end: (u64, usize)) -> usize {
+        self.place(end).unwrap_or_else(|| {
+            self.places.push((Some(end), 1));
+            self.places.len() - 1
+        })
     }
 }

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     fn archive() -> Vec<u8> {
-        let system = System { name: "test".into(), components: Vec::new() };
+        let system = System { name: "test".into(), ..System::default() };
         pack(&system, [("a", &b"first"[..]), ("b", &b"second"[..])])
     }
 

@@ -5,7 +5,7 @@
 pub const PROGRAM_END: u64 = 0x2000_0000;
 /// Bytes of the ring of the system log, its head included.
 pub const LOG_SIZE: u64 = 0x8000;
-/// The most clients of a service.
+/// The most clients of a component, in all its roles together.
 pub const CLIENTS_MAX: u64 = 64;
 /// The most channels of a component.
 pub const CHANNELS_MAX: u64 = 16;
@@ -15,15 +15,16 @@ pub const LOG_SIGNAL: u32 = 32;
 /// The bit, among a server's signals, that says that clients are gone; the initial task says which.
 pub const GONE_SIGNAL: u32 = 33;
 
-/// Names of resources in the start page, beside those of the channels (a capability and maybe a page), which are
-/// the names of their protocols.
+/// Names of resources in the start page, beside those of the channels (a capability and maybe a page), which are the
+/// roles in which the component uses them.
 pub mod resource {
-    /// Capability: the endpoint of the service that the component offers.
+    /// Capability: the endpoint on which the component is called, in all roles that it serves.
     pub const SERVICE: &str = "service";
-    /// Parameter: how many clients the service can have.
+    /// Parameter: how many clients the component can have, in all its roles together.
     pub const CLIENTS: &str = "service.clients";
-    /// Memory: a page shared with each client, in their order.
-    pub const CLIENT_PAGES: &str = "service.pages";
+    /// Beginning of the name of a role that the component serves. As a parameter it is the first of the role's places,
+    /// which follow each other; as memory, a page shared with each of its clients, in their order.
+    pub const ROLE: &str = "serves.";
     /// Capability: the first reply object; the others follow.
     pub const REPLY: &str = "reply";
     /// Parameter: how many reply objects there are.

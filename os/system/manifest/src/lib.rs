@@ -1,13 +1,23 @@
-//! What the host's tools and the initial task have to agree on: system descriptions in the form in which they
-//! travel, and the archive that carries them. And where things are in a component's address space.
+//! What the host's tools and the initial task have to agree on: system descriptions, the archive that carries them, what
+//! badges say, and where things are in a component's address space.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 mod archive;
+mod badge;
+mod component;
+mod interface;
 pub mod layout;
+mod name;
+mod size;
 mod system;
 
 pub use archive::{ALIGN, Archive, ArchiveError, MAGIC, pack};
-pub use system::{Channel, Component, Irq, IrqSource, Ports, Restart, Server, Service, Start, System};
+pub use badge::{Badge, Kind};
+pub use component::{Irq, IrqSource, Ports, Restart, Settings, Start};
+pub use interface::{Interface, Served};
+pub use name::{About, BadText, ComponentName, Name, ProtocolName, RoleName};
+pub use size::Size;
+pub use system::{Channel, Component, INIT, Server, System};

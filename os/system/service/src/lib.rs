@@ -10,7 +10,7 @@ pub mod shared;
 mod wire;
 
 pub use call::{CallError, call, label};
-pub use server::{Caller, Dispatch, Later, Outcome, Owed, Replies, SIGNAL, Server, decode};
+pub use server::{Caller, Dispatch, Later, Outcome, Owed, Replies, Server, decode};
 pub use wire::{Reader, Wire, Writer};
 
 #[doc(hidden)]

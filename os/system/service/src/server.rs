@@ -7,28 +7,31 @@ use pecan::{
     Cap, Message, Received,
     types::{Endpoint, Reply},
 };
+use pecan_manifest::Badge;
 
 use crate::{CallError, Reader, Wire, Writer};
-
-/// The bit of a badge that tells signals (of interrupts and other notifications) from calls.
-pub const SIGNAL: u64 = 1 << 63;
 
 /// Who called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Caller {
     /// The badge of the endpoint capability that was called.
-    pub badge: u64,
+    pub badge: Badge,
 }
 
 impl Caller {
-    /// The place of this client among those of the service, from 0.
+    /// Which of the server's roles was called.
+    pub const fn role(self) -> u8 {
+        self.badge.role()
+    }
+
+    /// The place of this client among all those of the server, from 0.
     pub const fn place(self) -> usize {
-        (self.badge & 0xffff) as usize
+        self.badge.place() as usize
     }
 
     /// Which of the clients that had this place one after the other.
     pub const fn generation(self) -> u64 {
-        self.badge >> 16
+        self.badge.generation()
     }
 }
 
@@ -245,8 +248,8 @@ impl Server {
     ) -> ! {
         let mut received = self.endpoint.recv(self.replies.current());
         loop {
-            received = if received.badge & SIGNAL != 0 {
-                signal(server, received.badge & !SIGNAL, &mut |server, client| {
+            received = if received.badge & Badge::SIGNAL != 0 {
+                signal(server, received.badge & !Badge::SIGNAL, &mut |server, client| {
                     D::gone(server, client);
                     self.replies.forget(client);
                 });
@@ -259,7 +262,7 @@ impl Server {
 
     #[inline]
     fn serve<D: Dispatch<S>, S>(&mut self, server: &mut S, received: &Received) -> Received {
-        let caller = Caller { badge: received.badge };
+        let caller = Caller { badge: Badge::from_word(received.badge) };
         let mut reader = Reader::new(&received.message);
         let outcome = D::dispatch(server, caller, received.label(), &mut reader, &mut self.replies);
         match outcome.message() {

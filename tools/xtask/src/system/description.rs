@@ -1,12 +1,12 @@
-//! The form in which people write a system description, and what is checked about it.
+//! A system description as people write it, and what is checked about it.
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail, ensure};
-use pecan_manifest::{self as manifest, layout};
-use serde::{Deserialize, Deserializer, de::Error};
-
-use crate::toolchain::Purpose;
+use anyhow::{Context, Result, bail, ensure};
+use pecan_manifest::{
+    Badge, Channel, Component, INIT, Interface, Irq, IrqSource, Server, Settings, System, layout,
+};
+use serde::Deserialize;
 
 /// A file of `systems/`.
 #[derive(Deserialize, Debug)]
@@ -16,137 +16,30 @@ pub struct Description {
     pub root: String,
     /// The components, in the order in which they are started.
     #[serde(default)]
-    pub component: Vec<Component>,
+    pub component: Vec<Settings>,
+    /// The channels between them.
+    #[serde(default)]
+    channel: Vec<Edge>,
 }
 
-/// A component or program.
+/// A channel: its ends are `COMPONENT.ROLE`.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
-pub struct Component {
-    name: String,
-    /// The package with a program of the same name.
-    pub package: String,
-    about: String,
-    #[serde(default)]
-    args: Vec<String>,
-    #[serde(default)]
-    start: Start,
-    #[serde(default)]
-    restart: Restart,
-    priority: u8,
-    /// Milliseconds of processor time in each period of as many milliseconds.
-    #[serde(default = "default_budget")]
-    budget_ms: u64,
-    period_ms: Option<u64>,
-    #[serde(deserialize_with = "size")]
-    memory: u64,
-    serves: Option<Serves>,
-    /// Protocol to name of the server.
-    #[serde(default)]
-    uses: BTreeMap<String, String>,
-    #[serde(default)]
-    irqs: Vec<Irq>,
-    #[serde(default)]
-    ports: Vec<Ports>,
-    #[serde(default)]
-    log: bool,
-    /// Whether it uses floating-point and vector registers.
-    #[serde(default = "yes")]
-    fpu: bool,
+struct Edge {
+    from: String,
+    to: String,
 }
 
-#[derive(Deserialize, Debug, Clone, Copy, Default)]
-#[serde(rename_all = "kebab-case")]
-enum Start {
-    #[default]
-    Boot,
-    Demand,
-}
-
-#[derive(Deserialize, Debug, Clone, Copy, Default)]
-#[serde(rename_all = "kebab-case")]
-enum Restart {
-    #[default]
-    Never,
-    OnFailure,
-    Always,
-}
-
-#[derive(Deserialize, Debug)]
-#[serde(deny_unknown_fields)]
-struct Serves {
-    protocol: String,
-    clients: u16,
-    #[serde(default)]
-    pages: bool,
-}
-
-#[derive(Deserialize, Debug)]
-#[serde(deny_unknown_fields)]
-struct Irq {
-    name: String,
-    /// An interrupt of the ISA bus.
-    isa: Option<u8>,
-    /// Or a pin of an I/O interrupt controller.
-    ioapic: Option<u8>,
-    pin: Option<u8>,
-    #[serde(default)]
-    level: bool,
-    #[serde(default)]
-    active_low: bool,
-}
-
-#[derive(Deserialize, Debug)]
-#[serde(deny_unknown_fields)]
-struct Ports {
-    name: String,
-    first: u16,
-    last: u16,
-}
-
-fn default_budget() -> u64 {
-    5
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// A size: a number of bytes, or a text such as `"64K"` or `"2M"`.
-fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Size {
-        Bytes(u64),
-        Text(String),
-    }
-    match Size::deserialize(from)? {
-        Size::Bytes(bytes) => Ok(bytes),
-        Size::Text(text) => parse_size(&text)
-            .ok_or_else(|| D::Error::custom(format!("`{text}` is not a size: write a number and K or M"))),
-    }
-}
-
-fn parse_size(text: &str) -> Option<u64> {
-    let (number, shift) = match text.strip_suffix(['K', 'M']) {
-        Some(number) => (number, if text.ends_with('K') { 10 } else { 20 }),
-        None => (text, 0),
-    };
-    number.parse::<u64>().ok()?.checked_mul(1 << shift)
-}
-
-/// The name under which a component reaches the initial task.
-const INIT: &str = "init";
-/// The protocol that the initial task speaks.
-const CONTROL: &str = "control";
+/// The interfaces of components, by package.
+pub type Interfaces = BTreeMap<String, Interface>;
 
 impl Description {
     /// Checks everything that can be wrong with a description, and resolves its names.
-    pub fn check(&self, name: &str) -> Result<manifest::System> {
+    pub fn resolve(&self, name: &str, interfaces: &Interfaces) -> Result<System> {
         for (n, component) in self.component.iter().enumerate() {
             let others = &self.component[..n];
             ensure!(
-                component.name != INIT,
+                *component.name != *INIT,
                 "a component cannot be called `{INIT}`: that is the initial task"
             );
             ensure!(
@@ -156,14 +49,31 @@ impl Description {
             );
         }
         self.ports_apart()?;
-        let mut components = Vec::new();
-        for component in &self.component {
-            let checked =
-                component.check(self).map_err(|e| e.context(format!("component `{}`", component.name)));
-            components.push(checked?);
+        let interface = |package: &str| {
+            interfaces.get(package).cloned().with_context(|| format!("there is no package `{package}`"))
+        };
+        let mut system = System { name: name.to_string(), init: interface(&self.root)?, ..System::default() };
+        for settings in &self.component {
+            let component = check(settings)
+                .and_then(|()| interface(&settings.package))
+                .with_context(|| format!("component `{}`", settings.name))?;
+            system.components.push(Component {
+                settings: settings.clone(),
+                interface: component,
+                places: Vec::new(),
+            });
         }
-        self.room_for_clients()?;
-        Ok(manifest::System { name: name.to_string(), components })
+        for edge in &self.channel {
+            let channel = edge
+                .resolve(&system)
+                .with_context(|| format!("the channel from `{}` to `{}`", edge.from, edge.to))?;
+            let same = |c: &Channel| (c.client, c.client_role) == (channel.client, channel.client_role);
+            ensure!(!system.channels.iter().any(same), "there are two channels from `{}`", edge.from);
+            system.channels.push(channel);
+        }
+        all_roles_connected(&system)?;
+        make_places(&mut system)?;
+        Ok(system)
     }
 
     /// A port and an interrupt belong to one component.
@@ -183,150 +93,151 @@ impl Description {
         let mut pins = BTreeMap::new();
         for component in &self.component {
             for irq in &component.irqs {
-                if let Some(other) = pins.insert(irq.usual_pin()?, &component.name) {
+                if let Some(other) = pins.insert(usual_pin(irq)?, &component.name) {
                     bail!("components `{other}` and `{}` both have interrupt `{}`", component.name, irq.name);
                 }
             }
         }
         Ok(())
     }
-
-    /// Every component that is started at boot and uses a service finds a place there.
-    fn room_for_clients(&self) -> Result<()> {
-        for server in &self.component {
-            let Some(serves) = &server.serves else { continue };
-            let clients = self.component.iter().filter(|c| c.uses.values().any(|s| *s == server.name));
-            let count = clients.count();
-            ensure!(
-                count <= usize::from(serves.clients),
-                "component `{}` serves {} clients, but {count} use it",
-                server.name,
-                serves.clients
-            );
-        }
-        Ok(())
-    }
 }
 
-impl Component {
-    /// What its program is built for.
-    pub fn purpose(&self) -> Purpose {
-        if self.fpu { Purpose::User } else { Purpose::UserWithoutFpu }
+/// Checks what is said of a component, as far as it concerns nobody else.
+fn check(settings: &Settings) -> Result<()> {
+    // The initial task and its fault handling come before everything.
+    ensure!(settings.priority < 255, "priority 255 is the initial task's; the greatest here is 254");
+    let period_ms = settings.period_ms.unwrap_or(settings.budget_ms);
+    ensure!(
+        (1..=60_000).contains(&settings.budget_ms) && (settings.budget_ms..=60_000).contains(&period_ms),
+        "budget_ms must be 1 to 60000, and period_ms no less than it and at most 60000"
+    );
+    let memory = settings.memory.0;
+    ensure!(
+        memory.is_power_of_two() && (128 << 10..=1 << 30).contains(&memory),
+        "memory must be a power of two from 128K to 1G"
+    );
+    for ports in &settings.ports {
+        ensure!(ports.first <= ports.last, "I/O ports `{}` end before they start", ports.name);
     }
+    ensure!(settings.irqs.len() <= 16, "a component has at most 16 interrupts");
+    Ok(())
+}
 
-    /// The name of its program in the archive. No package has a dot in its name.
-    pub fn program(&self) -> String {
-        if self.fpu { self.package.clone() } else { format!("{}.without-fpu", self.package) }
-    }
-
-    fn check(&self, system: &Description) -> Result<manifest::Component> {
-        let name = &self.name;
+impl Edge {
+    fn resolve(&self, system: &System) -> Result<Channel> {
+        let (client, client_role) = split(&self.from)?;
+        let (server, server_role) = split(&self.to)?;
+        ensure!(client != INIT, "`{INIT}` calls nobody");
+        ensure!(client != server, "`{client}` cannot call itself");
+        let find = |name: &str| {
+            let found = system.components.iter().position(|c| *c.settings.name == *name);
+            found.with_context(|| format!("there is no component `{name}`"))
+        };
+        let client_number = find(client)?;
+        let uses = &system.components[client_number].interface;
+        let Some(used) = uses.used(client_role) else {
+            bail!("`{client}` has no role `{client_role}`: it uses {}", list(uses.uses.keys()))
+        };
+        let (server_end, serves) = if server == INIT {
+            (Server::Init, &system.init)
+        } else {
+            let number = find(server)?;
+            (Server::Component(number as u16), &system.components[number].interface)
+        };
+        let Some(served) = serves.served(server_role) else {
+            bail!("`{server}` has no role `{server_role}`: it serves {}", list(serves.serves.keys()))
+        };
+        let (spoken, understood) = (&uses.uses[client_role], &serves.serves[server_role].protocol);
         ensure!(
-            !name.is_empty()
-                && name.len() <= 24
-                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_'),
-            "the name is not made of 1 to 24 letters, digits, `-` and `_`"
+            spoken == understood,
+            "`{}` speaks the protocol {spoken}, but `{}` serves {understood}",
+            self.from,
+            self.to
         );
-        // The initial task and its fault handling come before everything.
-        ensure!(self.priority < 255, "priority 255 is the initial task's; the greatest here is 254");
-        let period_ms = self.period_ms.unwrap_or(self.budget_ms);
-        ensure!(
-            (1..=60_000).contains(&self.budget_ms) && (self.budget_ms..=60_000).contains(&period_ms),
-            "budget_ms must be 1 to 60000, and period_ms no less than it and at most 60000"
-        );
-        ensure!(
-            self.memory.is_power_of_two() && (128 << 10..=1 << 30).contains(&self.memory),
-            "memory must be a power of two from 128K to 1024M"
-        );
-        if let Some(serves) = &self.serves {
-            ensure!(
-                (1..=layout::CLIENTS_MAX).contains(&serves.clients.into()),
-                "a service has 1 to {} clients",
-                layout::CLIENTS_MAX
-            );
-        }
-        ensure!(
-            self.uses.len() as u64 <= layout::CHANNELS_MAX,
-            "a component uses at most {} services",
-            layout::CHANNELS_MAX
-        );
-        let uses = self.uses.iter().map(|(protocol, server)| self.channel(system, protocol, server));
-        let ports = self.ports.iter().map(|p| {
-            ensure!(p.first <= p.last, "I/O ports `{}` end before they start", p.name);
-            Ok(manifest::Ports { name: p.name.clone(), first: p.first, last: p.last })
-        });
-        ensure!(self.irqs.len() <= 16, "a component has at most 16 interrupts");
-        let irqs = self.irqs.iter().map(|irq| {
-            let (ioapic, pin) = irq.usual_pin()?;
-            let Irq { level, active_low, .. } = *irq;
-            let source = match irq.isa {
-                Some(isa) => manifest::IrqSource::Isa(isa),
-                None => manifest::IrqSource::Pin { ioapic, pin, level, active_low },
-            };
-            Ok(manifest::Irq { name: irq.name.clone(), source })
-        });
-        Ok(manifest::Component {
-            name: name.clone(),
-            about: self.about.clone(),
-            program: self.program(),
-            args: self.args.clone(),
-            start: match self.start {
-                Start::Boot => manifest::Start::Boot,
-                Start::Demand => manifest::Start::Demand,
-            },
-            restart: match self.restart {
-                Restart::Never => manifest::Restart::Never,
-                Restart::OnFailure => manifest::Restart::OnFailure,
-                Restart::Always => manifest::Restart::Always,
-            },
-            priority: self.priority,
-            budget_us: self.budget_ms * 1000,
-            period_us: period_ms * 1000,
-            memory_bits: self.memory.trailing_zeros() as u8,
-            serves: self.serves.as_ref().map(|s| manifest::Service {
-                protocol: s.protocol.clone(),
-                clients: s.clients,
-                pages: s.pages,
-            }),
-            uses: uses.collect::<Result<_>>()?,
-            irqs: irqs.collect::<Result<_>>()?,
-            ports: ports.collect::<Result<_>>()?,
-            log: self.log,
-            fpu: self.fpu,
+        Ok(Channel {
+            client: client_number as u16,
+            client_role: used,
+            server: server_end,
+            server_role: served,
         })
     }
-
-    fn channel(&self, system: &Description, protocol: &str, server: &str) -> Result<manifest::Channel> {
-        let found = system.component.iter().position(|c| c.name == server);
-        let (to, spoken) = match found {
-            _ if server == INIT => (manifest::Server::Init, Some(CONTROL)),
-            Some(n) => {
-                let serves = system.component[n].serves.as_ref();
-                (manifest::Server::Component(n as u16), serves.map(|s| s.protocol.as_str()))
-            }
-            None => bail!("it uses `{server}` for {protocol}, but there is no such component"),
-        };
-        ensure!(server != self.name, "it uses itself for {protocol}");
-        match spoken {
-            Some(spoken) if spoken == protocol => {}
-            Some(spoken) => bail!("it uses `{server}` for {protocol}, but that one serves {spoken}"),
-            None => bail!("it uses `{server}` for {protocol}, but that one serves nothing"),
-        }
-        Ok(manifest::Channel { protocol: protocol.to_string(), server: to })
-    }
 }
 
-impl Irq {
-    /// Which controller, and which pin. Interrupts of the ISA bus are mostly on the pin of the same number, but for
-    /// the timer's, which PCs have on pin 2; a machine where they are not says so when it boots.
-    fn usual_pin(&self) -> Result<(u8, u8)> {
-        match (self.isa, self.ioapic, self.pin) {
-            (Some(0), None, None) => Ok((0, 2)),
-            (Some(isa @ (1 | 3..=15)), None, None) => Ok((0, isa)),
-            (Some(isa), None, None) => bail!("interrupt `{}`: the ISA bus has no interrupt {isa}", self.name),
-            (None, ioapic, Some(pin)) => Ok((ioapic.unwrap_or(0), pin)),
-            _ => bail!("interrupt `{}`: give either `isa`, or `ioapic` and `pin`", self.name),
+/// The component and the role of an end of a channel.
+fn split(end: &str) -> Result<(&str, &str)> {
+    end.split_once('.').with_context(|| format!("`{end}` is not an end: write COMPONENT.ROLE"))
+}
+
+/// Names as an error lists them.
+fn list<T: std::fmt::Display>(names: impl Iterator<Item = T>) -> String {
+    let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { "nothing".into() } else { names.join(", ") }
+}
+
+/// Whatever a component uses leads to somebody.
+fn all_roles_connected(system: &System) -> Result<()> {
+    for (n, component) in system.components.iter().enumerate() {
+        let name = &component.settings.name;
+        for (role, (role_name, protocol)) in component.interface.uses.iter().enumerate() {
+            ensure!(
+                system.channels_of(n).any(|(_, c)| usize::from(c.client_role) == role),
+                "component `{name}` uses the protocol {protocol} as `{role_name}`, but there is no channel from \
+                 `{name}.{role_name}`"
+            );
         }
+        ensure!(
+            component.interface.uses.len() as u64 <= layout::CHANNELS_MAX,
+            "component `{name}` uses more than {} roles",
+            layout::CHANNELS_MAX
+        );
+    }
+    Ok(())
+}
+
+/// Decides how many places each role has: every channel finds one.
+fn make_places(system: &mut System) -> Result<()> {
+    for n in 0..system.components.len() {
+        let component = &system.components[n];
+        let name = &component.settings.name;
+        let serves = &component.interface.serves;
+        if let Some(role) = component.settings.places.keys().find(|role| !serves.contains_key(*role)) {
+            bail!("component `{name}` has places for `{role}`, but it serves {}", list(serves.keys()));
+        }
+        ensure!(serves.len() <= Badge::ROLES, "component `{name}` serves more than {} roles", Badge::ROLES);
+        let mut places = Vec::new();
+        for (role_number, role) in serves.keys().enumerate() {
+            let leads_here = |c: &&Channel| {
+                c.server == Server::Component(n as u16) && usize::from(c.server_role) == role_number
+            };
+            let count = system.channels.iter().filter(leads_here).count();
+            let given = component.settings.places.get(role).map_or(count, |places| usize::from(*places));
+            ensure!(
+                count <= given,
+                "component `{name}` has {given} places for `{role}`, but {count} channels lead there"
+            );
+            places.push(given as u16);
+        }
+        let sum: u64 = places.iter().map(|p| u64::from(*p)).sum();
+        ensure!(
+            sum <= layout::CLIENTS_MAX,
+            "component `{name}` has {sum} places for clients; the most is {}",
+            layout::CLIENTS_MAX
+        );
+        system.components[n].places = places;
+    }
+    Ok(())
+}
+
+/// Which I/O interrupt controller an interrupt comes in at, and at which pin. Interrupts of the ISA bus are mostly on the
+/// pin of the same number, but for the timer's, which PCs have on pin 2; a machine where they are not says so when it
+/// boots.
+fn usual_pin(irq: &Irq) -> Result<(u8, u8)> {
+    match irq.source() {
+        Some(IrqSource::Isa(0)) => Ok((0, 2)),
+        Some(IrqSource::Isa(isa @ (1 | 3..=15))) => Ok((0, isa)),
+        Some(IrqSource::Isa(isa)) => bail!("interrupt `{}`: the ISA bus has no interrupt {isa}", irq.name),
+        Some(IrqSource::Pin { ioapic, pin }) => Ok((ioapic, pin)),
+        None => bail!("interrupt `{}`: give either `isa`, or `ioapic` and `pin`", irq.name),
     }
 }
 
@@ -341,7 +252,6 @@ mod tests {
         about = "serves"
         priority = 9
         memory = "512K"
-        serves = { protocol = "talk", clients = 1 }
     "#;
 
     const CLIENT: &str = r#"
@@ -351,11 +261,26 @@ mod tests {
         about = "asks"
         priority = 8
         memory = "1M"
-        uses = { talk = "server", control = "init" }
     "#;
 
-    fn check(text: &str) -> Result<manifest::System> {
-        toml::from_str::<Description>(&format!("root = \"init\"\n{text}"))?.check("test")
+    const CHANNELS: &str = r#"
+        channel = [
+            { from = "client.talker", to = "server.listeners" },
+            { from = "client.control", to = "init.control" },
+        ]
+    "#;
+
+    fn interfaces() -> Interfaces {
+        let text = r#"
+            p-init = { serves = { control = "control" } }
+            p-server = { serves = { listeners = { protocol = "talk", page = true }, singers = "sing" } }
+            p-client = { uses = { control = "control", talker = "talk" } }
+        "#;
+        toml::from_str(text).unwrap()
+    }
+
+    fn check(text: &str) -> Result<System> {
+        toml::from_str::<Description>(&format!("root = \"p-init\"\n{text}"))?.resolve("test", &interfaces())
     }
 
     fn error(text: &str) -> String {
@@ -363,32 +288,51 @@ mod tests {
     }
 
     #[test]
-    fn names_become_numbers_and_sizes_become_bytes() {
-        let system = check(&format!("{SERVER}{CLIENT}")).unwrap();
-        let client = &system.components[1];
-        assert_eq!(client.memory_bits, 20);
-        assert_eq!(
-            client.uses[0],
-            manifest::Channel { protocol: "control".into(), server: manifest::Server::Init }
-        );
-        assert_eq!(client.uses[1].server, manifest::Server::Component(0));
+    fn names_become_numbers() {
+        let system = check(&format!("{CHANNELS}{SERVER}{CLIENT}")).unwrap();
+        let talk = Channel { client: 1, client_role: 1, server: Server::Component(0), server_role: 0 };
+        let control = Channel { client: 1, client_role: 0, server: Server::Init, server_role: 0 };
+        assert_eq!(system.channels, [talk, control]);
+        assert_eq!(system.client_role(&talk), "talker");
+        assert_eq!(system.server_name(&talk), ("server", "listeners"));
+        assert_eq!(system.server_name(&control), ("init", "control"));
+        assert_eq!(system.components[0].places, [1, 0]);
+        assert_eq!(system.components[1].settings.memory_bits(), 20);
     }
 
     #[test]
     fn a_channel_needs_both_ends() {
-        assert!(
-            error(CLIENT).contains("`client`: it uses `server` for talk, but there is no such component")
-        );
-        let other = SERVER.replace("\"talk\"", "\"sing\"");
-        assert!(error(&format!("{other}{CLIENT}")).contains("that one serves sing"));
-        let none = SERVER.replace("serves = ", "args = [] #");
-        assert!(error(&format!("{none}{CLIENT}")).contains("that one serves nothing"));
+        let wrong = |from: &str, to: &str| error(&format!("{}{SERVER}{CLIENT}", CHANNELS.replace(from, to)));
+        assert!(wrong("server.listeners", "nobody.listeners").contains("there is no component `nobody`"));
+        assert!(wrong("server.listeners", "server.dancers").contains("it serves `listeners`, `singers`"));
+        assert!(wrong("client.talker", "client.singer").contains("it uses `control`, `talker`"));
+        assert!(wrong("server.listeners", "server.singers").contains("speaks the protocol talk"));
+        assert!(wrong("server.listeners", "server").contains("write COMPONENT.ROLE"));
+        let twice = "{ from = \"client.talker\", to = \"server.listeners\" }";
+        let other = "{ from = \"client.control\", to = \"init.control\" }";
+        assert!(wrong(other, twice).contains("two channels from `client.talker`"));
+        assert!(error(&format!("{SERVER}{CLIENT}")).contains("there is no channel from `client.control`"));
     }
 
     #[test]
-    fn a_service_has_room_for_its_clients() {
-        let second = CLIENT.replace("\"client\"", "\"second\"");
-        assert!(error(&format!("{SERVER}{CLIENT}{second}")).contains("serves 1 clients, but 2 use it"));
+    fn authority_at_the_initial_task_is_a_channel_to_it() {
+        // A role that speaks the same protocol but leads elsewhere is no way there.
+        let elsewhere = CHANNELS.replace("init.control", "server.singers");
+        assert!(error(&format!("{elsewhere}{SERVER}{CLIENT}")).contains("`server.singers` serves sing"));
+        let absent = CHANNELS.replace("init.control", "init.supervisor");
+        assert!(error(&format!("{absent}{SERVER}{CLIENT}")).contains("`init` has no role `supervisor`"));
+    }
+
+    #[test]
+    fn a_role_has_room_for_its_channels() {
+        let server = format!("{SERVER}places = {{ listeners = 0 }}\n");
+        assert!(error(&format!("{CHANNELS}{server}{CLIENT}")).contains("0 places for `listeners`, but 1"));
+        let server = format!("{SERVER}places = {{ singers = 65 }}\n");
+        assert!(error(&format!("{CHANNELS}{server}{CLIENT}")).contains("66 places for clients"));
+        let server = format!("{SERVER}places = {{ dancers = 1 }}\n");
+        assert!(error(&format!("{CHANNELS}{server}{CLIENT}")).contains("has places for `dancers`"));
+        let server = format!("{SERVER}places = {{ listeners = 5, singers = 2 }}\n");
+        assert_eq!(check(&format!("{CHANNELS}{server}{CLIENT}")).unwrap().components[0].places, [5, 2]);
     }
 
     #[test]
@@ -414,7 +358,7 @@ mod tests {
         let with = |from: &str, to: &str| error(&SERVER.replace(from, to));
         assert!(with("priority = 9", "priority = 255").contains("the greatest here is 254"));
         assert!(with("512K", "500K").contains("power of two"));
-        assert!(with("512K", "much").contains("not a size"));
+        assert!(with("512K", "much").contains("a size"));
         assert!(with("priority = 9", "priority = 9\nbudget_ms = 0").contains("budget_ms"));
         assert!(with("name = \"server\"", "name = \"a b\"").contains("letters"));
         assert!(with("name = \"server\"", "name = \"init\"").contains("the initial task"));

@@ -2,6 +2,7 @@
 
 mod description;
 mod image;
+mod interface;
 
 use std::{
     collections::BTreeMap,
@@ -12,6 +13,12 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use crate::{build, paths::Workspace, toolchain::Purpose};
+use description::{Description, Interfaces};
+
+/// What the program of a component is built for.
+fn purpose(component: &pecan_manifest::Settings) -> Purpose {
+    if component.fpu { Purpose::User } else { Purpose::UserWithoutFpu }
+}
 
 /// A file of `systems/`, checked.
 #[derive(Debug)]
@@ -35,14 +42,16 @@ impl System {
             )
         })?;
         let shown = path.strip_prefix(ws.root()).unwrap_or(&path).display().to_string();
-        Self::parse(name, &text).with_context(|| format!("cannot use {shown}"))
+        let interfaces = interface::of_packages(ws)?;
+        Self::parse(name, &text, &interfaces).with_context(|| format!("cannot use {shown}"))
     }
 
-    fn parse(name: &str, text: &str) -> Result<System> {
-        let description: description::Description = toml::from_str(text)?;
-        let manifest = description.check(name)?;
+    fn parse(name: &str, text: &str, interfaces: &Interfaces) -> Result<System> {
+        let description: Description = toml::from_str(text)?;
+        let manifest = description.resolve(name, interfaces)?;
         let components = description.component.iter();
-        let programs = components.map(|c| ((c.package.clone(), c.purpose()), c.program())).collect();
+        let programs =
+            components.map(|c| ((c.package.clone(), purpose(c)), c.program().into_owned())).collect();
         Ok(System { root: description.root, programs, manifest })
     }
 
@@ -56,8 +65,9 @@ impl System {
     /// is a thread, its time, a CSpace, four tables, a start page and an IPC buffer.
     fn check_memory(&self, program: &str, footprint: u64) -> Result<()> {
         const OVERHEAD: u64 = 9 << 12;
-        for component in self.manifest.components.iter().filter(|c| c.program == program) {
-            let (needed, memory) = ((footprint + OVERHEAD) >> 10, 1u64 << component.memory_bits >> 10);
+        let components = self.manifest.components.iter().map(|c| &c.settings);
+        for component in components.filter(|c| c.program() == program) {
+            let (needed, memory) = ((footprint + OVERHEAD) >> 10, component.memory.0 >> 10);
             ensure!(
                 needed <= memory,
                 "component `{}` needs {needed}K of memory at least, but has {memory}K\n  to mend it: give it more \
@@ -100,6 +110,11 @@ impl System {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<System> {
+        let packages = ["init", "pecan-init", "p"].map(|p| (p.to_string(), Default::default()));
+        System::parse("test", text, &packages.into())
+    }
+
     #[test]
     fn a_component_has_memory_for_its_program() {
         let text = r#"
@@ -111,7 +126,7 @@ mod tests {
             priority = 1
             memory = "256K"
         "#;
-        let system = System::parse("test", text).unwrap();
+        let system = parse(text).unwrap();
         assert_eq!(system.packages(), [("init", Purpose::User), ("p", Purpose::User)]);
         system.check_memory("p", 200 << 10).unwrap();
         system.check_memory("other", 1 << 30).unwrap();
@@ -132,13 +147,14 @@ mod tests {
             component("b", "fpu = false"),
             component("c", "fpu = true")
         );
-        let system = System::parse("test", &text).unwrap();
+        let system = parse(&text).unwrap();
         let (with, without) = (("p", Purpose::User), ("p", Purpose::UserWithoutFpu));
         assert_eq!(system.packages(), [("pecan-init", Purpose::UserWithoutFpu), with, without]);
         let parts = &system.manifest.components;
-        assert_eq!(parts.iter().map(|c| c.fpu).collect::<Vec<_>>(), [true, false, true]);
-        assert!(parts[0].program == parts[2].program && parts[0].program != parts[1].program);
-        assert!(System::parse("test", &format!("root = \"r\"\n{}", component("a", "fpu = 1"))).is_err());
+        let [a, b, c] = [0, 1, 2].map(|n| &parts[n].settings);
+        assert_eq!([a.fpu, b.fpu, c.fpu], [true, false, true]);
+        assert!(a.program() == c.program() && a.program() != b.program());
+        assert!(parse(&format!("root = \"pecan-init\"\n{}", component("a", "fpu = 1"))).is_err());
     }
 
     #[test]

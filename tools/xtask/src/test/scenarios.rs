@@ -3,9 +3,11 @@
 //! A file of `tests/scenarios/` is one test on a machine of its own. Lines that start with the prompt are typed; the
 //! lines below are what the command must print. `...` stands for any text within a line and, alone on a line, for
 //! any number of lines. `(status N)` as the last line is the status with which the system ends. Lines that start
-//! with `#` before the first command say what the scenario shows.
+//! with `#` before the first command say what the scenario shows; a line `system NAME` there says which system it is
+//! about, if not `default`.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -47,14 +49,23 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
     let name = |p: &Path| p.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut files = files(ws)?;
     files.retain(|f| filter.is_none_or(|filter| name(f).contains(filter)));
-    let root_task = run::assemble(ws, toolchain, "default")?;
     let kernel = build::kernel(ws, toolchain, profile)?;
+    let default = run::assemble(ws, toolchain, "default")?;
+    let mut root_tasks = BTreeMap::from([("default".to_string(), default.clone())]);
     let machine = Machine::counting();
     for file in files {
         let name = name(&file);
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: None };
-        match parse(&text).and_then(|steps| play(&steps, Shell::start(boot.session(false, TIME)?)?)) {
+        let played = parse(&text).and_then(|scenario| {
+            if !root_tasks.contains_key(&scenario.system) {
+                let built = run::assemble(ws, toolchain, &scenario.system)?;
+                root_tasks.insert(scenario.system.clone(), built);
+            }
+            let root_task = root_tasks.get(&scenario.system).map(PathBuf::as_path);
+            let boot = Boot { machine: &machine, kernel: &kernel.image, root_task, gdb: None };
+            play(&scenario.steps, Shell::start(boot.session(false, TIME)?)?)
+        });
+        match played {
             Ok(()) => {
                 println!("test {name} ... ok");
                 tally.passed += 1;
@@ -68,7 +79,7 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
             }
         }
     }
-    tally.add(super::run::run(ws, &root_task, &kernel, filter)?);
+    tally.add(super::run::run(ws, &default, &kernel, filter)?);
     Ok(tally)
 }
 
@@ -79,15 +90,26 @@ struct Step {
     expected: Vec<String>,
 }
 
-fn parse(text: &str) -> Result<Vec<Step>> {
+/// What a file says.
+#[derive(Debug)]
+struct Scenario {
+    /// The system that is booted.
+    system: String,
+    steps: Vec<Step>,
+}
+
+fn parse(text: &str) -> Result<Scenario> {
+    let mut system = "default".to_string();
     let mut steps: Vec<Step> = Vec::new();
     for (n, line) in text.lines().enumerate() {
         if let Some(command) = line.strip_prefix(PROMPT) {
             steps.push(Step { command: command.trim().to_string(), expected: Vec::new() });
         } else if let Some(step) = steps.last_mut() {
             step.expected.push(line.trim_end().to_string());
+        } else if let Some(name) = line.strip_prefix("system ") {
+            system = name.trim().to_string();
         } else if !line.trim().is_empty() && !line.starts_with('#') {
-            bail!("line {}: before the first command there can only be comments", n + 1);
+            bail!("line {}: before the first command there can only be comments and `system NAME`", n + 1);
         }
     }
     if steps.is_empty() {
@@ -98,7 +120,7 @@ fn parse(text: &str) -> Result<Vec<Step>> {
             step.expected.pop();
         }
     }
-    Ok(steps)
+    Ok(Scenario { system, steps })
 }
 
 fn play(steps: &[Step], mut shell: Shell) -> Result<()> {
@@ -155,13 +177,15 @@ mod tests {
 
     #[test]
     fn a_transcript_is_commands_and_what_they_print() {
-        let steps =
-            parse("# Shows something.\n\npecan> ps\nNAME\n...\n\npecan> exit 3\n(status 3)\n").unwrap();
+        let text = "# Shows something.\n\npecan> ps\nNAME\n...\n\npecan> exit 3\n(status 3)\n";
+        let scenario = parse(text).unwrap();
         let step = |command: &str, expected: &[&str]| Step {
             command: command.into(),
             expected: expected.iter().map(|l| l.to_string()).collect(),
         };
-        assert_eq!(steps, [step("ps", &["NAME", "..."]), step("exit 3", &["(status 3)"])]);
+        assert_eq!(scenario.steps, [step("ps", &["NAME", "..."]), step("exit 3", &["(status 3)"])]);
+        assert_eq!(scenario.system, "default");
+        assert_eq!(parse(&format!("system other\n{text}")).unwrap().system, "other");
         assert!(parse("hello\npecan> ps\n").is_err());
         assert!(parse("# nothing\n").is_err());
     }

@@ -1,0 +1,169 @@
+//! What a description says of one component. These are the types in which people write it (`systems/NAME.toml`) and in
+//! which it travels: what is read is what the initial task sees.
+
+use alloc::{borrow::Cow, collections::BTreeMap, format, string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{About, ComponentName, RoleName, Size};
+
+/// What is said of a component: a table `[[component]]`.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Its name; there is only one of that name in a system.
+    pub name: ComponentName,
+    /// What it is for, in one line.
+    pub about: About,
+    /// The package, which contains a program of the same name.
+    pub package: String,
+    /// The arguments it is started with.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// When it is started.
+    #[serde(default)]
+    pub start: Start,
+    /// What happens when it ends.
+    #[serde(default)]
+    pub restart: Restart,
+    /// Priority of its thread.
+    pub priority: u8,
+    /// Milliseconds of processor time in each period.
+    #[serde(default = "default_budget")]
+    pub budget_ms: u64,
+    /// The period, in milliseconds. Without it, the budget is a turn in a round.
+    #[serde(default)]
+    pub period_ms: Option<u64>,
+    /// The memory that everything of it is made of, kernel objects included.
+    pub memory: Size,
+    /// For roles that it serves, how many clients they have at once; otherwise as many as there are channels.
+    #[serde(default)]
+    pub places: BTreeMap<RoleName, u16>,
+    /// Its interrupts.
+    #[serde(default)]
+    pub irqs: Vec<Irq>,
+    /// Its I/O ports.
+    #[serde(default)]
+    pub ports: Vec<Ports>,
+    /// Whether it shows the system log: what the initial task has to say.
+    #[serde(default)]
+    pub log: bool,
+    /// Whether it may use floating-point and vector registers; if not, using one is a fault.
+    #[serde(default = "yes")]
+    pub fpu: bool,
+}
+
+fn default_budget() -> u64 {
+    5
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Settings {
+    /// The name of its ELF file in the archive. No package has a dot in its name.
+    pub fn program(&self) -> Cow<'_, str> {
+        if self.fpu { Cow::Borrowed(&self.package) } else { format!("{}.without-fpu", self.package).into() }
+    }
+
+    /// Microseconds of processor time in each period.
+    pub const fn budget_us(&self) -> u64 {
+        self.budget_ms * 1000
+    }
+
+    /// The period, in microseconds.
+    pub fn period_us(&self) -> u64 {
+        self.period_ms.unwrap_or(self.budget_ms) * 1000
+    }
+
+    /// log2 of the bytes of its memory.
+    pub const fn memory_bits(&self) -> u32 {
+        self.memory.0.trailing_zeros()
+    }
+}
+
+/// When a component is started.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// With the system.
+    #[default]
+    Boot,
+    /// When somebody asks for it; then it is a program, and several of it can run.
+    Demand,
+}
+
+/// What happens when a component ends.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// It stays dead.
+    #[default]
+    Never,
+    /// It is started again after a fault or a kill, and stays dead when it exits by itself.
+    OnFailure,
+    /// It is started again however it ended.
+    Always,
+}
+
+/// An interrupt: either `isa`, or `ioapic` and `pin`.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Irq {
+    /// What the component calls it.
+    pub name: RoleName,
+    /// An interrupt of the ISA bus, by its number there.
+    #[serde(default)]
+    pub isa: Option<u8>,
+    /// Which I/O interrupt controller, from 0.
+    #[serde(default)]
+    pub ioapic: Option<u8>,
+    /// Which of its pins.
+    #[serde(default)]
+    pub pin: Option<u8>,
+    /// Level-triggered rather than edge-triggered.
+    #[serde(default)]
+    pub level: bool,
+    /// Active low rather than active high.
+    #[serde(default)]
+    pub active_low: bool,
+}
+
+/// Where an interrupt comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IrqSource {
+    /// The ISA bus, by its number there. Where it comes in is known when the machine is.
+    Isa(u8),
+    /// A pin of an I/O interrupt controller.
+    Pin {
+        /// Which I/O interrupt controller, from 0.
+        ioapic: u8,
+        /// Which of its pins.
+        pin: u8,
+    },
+}
+
+impl Irq {
+    /// Where it comes from; `None` if the description does not say it in one way.
+    pub const fn source(&self) -> Option<IrqSource> {
+        match (self.isa, self.ioapic, self.pin) {
+            (Some(isa), None, None) => Some(IrqSource::Isa(isa)),
+            (None, None, Some(pin)) => Some(IrqSource::Pin { ioapic: 0, pin }),
+            (None, Some(ioapic), Some(pin)) => Some(IrqSource::Pin { ioapic, pin }),
+            _ => None,
+        }
+    }
+}
+
+/// A range of I/O ports.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Ports {
+    /// What the component calls it.
+    pub name: RoleName,
+    /// The first port.
+    pub first: u16,
+    /// The last port.
+    pub last: u16,
+}
