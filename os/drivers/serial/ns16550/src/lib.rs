@@ -196,8 +196,9 @@ mod tests {
 
     #[test]
     fn bytes_are_received_in_order() {
-        let mut model = Model { input: vec![1, 2], ..Model::default() };
+        let mut model = Model::default();
         let mut port = Ns16550::new(&mut model).unwrap();
+        port.registers.input.extend([1, 2]);
         assert_eq!(port.receive(), Ok(Some(1)));
         assert_eq!(port.receive(), Ok(Some(2)));
         assert_eq!(port.receive(), Ok(None));
