@@ -1,6 +1,5 @@
-//! Passes the linker script of the runtime on.
+//! Passes the linker script of the runtime on, and makes the roles of `Cargo.toml` constants.
 
 fn main() {
-    let script = std::env::var("DEP_PECAN_RUNTIME_LINKER_SCRIPT").expect("depends on pecan-runtime");
-    println!("cargo::rustc-link-arg-bins=-T{script}");
+    pecan_build::component();
 }

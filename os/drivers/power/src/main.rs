@@ -2,12 +2,7 @@
 #![no_std]
 #![no_main]
 
-use pecan_component::{
-    Ports, main, ports, println,
-    protocols::{Power, PowerDispatch},
-    serve,
-    service::Caller,
-};
+use pecan_component::{Ports, main, ports, println, protocols::Power, serve, service::Caller};
 
 main!(main);
 
@@ -58,5 +53,5 @@ impl Power for Switch {
 
 fn main() {
     let mut switch = Switch { exit: ports("exit"), reset: ports("reset"), keyboard: ports("keyboard") };
-    serve::<PowerDispatch, _>(&mut switch, |_, _| ())
+    serve::<roles::Dispatch, _>(&mut switch, |_, _| ())
 }

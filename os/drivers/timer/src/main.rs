@@ -5,7 +5,7 @@
 
 use pecan_component::{
     Irq, Ports, clients, irq, main, pecan, ports, println,
-    protocols::{Timer, TimerDispatch},
+    protocols::Timer,
     serve,
     service::{Caller, Later, Owed},
     ticks, tsc_mhz,
@@ -115,5 +115,5 @@ fn main() -> u64 {
         println!("the interval timer cannot be stopped: {error}");
         return 1;
     }
-    serve::<TimerDispatch, _>(&mut clock, Clock::signal)
+    serve::<roles::Dispatch, _>(&mut clock, Clock::signal)
 }

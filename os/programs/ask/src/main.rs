@@ -6,12 +6,12 @@ extern crate alloc;
 
 use alloc::string::String;
 
-use pecan_component::{channel, main, print, println, protocols::ConsoleClient, service::CallError};
+use pecan_component::{main, print, println, service::CallError};
 
 main!(main);
 
 fn main() -> Result<(), CallError> {
-    let console = ConsoleClient::new(channel(ConsoleClient::PROTOCOL).ok_or(CallError::NoChannel)?);
+    let console = roles::CONSOLE.client();
     print!("What is your name? ");
     let name = String::from_utf8_lossy(&console.read_line()?).into_owned();
     if name.trim().is_empty() {

@@ -2,7 +2,7 @@
 #![no_std]
 #![no_main]
 
-use pecan_component::{channel, main, println, protocols::TimerClient, service::CallError, startup};
+use pecan_component::{main, println, service::CallError, startup};
 
 main!(main);
 
@@ -15,7 +15,7 @@ fn main() -> Result<u64, CallError> {
             return Ok(2);
         }
     };
-    let timer = TimerClient::new(channel(TimerClient::PROTOCOL).ok_or(CallError::NoChannel)?);
+    let timer = roles::TIMER.client();
     let start = timer.now()?;
     let end = timer.sleep(ms * 1000)?;
     let enough = if end - start >= ms * 1000 { "" } else { " (not long enough)" };

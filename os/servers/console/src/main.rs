@@ -9,8 +9,8 @@ mod port;
 use alloc::{collections::VecDeque, vec::Vec};
 
 use pecan_component::{
-    Irq, LOG_SIGNAL, client_page, clients, irq, log_ring, main, pecan, ports,
-    protocols::{Console, ConsoleDispatch},
+    Irq, LOG_SIGNAL, clients, irq, log_ring, main, pecan, ports,
+    protocols::Console,
     serve,
     service::{Caller, Later, Owed, shared::Ring},
     supervisor,
@@ -24,8 +24,6 @@ main!(main);
 
 /// Output that waits for the port. More than this makes writers wait.
 const QUEUE_MAX: usize = 16 << 10;
-/// The role in which this component is called.
-const CLIENTS: &str = "clients";
 /// Ctrl-C.
 const INTERRUPT: u8 = 0x03;
 /// Input that waits for a reader. More than this is dropped.
@@ -214,7 +212,7 @@ impl Console for Terminal {
 
     fn write_page(&mut self, caller: Caller, len: u64) {
         let client = caller.place();
-        if let Some(page) = client_page(CLIENTS, client) {
+        if let Some(page) = roles::CLIENTS.page(client) {
             let mut text = alloc::vec![0; page.len().min(usize::try_from(len).unwrap_or(usize::MAX))];
             page.read(&mut text);
             self.write_as(client, &text);
@@ -262,5 +260,5 @@ fn main() -> pecan::Result<u64> {
     };
     terminal.show_log();
     terminal.take_input();
-    serve::<ConsoleDispatch, _>(&mut terminal, Terminal::signal)
+    serve::<roles::Dispatch, _>(&mut terminal, Terminal::signal)
 }

@@ -2,12 +2,7 @@
 #![no_std]
 #![no_main]
 
-use pecan_component::{
-    main,
-    protocols::{Echo, EchoDispatch},
-    serve,
-    service::Caller,
-};
+use pecan_component::{main, protocols::Echo, serve, service::Caller};
 
 main!(main);
 
@@ -20,5 +15,5 @@ impl Echo for Answer {
 }
 
 fn main() {
-    serve::<EchoDispatch, _>(&mut Answer, |_, _| ())
+    serve::<roles::Dispatch, _>(&mut Answer, |_, _| ())
 }

@@ -9,9 +9,7 @@ mod commands;
 use alloc::{string::String, vec::Vec};
 
 use pecan_component::{
-    channel, main,
-    pecan::{Cap, types::Endpoint},
-    println,
+    main, println,
     protocols::{ConsoleClient, ControlClient, EchoClient, PowerClient, TimerClient},
     service::CallError,
     startup, ticks, tsc_mhz, write,
@@ -38,19 +36,14 @@ struct Shell {
     free: Option<u64>,
 }
 
-fn endpoint(protocol: &str) -> Cap<Endpoint> {
-    // Without a channel every call says so.
-    channel(protocol).unwrap_or(Cap::NULL)
-}
-
 impl Shell {
     fn new() -> Self {
         Self {
-            console: ConsoleClient::new(endpoint(ConsoleClient::PROTOCOL)),
-            control: ControlClient::new(endpoint(ControlClient::PROTOCOL)),
-            echo: EchoClient::new(endpoint(EchoClient::PROTOCOL)),
-            power: PowerClient::new(endpoint(PowerClient::PROTOCOL)),
-            timer: TimerClient::new(endpoint(TimerClient::PROTOCOL)),
+            console: roles::CONSOLE.client(),
+            control: roles::CONTROL.client(),
+            echo: roles::ECHO.client(),
+            power: roles::POWER.client(),
+            timer: roles::TIMER.client(),
             status: 0,
             jobs: Vec::new(),
             free: None,

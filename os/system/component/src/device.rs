@@ -63,5 +63,5 @@ impl Irq {
 
 /// The ring of the system log, if the description lets this component show it.
 pub fn log_ring() -> Option<Ring> {
-    Ring::new(crate::memory(resource::LOG)?)
+    Ring::new(crate::role::memory(resource::LOG)?)
 }

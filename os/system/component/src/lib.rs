@@ -6,17 +6,16 @@ extern crate alloc;
 
 mod device;
 mod output;
-
-use alloc::format;
+mod role;
 
 use pecan::{
     Cap,
     startup::{Startup, well_known},
-    types::{Endpoint, Reply},
+    types::Reply,
 };
 use pecan_manifest::layout::{self, resource};
 use pecan_protocols::SupervisorClient;
-use pecan_service::{Dispatch, Replies, Server, shared::Shared};
+use pecan_service::{Dispatch, Replies, Server};
 
 pub use device::{Irq, Ports, irq, log_ring, ports};
 pub use output::{connect_console, write};
@@ -25,11 +24,18 @@ pub use pecan_manifest::layout::LOG_SIGNAL;
 pub use pecan_protocols as protocols;
 pub use pecan_runtime::{Outcome, component, exit, print, println};
 pub use pecan_service::{self as service, ticks};
+pub use role::{Serves, Uses};
 
-/// Makes a function the `main` of a component: `fn() -> impl Outcome`.
+/// Makes a function the `main` of a component: `fn() -> impl Outcome`. The module `roles` has the component's roles as its
+/// `Cargo.toml` says them.
 #[macro_export]
 macro_rules! main {
     ($main:path) => {
+        /// The roles of this component.
+        #[allow(dead_code, reason = "a component need not use all that is made for it")]
+        mod roles {
+            include!(concat!(env!("OUT_DIR"), "/roles.rs"));
+        }
         fn __component_main(_: &'static $crate::pecan::startup::Startup<'static>) -> u64 {
             $crate::connect_console();
             $crate::Outcome::status($main())
@@ -46,32 +52,9 @@ pub fn startup() -> &'static Startup<'static> {
     pecan_runtime::startup().expect("a component has a start page")
 }
 
-/// The endpoint that a role of this component leads to.
-pub fn channel(role: &str) -> Option<Cap<Endpoint>> {
-    startup().cap(role)
-}
-
 /// The initial task, as this component sees it.
 pub fn supervisor() -> SupervisorClient {
-    SupervisorClient::new(channel(well_known::SUPERVISOR).unwrap_or(Cap::NULL))
-}
-
-/// The memory that the start page has under a name.
-fn memory(name: &str) -> Option<Shared> {
-    Shared::from_startup(startup(), name)
-}
-
-/// The page shared with the server that a role of this component leads to.
-pub fn channel_page(role: &str) -> Option<Shared> {
-    memory(role)
-}
-
-/// The page shared with one of the clients of a role that this component serves, by the client's place.
-pub fn client_page(role: &str, place: usize) -> Option<Shared> {
-    let name = format!("{}{role}", resource::ROLE);
-    let first = usize::try_from(startup().parameter(&name)?).ok()?;
-    let page = memory(&name)?.part(place.checked_sub(first)?.checked_mul(4096)?, 4096);
-    (!page.is_empty()).then_some(page)
+    SupervisorClient::new(role::endpoint(well_known::SUPERVISOR))
 }
 
 /// How many clients this component can have, in all roles that it serves. Their places are numbered from 0.

@@ -5,6 +5,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use pecan::{Cap, startup::well_known, types::Endpoint};
 use pecan_protocols::{ConsoleClient, SupervisorClient, WRITE_MAX};
 
+use crate::role;
+
 /// The role through which a component prints.
 const CONSOLE_ROLE: &str = "console";
 
@@ -13,7 +15,7 @@ static SUPERVISOR: AtomicU64 = AtomicU64::new(0);
 
 /// Lets printing go where the description says. Called before `main`.
 pub fn connect_console() {
-    let cptr = |name| super::channel(name).map_or(0, Cap::cptr);
+    let cptr = |name| role::endpoint(name).cptr();
     CONSOLE.store(cptr(CONSOLE_ROLE), Ordering::Relaxed);
     SUPERVISOR.store(cptr(well_known::SUPERVISOR), Ordering::Relaxed);
     pecan_runtime::set_console(print);
@@ -35,7 +37,7 @@ fn print(bytes: &[u8]) {
 /// Writes a longer text at once, through the page shared with the console if there is one.
 pub fn write(text: &str) {
     let console = Cap::new(CONSOLE.load(Ordering::Relaxed));
-    let page = super::channel_page(CONSOLE_ROLE);
+    let page = role::memory(CONSOLE_ROLE);
     let (Some(page), false) = (page, console.is_null()) else { return print(text.as_bytes()) };
     let client = ConsoleClient::new(console);
     let mut rest = text.as_bytes();

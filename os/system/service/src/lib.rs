@@ -145,3 +145,40 @@ macro_rules! service {
         }
     }};
 }
+
+/// Makes `Dispatch`, which hands each call to the role that was called, and to nobody who does not have that role: with a
+/// channel to one role of a component, its others cannot be called.
+#[macro_export]
+macro_rules! dispatch_roles {
+    ($($number:literal => $Role:path),+ $(,)?) => {
+        /// Hands each call to the role of this component that was called.
+        #[derive(Debug)]
+        pub struct Dispatch;
+
+        impl<S> $crate::Dispatch<S> for Dispatch
+        where
+            $($Role: $crate::Dispatch<S>,)+
+        {
+            const PROTOCOL: &'static str = "";
+
+            #[inline]
+            fn dispatch(
+                server: &mut S,
+                caller: $crate::Caller,
+                label: u64,
+                reader: &mut $crate::Reader<'_>,
+                replies: &mut $crate::Replies,
+            ) -> $crate::Outcome {
+                match caller.role() {
+                    $($number => <$Role as $crate::Dispatch<S>>::dispatch(server, caller, label, reader, replies),)+
+                    _ => $crate::Outcome::Refused($crate::CallError::NoSuchMethod),
+                }
+            }
+
+            fn gone(server: &mut S, place: usize) {
+                // No two roles have a place in common, and where nothing is known of a place, nothing is forgotten.
+                $(<$Role as $crate::Dispatch<S>>::gone(server, place);)+
+            }
+        }
+    };
+}

@@ -3,17 +3,23 @@
 #![no_main]
 
 use pecan_component::{
-    channel, main,
+    main,
     pecan::{Cap, startup::well_known, types::Endpoint},
     println,
     protocols::ControlClient,
+    startup,
 };
 
 main!(main);
 
 fn main() {
-    for role in [well_known::SUPERVISOR, "console", "control"] {
-        let endpoint: Cap<Endpoint> = channel(role).unwrap_or(Cap::NULL);
+    let supervisor: Cap<Endpoint> = startup().cap(well_known::SUPERVISOR).unwrap_or(Cap::NULL);
+    let endpoints = [
+        ("supervisor", supervisor),
+        ("console", roles::CONSOLE.endpoint()),
+        ("control", roles::CONTROL.endpoint()),
+    ];
+    for (role, endpoint) in endpoints {
         let control = ControlClient::new(endpoint);
         match control.component(0) {
             Ok(_) => println!("{role}: it lists the components"),

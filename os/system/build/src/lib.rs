@@ -1,0 +1,138 @@
+//! What the build script of a component calls.
+
+use std::{env, fmt::Write, fs, path::Path};
+
+use pecan_manifest::{Interface, Protocol};
+use serde::Deserialize;
+
+/// What is read of a `Cargo.toml`.
+#[derive(Deserialize)]
+struct Manifest {
+    package: Package,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Deserialize, Default)]
+struct Metadata {
+    component: Option<Interface>,
+}
+
+/// Passes the linker script of the runtime on, and makes the module of the component's roles. Where it cannot, the build
+/// ends with a message.
+pub fn component() {
+    if let Err(message) = build() {
+        println!("cargo::error={}", message.trim_end().replace('\n', "\ncargo::error="));
+    }
+}
+
+fn build() -> Result<(), String> {
+    let script = env::var("DEP_PECAN_RUNTIME_LINKER_SCRIPT")
+        .map_err(|_| "a component depends on pecan-runtime: add it to [dependencies] in Cargo.toml")?;
+    println!("cargo::rustc-link-arg-bins=-T{script}");
+    println!("cargo::rerun-if-changed=Cargo.toml");
+    let variable =
+        |name: &str| env::var(name).map_err(|_| format!("{name} is not set: call this from build.rs"));
+    let path = Path::new(&variable("CARGO_MANIFEST_DIR")?).join("Cargo.toml");
+    let text = fs::read_to_string(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    let interface = interface(&text).map_err(|e| format!("cannot use {}: {e}", path.display()))?;
+    let out = Path::new(&variable("OUT_DIR")?).join("roles.rs");
+    fs::write(&out, module(&interface)).map_err(|e| format!("cannot write {}: {e}", out.display()))
+}
+
+/// The interface in the text of a `Cargo.toml`; without one the component serves and uses nothing.
+fn interface(text: &str) -> Result<Interface, toml::de::Error> {
+    Ok(toml::from_str::<Manifest>(text)?.package.metadata.component.unwrap_or_default())
+}
+
+/// The text of the module.
+fn module(interface: &Interface) -> String {
+    let mut out = String::from("use pecan_component as component;\n");
+    let mut line = |text: std::fmt::Arguments<'_>| {
+        // Writing to a string does not fail.
+        let _ = out.write_fmt(text);
+    };
+    for (role, used) in &interface.uses {
+        let role: &str = role;
+        line(format_args!(
+            "/// The role `{role}` of this component, in which it calls a server by the protocol `{name}`.\n\
+             pub const {constant}: component::Uses<{client}> = component::Uses::new({role:?}, {client}::new);\n",
+            name = used.name,
+            constant = constant(role),
+            client = path(used, "Client"),
+        ));
+    }
+    for (number, (role, served)) in interface.serves.iter().enumerate() {
+        let role: &str = role;
+        line(format_args!(
+            "/// The role `{role}` of this component, in which it is called by the protocol `{name}`.\n\
+             pub const {constant}: component::Serves = component::Serves::new({role:?}, {number});\n",
+            name = served.protocol.name,
+            constant = constant(role),
+        ));
+    }
+    if !interface.serves.is_empty() {
+        line(format_args!("component::service::dispatch_roles! {{\n"));
+        for (number, served) in interface.serves.values().enumerate() {
+            line(format_args!("    {number} => {},\n", path(&served.protocol, "Dispatch")));
+        }
+        line(format_args!("}}\n"));
+    }
+    out
+}
+
+/// The name of a role as that of a constant.
+fn constant(role: &str) -> String {
+    role.replace('-', "_").to_uppercase()
+}
+
+/// The path of a type of a protocol.
+fn path(protocol: &Protocol, kind: &str) -> String {
+    let camel: String = protocol.name.split(['-', '_']).map(capitalised).collect();
+    match &protocol.package {
+        Some(package) => format!("::{}::{camel}{kind}", package.replace('-', "_")),
+        None => format!("component::protocols::{camel}{kind}"),
+    }
+}
+
+fn capitalised(word: &str) -> String {
+    let (first, rest) = word.split_at(word.len().min(1));
+    first.to_uppercase() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn module_of(text: &str) -> String {
+        module(&interface(&format!("[package]\nname = \"p\"\n{text}")).unwrap())
+    }
+
+    #[test]
+    fn roles_become_constants() {
+        let text = module_of(
+            r#"
+            [package.metadata.component]
+            serves = { clients = { protocol = "console", page = true }, admin-role = "echo" }
+            uses = { disk0 = "block", disk1 = "block", other = { protocol = "two-words", crate = "my-crate" } }
+            "#,
+        );
+        let has = |line: &str| assert!(text.contains(line), "{line}\nis not in\n{text}");
+        has("pub const DISK0: component::Uses<component::protocols::BlockClient> =");
+        has("pub const DISK1: component::Uses<component::protocols::BlockClient> =");
+        has("component::Uses::new(\"other\", ::my_crate::TwoWordsClient::new);");
+        has("pub const ADMIN_ROLE: component::Serves = component::Serves::new(\"admin-role\", 0);");
+        has("0 => component::protocols::EchoDispatch,\n    1 => component::protocols::ConsoleDispatch,");
+    }
+
+    #[test]
+    fn a_component_may_have_no_roles() {
+        assert_eq!(module_of(""), "use pecan_component as component;\n");
+        assert!(interface("[package]\nmetadata.component = { uses = { \"a b\" = \"echo\" } }").is_err());
+        assert!(interface("[package]\nmetadata.component = { use = { a = \"echo\" } }").is_err());
+    }
+}

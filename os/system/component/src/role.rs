@@ -1,0 +1,75 @@
+//! The roles of a component, in which it calls others and is called. Its build script makes a constant of each
+//! (`pecan-build`).
+
+use alloc::format;
+
+use pecan::{Cap, types::Endpoint};
+use pecan_manifest::layout::resource;
+use pecan_service::{Caller, shared::Shared};
+
+/// A role in which this component calls a server, by the client `C`.
+#[derive(Clone, Copy, Debug)]
+pub struct Uses<C> {
+    name: &'static str,
+    client: fn(Cap<Endpoint>) -> C,
+}
+
+impl<C> Uses<C> {
+    /// The role of a name, and how a client is made of an endpoint.
+    pub const fn new(name: &'static str, client: fn(Cap<Endpoint>) -> C) -> Self {
+        Self { name, client }
+    }
+
+    /// A client that calls the server to which the description connects this role. Were there none, every call would say
+    /// so.
+    pub fn client(&self) -> C {
+        (self.client)(self.endpoint())
+    }
+
+    /// The server's endpoint.
+    pub fn endpoint(&self) -> Cap<Endpoint> {
+        endpoint(self.name)
+    }
+
+    /// The page shared with the server, if the server shares one.
+    pub fn page(&self) -> Option<Shared> {
+        memory(self.name)
+    }
+}
+
+/// A role in which this component is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Serves {
+    name: &'static str,
+    number: u8,
+}
+
+impl Serves {
+    /// The role of a name and a number.
+    pub const fn new(name: &'static str, number: u8) -> Self {
+        Self { name, number }
+    }
+
+    /// Whether it is this role that was called.
+    pub const fn is_called_by(&self, caller: Caller) -> bool {
+        caller.role() == self.number
+    }
+
+    /// The page shared with a client of this role, by the client's place.
+    pub fn page(&self, place: usize) -> Option<Shared> {
+        let name = format!("{}{}", resource::ROLE, self.name);
+        let first = usize::try_from(crate::startup().parameter(&name)?).ok()?;
+        let page = memory(&name)?.part(place.checked_sub(first)?.checked_mul(4096)?, 4096);
+        (!page.is_empty()).then_some(page)
+    }
+}
+
+/// The endpoint that the start page has under a name, or the null capability.
+pub(crate) fn endpoint(name: &str) -> Cap<Endpoint> {
+    crate::startup().cap(name).unwrap_or(Cap::NULL)
+}
+
+/// The memory that the start page has under a name.
+pub(crate) fn memory(name: &str) -> Option<Shared> {
+    Shared::from_startup(crate::startup(), name)
+}
