@@ -16,8 +16,10 @@ wire_enum! {
         Faulted = 2,
         /// Somebody killed it.
         Killed = 3,
-        /// It could not be started.
+        /// It was given up, or could not be started.
         Failed = 4,
+        /// It waits to be started again.
+        BackOff = 5,
     }
 }
 
@@ -30,6 +32,7 @@ impl State {
             Self::Faulted => "faulted",
             Self::Killed => "killed",
             Self::Failed => "failed",
+            Self::BackOff => "backoff",
         }
     }
 }
@@ -48,6 +51,8 @@ wire_struct! {
         pub cpu_us: u64,
         /// How often it was started again.
         pub restarts: u64,
+        /// Milliseconds until it is started again; 0 if it does not wait for that.
+        pub wait_ms: u64,
         /// What it is for.
         pub about: String,
     }
@@ -120,6 +125,8 @@ wire_enum! {
         Essential = 4,
         /// The arguments are too long.
         TooLong = 5,
+        /// It runs already.
+        Running = 6,
     }
 }
 
@@ -132,6 +139,7 @@ impl fmt::Display for ControlError {
             Self::NotRunning => "it does not run",
             Self::Essential => "the system cannot do without it",
             Self::TooLong => "the arguments are too long",
+            Self::Running => "it runs already",
         })
     }
 }
@@ -155,6 +163,8 @@ service! {
         6: later fn wait(id: u64) -> Result<Ending, ControlError>;
         /// Ends a component. What comes then is up to its description.
         7: now fn kill(component: String) -> Result<(), ControlError>;
+        /// Starts a component that does not run, however often it has failed, and the servers that it uses.
+        8: now fn start(component: String) -> Result<(), ControlError>;
     }
 }
 
@@ -199,6 +209,9 @@ mod tests {
             _: u64,
             _: pecan_service::Later<Result<Ending, ControlError>>,
         ) {
+        }
+        fn start(&mut self, _: pecan_service::Caller, _: String) -> Result<(), ControlError> {
+            Err(ControlError::Running)
         }
         fn kill(&mut self, _: pecan_service::Caller, _: String) -> Result<(), ControlError> {
             Err(ControlError::NotRunning)

@@ -91,6 +91,12 @@ const COMMANDS: &[Command] = &[
     },
     Command { name: "kill", arguments: "NAME", about: "end a component", run: Shell::kill },
     Command {
+        name: "start",
+        arguments: "NAME",
+        about: "start a component that was given up or has ended",
+        run: Shell::start,
+    },
+    Command {
         name: "crash",
         arguments: "null|stack|illegal|div0|panic|cap|fpu",
         about: "let a program die that way",
@@ -187,8 +193,11 @@ impl Shell {
         );
         for index in 0.. {
             let Some(info) = self.control.component(index)? else { break };
-            let ComponentInfo { name, state, priority, cpu_us, restarts, about } = info;
-            let state = state.name();
+            let ComponentInfo { name, state, priority, cpu_us, restarts, wait_ms, about } = info;
+            let state = match wait_ms {
+                0 => String::from(state.name()),
+                ms => format!("in {}.{} s", ms / 1000, ms / 100 % 10),
+            };
             line(
                 &mut text,
                 format_args!("{name:<12} {state:<8} {priority:>4} {cpu_us:>9} {restarts:>8}  {about}"),
@@ -332,6 +341,11 @@ impl Shell {
     fn kill(&mut self, arguments: &[String], _: bool) -> Outcome {
         let [name] = arguments else { return Err(Failure::Usage) };
         Ok(self.control.kill(name)??)
+    }
+
+    fn start(&mut self, arguments: &[String], _: bool) -> Outcome {
+        let [name] = arguments else { return Err(Failure::Usage) };
+        Ok(self.control.start(name)??)
     }
 
     fn crash(&mut self, arguments: &[String], _: bool) -> Outcome {

@@ -12,6 +12,7 @@ use pecan_protocols::{
     Supervisor, SupervisorDispatch,
 };
 use pecan_service::{CallError, Caller, Dispatch, Later, Reader, Replies};
+use pecan_supervision::Health;
 
 use crate::{
     output::say,
@@ -48,7 +49,11 @@ impl System {
                 ControlDispatch::dispatch(self, caller, label, &mut reader, replies).message()
             }
             Some(Kind::Gone) => Some(Message::empty(CallError::Gone.number())),
-            Some(Kind::Call | Kind::Signal) | None => Some(Message::empty(CallError::NoSuchMethod.number())),
+            Some(Kind::Signal) => {
+                self.tick();
+                None
+            }
+            Some(Kind::Call) | None => Some(Message::empty(CallError::NoSuchMethod.number())),
         }
     }
 }
@@ -86,6 +91,7 @@ fn own_info() -> ComponentInfo {
         priority: 255,
         cpu_us: 0,
         restarts: 0,
+        wait_ms: 0,
         about: "starts the components and looks after them".into(),
     }
 }
@@ -123,12 +129,17 @@ impl Control for System {
         let cpu_us = self.cpu_us(index);
         let entry = &self.entries[index];
         let spec = &self.spec(entry).settings;
+        let wait_ms = match entry.watch.health() {
+            Health::BackOff { until } => until.saturating_sub(self.clock.now()) / 1000,
+            _ => 0,
+        };
         Some(ComponentInfo {
             name: entry.name.clone(),
             state: entry.state,
             priority: spec.priority,
             cpu_us,
             restarts: entry.restarts,
+            wait_ms,
             about: spec.about.to_string(),
         })
     }
@@ -185,5 +196,8 @@ impl Control for System {
 
     fn kill(&mut self, _: Caller, component: String) -> Result<(), ControlError> {
         System::kill(self, &component)
+    }
+    fn start(&mut self, _: Caller, component: String) -> Result<(), ControlError> {
+        self.start_by_name(&component)
     }
 }

@@ -62,4 +62,21 @@ impl Devices {
         self.irqs.push((key, cap));
         Ok(cap)
     }
+
+    /// Restarts the machine. Returns only if that does not work.
+    pub fn reboot(&mut self, cspace: &mut CSpace) {
+        /// The chipset's reset control register, and what switches the processor off and on.
+        const RESET: u16 = 0xcf9;
+        const OFF_AND_ON: [u8; 2] = [0x02, 0x06];
+        /// The keyboard controller's command port, and the command to pull the processor's reset line.
+        const KEYBOARD: u16 = 0x64;
+        const PULSE_RESET: u8 = 0xfe;
+        for (port, values) in [(RESET, &OFF_AND_ON[..]), (KEYBOARD, &[PULSE_RESET])] {
+            let Ok(cap) = self.ports(cspace, port, port) else { continue };
+            for value in values {
+                // Where there is no such device, the next may do.
+                let _ = cap.out8(port, *value);
+            }
+        }
+    }
 }

@@ -20,7 +20,7 @@ use pecan::{
     types::{CNode, Endpoint, LargePage, Notification, Reply, SchedContext, SchedControl, SmallPage, Tcb},
     vspace::{AddressSpace, PAGE_SIZE},
 };
-use pecan_manifest::{Badge, Component, IrqSource, Restart, RoleName, layout, layout::resource};
+use pecan_manifest::{Badge, Component, IrqSource, RoleName, layout, layout::resource};
 use pecan_protocols::CapInfo;
 
 use crate::{
@@ -147,7 +147,19 @@ impl Live {
         slot.mint_from(supervisor, CALL_RIGHTS, badge)?;
         for cap in self.record.iter_mut().filter(|c| c.slot == cptr) {
             cap.badge = badge;
-            cap.object.push_str(", which is gone");
+            cap.object.push_str(IS_GONE);
+        }
+        Ok(())
+    }
+
+    /// Lets its calls of a service, which the initial task has answered, go to the service again.
+    pub fn give_back_channel(&mut self, cptr: u64, badge: Badge, endpoint: Slot) -> pecan::Result<()> {
+        let slot = self.cnode.slot_in(self.cnode_bits, cptr);
+        slot.delete()?;
+        slot.mint_from(endpoint, CALL_RIGHTS, badge.word())?;
+        for cap in self.record.iter_mut().filter(|c| c.slot == cptr) {
+            cap.badge = badge.word();
+            cap.object.truncate(cap.object.trim_end_matches(IS_GONE).len());
         }
         Ok(())
     }
@@ -157,6 +169,9 @@ impl Live {
         memory.give_back(self.home);
     }
 }
+
+/// How the record says that the initial task answers in a server's place.
+const IS_GONE: &str = ", which is gone";
 
 /// A component's end of a channel.
 pub struct Channel<'a> {
@@ -607,14 +622,5 @@ impl Maker<'_> {
             self.live.log_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
         }
         Ok(())
-    }
-}
-
-/// Whether a component is started again after a death or a kill, and after an exit of its own.
-pub const fn restarts(restart: Restart, exited: bool) -> bool {
-    match restart {
-        Restart::Never => false,
-        Restart::OnFailure => !exited,
-        Restart::Always => true,
     }
 }

@@ -5,12 +5,14 @@
 
 extern crate alloc;
 
+mod clock;
 mod control;
 mod devices;
 mod instance;
 mod memory;
 mod output;
 mod report;
+mod rescue;
 mod symbols;
 mod system;
 

@@ -9,7 +9,8 @@ use pecan::{
     boot::{self, BootInfo},
     cspace::{CSpace, Slots},
     memory::Region,
-    types::{Endpoint, SmallPage},
+    thread::{Thread, ThreadParams},
+    types::{CNode, Endpoint, SmallPage},
     vspace::{AddressSpace, PAGE_SIZE, Window},
 };
 use pecan_manifest::layout;
@@ -151,6 +152,17 @@ impl Memory {
     /// An endpoint that outlives components.
     pub fn endpoint(&mut self) -> Result<Cap<Endpoint>> {
         self.objects().make()
+    }
+
+    /// A thread of the initial task itself.
+    pub fn thread(&mut self, params: &ThreadParams) -> Result<Thread> {
+        let mut objects = Objects::new(&mut self.cspace, core::slice::from_mut(&mut self.shared));
+        Thread::create(&mut objects, &mut self.space, params)
+    }
+
+    /// The root of the initial task's CSpace.
+    pub const fn root(&self) -> Cap<CNode> {
+        self.rooms.root()
     }
 
     /// Maps new pages in the initial task itself; returns the address and the first capability.

@@ -19,21 +19,19 @@ use pecan_protocols::{ControlError, Ending, State};
 use pecan_service::{
     Later,
     shared::{Ring, Shared},
-    ticks,
 };
+use pecan_supervision::{BackOff, Health, Next, Restart, Watch, Why};
 
 use crate::{
+    clock::Clock,
     devices::Devices,
-    instance::{self, Channel, Given, Live, ServerEnd, StartError, restarts},
+    instance::{self, Channel, Given, Live, ServerEnd, StartError},
     memory::Memory,
     output::{self, say},
     report,
+    rescue::Rescue,
 };
 
-/// How often a component is started again within [`RESTART_SECONDS`] before it is given up.
-const RESTARTS: usize = 5;
-/// See [`RESTARTS`].
-const RESTART_SECONDS: u64 = 10;
 /// How many programs' ends are remembered for those who have yet to ask.
 const ENDINGS: usize = 32;
 
@@ -56,8 +54,8 @@ pub struct Entry {
     args: Vec<String>,
     /// What it said for the system log since the end of the last line.
     pub log: Vec<u8>,
-    /// When it was started again, in seconds.
-    restarted_at: VecDeque<u64>,
+    /// Whether and when it is started again.
+    pub watch: Watch,
     /// Who waits for its end.
     pub waiters: Vec<Waiter>,
 }
@@ -106,6 +104,10 @@ pub struct System {
     sched_control: Cap<SchedControl>,
     tsc_mhz: u64,
     next_id: u64,
+    /// The time.
+    pub clock: Clock,
+    /// The command line for when there is no other.
+    pub rescue: Rescue,
 }
 
 impl System {
@@ -148,10 +150,16 @@ impl System {
             }
             services.push(Some(Service { endpoint: memory.endpoint()?, roles, departed: 0 }));
         }
+        let tsc_mhz = boot.tsc_mhz().unwrap_or(1000).max(1).into();
+        let sched_control = boot.sched_control(0)?;
+        let root = memory.root();
+        let clock = Clock::new(&mut memory, root, sched_control, tsc_mhz)?;
         Ok(Self {
             endpoint: memory.endpoint()?,
-            sched_control: boot.sched_control(0)?,
-            tsc_mhz: boot.tsc_mhz().unwrap_or(1000).max(1).into(),
+            sched_control,
+            tsc_mhz,
+            clock,
+            rescue: Rescue::default(),
             archive,
             memory,
             devices,
@@ -188,12 +196,22 @@ impl System {
                 let (name, args) = (component.name.to_string(), component.args.clone());
                 let index = self.add(name, spec, args);
                 // That it cannot be started is said, and the others can be.
-                let _ = self.start(index);
+                if self.start(index).is_err() {
+                    self.follow(index, Why::Failed);
+                }
             }
         }
     }
 
     fn add(&mut self, name: String, spec: usize, args: Vec<String>) -> usize {
+        let component = &self.description().components[spec].settings;
+        let restart = match component.restart {
+            // A program is run once.
+            _ if component.start == Start::Demand => Restart::Never,
+            pecan_manifest::Restart::Never => Restart::Never,
+            pecan_manifest::Restart::OnFailure => Restart::OnFailure,
+            pecan_manifest::Restart::Always => Restart::Always,
+        };
         self.entries.push(Entry {
             id: self.next_id,
             name,
@@ -204,7 +222,7 @@ impl System {
             restarts: 0,
             args,
             log: Vec::new(),
-            restarted_at: VecDeque::new(),
+            watch: Watch::new(restart, BackOff::USUAL),
             waiters: Vec::new(),
         });
         self.next_id += 1;
@@ -214,10 +232,12 @@ impl System {
     /// Starts the component of an entry.
     fn start(&mut self, index: usize) -> Result<(), StartError> {
         let result = self.try_start(index);
+        let now = self.clock.now();
         let entry = &mut self.entries[index];
         match result {
             Ok(live) => {
                 entry.state = State::Running;
+                entry.watch.started(now);
                 if let Some(signal) = live.log_signal {
                     output::set_console(Some(signal));
                 }
@@ -226,6 +246,7 @@ impl System {
             }
             Err(error) => {
                 entry.state = State::Failed;
+                entry.watch.give_up();
                 say!("*** {} cannot be started: {error}", entry.name);
                 self.leave_services(self.entries[index].id);
                 Err(error)
@@ -267,8 +288,7 @@ impl System {
                 // Nothing is left of who had the place before.
                 self.memory.with_mapped_frame(page, |bytes| bytes.fill(0))?;
             }
-            let number = description.components[server].first_place(edge.server_role.into()) + place;
-            let badge = Badge::call(edge.server_role, number as u16, served.places[place].1);
+            let badge = end_badge(description, edge, place, served);
             channels.push(Channel { endpoint, badge, page, ..channel });
         }
         let service = self.services[entry.spec].as_mut().map(|service| {
@@ -380,7 +400,10 @@ impl System {
 
     /// Ends the programs that somebody waits for.
     pub fn interrupt(&mut self) {
-        while let Some(index) = self.entries.iter().position(|e| !e.waiters.is_empty()) {
+        // A service is not in the foreground, even if somebody waits for its end.
+        let in_front = |e: &Entry| !e.waiters.is_empty() && self.spec(e).settings.start == Start::Demand;
+        let ids: Vec<_> = self.entries.iter().filter(|e| in_front(e)).map(|e| e.id).collect();
+        while let Some(index) = self.entries.iter().position(|e| ids.contains(&e.id)) {
             self.end(index, Ending { state: State::Killed, status: 0 });
         }
     }
@@ -419,12 +442,12 @@ impl System {
         entry.cpu_us
     }
 
-    /// Takes a component apart, and does what its description says comes then.
-    fn end(&mut self, index: usize, ending: Ending) {
+    /// Takes a component apart; returns who waits for its end.
+    fn stop(&mut self, index: usize, state: State) -> Vec<Waiter> {
         self.cpu_us(index);
         let entry = &mut self.entries[index];
-        let (id, spec) = (entry.id, entry.spec);
-        entry.state = ending.state;
+        entry.state = state;
+        let id = entry.id;
         let waiters = core::mem::take(&mut entry.waiters);
         if let Some(live) = entry.live.take() {
             if live.log_signal.is_some() {
@@ -432,17 +455,23 @@ impl System {
             }
             live.dismantle(&mut self.memory);
         }
-        let answered = waiters.iter().any(|w| w.later.is_owed());
         self.leave_services(id);
+        waiters
+    }
+
+    /// Takes a component apart, and does what its description says comes then.
+    fn end(&mut self, index: usize, ending: Ending) {
+        let (id, spec) = (self.entries[index].id, self.entries[index].spec);
+        let waiters = self.stop(index, ending.state);
+        let answered = waiters.iter().any(|w| w.later.is_owed());
         waiters.into_iter().for_each(|w| w.later.answer(Ok(&ending)));
-        let component = &self.archive.system().components[spec].settings;
-        if component.start == Start::Boot {
-            if restarts(component.restart, ending.state == State::Exited) {
-                self.restart(index);
-            }
-            if self.entries[index].live.is_none() {
-                self.bury(spec);
-            }
+        if self.archive.system().components[spec].settings.start == Start::Boot {
+            let why = match ending {
+                Ending { state: State::Killed, .. } => Why::Operator,
+                Ending { state: State::Exited, status: 0 } => Why::Done,
+                _ => Why::Failed,
+            };
+            self.follow(index, why);
             return;
         }
         self.entries.remove(index);
@@ -454,23 +483,130 @@ impl System {
         }
     }
 
-    /// Starts a component again, unless that happens too often.
-    fn restart(&mut self, index: usize) {
-        let seconds = ticks() / (self.tsc_mhz * 1_000_000);
-        let entry = &mut self.entries[index];
-        entry.restarted_at.retain(|at| seconds.saturating_sub(*at) < RESTART_SECONDS);
-        if entry.restarted_at.len() >= RESTARTS {
-            entry.state = State::Failed;
-            say!("*** {} died {RESTARTS} times in {RESTART_SECONDS} s and is given up", entry.name);
-            return;
+    /// Does what a component's policy says comes after its end.
+    fn follow(&mut self, index: usize, why: Why) {
+        let now = self.clock.now();
+        let mut why = why;
+        loop {
+            let entry = &mut self.entries[index];
+            match entry.watch.ended(why, now) {
+                Next::Stay => break,
+                Next::Start => {
+                    if self.restart(index) {
+                        return;
+                    }
+                    // That it cannot be started is a failure, too.
+                    why = Why::Failed;
+                }
+                Next::StartAt(until) => {
+                    entry.state = State::BackOff;
+                    say!("*** {} is started again in {} ms", entry.name, (until - now) / 1000);
+                    self.clock.arm(true);
+                    return;
+                }
+                Next::GiveUp => {
+                    entry.state = State::Failed;
+                    let failures = entry.watch.failures();
+                    say!("*** {} failed {failures} times in a row and is given up", entry.name);
+                    break;
+                }
+            }
         }
-        entry.restarted_at.push_back(seconds);
+        self.bury(self.entries[index].spec);
+        self.keep_way_back();
+        self.clock.arm(true);
+    }
+
+    /// Starts a component again; returns whether it runs.
+    fn restart(&mut self, index: usize) -> bool {
+        let entry = &mut self.entries[index];
         entry.restarts += 1;
         let spec = entry.spec;
         say!("*** {} is started again", entry.name);
-        if self.start(index).is_ok() {
+        let runs = self.start(index).is_ok();
+        if runs {
             self.call_again(spec);
         }
+        runs
+    }
+
+    /// The clock has ticked: does what is due, and lets it stand still if nothing is to come.
+    pub fn tick(&mut self) {
+        let now = self.clock.now();
+        while let Some(index) = self.entries.iter().position(|e| e.watch.due(now)) {
+            if !self.restart(index) {
+                self.follow(index, Why::Failed);
+            }
+        }
+        if self.rescue.is_open() {
+            self.rescue();
+        }
+        let waits = |e: &Entry| matches!(e.watch.health(), Health::BackOff { .. });
+        let all_said = output::flush();
+        self.clock.arm(!all_said || self.rescue.is_open() || self.entries.iter().any(waits));
+    }
+
+    /// Starts a component that does not run, because an operator says so, and before it the servers that it uses.
+    pub fn start_by_name(&mut self, name: &str) -> Result<(), ControlError> {
+        let index = self.entries.iter().position(|e| e.name == name).ok_or(ControlError::NoSuchComponent)?;
+        if self.entries[index].live.is_some() {
+            return Err(ControlError::Running);
+        }
+        self.start_with_servers(index)
+    }
+
+    fn start_with_servers(&mut self, index: usize) -> Result<(), ControlError> {
+        let edges = self.description().channels_of(self.entries[index].spec);
+        let servers: Vec<_> = edges
+            .filter_map(|(_, edge)| match edge.server {
+                Server::Component(server) => Some(usize::from(server)),
+                Server::Init => None,
+            })
+            .collect();
+        for server in servers {
+            let stopped = self.entries.iter().position(|e| e.spec == server && e.live.is_none());
+            // A description has no cycles of uses. A server that does not start leaves its client without it.
+            if let Some(server) = stopped.filter(|server| *server != index) {
+                let _ = self.start_with_servers(server);
+            }
+        }
+        self.entries[index].watch.forgive();
+        if self.start(index).is_err() {
+            self.keep_way_back();
+            return Err(ControlError::NoResources);
+        }
+        self.unearth(self.entries[index].spec);
+        self.keep_way_back();
+        Ok(())
+    }
+
+    /// Whether there is nobody to talk to: whoever shows the system log, or everybody who may start and end components,
+    /// has ended for good.
+    pub fn is_mute(&self) -> bool {
+        let description = self.description();
+        let all_gone = |is: &dyn Fn(usize) -> bool| {
+            let mut those =
+                self.entries.iter().filter(|e| self.spec(e).settings.start == Start::Boot && is(e.spec));
+            let first = those.next();
+            first.is_some() && first.into_iter().chain(those).all(|e| self.is_gone(e.spec))
+        };
+        all_gone(&|spec| description.components[spec].settings.log)
+            || all_gone(&|spec| description.channels_of(spec).any(|(_, edge)| edge.server == Server::Init))
+    }
+
+    /// Ends who shows the system log, so that the serial port is the initial task's.
+    pub fn clear_serial_port(&mut self) {
+        if let Some(index) = self.entries.iter().position(|e| e.live.is_some() && self.spec(e).settings.log) {
+            self.stop(index, State::Killed);
+            self.entries[index].watch.give_up();
+            self.bury(self.entries[index].spec);
+        }
+    }
+
+    /// Restarts the machine.
+    pub fn reboot(&mut self) {
+        self.devices.reboot(&mut self.memory.cspace);
+        say!("the machine cannot be restarted");
     }
 
     /// Lets those clients of a server call again whose calls its predecessor took with it. They are stopped in the
@@ -500,10 +636,35 @@ impl System {
         }
     }
 
-    /// Whether a server is gone and does not come back.
+    /// Lets the clients of a server that was started after all call it again.
+    fn unearth(&mut self, server: usize) {
+        let Some(service) = self.services[server].as_mut() else { return };
+        let endpoint = self.memory.slot_of(service.endpoint);
+        let description = self.archive.system();
+        for (id, live) in self.entries.iter_mut().filter_map(|e| Some((e.id, e.live.as_mut()?))) {
+            let ends: Vec<_> = live.channels().to_vec();
+            for (number, cptr) in ends {
+                let Some(edge) = description.channels.get(number) else { continue };
+                if edge.server != Server::Component(server as u16) {
+                    continue;
+                }
+                let Some(role) = service.roles.get_mut(usize::from(edge.server_role)) else { continue };
+                let Some(place) = role.place((id, number)) else {
+                    say!("*** a client of a server that is back finds no place");
+                    continue;
+                };
+                let badge = end_badge(description, edge, place, role);
+                if let Err(error) = live.give_back_channel(cptr, badge, endpoint) {
+                    say!("*** a client of a server that is back cannot reach it: {error}");
+                }
+            }
+        }
+    }
+
+    /// Whether a server is gone and does not come back by itself.
     fn is_gone(&self, server: usize) -> bool {
         let started = self.entries.iter().find(|e| e.spec == server);
-        started.is_some_and(|e| e.live.is_none())
+        started.is_some_and(|e| matches!(e.watch.health(), Health::Ended | Health::Failed))
     }
 }
 
@@ -521,6 +682,22 @@ fn clients<'a>(
         let cptrs = ends.map(|(_, cptr)| *cptr).collect();
         (live, cptrs, id)
     })
+}
+
+/// The badge of who has a place in a role of a server.
+fn end_badge(
+    description: &pecan_manifest::System,
+    edge: &pecan_manifest::Channel,
+    place: usize,
+    role: &Role,
+) -> Badge {
+    let first = match edge.server {
+        Server::Component(server) => {
+            description.components[usize::from(server)].first_place(edge.server_role.into())
+        }
+        Server::Init => 0,
+    };
+    Badge::call(edge.server_role, (first + place) as u16, role.places[place].1)
 }
 
 impl Role {

@@ -154,6 +154,11 @@ impl Watch {
         matches!(self.health, Health::BackOff { until } if until <= now)
     }
 
+    /// It is not started any more, for a reason of whoever keeps it.
+    pub const fn give_up(&mut self) {
+        self.health = Health::Failed;
+    }
+
     /// An operator starts it: what was before does not count.
     pub const fn forgive(&mut self) {
         self.failures = 0;

@@ -1,0 +1,77 @@
+//! Time for the initial task: a thread of it that signals every 10 ms, while there is something to wait for.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use pecan::{
+    CSpaceRoot, Cap, CapRights, Priorities, Result, SchedParams, boot, raw,
+    thread::ThreadParams,
+    types::{CNode, Notification, SchedControl},
+};
+use pecan_manifest::Badge;
+use pecan_service::ticks;
+
+use crate::memory::Memory;
+
+/// Microseconds between two signals, and how much of them the thread may use.
+const PERIOD: u64 = 10_000;
+const BUDGET: u64 = 500;
+
+/// What the thread knows: whether it is to signal, and the addresses of the two notifications.
+static ARMED: AtomicBool = AtomicBool::new(false);
+static WAKE: AtomicU64 = AtomicU64::new(0);
+static TICK: AtomicU64 = AtomicU64::new(0);
+
+/// The clock.
+pub struct Clock {
+    wake: Cap<Notification>,
+    mhz: u64,
+}
+
+impl Clock {
+    /// Makes the thread. Its signals come to the initial task's own thread, among the messages.
+    pub fn new(memory: &mut Memory, root: Cap<CNode>, time: Cap<SchedControl>, mhz: u64) -> Result<Self> {
+        let mut objects = memory.objects();
+        let wake = objects.make::<Notification>()?;
+        let own = objects.make::<Notification>()?;
+        boot::TCB.bind_notification(own)?;
+        let tick = objects.mint(own, CapRights::WRITE, Badge::SIGNAL | 1)?;
+        WAKE.store(wake.cptr(), Ordering::Relaxed);
+        TICK.store(tick.cptr(), Ordering::Relaxed);
+        let params = ThreadParams {
+            entry: run,
+            argument: 0,
+            stack_pages: 1,
+            cspace: CSpaceRoot::new(root),
+            priorities: Priorities { authority: boot::TCB, mcp: 0, priority: 255 },
+            fault_ep: Cap::NULL,
+            time: Some((time, SchedParams::new(BUDGET, PERIOD))),
+        };
+        memory.thread(&params)?.start()?;
+        Ok(Self { wake, mhz })
+    }
+
+    /// Microseconds since the machine was switched on.
+    pub fn now(&self) -> u64 {
+        ticks() / self.mhz
+    }
+
+    /// Lets signals come, or no more.
+    pub fn arm(&self, on: bool) {
+        if ARMED.swap(on, Ordering::Relaxed) != on && on {
+            self.wake.signal();
+        }
+    }
+}
+
+/// What the thread does.
+extern "C" fn run(_: usize) -> ! {
+    let cap = |word: &AtomicU64| Cap::<Notification>::new(word.load(Ordering::Relaxed));
+    loop {
+        cap(&WAKE).wait();
+        while ARMED.load(Ordering::Relaxed) {
+            // The rest of this period's budget: it goes on with the next period.
+            raw::yield_now();
+            cap(&TICK).signal();
+        }
+    }
+}
