@@ -27,6 +27,12 @@ pub const ALIGN: usize = 8;
 /// fault message has this label, so the endpoint can be the one for faults.
 pub const EXIT_LABEL: u64 = 0x100;
 
+/// The label with which a program calls its supervisor for more memory for its heap; the message is how many bytes it
+/// wants. The reply has label 0, and the address and the bytes of memory that is zero, writable, and the program's alone from
+/// now on: right behind what the last such call gave, at least a page, and maybe less than was wanted. Any other label
+/// means that there is no more.
+pub const GROW_LABEL: u64 = 0x101;
+
 /// Where a list or a text is in the page.
 #[repr(C)]
 #[derive(Clone, Copy, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]

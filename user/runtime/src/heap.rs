@@ -1,9 +1,23 @@
-//! The heap: an allocator on the memory that the linker script sets aside.
+//! The heap: an allocator on the memory that the linker script sets aside, and on what the supervisor gives when that has
+//! run out.
 
 use lock_api::{GuardSend, RawMutex};
-use talc::{TalcLock, source::Manual};
+use pecan::{
+    Message,
+    startup::{GROW_LABEL, well_known},
+    types::Endpoint,
+};
+use talc::{
+    TalcLock,
+    base::{Talc, binning::Binning},
+    source::Source,
+};
 
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::{
+    alloc::Layout,
+    ptr::NonNull,
+    sync::atomic::{AtomicBool, AtomicU8, Ordering},
+};
 
 /// A lock that gives its turn away while it waits. That only helps if who holds it has the same priority: threads
 /// of different priorities should not share the heap.
@@ -31,8 +45,52 @@ unsafe impl RawMutex for YieldLock {
     }
 }
 
+/// Memory from the supervisor: where what it gave last ends.
+#[derive(Debug)]
+struct Supervisor {
+    end: Option<NonNull<u8>>,
+}
+
+// SAFETY: the address is used by who holds the heap's lock.
+unsafe impl Send for Supervisor {}
+
+/// What the allocator needs beside an allocation of its own.
+const OVERHEAD: usize = 256;
+
+// SAFETY: it asks the supervisor by a message of one word, and touches no heap but the one it is given.
+unsafe impl Source for Supervisor {
+    fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
+        let mut wanted =
+            layout.size().checked_add(layout.align()).and_then(|n| n.checked_add(OVERHEAD)).ok_or(())?;
+        while wanted > 0 {
+            let (start, bytes) = ask(wanted).ok_or(())?;
+            let end = start.wrapping_add(bytes);
+            let behind = talc.source.end.filter(|end| end.as_ptr() == start);
+            // SAFETY: the supervisor mapped this memory for the program's heap just now; it is writable and nobody else's.
+            let new_end = unsafe {
+                match behind {
+                    Some(behind) => Some(talc.extend(behind, end)),
+                    None => talc.claim(start, bytes),
+                }
+            };
+            talc.source.end = new_end;
+            wanted = wanted.saturating_sub(bytes);
+        }
+        Ok(())
+    }
+}
+
+/// Asks the supervisor for memory; returns where it begins, and its bytes. Request and answer fit into registers, so a
+/// message that is being made or read at the moment is not disturbed.
+fn ask(bytes: usize) -> Option<(*mut u8, usize)> {
+    let supervisor = crate::startup()?.cap::<Endpoint>(well_known::SUPERVISOR)?;
+    let reply = supervisor.call(Message::new(GROW_LABEL, [bytes as u64]));
+    let given = usize::try_from(reply.word(1)).ok().filter(|bytes| *bytes > 0)?;
+    (reply.label() == 0 && reply.len() == 2).then_some((reply.word(0) as *mut u8, given))
+}
+
 #[global_allocator]
-static HEAP: TalcLock<YieldLock, Manual> = TalcLock::new(Manual);
+static HEAP: TalcLock<YieldLock, Supervisor> = TalcLock::new(Supervisor { end: None });
 
 unsafe extern "C" {
     safe static __heap_start: AtomicU8;

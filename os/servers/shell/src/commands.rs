@@ -151,7 +151,7 @@ impl Shell {
             self.status = UNKNOWN;
             return;
         };
-        let result = if background && command.name != "run" {
+        let result = if background && !["run", "repeat"].contains(&command.name) {
             Err(Failure::Because("only programs can run beside the shell".into()))
         } else {
             (command.run)(self, arguments, background)
@@ -249,11 +249,11 @@ impl Shell {
         Ok(())
     }
 
-    fn repeat(&mut self, arguments: &[String], _: bool) -> Outcome {
+    fn repeat(&mut self, arguments: &[String], background: bool) -> Outcome {
         let [count, command @ ..] = arguments else { return Err(Failure::Usage) };
         let count = number(count).filter(|_| !command.is_empty()).ok_or(Failure::Usage)?;
         for _ in 0..count {
-            self.command(command, false);
+            self.command(command, background);
             if self.status != 0 {
                 return Err(Failure::Status(self.status));
             }

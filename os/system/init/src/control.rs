@@ -5,7 +5,10 @@ use alloc::{
     vec::Vec,
 };
 
-use pecan::{Message, Received, boot, startup::EXIT_LABEL};
+use pecan::{
+    Message, Received, boot,
+    startup::{EXIT_LABEL, GROW_LABEL},
+};
 use pecan_manifest::{Badge, Kind, Start};
 use pecan_protocols::{
     CapInfo, ComponentInfo, Control, ControlDispatch, ControlError, Ending, MemoryInfo, ProgramInfo, State,
@@ -41,6 +44,9 @@ impl System {
             Some(Kind::Supervisor) if label == EXIT_LABEL => {
                 self.exited(badge.generation(), received.word(0));
                 None
+            }
+            Some(Kind::Supervisor) if label == GROW_LABEL => {
+                Some(self.grow(badge.generation(), received.word(0)))
             }
             Some(Kind::Supervisor) => {
                 SupervisorDispatch::dispatch(self, caller, label, &mut reader, replies).message()

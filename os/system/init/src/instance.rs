@@ -42,6 +42,10 @@ const SMALL_PAGES_MAX: u64 = 4096;
 const SLOTS_MAX: u64 = 1024;
 /// To call takes the right to send, and the one to be replied to.
 const CALL_RIGHTS: CapRights = CapRights::new(true, false, false, true);
+/// Where a component's heap goes on when its program's own has run out, far from everything else.
+const HEAP: u64 = 0x40_0000_0000;
+/// The most small pages that a heap is given at once.
+const GROW_PAGES: u64 = 64;
 /// The flags a thread starts with: interrupts on, and the bit that is always set.
 const RFLAGS: u64 = 0x202;
 
@@ -92,6 +96,8 @@ pub struct Live {
     home: Home,
     /// Its address space.
     space: AddressSpace,
+    /// Where what its heap was given beyond its program's own ends.
+    heap_end: u64,
     /// Its thread.
     pub tcb: Cap<Tcb>,
     /// Its time.
@@ -121,6 +127,39 @@ impl Live {
     /// Whether an address is where a stack goes that is too deep.
     pub fn is_below_stack(&self, address: u64) -> bool {
         (self.bottom.saturating_sub(16 * PAGE_SIZE)..self.bottom).contains(&address)
+    }
+
+    /// Gives its heap more of its own memory: at most so much that it takes little time. Returns where, and the bytes.
+    pub fn grow(&mut self, wanted: u64) -> pecan::Result<(u64, u64)> {
+        let start = self.heap_end;
+        let large = wanted >= LARGE_PAGE && start.is_multiple_of(LARGE_PAGE);
+        if large && let Ok(frame) = self.home.objects().make::<LargePage>() {
+            self.space.map(
+                &mut self.home.objects(),
+                frame,
+                start,
+                CapRights::READ_WRITE,
+                vm_attributes::DEFAULT,
+            )?;
+            self.heap_end += LARGE_PAGE;
+            return Ok((start, LARGE_PAGE));
+        }
+        // Up to where a large page can begin, as long as there is memory.
+        let pages = wanted.div_ceil(PAGE_SIZE).clamp(1, GROW_PAGES);
+        let rest = (start.next_multiple_of(LARGE_PAGE) - start) / PAGE_SIZE;
+        for n in 0..if rest == 0 { pages } else { pages.min(rest) } {
+            let result = self.home.objects().make::<SmallPage>().and_then(|frame| {
+                let address = start + n * PAGE_SIZE;
+                let rights = CapRights::READ_WRITE;
+                self.space.map(&mut self.home.objects(), frame, address, rights, vm_attributes::DEFAULT)
+            });
+            match result {
+                Ok(()) => self.heap_end += PAGE_SIZE,
+                Err(error) if n == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok((start, self.heap_end - start))
     }
 
     /// Its memory: all bytes, and what is left of them.
@@ -288,6 +327,7 @@ pub fn start(
         Ok((tcb, space, cnode, cnode_bits, sched_context)) => Live {
             home,
             space,
+            heap_end: HEAP,
             tcb,
             sched_context,
             log_signal: None,

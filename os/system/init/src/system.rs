@@ -8,7 +8,7 @@ use alloc::{
 };
 
 use pecan::{
-    Cap,
+    Cap, Message,
     boot::BootInfo,
     fault::Fault,
     types::{Endpoint, SchedControl, SmallPage},
@@ -17,7 +17,7 @@ use pecan::{
 use pecan_manifest::{Archive, Badge, Server, Start, layout};
 use pecan_protocols::{ControlError, Ending, State};
 use pecan_service::{
-    Later,
+    CallError, Later,
     shared::{Ring, Shared},
 };
 use pecan_supervision::{BackOff, Health, Next, Restart, Watch, Why};
@@ -411,6 +411,17 @@ impl System {
     /// The component of a number, if it runs.
     pub fn find(&self, id: u64) -> Option<usize> {
         self.entries.iter().position(|e| e.id == id && e.live.is_some())
+    }
+
+    /// A component wants more memory for its heap; returns the answer.
+    pub fn grow(&mut self, id: u64, bytes: u64) -> Message {
+        let index = self.find(id);
+        let live = index.and_then(|index| self.entries[index].live.as_mut());
+        match live.map(|live| live.grow(bytes)) {
+            Some(Ok((address, bytes))) => Message::new(0, [address, bytes]),
+            // It has used what its description gives it. What the allocator makes of that is its own business.
+            Some(Err(_)) | None => Message::empty(CallError::Dropped.number()),
+        }
     }
 
     /// A component exits by itself.
