@@ -51,7 +51,10 @@ fn interface(text: &str) -> Result<Interface, toml::de::Error> {
 
 /// The text of the module.
 fn module(interface: &Interface) -> String {
-    let mut out = String::from("use pecan_component as component;\n");
+    let mut out = String::new();
+    if !interface.uses.is_empty() || !interface.serves.is_empty() {
+        out.push_str("use pecan_component as component;\n");
+    }
     let mut line = |text: std::fmt::Arguments<'_>| {
         // Writing to a string does not fail.
         let _ = out.write_fmt(text);
@@ -131,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_component_may_have_no_roles() {
-        assert_eq!(module_of(""), "use pecan_component as component;\n");
+        assert_eq!(module_of(""), "");
         assert!(interface("[package]\nmetadata.component = { uses = { \"a b\" = \"echo\" } }").is_err());
         assert!(interface("[package]\nmetadata.component = { use = { a = \"echo\" } }").is_err());
     }
