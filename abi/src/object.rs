@@ -46,7 +46,7 @@ macro_rules! object_types {
 
         impl ObjectType {
             /// What an object of the architecture is; `None` of the types that every architecture has.
-            #[inline]
+            #[inline(always)]
             pub const fn paging(self) -> Option<Paging> {
                 match self {
                     Self::Untyped

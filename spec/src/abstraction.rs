@@ -493,7 +493,7 @@ impl Look<'_> {
         let mut interrupts = Map::default();
         for &irq in irqs.iter().filter(|&&irq| self.k.global().irq_states[irq].get() != IrqState::Inactive) {
             let line = host::irq_line(irq);
-            let pin = line.route.map(|r| model::Pin {
+            let pin = crate::system::processor::pin_of(line).map(|r| model::Pin {
                 chip: r.ioapic as u64,
                 pin: r.pin as u64,
                 level: r.level,

@@ -1,13 +1,13 @@
 //! A kernel on the host port with a small system in it, and what state that is in the model's terms.
 
 mod fast;
-mod processor;
+pub(crate) mod processor;
 mod stopping;
 
 use std::collections::BTreeMap;
 
 use pecan_abi::{CapRights, MessageInfo, constants::tcb_flag, ipc::buffer};
-use pecan_arch::{IrqRoute, PT_LEVELS, PhysAddr, host, reg};
+use pecan_arch::{IoapicPin, IrqSource, PT_LEVELS, PhysAddr, host, reg};
 use pecan_core::{
     base::message,
     cap::derivation,
@@ -136,7 +136,7 @@ impl System {
     pub fn with_memory(radix: u8, bits: u32) -> System {
         let mut k = Machine::small(bits);
         host::set_time(START);
-        host::machine().bases.set((0, 0));
+        host::machine().live.set([0, 0]);
         budget::start(&k);
         let mut cnode = |radix| match k.boot_object(ObjectKind::CNode { radix }) {
             mem::Cap::CNode { cnode, .. } => cnode,
@@ -575,15 +575,15 @@ impl System {
         for &irq in &self.irqs {
             let interrupt = s.interrupts.get(&(irq as u64));
             if let Some(pin) = interrupt.and_then(|i| i.pin) {
-                let route = IrqRoute {
+                let pin = IoapicPin {
                     ioapic: pin.chip as usize,
                     pin: pin.pin as usize,
                     level: pin.level,
                     active_low: pin.low,
                 };
-                pecan_arch::irq_route_ioapic(irq, route);
+                pecan_arch::irq_connect(irq, IrqSource::Pin(pin));
             } else {
-                pecan_arch::irq_route_msi(irq);
+                pecan_arch::irq_connect(irq, IrqSource::Message);
             }
             pecan_arch::irq_mask(irq, interrupt.is_none_or(|i| i.masked));
         }
@@ -713,7 +713,7 @@ impl System {
     pub fn lines(&self) -> impl Iterator<Item = u64> {
         self.irqs.iter().map(|&irq| {
             let line = host::irq_line(irq);
-            let route = line.route.map_or(0, |r| {
+            let route = processor::pin_of(line).map_or(0, |r| {
                 (r.pin as u64) << 16
                     | (r.ioapic as u64) << 8
                     | (r.active_low as u64) << 3
@@ -734,11 +734,11 @@ impl System {
         for &irq in &self.irqs {
             let word = words.next().expect("a word for each line");
             if word & 2 == 0 {
-                pecan_arch::irq_route_msi(irq);
+                pecan_arch::irq_connect(irq, IrqSource::Message);
             } else {
                 let (ioapic, pin) = ((word >> 8 & 0xff) as usize, (word >> 16) as usize);
-                let route = IrqRoute { ioapic, pin, level: word & 4 != 0, active_low: word & 8 != 0 };
-                pecan_arch::irq_route_ioapic(irq, route);
+                let pin = IoapicPin { ioapic, pin, level: word & 4 != 0, active_low: word & 8 != 0 };
+                pecan_arch::irq_connect(irq, IrqSource::Pin(pin));
             }
             pecan_arch::irq_mask(irq, word & 1 != 0);
         }

@@ -73,8 +73,8 @@ pub(crate) fn cap(k: &Kernel, cap: mem::Cap) -> Cap {
         mem::Cap::Domain => Cap::DomainSet,
         mem::Cap::AsidControl => Cap::AsidControl,
         mem::Cap::AsidPool { pool, base } => Cap::AsidPool { pool: link_name(pool), base: base as u64 },
-        mem::Cap::IoPortControl => Cap::IoPortControl,
-        mem::Cap::IoPort { first, last } => Cap::IoPort { first, last },
+        mem::Cap::Arch(mem::ArchCap::IoPortControl) => Cap::IoPortControl,
+        mem::Cap::Arch(mem::ArchCap::IoPort { first, last }) => Cap::IoPort { first, last },
         mem::Cap::Zombie { zombie, .. } => Cap::Zombie { object: zombie_name(k, zombie) },
         mem::Cap::Ending { what: mem::Ending::Endpoint(ep) } => Cap::Ending { object: link_name(ep) },
         mem::Cap::Ending { what: mem::Ending::Notification(ntfn) } => Cap::Ending { object: link_name(ntfn) },
@@ -142,11 +142,11 @@ pub(crate) fn fault(fault: mem::Fault) -> Option<Fault> {
 
 /// The registers of a thread. The segment bases of the one that runs are in the processor.
 fn registers(k: &Kernel, t: &Tcb) -> Registers {
-    let saved = FRAME_REGISTERS.iter().chain(&INTEGER_REGISTERS);
+    let saved = FRAME_REGISTERS.iter().chain(INTEGER_REGISTERS);
     let mut all = Registers::default();
     saved.enumerate().for_each(|(i, &r)| all[i] = t.context.get(r));
     if t.link() == k.core().current.get() {
-        (all[register::TLS], all[register::GS]) = pecan_arch::host::machine().bases.get();
+        [all[register::TLS], all[register::GS]] = pecan_arch::host::machine().live.get();
     }
     all
 }

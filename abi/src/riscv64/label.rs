@@ -19,3 +19,7 @@ labels! {
     /// `IrqControl::GetTrigger`.
     IrqIssueIrqHandlerTrigger = "RISCVIRQIssueIRQHandlerTrigger",
 }
+
+/// The invocations that map and unmap a page table, by its level: below the top of an address space, from the lowest up.
+pub const TABLE_LABELS: &[(Label, Label)] =
+    &[(Label::PageTableMap, Label::PageTableUnmap), (Label::PageTableMap, Label::PageTableUnmap)];

@@ -43,3 +43,10 @@ labels! {
     /// `IrqControl::GetMSI`.
     X86IrqIssueIrqHandlerMsi,
 }
+
+/// The invocations that map and unmap a page table, by its level: below the top of an address space, from the lowest up.
+pub const TABLE_LABELS: &[(Label, Label)] = &[
+    (Label::PageTableMap, Label::PageTableUnmap),
+    (Label::X86PageDirectoryMap, Label::X86PageDirectoryUnmap),
+    (Label::X86PdptMap, Label::X86PdptUnmap),
+];

@@ -15,7 +15,7 @@ mod object;
 
 pub use context::UserContext;
 pub use invocation::INVOCATIONS;
-pub use label::Label;
+pub use label::{Label, TABLE_LABELS};
 pub use object::ObjectType;
 
 /// How many message words travel in registers.

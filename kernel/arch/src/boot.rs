@@ -1,8 +1,8 @@
 //! What a port finds out while it boots and hands to the portable kernel.
 
-use pecan_abi::arch::boot::ISA_IRQS;
+use pecan_abi::boot::BootInfoId;
 
-use crate::{IrqRoute, PhysAddr, say};
+use crate::{BootExtras, PhysAddr, say};
 
 /// Bytes of a page, in which memory is given out.
 const PAGE: u64 = 4096;
@@ -42,17 +42,6 @@ impl PhysRegion {
     }
 }
 
-/// One entry of the firmware's memory map, as the extra boot information passes it on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct MemoryMapEntry {
-    /// First byte.
-    pub base: u64,
-    /// Bytes.
-    pub len: u64,
-    /// Kind: 1 is usable memory.
-    pub kind: u32,
-}
-
 /// What the boot loader and the firmware told the port.
 #[derive(Clone, Copy, Debug)]
 pub struct BootData<'a> {
@@ -74,14 +63,18 @@ pub struct BootData<'a> {
     /// The root task's ELF file: the exact bytes, at any alignment. None if the boot loader brought none. It lies
     /// within `memory` and is free memory once the root task is loaded.
     pub module: Option<PhysRegion>,
-    /// The ACPI root pointer: 20 bytes of meaning in revision 0, 36 from revision 2 on.
-    pub rsdp: Option<[u8; 36]>,
-    /// The firmware's memory map, unchanged.
-    pub memory_map: &'a [MemoryMapEntry],
-    /// Where each interrupt of the ISA bus comes in, if it does.
-    pub isa_irqs: [Option<IrqRoute>; ISA_IRQS],
-    /// Clock ticks per microsecond ([`tsc_mhz`](crate::tsc_mhz)).
-    pub tsc_mhz: u32,
+    /// What else user level is told.
+    pub extras: BootExtras<'a>,
+}
+
+/// Takes the extra boot information, chunk by chunk.
+pub trait ChunkWriter {
+    /// Begins a chunk of `len` bytes, of which [`ChunkWriter::bytes`] gives those behind the head.
+    fn chunk(&mut self, id: BootInfoId, len: usize);
+    /// The next bytes.
+    fn bytes(&mut self, bytes: &[u8]);
+    /// As many zeros.
+    fn zeros(&mut self, count: usize);
 }
 
 /// Why a port cannot bring the machine up.

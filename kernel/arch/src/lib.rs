@@ -12,6 +12,7 @@ mod boot;
 )]
 mod calibrate;
 mod contract;
+mod devices;
 #[cfg(any(test, target_os = "none"))]
 mod firmware;
 mod format;
@@ -24,19 +25,23 @@ pub mod host;
 #[cfg(not(target_os = "none"))]
 use host as port;
 
-#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+#[cfg(all(target_os = "none", pecan_arch = "x86_64"))]
 #[allow(missing_docs, reason = "the duties are described in `contract`")]
 pub mod x86_64;
-#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+#[cfg(all(target_os = "none", pecan_arch = "x86_64"))]
 use x86_64 as port;
 
-pub use boot::{BootData, BootError, MemoryMapEntry, PhysRegion};
+pub use boot::{BootData, BootError, ChunkWriter, PhysRegion};
 pub use contract::*;
-pub use format::{PageRights, PageTableEntry, PhysAddr, Reg, RegisterFile};
+#[cfg(pecan_arch = "x86_64")]
+pub use format::x86_64::{boot::MemoryMapEntry, irq::IoapicPin};
+pub use format::{
+    Breakpoint, BreakpointPart, Claim, DebugEvent, Exception, PageRights, PageTableEntry, PhysAddr, Reg,
+    RegisterFile,
+};
 pub use port::{
-    Breakpoint, CacheAttr, Claim, Console, DebugEvent, DebugRegisters, EXCEPTION_MESSAGE, Exception,
-    FRAME_REGISTERS, FpuState, INTEGER_REGISTERS, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute,
-    KERNEL_ROOT_ENTRIES, MAX_IRQ, Pte, SYSCALL_MESSAGE, Space, TIMEOUT_MESSAGE, UserContext,
+    BootExtras, CacheAttr, Console, DebugRegisters, FpuState, IRQ_FIRST_NUMBER, IRQ_TIMER, IRQ_USER_MAX,
+    IRQ_USER_MIN, IrqSource, KERNEL_ROOT_ENTRIES, MAX_IRQ, Pte, Space, UserContext,
 };
 pub use regions::Regions;
 pub use text::say;
@@ -66,6 +71,21 @@ pub mod reg {
     /// Base of the thread-local storage.
     pub const TLS_BASE: Reg = UserContext::TLS_BASE;
 }
+
+/// First part of the ABI's user context, in its order: `TCB_ReadRegisters` and `TCB_CopyRegisters` tell the two apart.
+pub const FRAME_REGISTERS: &[Reg] = UserContext::FRAME;
+/// The rest of the ABI's user context, in its order.
+pub const INTEGER_REGISTERS: &[Reg] = UserContext::INTEGER;
+/// Registers in an unknown-system-call fault message and its reply.
+pub const SYSCALL_MESSAGE: &[Reg] = UserContext::SYSCALL_MESSAGE;
+/// Registers at the start of a user-exception fault message, and in its reply.
+pub const EXCEPTION_MESSAGE: &[Reg] = UserContext::EXCEPTION_MESSAGE;
+/// Registers in the reply to a timeout fault.
+pub const TIMEOUT_MESSAGE: &[Reg] = UserContext::TIMEOUT_MESSAGE;
+
+/// Identifiers of address spaces are below this.
+pub const ASIDS: usize =
+    1 << (pecan_abi::constants::ASID_POOL_INDEX_BITS + pecan_abi::constants::NUM_ASID_POOLS_BITS);
 
 /// Levels of a page table: level 0 holds frames of 4 KiB, the highest is the root.
 pub const PT_LEVELS: usize = Pte::LEVELS;

@@ -5,8 +5,9 @@ use pecan_abi::{CNodeCapData, CapRights, Error, Label, MessageInfo, ObjectType, 
 use pecan_arch::{PhysAddr, reg};
 use pecan_mem::{
     CNodeRef, Cap, Kernel, Link, Slot, Tcb, ThreadState, Words,
+    cap::arch,
     retype::ObjectKind,
-    testing::{FREE_START, Machine, forge},
+    testing::{FREE_START, Machine, forge, initial},
 };
 
 use crate::{
@@ -47,8 +48,8 @@ pub const SC: u64 = 4;
 pub const SCHED_CONTROL: u64 = 5;
 /// Authority over interrupts.
 pub const IRQ_CONTROL: u64 = 6;
-/// Authority over I/O ports.
-pub const IO_PORT_CONTROL: u64 = 7;
+/// The first authority that only this architecture has, if there is one.
+pub const ARCH_CONTROL: u64 = 7;
 /// Authority over address-space identifiers.
 pub const ASID_CONTROL: u64 = 8;
 /// Authority over domains.
@@ -112,7 +113,6 @@ impl World {
             (SC, sched_context),
             (SCHED_CONTROL, Cap::SchedControl { core: 0 }),
             (IRQ_CONTROL, Cap::IrqControl),
-            (IO_PORT_CONTROL, Cap::IoPortControl),
             (ASID_CONTROL, Cap::AsidControl),
             (DOMAIN, Cap::Domain),
             (UNTYPED, untyped(FREE_START, 20)),
@@ -122,6 +122,9 @@ impl World {
         ];
         for (index, cap) in caps {
             derivation::insert_root(&k, forge(cap), root.slot(index));
+        }
+        for (index, control) in (ARCH_CONTROL..ASID_CONTROL).zip(arch::INITIAL) {
+            derivation::insert_root(&k, initial(control.1), root.slot(index));
         }
 
         budget::start(&k);
@@ -330,7 +333,7 @@ impl World {
                 .collect::<Vec<_>>(),
             (0..pecan_arch::MAX_IRQ).map(pecan_arch::host::irq_line).collect::<Vec<_>>(),
             k.global().asid_pools.iter().map(|p| p.get()).collect::<Vec<_>>(),
-            k.global().io_ports.iter().map(|p| p.get()).collect::<Vec<_>>(),
+            k.words_of_arch(),
             (m.io_writes.borrow().len(), m.page_flushes.get(), m.asid_flushes.get(), m.vspace_switches.get()),
         )
     }

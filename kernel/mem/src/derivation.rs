@@ -15,7 +15,7 @@
 
 use crate::{
     Kernel,
-    cap::{NewCap, Words, tag},
+    cap::{ArchCap, NewCap, Words, tag},
     link::Link,
     retype::Batch,
     slot::{FLAGS, Slot},
@@ -47,9 +47,8 @@ pub fn insert(k: &Kernel, cap: Words, src: Link<Slot>, dest: Link<Slot>) -> bool
         | tag::ASID_CONTROL
         | tag::ASID_POOL
         | tag::REPLY
-        | tag::IO_PORT
+        | tag::ARCH
         | tag::CNODE
-        | tag::IO_PORT_CONTROL
         | tag::TCB
         | tag::IRQ_CONTROL
         | tag::IRQ_HANDLER
@@ -87,11 +86,10 @@ pub fn insert_irq_handler(k: &Kernel, irq: u16, control: Link<Slot>, dest: Link<
         && insert_after(k, Words::irq_handler(irq), control, dest, true)
 }
 
-/// Puts a capability to the I/O ports `first..=last` into an empty slot, as a child of the authority over all of
-/// them.
-pub fn insert_io_port(k: &Kernel, (first, last): (u16, u16), control: Link<Slot>, dest: Link<Slot>) -> bool {
-    control.get(k).words().tag() == tag::IO_PORT_CONTROL
-        && insert_after(k, Words::io_port(first, last), control, dest, true)
+/// Puts a new capability that only this architecture has into an empty slot, as a child of the one that issues such.
+pub fn insert_arch(k: &Kernel, cap: ArchCap, control: Link<Slot>, dest: Link<Slot>) -> bool {
+    control.get(k).words().arch_cap().is_some_and(|control| control.issues(cap))
+        && insert_after(k, Words::arch(cap), control, dest, true)
 }
 
 #[inline(always)]
@@ -234,14 +232,16 @@ pub fn is_parent(a: &Slot, b: &Slot) -> bool {
         tag::IRQ_CONTROL => {
             matches!(child.tag(), tag::IRQ_HANDLER | tag::ENDING_IRQ_HANDLER) || cap.same_object(child)
         }
-        tag::IO_PORT_CONTROL => child.tag() == tag::IO_PORT || cap.same_object(child),
+        tag::ARCH => {
+            let issued = |cap: ArchCap| child.arch_cap().is_some_and(|child| cap.issues(child));
+            cap.arch_cap().is_some_and(issued) || cap.same_object(child)
+        }
         tag::NULL
         | tag::FRAME
         | tag::PAGE_TABLE
         | tag::ASID_CONTROL
         | tag::ASID_POOL
         | tag::REPLY
-        | tag::IO_PORT
         | tag::CNODE
         | tag::TCB
         | tag::IRQ_HANDLER

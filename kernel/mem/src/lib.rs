@@ -21,7 +21,8 @@ mod tests;
 pub mod vspace;
 
 pub use cap::{
-    Cap, Control, Ending, EndpointRights, FrameRights, Mapping, NewCap, Tag, Words, Zombie, ZombieKind,
+    ArchCap, ArchControl, Cap, Control, Ending, EndpointRights, FrameRights, Mapping, NewCap, Tag, Words,
+    Zombie, ZombieKind,
 };
 pub use link::Link;
 pub use object::{

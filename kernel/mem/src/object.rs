@@ -700,7 +700,7 @@ const _: () = {
     assert!(size_of::<Notification>() == 64);
     assert!(size_of::<Reply>() == 32);
     assert!(size_of::<Refill>() == 16);
-    assert!(size_of::<Tcb>() <= if pecan_config::XSAVE_SIZE >= 832 { 4096 } else { 2048 });
+    assert!(size_of::<Tcb>() <= 1 << pecan_abi::constants::tcb_bits(size_of::<FpuState>()));
     assert!(size_of::<PageTable>() == 4096);
     assert!(size_of::<IpcBuffer>() == 1024);
 };

@@ -4,8 +4,8 @@
 //! all zero (unless it is device memory) and nothing refers to it. [`reset_step`] lowers the watermark, and may
 //! only be called when nothing was derived from the capability; [`carve`] raises it.
 
-use pecan_abi::constants::{MIN_SCHED_CONTEXT_BITS, MIN_UNTYPED_BITS};
-use pecan_arch::{MAX_FRAME_LEVEL, PT_LEVELS, PhysAddr, phys_to_virt};
+use pecan_abi::constants::{MIN_SCHED_CONTEXT_BITS, MIN_UNTYPED_BITS, tcb_bits};
+use pecan_arch::{FpuState, KERNEL_ROOT_ENTRIES, MAX_FRAME_LEVEL, PT_LEVELS, PhysAddr, phys_to_virt};
 
 use crate::{
     Kernel,
@@ -73,13 +73,7 @@ impl ObjectKind {
             ObjectKind::Frame { level } if level as usize > MAX_FRAME_LEVEL => Self::IMPOSSIBLE,
             ObjectKind::PageTable { level } if level as usize >= PT_LEVELS => Self::IMPOSSIBLE,
             ObjectKind::Untyped { bits } | ObjectKind::SchedContext { bits } => bits as u32,
-            ObjectKind::Tcb => {
-                if pecan_config::XSAVE_SIZE >= 832 {
-                    12
-                } else {
-                    11
-                }
-            }
+            ObjectKind::Tcb => tcb_bits(size_of::<FpuState>()),
             ObjectKind::Endpoint => 4,
             ObjectKind::Notification => 6,
             ObjectKind::CNode { radix } => radix as u32 + 5,
@@ -237,14 +231,11 @@ unsafe fn complete(kind: ObjectKind, first: PhysAddr, size: usize, count: u64) {
             });
         }
         ObjectKind::PageTable { level } if level as usize == pecan_arch::PT_LEVELS - 1 => {
-            let [low, high] = pecan_arch::KERNEL_ROOT_ENTRIES;
-            let (low_entry, high_entry) =
-                (pecan_arch::kernel_root_entry(low), pecan_arch::kernel_root_entry(high));
+            let entries = KERNEL_ROOT_ENTRIES.map(|index| (index, pecan_arch::kernel_root_entry(index)));
             each(first, size, count, |at| {
                 // SAFETY: the caller's obligations; entries are atomics.
                 let table = unsafe { &*(at as *const PageTable) };
-                table.set_entry(low, low_entry);
-                table.set_entry(high, high_entry);
+                entries.iter().for_each(|&(index, entry)| table.set_entry(index, entry));
             });
         }
         ObjectKind::Untyped { .. }

@@ -11,7 +11,7 @@
 //! - [`CoreState`] is what one core owns: what it runs and charges, its clock and timer, its queues of ready threads and of
 //!   threads that wait for budget, its idle thread. Only this core changes it, or another one that holds the kernel lock
 //!   and has stopped this one. Today there is one core.
-//! - [`GlobalState`] is what all cores share: interrupts, address-space identifiers, I/O ports, the domain schedule, and
+//! - [`GlobalState`] is what all cores share: interrupts, address-space identifiers, what the architecture adds, the domain schedule, and
 //!   progress of operations that go on at any core. It is changed under the kernel lock only.
 //!
 //! **Who owns a running thread's context.** The TCB in [`CoreState::current`] belongs to that core: while user level runs
@@ -43,6 +43,7 @@ use pecan_config::{
 };
 
 use crate::{
+    cap::arch::ArchState,
     link::Link,
     object::{Endpoint, Running, SchedContext, Tcb, ThreadState, Usage, rare},
     slot::Slot,
@@ -54,7 +55,7 @@ pub const PRIORITIES: usize = 256;
 /// Words of [`CoreState::latency`] where there are any.
 pub const LATENCY_WORDS: usize = 6;
 /// ASID pools.
-pub const ASID_POOLS: usize = 8;
+pub const ASID_POOLS: usize = 1 << pecan_abi::constants::NUM_ASID_POOLS_BITS;
 
 /// What an interrupt is used for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,8 +129,8 @@ pub struct GlobalState {
     pub irq_states: [Cell<IrqState>; pecan_arch::MAX_IRQ],
     /// The ASID pools.
     pub asid_pools: [Cell<Option<Link<AsidPool>>>; ASID_POOLS],
-    /// I/O ports that have been given out, a bit each.
-    pub io_ports: [Cell<u64>; 65536 / 64],
+    /// What is kept of capabilities that only this architecture has.
+    pub arch: ArchState,
     /// The domain schedule.
     pub domain_schedule: [DomainScheduleEntry; NUM_DOMAIN_SCHEDULES],
     /// Where the domain schedule begins anew.

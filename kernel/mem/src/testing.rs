@@ -11,7 +11,9 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use pecan_arch::{PhysAddr, Pte, host, phys_to_virt};
 
 use crate::{
-    Cap, Kernel, Link, NewCap, PageTable, Slot, derivation,
+    ArchControl, Cap, Control, Kernel, Link, NewCap, PageTable, Slot,
+    cap::arch::ArchState,
+    derivation,
     retype::{ObjectKind, create},
     state::State,
 };
@@ -20,6 +22,11 @@ use crate::{
 /// the test's business.
 pub fn forge(cap: Cap) -> NewCap {
     NewCap(cap.pack())
+}
+
+/// The capability to an authority that only this architecture has.
+pub fn initial(control: ArchControl) -> NewCap {
+    NewCap::control(Control::Arch(control))
 }
 
 /// Writes a forged capability to a slot, whatever is there, and leaves its place in the derivation list alone.
@@ -266,6 +273,13 @@ impl Machine {
         let count = (range.end - range.start) as usize / 8;
         // SAFETY: inside the memory, aligned, and initialised: it was zeroed at first. Nothing writes to it meanwhile.
         unsafe { core::slice::from_raw_parts(self.base.add(range.start as usize).cast(), count) }.to_vec()
+    }
+
+    /// What the kernel keeps of capabilities that only this architecture has, in words.
+    pub fn words_of_arch(&self) -> std::vec::Vec<u64> {
+        let kept = &raw const self.kernel.global().arch;
+        // SAFETY: it is initialised, aligned to words if it is not empty, and nothing writes to it meanwhile.
+        unsafe { core::slice::from_raw_parts(kept.cast(), size_of::<ArchState>() / 8) }.to_vec()
     }
 
     /// Writes to free memory, as user level does through a mapped frame.

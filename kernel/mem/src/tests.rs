@@ -112,7 +112,6 @@ fn only_what_comes_from_its_source_is_inserted_and_only_into_empty_slots() {
     assert!(!derivation::move_cap(&k, slot(3), slot(4)) && !derivation::move_cap(&k, slot(3), slot(3)));
     assert!(!derivation::insert_root(&k, forge(Cap::Domain), slot(4)));
     assert!(!derivation::insert_irq_handler(&k, 20, slot(1), slot(9)));
-    assert!(!derivation::insert_io_port(&k, (0, 9), slot(1), slot(9)));
     assert!(is_list(&[1, 4, 3]) && slots[9].is_empty());
     assert!(derivation::insert(&k, words(3).with_badge(7), slot(3), slot(9)) && is_list(&[1, 4, 3, 9]));
     // Neighbours, others, and empty ones.

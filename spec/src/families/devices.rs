@@ -52,7 +52,7 @@ pub(super) const FAMILIES: &[Family] = &[
         system: || {
             threads(&[100], |s| {
                 s.own_cspace(at::CNODE);
-                s.control(at::FREE, pecan_mem::Cap::IoPortControl);
+                s.control(at::FREE, pecan_mem::Cap::Arch(pecan_mem::ArchCap::IoPortControl));
                 s.ports(&[0x3f7, 0x3f8, 0x3fb, 0x3ff, 0x400]);
             })
         },

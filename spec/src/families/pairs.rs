@@ -151,7 +151,7 @@ pub(super) const FAMILIES: &[Family] = &[
                 s.make(at::C, ObjectKind::CNode { radix: 2 }, "cnode");
                 s.make(at::SC + 1, ObjectKind::Untyped { bits: 12 }, "untyped");
                 s.control(at::FREE, pecan_mem::Cap::IrqControl);
-                s.control(at::FREE + 1, pecan_mem::Cap::IoPortControl);
+                s.control(at::FREE + 1, pecan_mem::Cap::Arch(pecan_mem::ArchCap::IoPortControl));
                 s.control(at::FREE + 2, pecan_mem::Cap::AsidControl);
                 s.interrupts(&[0]);
                 s.ports(&[0, 1]);
@@ -198,7 +198,7 @@ pub(super) const FAMILIES: &[Family] = &[
                 s.make(at::BADGED, ObjectKind::Untyped { bits: 12 }, "untyped1");
                 s.make(at::NTFN, ObjectKind::Untyped { bits: 6 }, "untyped2");
                 s.control(at::FREE, pecan_mem::Cap::IrqControl);
-                s.control(at::FREE + 1, pecan_mem::Cap::IoPortControl);
+                s.control(at::FREE + 1, pecan_mem::Cap::Arch(pecan_mem::ArchCap::IoPortControl));
                 s.control(at::FREE + 2, pecan_mem::Cap::AsidControl);
                 s.interrupts(&[0, 1, 2, 3]);
                 s.ports(&[0, 1]);

@@ -171,7 +171,7 @@ impl Shape {
         let controls = [
             Cap::SchedControl { core: 0 },
             Cap::IrqControl,
-            Cap::IoPortControl,
+            Cap::Arch(pecan_mem::ArchCap::IoPortControl),
             Cap::Domain,
             Cap::AsidControl,
         ];

@@ -1,10 +1,18 @@
 //! What the processor and devices must be like after a step.
 
 use pecan_abi::constants::tcb_flag;
-use pecan_arch::host;
+use pecan_arch::{IoapicPin, IrqSource, host};
 
 use super::System;
 use crate::model::{self, Cap, Name, Outcome, State};
+
+/// The pin that an interrupt line comes from, if it comes from one.
+pub(crate) fn pin_of(line: host::IrqLine) -> Option<IoapicPin> {
+    match line.source {
+        Some(IrqSource::Pin(pin)) => Some(pin),
+        Some(IrqSource::Message) | None => None,
+    }
+}
 
 impl System {
     /// Checks that the processor is set up for the thread that runs, and that devices have got what they should.
@@ -26,7 +34,7 @@ impl System {
         if *written != outcome.written {
             return Err(format!("ports: {written:x?} was written, and should be {:x?}\n", outcome.written));
         }
-        let ports = |i: usize| self.k.global().io_ports[i / 64].get() >> (i % 64) & 1 != 0;
+        let ports = |i: usize| self.k.global().arch.io_ports[i / 64].get() >> (i % 64) & 1 != 0;
         let issued = |i: usize| {
             s.caps.values().any(|h| matches!(h.cap, Cap::IoPort { first, last } if (first as usize..=last as usize).contains(&i)))
         };

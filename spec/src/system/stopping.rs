@@ -32,7 +32,7 @@ impl System {
     /// Gives the interrupt of a vector to the notification whose capability is in slot `index`.
     pub fn signalled_by(&mut self, vector: u64, index: u64) {
         let (k, irq) = (&*self.k, (model::FIRST_INTERRUPT + vector) as usize);
-        pecan_arch::irq_route_msi(irq);
+        pecan_arch::irq_connect(irq, pecan_arch::IrqSource::Message);
         k.global().irq_states[irq].set(mem::IrqState::Handler);
         pecan_arch::irq_mask(irq, false);
         let from = self.cspace.slot(index);

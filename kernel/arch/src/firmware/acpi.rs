@@ -2,11 +2,11 @@
 //! they say that registers are (ACPI specification 6.5, 5.2.5 to 5.2.12; IA-PC HPET specification 1.0a, 3.2.4; Intel VT-d
 //! specification 4.0, 8.3; AMD I/O virtualization specification 3.07, 5.2.2).
 
-use pecan_abi::arch::boot::ISA_IRQS;
+use pecan_abi::x86_64::boot::ISA_IRQS;
 
 use super::{Memory, u16_at, u32_at, u64_at};
 use crate::PhysRegion;
-use crate::format::x86_64::irq::IrqRoute;
+use crate::format::x86_64::irq::IoapicPin;
 
 /// IOAPICs that the kernel keeps track of.
 pub const MAX_IOAPICS: usize = 8;
@@ -77,12 +77,12 @@ impl Platform {
     pub fn isa_routes(
         &self,
         ioapics: impl Iterator<Item = (u32, usize)> + Clone,
-    ) -> [Option<IrqRoute>; ISA_IRQS] {
+    ) -> [Option<IoapicPin>; ISA_IRQS] {
         self.isa.map(|source| {
             let IsaSource { input, level, active_low } = source?;
             ioapics.clone().enumerate().find_map(|(ioapic, (first, pins))| {
                 let pin = input.checked_sub(first)? as usize;
-                (pin < pins).then_some(IrqRoute { ioapic, pin, level, active_low })
+                (pin < pins).then_some(IoapicPin { ioapic, pin, level, active_low })
             })
         })
     }
@@ -371,7 +371,7 @@ mod tests {
     #[test]
     fn interrupts_of_the_isa_bus_come_in_where_the_firmware_says() {
         let ioapics = || [(0, 24), (24, 8)].into_iter();
-        let route = |ioapic, pin, level, active_low| Some(IrqRoute { ioapic, pin, level, active_low });
+        let route = |ioapic, pin, level, active_low| Some(IoapicPin { ioapic, pin, level, active_low });
         let routes = |overrides: &[Vec<u8>]| {
             let overrides: Vec<&[u8]> = overrides.iter().map(|o| &o[..]).collect();
             madt(&acpi(b"APIC", &madt_body(&overrides))).isa_routes(ioapics())

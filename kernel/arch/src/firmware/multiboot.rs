@@ -1,9 +1,9 @@
 //! What a Multiboot boot loader hands over, of either version.
 
-use pecan_abi::arch::boot::MULTIBOOT_MAX_MMAP_ENTRIES;
+use pecan_abi::x86_64::boot::MULTIBOOT_MAX_MMAP_ENTRIES;
 
 use super::{Memory, Mitigations, u32_at, u64_at};
-use crate::{MemoryMapEntry, PhysRegion, Regions};
+use crate::{PhysRegion, Regions, format::x86_64::boot::MemoryMapEntry};
 
 /// What a Multiboot 1 loader leaves in `eax`.
 pub const MAGIC1: u32 = 0x2bad_b002;

@@ -4,12 +4,23 @@
 //! A folder per processor, with the same file names in each. Several formats can be in use at once: those of a machine's
 //! first stage, second stage and devices are types of their own.
 
-#[cfg(any(test, target_arch = "aarch64"))]
+#[cfg(any(test, pecan_arch = "aarch64"))]
 pub mod aarch64;
-#[cfg(any(test, target_arch = "riscv64"))]
+mod breakpoint;
+mod event;
+#[cfg(any(test, pecan_arch = "riscv64"))]
 pub mod riscv64;
-#[cfg(any(target_arch = "x86_64", not(target_os = "none")))]
+#[cfg(any(test, pecan_arch = "x86_64"))]
 pub mod x86_64;
+
+#[cfg(all(not(target_os = "none"), pecan_arch = "aarch64"))]
+pub use aarch64 as arch;
+pub use breakpoint::{Breakpoint, BreakpointPart};
+pub use event::{Claim, DebugEvent, Exception};
+#[cfg(all(not(target_os = "none"), pecan_arch = "riscv64"))]
+pub use riscv64 as arch;
+#[cfg(all(not(target_os = "none"), pecan_arch = "x86_64"))]
+pub use x86_64 as arch;
 
 /// A physical address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]

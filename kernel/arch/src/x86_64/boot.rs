@@ -6,10 +6,11 @@
 
 use super::cpu::{self, cpuid, rdmsr, write_cr0, write_cr4, wrmsr};
 use super::features::{self, Features, has};
-use super::{apic, serial, tables, time, vspace};
+use super::{console, irq, tables, time, vspace};
 use crate::firmware::acpi::{self, MAX_IOAPICS, Platform};
 use crate::firmware::multiboot::MAX_REGIONS;
 use crate::firmware::{Memory, multiboot, withheld};
+use crate::format::x86_64::boot::BootExtras;
 use crate::format::x86_64::paging::PAT;
 use crate::{BootData, BootError, PhysAddr, PhysRegion, Regions, say};
 
@@ -57,7 +58,7 @@ pub struct Store {
 /// # Safety
 /// To be called once, first, on the boot tables and the boot stack of the image's entry code, with `store` on that stack.
 pub unsafe fn init(magic: u32, info: u32, store: &mut Store) -> Result<BootData<'_>, BootError> {
-    serial::init();
+    console::init();
     features::check()?;
     let Store { memory, reserved, withheld, info: loaded } = store;
     multiboot::read(&BootMemory, magic, info.into(), loaded).map_err(|e| match e {
@@ -115,21 +116,21 @@ pub unsafe fn init(magic: u32, info: u32, store: &mut Store) -> Result<BootData<
     reserved.add(used);
 
     tables::init();
-    apic::disable_legacy();
-    let local = apic::init_local();
+    irq::disable_legacy();
+    let local = irq::init_local();
     withheld.cover(PhysRegion::new(local, local + 4096));
-    let platform = platform.unwrap_or_else(|| Platform::usual(apic::DEFAULT_IOAPIC));
+    let platform = platform.unwrap_or_else(|| Platform::usual(irq::DEFAULT_IOAPIC));
     let mut first_pins = [0; MAX_IOAPICS];
     for ioapic in &platform.ioapics[..platform.num_ioapics] {
-        let index = apic::num_ioapics();
-        if apic::init_ioapic(ioapic.address) {
+        let index = irq::num_ioapics();
+        if irq::init_ioapic(ioapic.address) {
             first_pins[index] = ioapic.first;
         }
     }
-    if apic::num_ioapics() == 0 {
+    if irq::num_ioapics() == 0 {
         return Err(BootError::NoIoapic);
     }
-    let in_use = (0..apic::num_ioapics()).map(|i| (first_pins[i], apic::ioapic_pins(i)));
+    let in_use = (0..irq::num_ioapics()).map(|i| (first_pins[i], irq::ioapic_pins(i)));
     time::init()?;
 
     announce(memory, &platform);
@@ -141,10 +142,12 @@ pub unsafe fn init(magic: u32, info: u32, store: &mut Store) -> Result<BootData<
         withheld: withheld.as_slice(),
         phys_limit: PhysAddr(1 << phys_bits),
         module,
-        rsdp,
-        memory_map: info.map(),
-        isa_irqs: platform.isa_routes(in_use),
-        tsc_mhz: time::tsc_mhz(),
+        extras: BootExtras {
+            rsdp,
+            memory_map: info.map(),
+            isa_irqs: platform.isa_routes(in_use),
+            tsc_mhz: time::ticks_per_us(),
+        },
     })
 }
 
@@ -225,8 +228,9 @@ fn announce(memory: &Regions<MAX_REGIONS>, platform: &Platform) {
     unless(Features::XSAVE, " fxsave");
     unless(Features::X2APIC, " xapic");
     unless(Features::TSC_DEADLINE, " apic-timer");
-    let pins = (0..apic::num_ioapics()).map(apic::ioapic_pins).sum::<usize>();
-    let numbers = [time::tsc_mhz().into(), memory.total() >> 20, pins as u64, platform.processors as u64];
+    let pins = (0..irq::num_ioapics()).map(irq::ioapic_pins).sum::<usize>();
+    let numbers =
+        [time::ticks_per_us().into(), memory.total() >> 20, pins as u64, platform.processors as u64];
     say("; # MHz, # MiB, # IOAPIC pins, # CPU", &numbers);
     say(if platform.processors == 1 { "\n" } else { "s, 1 used\n" }, &[]);
 }

@@ -360,7 +360,7 @@ pecan_window_iret:
     iretq
 
     // One stub a vector, {stub_size} bytes each: the frame below the error code starts with rdi. A device can raise vectors
-    // from 16 on: below 32 they may be exceptions, two of them of user level's, none with an error code (`apic::claim`).
+    // from 16 on: below 32 they may be exceptions, two of them of user level's, none with an error code (`irq::claim_interrupt`).
     .macro STUB vector, target
     push rdi
     mov edi, \vector

@@ -4,141 +4,37 @@
 //! is one per core is in `core_block`. The portable kernel calls the duties that `contract` describes, and the image what is
 //! exported here; the stubs in `entry` jump to the handlers. Comments here are about how this port does its duties.
 
-mod apic;
 pub mod boot;
-mod breakpoint;
+mod console;
+mod context;
 mod core_block;
 mod cpu;
+mod debug;
 mod entry;
 mod features;
 mod fpu;
-mod serial;
+mod irq;
 mod tables;
 mod time;
 mod vspace;
 
-use core::arch::asm;
-
-pub use crate::format::x86_64::breakpoint::{Breakpoint, DebugEvent, DebugRegisters};
-pub use crate::format::x86_64::context::{
-    EXCEPTION_MESSAGE, FRAME_REGISTERS, INTEGER_REGISTERS, SYSCALL_MESSAGE, TIMEOUT_MESSAGE, UserContext,
-};
+pub use crate::format::x86_64::boot::BootExtras;
+pub use crate::format::x86_64::breakpoint::DebugRegisters;
+pub use crate::format::x86_64::context::UserContext;
 pub use crate::format::x86_64::irq::{
-    Claim, Exception, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute, MAX_IRQ, decode_exception, is_trap,
+    IRQ_FIRST_NUMBER, IRQ_TIMER, IRQ_USER_MAX, IRQ_USER_MIN, IrqSource, MAX_IRQ, decode_exception, is_trap,
 };
 pub use crate::format::x86_64::paging::{CacheAttr, KERNEL_ROOT_ENTRIES, Pte, Space};
-pub use apic::{
-    claim_interrupt, ioapic_pins, irq_ack, irq_mask, irq_route_ioapic, irq_route_msi, num_ioapics,
-    take_pending_irq,
-};
-pub use breakpoint::{debug_load, take_debug_event};
+pub use console::{Console, console_putc};
+pub use context::{context_switch, has_short_switch, load_context, short_context_switch, sync_context};
 pub use cpu::{flush_caches, forget_domain, halt, io_read, io_write, mask_surely, zero};
+pub use debug::{debug_load, take_debug_event};
 pub use entry::{KernelFrame, enter_user, enter_user_with, idle_wait, irq_pending, paint_stack, stack_used};
 pub use fpu::{FpuState, fpu_disable, fpu_enable, fpu_is_enabled, fpu_load, fpu_save};
-pub use serial::{Console, console_putc};
+pub use irq::{claim_interrupt, ioapic_pins, irq_ack, irq_connect, irq_mask, num_ioapics, take_pending_irq};
 pub use tables::current_context;
-pub use time::{kernel_wcet_ticks, max_us, now, set_deadline, ticks_to_us, tsc_mhz, us_to_ticks};
+pub use time::{kernel_wcet_ticks, max_us, now, set_deadline, ticks_per_us, ticks_to_us, us_to_ticks};
 pub use vspace::{
     PHYSMAP_BASE, frame_level_supported, kernel_root_entry, phys_to_virt, space, switch_kernel_vspace,
     switch_vspace, tlb_flush_asid, tlb_flush_asids, tlb_flush_page, unmap_boot, virt_to_phys,
 };
-
-use crate::format::x86_64::context::GS_BASE;
-use crate::reg;
-use features::{Features, has};
-
-/// What must change in the processor between two user threads beyond the saved registers: the bases of FS and GS.
-///
-///
-/// Bases that are the same are not written: that is many times the cost of a comparison. Where there are instructions to
-/// read them, the GS base, which hardly any program uses, is moved to the processor: the context of a thread that runs has 0.
-#[inline(always)]
-pub fn context_switch(from: &UserContext, to: &UserContext) {
-    if !has_short_switch() {
-        write_bases(to);
-    } else if !short_context_switch(from, to) {
-        exchange_bases(from, to);
-    }
-}
-
-#[inline(always)]
-pub fn has_short_switch() -> bool {
-    has(Features::FSGSBASE)
-}
-
-#[inline(always)]
-pub fn short_context_switch(from: &UserContext, to: &UserContext) -> bool {
-    let (fs, gs) = read_bases();
-    if gs | to.get(GS_BASE) != 0 {
-        return false;
-    }
-    exchange_fs(from, to, fs);
-    true
-}
-
-#[inline(always)]
-fn exchange_fs(from: &UserContext, to: &UserContext, fs: u64) {
-    from.set(reg::TLS_BASE, fs);
-    let new = to.get(reg::TLS_BASE);
-    if new != fs {
-        // SAFETY: the kernel does not use the segment, and contexts hold only canonical bases; the callers have made sure
-        // that the instruction exists.
-        unsafe { asm!("wrfsbase {}", in(reg) new, options(nomem, nostack, preserves_flags)) }
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn exchange_bases(from: &UserContext, to: &UserContext) {
-    let (fs, gs) = read_bases();
-    exchange_fs(from, to, fs);
-    from.set(GS_BASE, gs);
-    let new = to.get(GS_BASE);
-    if new != gs {
-        // SAFETY: as in `exchange_fs`.
-        unsafe { asm!("wrgsbase {}", in(reg) new, options(nomem, nostack, preserves_flags)) }
-    }
-    to.set(GS_BASE, 0);
-}
-
-#[inline]
-pub fn load_context(to: &UserContext) {
-    write_bases(to);
-    if has_short_switch() {
-        to.set(GS_BASE, 0);
-    }
-}
-
-/// Sets the segment bases by their model-specific registers. Always both: a thread can have changed the live base by
-/// loading a selector.
-#[cold]
-#[inline(never)]
-fn write_bases(to: &UserContext) {
-    // SAFETY: the kernel uses neither segment, and contexts hold only canonical bases.
-    unsafe {
-        cpu::wrmsr(cpu::MSR_FS_BASE, to.get(reg::TLS_BASE));
-        cpu::wrmsr(cpu::MSR_GS_BASE, to.get(GS_BASE));
-    }
-}
-
-/// Brings the saved registers of the running thread up to date with the processor, until [`load_context`]. Where user level has no instruction to
-/// set a base, what the kernel last set stands.
-#[inline]
-pub fn sync_context(current: &UserContext) {
-    if has_short_switch() {
-        let (fs, gs) = read_bases();
-        current.set(reg::TLS_BASE, fs);
-        current.set(GS_BASE, gs);
-    }
-}
-
-/// The segment bases, on a processor that has instructions to read them; another one takes this for a bug of the kernel.
-#[inline(always)]
-fn read_bases() -> (u64, u64) {
-    let (fs, gs): (u64, u64);
-    // SAFETY: reads two registers.
-    unsafe {
-        asm!("rdfsbase {}", "rdgsbase {}", out(reg) fs, out(reg) gs, options(nomem, nostack, preserves_flags))
-    };
-    (fs, gs)
-}

@@ -6,17 +6,14 @@
 
 use core::cell::Cell;
 
-use super::apic;
 use super::core_block::OneCore;
 use super::cpu::{self, cpuid, io_read, io_write, rdtsc, wrmsr};
 use super::features::{Features, has};
+use super::irq::{LocalApic, TIMER_VECTOR};
 use crate::boot::BootError;
 use crate::calibrate::{self, Clocks, Failure, Look};
+use crate::devices::{local_apic, pit};
 
-/// Hz of the interval timer (PIT), on every PC.
-const PIT_HZ: u64 = 1_193_182;
-/// What the PIT counts down from.
-const PIT_START: u16 = u16::MAX;
 /// A measurement takes at most this part of a second: the PIT counts for 55 ms.
 const MEASUREMENTS: u64 = 25;
 
@@ -41,8 +38,8 @@ static CLOCK: OneCore<Clock> =
 pub fn init() -> Result<(), BootError> {
     let hz = match hz_from_cpuid() {
         Some(hz) => hz,
-        None => match calibrate::ratio(&mut Pit::default(), PIT_HZ / MEASUREMENTS) {
-            Ok(ratio) => ((u128::from(ratio) * u128::from(PIT_HZ)) >> 32) as u64,
+        None => match calibrate::ratio(&mut pit::Pit::new(PitAccess), pit::HZ / MEASUREMENTS) {
+            Ok(ratio) => ((u128::from(ratio) * u128::from(pit::HZ)) >> 32) as u64,
             Err(failure) => match (base_hz_from_cpuid(), failure) {
                 (Some(hz), _) => hz,
                 (None, Failure::Stopped) => return Err(BootError::NoClock),
@@ -60,7 +57,9 @@ pub fn init() -> Result<(), BootError> {
         let ratio = calibrate::ratio(&mut Timer::default(), hz / MEASUREMENTS);
         CLOCK.timer_ratio.set(ratio.map_err(|_| BootError::UnsteadyClock)?);
     }
-    apic::timer_enable();
+    local_apic::timer_enable(&LocalApic, TIMER_VECTOR, has(Features::TSC_DEADLINE));
+    // SAFETY: every processor has the instruction; the change of mode must precede the first deadline.
+    unsafe { core::arch::asm!("mfence", options(nostack, preserves_flags)) };
     Ok(())
 }
 
@@ -82,43 +81,20 @@ fn base_hz_from_cpuid() -> Option<u64> {
     (mhz != 0).then_some(u64::from(mhz) * 1_000_000)
 }
 
-/// The time-stamp counter, measured against the PIT's second channel.
-#[derive(Default)]
-struct Pit {
-    /// The channel's output tells when it has run out.
-    has_output: bool,
-}
+/// The ports of the interval timer, and the time-stamp counter.
+struct PitAccess;
 
-impl Pit {
-    /// Bits 0 and 1: the channel counts, and drives the speaker. Bit 5 is its output.
-    const GATE: u16 = 0x61;
-    const DATA: u16 = 0x42;
-    const COMMAND: u16 = 0x43;
-
-    fn output(&self) -> bool {
-        io_read(Self::GATE, 1) & 1 << 5 != 0
-    }
-}
-
-impl Clocks for Pit {
-    fn start(&mut self) {
-        io_write(Self::GATE, 1, io_read(Self::GATE, 1) & !2 | 1);
-        io_write(Self::COMMAND, 1, 0xb0); // channel 2, both bytes, count down once
-        PIT_START.to_le_bytes().into_iter().for_each(|byte| io_write(Self::DATA, 1, byte.into()));
-        // It is low until the count has run out, and high from then on. Where it is high at once, nobody drives it.
-        self.has_output = !self.output();
-        // The count is loaded a tick later.
-        self.look();
+impl pit::Access for PitAccess {
+    fn read(&self, port: u16) -> u8 {
+        io_read(port, 1) as u8
     }
 
-    fn look(&mut self) -> Option<Look> {
-        let before = rdtsc();
-        io_write(Self::COMMAND, 1, 0x80); // latch the count of channel 2
-        let [low, high] = [(); 2].map(|()| io_read(Self::DATA, 1) as u8);
-        let ran_out = self.has_output && self.output();
-        let after = rdtsc();
-        let reference = (PIT_START - u16::from_le_bytes([low, high])).into();
-        (!ran_out).then_some(Look { before, reference, after })
+    fn write(&self, port: u16, value: u8) {
+        io_write(port, 1, value.into());
+    }
+
+    fn clock(&self) -> u64 {
+        rdtsc()
     }
 }
 
@@ -130,12 +106,12 @@ struct Timer {
 
 impl Clocks for Timer {
     fn start(&mut self) {
-        apic::timer_free_run();
+        local_apic::timer_free_run(&LocalApic);
         self.started = rdtsc();
     }
 
     fn look(&mut self) -> Option<Look> {
-        let count = || u64::from(apic::timer_elapsed());
+        let count = || u64::from(local_apic::timer_elapsed(&LocalApic));
         let (before, tsc, after) = (count(), rdtsc(), count());
         let ran_out = after == u32::MAX.into();
         (!ran_out).then_some(Look { before, reference: tsc - self.started, after })
@@ -154,18 +130,18 @@ pub fn set_deadline(ticks: u64) {
         unsafe { wrmsr(cpu::MSR_TSC_DEADLINE, ticks.max(1)) };
     } else {
         let counts = (u128::from(ticks.saturating_sub(rdtsc())) * u128::from(CLOCK.timer_ratio.get())) >> 32;
-        apic::timer_start(counts.clamp(1, u32::MAX.into()) as u32);
+        local_apic::timer_start(&LocalApic, counts.clamp(1, u32::MAX.into()) as u32);
     }
 }
 
 #[inline]
 pub fn us_to_ticks(us: u64) -> u64 {
-    us.wrapping_mul(tsc_mhz().into())
+    us.wrapping_mul(ticks_per_us().into())
 }
 
 #[inline]
 pub fn ticks_to_us(ticks: u64) -> u64 {
-    ticks / u64::from(tsc_mhz().max(1))
+    ticks / u64::from(ticks_per_us().max(1))
 }
 
 #[inline]
@@ -180,6 +156,6 @@ pub fn kernel_wcet_ticks() -> u64 {
 }
 
 #[inline]
-pub fn tsc_mhz() -> u32 {
+pub fn ticks_per_us() -> u32 {
     CLOCK.mhz.get()
 }

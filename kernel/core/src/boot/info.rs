@@ -3,14 +3,10 @@
 
 use core::mem::{offset_of, size_of};
 
-use pecan_abi::{
-    arch::boot::{
-        AcpiRsdp, BootInfoIsaIrqs, BootInfoMmap, BootInfoRsdp, BootInfoTscFreq, IsaIrq,
-        MULTIBOOT_MAX_MMAP_ENTRIES, MbMmapEntry,
-    },
-    boot::{BootInfo, BootInfoHeader, BootInfoId, MAX_BOOT_INFO_UNTYPED_CAPS, SlotRegion, UntypedDesc},
+use pecan_abi::boot::{
+    BootInfo, BootInfoHeader, BootInfoId, MAX_BOOT_INFO_UNTYPED_CAPS, SlotRegion, UntypedDesc,
 };
-use pecan_arch::{BootData, IrqRoute};
+use pecan_arch::{BootData, ChunkWriter};
 use pecan_config::{MAX_NUM_BOOTINFO_UNTYPED_CAPS, ROOT_CNODE_SIZE_BITS};
 use pecan_mem::{Cap, Kernel, Words};
 
@@ -32,12 +28,6 @@ pub(super) struct Regions {
     pub extra_bi_pages: SlotRegion,
     pub sched_control: SlotRegion,
     pub untyped: SlotRegion,
-}
-
-/// Bytes of the extra boot information, without what fills up its last page.
-pub(super) fn extra_len(boot: &BootData) -> u64 {
-    let rsdp = if boot.rsdp.is_some() { size_of::<BootInfoRsdp>() } else { 0 };
-    (rsdp + size_of::<BootInfoMmap>() + size_of::<BootInfoTscFreq>() + size_of::<BootInfoIsaIrqs>()) as u64
 }
 
 /// Writes both.
@@ -87,7 +77,7 @@ struct Writer<'w, 'm, 'a> {
 }
 
 impl Writer<'_, '_, '_> {
-    fn bytes(&mut self, mut bytes: &[u8]) {
+    fn put(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let (page, offset) = (self.at / PAGE as usize, self.at % PAGE as usize);
             let (now, later) = bytes.split_at(bytes.len().min(PAGE as usize - offset));
@@ -97,42 +87,30 @@ impl Writer<'_, '_, '_> {
             bytes = later;
         }
     }
+}
 
-    fn header(&mut self, id: BootInfoId, len: usize) {
+impl ChunkWriter for Writer<'_, '_, '_> {
+    fn chunk(&mut self, id: BootInfoId, len: usize) {
         self.bytes(&(id as u64).to_ne_bytes());
         self.bytes(&(len as u64).to_ne_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.put(bytes);
+    }
+
+    fn zeros(&mut self, count: usize) {
+        // The pages are zero.
+        self.at += count;
     }
 }
 
 fn write_extra(k: &Kernel, b: &mut Builder, boot: &BootData, layout: &Layout, pages: SlotRegion) {
     let mut w = Writer { k, b, pages, at: 0 };
-    if let Some(rsdp) = boot.rsdp {
-        const { assert!(size_of::<AcpiRsdp>() == 36) }
-        w.header(BootInfoId::X86AcpiRsdp, size_of::<BootInfoRsdp>());
-        w.bytes(&rsdp);
-    }
-    w.header(BootInfoId::X86MbMmap, size_of::<BootInfoMmap>());
-    let entries = &boot.memory_map[..boot.memory_map.len().min(MULTIBOOT_MAX_MMAP_ENTRIES)];
-    let map = w.at + offset_of!(BootInfoMmap, mmap) - size_of::<BootInfoHeader>();
-    w.bytes(&((entries.len() * size_of::<MbMmapEntry>()) as u32).to_ne_bytes());
-    for entry in entries {
-        w.bytes(&(size_of::<MbMmapEntry>() as u32 - 4).to_ne_bytes());
-        w.bytes(&entry.base.to_ne_bytes());
-        w.bytes(&entry.len.to_ne_bytes());
-        w.bytes(&entry.kind.to_ne_bytes());
-    }
-    w.at = map + size_of::<[MbMmapEntry; MULTIBOOT_MAX_MMAP_ENTRIES]>();
-    w.header(BootInfoId::X86TscFreq, size_of::<BootInfoTscFreq>());
-    w.bytes(&boot.tsc_mhz.to_ne_bytes());
-    w.header(BootInfoId::X86IsaIrqs, size_of::<BootInfoIsaIrqs>());
-    const { assert!(size_of::<IsaIrq>() == 4) }
-    for route in boot.isa_irqs {
-        let place = |r: IrqRoute| [r.ioapic as u8, r.pin as u8, r.level as u8, r.active_low as u8];
-        w.bytes(&route.map_or([IsaIrq::NOWHERE, 0, 0, 0], place));
-    }
+    boot.extras.write(&mut w);
     // What is left of the last page is a chunk of its own, if it is large enough for one.
     let rest = (layout.end - layout.extra) as usize - w.at;
     if rest >= size_of::<BootInfoHeader>() {
-        w.header(BootInfoId::Padding, rest);
+        w.chunk(BootInfoId::Padding, rest);
     }
 }

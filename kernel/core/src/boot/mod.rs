@@ -19,6 +19,7 @@ use pecan_mem::{
     CNodeRef, Cap, Control, FrameRights, IrqState, Kernel, Link, Mapping, NewCap, Slot, Tcb, ThreadState,
     Words,
     boot::{BootMemory, MIN_PIECE_BITS},
+    cap::arch,
     object::NAME_LEN,
     retype::ObjectKind,
     vspace::{Content, Entry, ROOT_LEVEL, Root},
@@ -214,7 +215,7 @@ impl Builder<'_, '_> {
     /// A new frame, mapped at `vaddr` for reading and writing, whose capability goes to slot `index`.
     fn map_frame(&mut self, k: &Kernel, index: u64, vaddr: u64) -> Result<Words, BootError> {
         let cap = self.alloc(ObjectKind::Frame { level: 0 })?;
-        let rights = tables::page_rights(FrameRights::ReadWrite, true, true);
+        let rights = tables::page_rights(FrameRights::ReadWrite, true, true, true);
         let (frame, content) = (cap.words(), Content::frame(cap.words(), rights, CacheAttr::WRITE_BACK));
         self.provide(k, index, cap);
         self.map(k, index, content, self.entry(k, vaddr, 0)?, vaddr);
@@ -313,7 +314,7 @@ pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result
         return Err(BootError::NoModule);
     }
     let program = elf::parse(memory.module())?;
-    let extra_bytes = info::extra_len(boot);
+    let extra_bytes = boot.extras.len() as u64;
     let layout = Layout::new(&program, extra_bytes)?;
     let pages = (layout.ipc_buffer - layout.image) / PAGE;
     let tables: u64 =
@@ -344,7 +345,9 @@ pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result
     }
     b.control(k, slot::IRQ_CONTROL, Control::Irq);
     b.control(k, slot::ASID_CONTROL, Control::Asid);
-    b.control(k, slot::IO_PORT_CONTROL, Control::IoPort);
+    for &(index, control) in arch::INITIAL {
+        b.control(k, index, Control::Arch(control));
+    }
     b.control(k, slot::DOMAIN, Control::Domain);
 
     // The VSpace.

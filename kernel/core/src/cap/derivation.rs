@@ -6,13 +6,13 @@
 //! kind, so a new one is a compile error here until it is decided.
 
 use pecan_abi::CNodeCapData;
-use pecan_mem::{Kernel, Link, Slot, Words, cap::tag};
+use pecan_mem::{ArchCap, Kernel, Link, Slot, Words, cap::tag};
 
 use crate::base::error::{Decoded, SyscallError};
 
 pub use pecan_mem::derivation::{
-    first_child, has_children, insert, insert_badged, insert_io_port, insert_irq_handler, insert_root,
-    is_final, is_parent, move_cap, place, remove, swap,
+    first_child, has_children, insert, insert_arch, insert_badged, insert_irq_handler, insert_root, is_final,
+    is_parent, move_cap, place, remove, swap,
 };
 
 /// Fails with `RevokeFirst` if capabilities descend from the one in `slot`.
@@ -31,9 +31,8 @@ pub fn derive(k: &Kernel, slot: Link<Slot>, cap: Words) -> Decoded<Words> {
         tag::UNTYPED => ensure_no_children(k, slot).map(|()| cap),
         tag::FRAME => Ok(cap.unmapped_frame()),
         tag::PAGE_TABLE if !cap.is_mapped_table() => Err(SyscallError::IllegalOperation),
-        tag::ZOMBIE | tag::ENDING | tag::ENDING_IRQ_HANDLER | tag::IRQ_CONTROL | tag::IO_PORT_CONTROL => {
-            Ok(Words::NULL)
-        }
+        tag::ZOMBIE | tag::ENDING | tag::ENDING_IRQ_HANDLER | tag::IRQ_CONTROL => Ok(Words::NULL),
+        tag::ARCH if !cap.arch_cap().is_some_and(ArchCap::can_be_copied) => Ok(Words::NULL),
         tag::NULL
         | tag::PAGE_TABLE
         | tag::ENDPOINT
@@ -41,7 +40,7 @@ pub fn derive(k: &Kernel, slot: Link<Slot>, cap: Words) -> Decoded<Words> {
         | tag::NOTIFICATION
         | tag::ASID_POOL
         | tag::REPLY
-        | tag::IO_PORT
+        | tag::ARCH
         | tag::CNODE
         | tag::TCB
         | tag::IRQ_HANDLER
@@ -70,14 +69,13 @@ pub fn update_data(cap: Words, data: u64, preserve: bool) -> Words {
             cap.with_guard(data.guard(), data.guard_size() as u32).unwrap_or(Words::NULL)
         }
         tag::NULL
+        | tag::ARCH
         | tag::FRAME
         | tag::UNTYPED
         | tag::PAGE_TABLE
         | tag::ASID_CONTROL
         | tag::ASID_POOL
         | tag::REPLY
-        | tag::IO_PORT
-        | tag::IO_PORT_CONTROL
         | tag::TCB
         | tag::IRQ_CONTROL
         | tag::IRQ_HANDLER

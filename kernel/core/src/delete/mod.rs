@@ -19,7 +19,7 @@ use pecan_arch::irq_mask;
 use pecan_mem::{Cap, Ending, IrqState, Kernel, Link, Slot};
 
 use crate::{
-    base::{error::Preempted, ports},
+    base::{arch, error::Preempted},
     cap::derivation,
     ipc::{cancel, notification},
     sched::{next::Next, preempt},
@@ -132,18 +132,15 @@ pub fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
         Cap::IrqHandler { irq } | Cap::Ending { what: Ending::IrqHandler(irq) } => {
             end_irq_handler(k, irq).inspect_err(|_| slot.get(k).become_ending())?
         }
-        Cap::IoPort { first, last } => {
-            ports::release(k, first, last);
+        Cap::Arch(cap) => {
+            arch::end(k, cap);
             Next::Resume
         }
         // Nothing refers to these, or nobody any more.
         Cap::Frame { mapping: None, .. } | Cap::PageTable { mapping: None, .. } => Next::Resume,
-        Cap::Untyped { .. }
-        | Cap::SchedControl { .. }
-        | Cap::AsidControl
-        | Cap::IrqControl
-        | Cap::IoPortControl
-        | Cap::Domain => Next::Resume,
+        Cap::Untyped { .. } | Cap::SchedControl { .. } | Cap::AsidControl | Cap::IrqControl | Cap::Domain => {
+            Next::Resume
+        }
         Cap::Null | Cap::Zombie { .. } => return Ok(Next::Resume),
     };
     derivation::remove(k, slot);

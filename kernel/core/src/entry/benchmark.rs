@@ -52,7 +52,7 @@ fn entry_of(k: &Kernel, why: Entry, number: u64) -> KernelEntry {
         Entry::Syscall if Syscall::is_core(number as i64) => {
             let thread = k.core().current.get().get(k);
             let cap = lookup::cap(k, thread, thread.context.get(reg::CAP));
-            let cap_type = cap.map_or(0, |slot| slot.get(k).words().tag().number());
+            let cap_type = cap.map_or(0, |slot| slot.get(k).words().type_number());
             let label = MessageInfo(thread.context.get(reg::INFO)).label();
             KernelEntry::syscall((number as i64).unsigned_abs(), cap_type, label)
         }

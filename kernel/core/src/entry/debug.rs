@@ -56,7 +56,7 @@ fn perform(k: &Kernel, caller: &Tcb, call: Syscall) {
             pecan_arch::halt();
         }
         Syscall::DebugCapIdentify => {
-            let tag = lookup::cap(k, caller, cptr).map_or(0, |slot| slot.get(k).words().tag().number());
+            let tag = lookup::cap(k, caller, cptr).map_or(0, |slot| slot.get(k).words().type_number());
             caller.context.set(reg::CAP, tag);
         }
         Syscall::DebugSnapshot => snapshot(k, caller),

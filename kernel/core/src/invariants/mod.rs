@@ -27,6 +27,7 @@ use scratch::Set;
 pub use scratch::{Broken, Scratch};
 
 use crate::{
+    base::arch,
     cap::derivation,
     sched::{refill, release},
     space::tables,
@@ -257,7 +258,11 @@ impl<'k> State<'_, 'k> {
             let family = if badged { list.len() - i - 1 } else { descendants(k, link).count() };
             // Copies of an object's capability lie together, as has been seen above: others can descend from it only if it
             // stands for more than one object.
-            let is_wide = matches!(this, Cap::Untyped { .. } | Cap::IrqControl | Cap::IoPortControl);
+            let is_wide = match this {
+                Cap::Untyped { .. } | Cap::IrqControl => true,
+                Cap::Arch(cap) => cap.issues_others(),
+                _ => false,
+            };
             let can_descend = |later: &&Option<Link<Slot>>| {
                 is_wide || later.is_some_and(|l| words.same_object(l.get(k).words()))
             };
@@ -724,9 +729,9 @@ fn identity(cap: Cap) -> Option<usize> {
         Cap::Null | Cap::Untyped { .. } | Cap::Zombie { .. } | Cap::Ending { .. } => return None,
         Cap::Frame { base, level, .. } => base.0 as usize | level as usize,
         Cap::IrqHandler { irq } => irq as usize,
-        Cap::IoPort { first, last } => (first as usize) << 16 | last as usize,
+        Cap::Arch(cap) => arch::identity(cap),
         // Those of which there is one.
-        Cap::SchedControl { .. } | Cap::AsidControl | Cap::IrqControl | Cap::IoPortControl | Cap::Domain => 0,
+        Cap::SchedControl { .. } | Cap::AsidControl | Cap::IrqControl | Cap::Domain => 0,
         Cap::Endpoint { .. }
         | Cap::Notification { .. }
         | Cap::Reply { .. }
@@ -769,8 +774,7 @@ fn memory(cap: Cap) -> Option<(usize, u32)> {
         | Cap::AsidControl
         | Cap::IrqControl
         | Cap::IrqHandler { .. }
-        | Cap::IoPortControl
-        | Cap::IoPort { .. }
+        | Cap::Arch(_)
         | Cap::Ending { what: Ending::IrqHandler(_) }
         | Cap::Domain => return None,
     })

@@ -4,7 +4,7 @@
 //! or holds a notification capability. The entry calls `interrupt`; the timer's interrupt does not come here.
 
 use pecan_abi::Label;
-use pecan_arch::{IRQ_USER_MAX, IRQ_USER_MIN, IrqRoute, ioapic_pins, irq_mask, num_ioapics};
+use pecan_arch::{IRQ_FIRST_NUMBER, IRQ_USER_MAX, IRQ_USER_MIN, IrqSource, irq_mask};
 use pecan_mem::{Cap, IrqState, Kernel, Link, Slot, Words};
 
 use crate::{
@@ -12,19 +12,20 @@ use crate::{
     cap::{derivation, lookup},
     delete,
     invoke::{
+        arch::{self, Wanted},
         args,
         invocation::{Done, Invocation},
     },
     sched::next::Next,
 };
 
-/// The greatest vector that user level can ask for; vector 0 is interrupt [`IRQ_USER_MIN`].
-const MAX_VECTOR: u64 = (IRQ_USER_MAX - IRQ_USER_MIN) as u64;
+/// What user level calls the last interrupt that it can ask for.
+const LAST_NUMBER: u64 = IRQ_FIRST_NUMBER + (IRQ_USER_MAX - IRQ_USER_MIN) as u64;
 
 /// A decoded invocation.
 enum Op {
-    /// Make a handler for an interrupt that comes from an IOAPIC pin, or by message without a route.
-    Issue { irq: usize, route: Option<IrqRoute>, control: Link<Slot>, dest: Link<Slot> },
+    /// Make a handler for an interrupt that comes from this source.
+    Issue { irq: usize, source: IrqSource, control: Link<Slot>, dest: Link<Slot> },
     /// Let the next interrupt through.
     Ack { irq: usize },
     /// Signal this notification from now on.
@@ -43,52 +44,18 @@ pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     Ok(Done::new(commit(k, op)?))
 }
 
-/// Fails unless an argument is at most `max`.
-fn bounded(arg: u64, max: u64) -> Decoded<u64> {
-    Some(arg).filter(|&arg| arg <= max).ok_or(SyscallError::RangeError(0, max))
-}
-
 fn decode_control(k: &Kernel, inv: Invocation<'_>) -> Decoded<Op> {
-    let (irq, dest, route);
-    match inv.label() {
-        Some(Label::X86IrqIssueIrqHandlerIoapic) => {
-            let args = args::x86_64::X86IrqIssueIrqHandlerIoapic::decode(k, inv)?;
-            (irq, dest) = decode_issue(k, args.vector, args.root, args.index, args.depth)?;
-            let last = num_ioapics().checked_sub(1).ok_or(SyscallError::IllegalOperation)?;
-            let ioapic = bounded(args.ioapic, last as u64)? as usize;
-            let last = ioapic_pins(ioapic).checked_sub(1).ok_or(SyscallError::IllegalOperation)?;
-            let pin = bounded(args.pin, last as u64)? as usize;
-            let (level, active_low) = (bounded(args.level, 1)? == 1, bounded(args.polarity, 1)? == 1);
-            route = Some(IrqRoute { ioapic, pin, level, active_low });
-        }
-        Some(Label::X86IrqIssueIrqHandlerMsi) => {
-            let args = args::x86_64::X86IrqIssueIrqHandlerMsi::decode(k, inv)?;
-            (irq, dest) = decode_issue(k, args.vector, args.root, args.index, args.depth)?;
-            // The handle is the device's business.
-            for (arg, max) in [(args.pci_bus, 255), (args.pci_dev, 31), (args.pci_func, 7)] {
-                bounded(arg, max)?;
-            }
-            route = None;
-        }
-        // For machines without IOAPIC.
-        Some(Label::IrqIssueIrqHandler) => {
-            args::IrqIssueIrqHandler::decode(k, inv)?;
-            return Err(SyscallError::IllegalOperation);
-        }
-        _ => return Err(SyscallError::IllegalOperation),
-    }
-    Ok(Op::Issue { irq, route, control: inv.slot, dest })
+    let ((irq, dest), source) = arch::decode_handler(k, inv, |wanted| claim(k, wanted))?;
+    Ok(Op::Issue { irq, source, control: inv.slot, dest })
 }
 
-/// The interrupt of a vector, if it has no handler yet, and the empty slot for that.
-fn decode_issue(
-    k: &Kernel,
-    vector: u64,
-    root: Link<Slot>,
-    index: u64,
-    depth: u64,
-) -> Decoded<(usize, Link<Slot>)> {
-    let irq = bounded(vector, MAX_VECTOR)? as usize + IRQ_USER_MIN;
+/// The interrupt, if it has no handler yet, and the empty slot for that.
+fn claim(k: &Kernel, wanted: Wanted) -> Decoded<(usize, Link<Slot>)> {
+    let Wanted { number, dest: (root, index, depth) } = wanted;
+    if !(IRQ_FIRST_NUMBER..=LAST_NUMBER).contains(&number) {
+        return Err(SyscallError::RangeError(IRQ_FIRST_NUMBER, LAST_NUMBER));
+    }
+    let irq = (number - IRQ_FIRST_NUMBER) as usize + IRQ_USER_MIN;
     if k.global().irq_states[irq].get() != IrqState::Inactive {
         return Err(SyscallError::RevokeFirst);
     }
@@ -113,11 +80,8 @@ fn decode_handler(k: &Kernel, inv: Invocation<'_>, irq: usize) -> Decoded<Op> {
 
 fn commit(k: &mut Kernel, op: Op) -> Result<Next, Preempted> {
     Ok(match op {
-        Op::Issue { irq, route, control, dest } => {
-            match route {
-                Some(route) => pecan_arch::irq_route_ioapic(irq, route),
-                None => pecan_arch::irq_route_msi(irq),
-            }
+        Op::Issue { irq, source, control, dest } => {
+            pecan_arch::irq_connect(irq, source);
             k.global().irq_states[irq].set(IrqState::Handler);
             irq_mask(irq, false);
             derivation::insert_irq_handler(k, irq as u16, control, dest);
@@ -143,30 +107,29 @@ fn commit(k: &mut Kernel, op: Op) -> Result<Next, Preempted> {
 #[cfg(test)]
 mod tests {
     use pecan_abi::{CapRights, Error, Label, ObjectType};
-    use pecan_arch::{IRQ_USER_MAX, IrqRoute, host};
+    use pecan_arch::{IRQ_FIRST_NUMBER, IRQ_USER_MAX, IRQ_USER_MIN, host};
     use pecan_mem::{Cap, IrqState};
 
+    use super::LAST_NUMBER;
     use crate::{
+        invoke::arch::testing::request,
         ipc::interrupt,
         sched::next::Next,
-        testing::{CNODE, DEPTH, FREE, IRQ_CONTROL, World},
+        testing::{CNODE, FREE, IRQ_CONTROL, World},
     };
-
-    const IOAPIC: Label = Label::X86IrqIssueIrqHandlerIoapic;
-
-    const MSI: Label = Label::X86IrqIssueIrqHandlerMsi;
 
     const HANDLER: u64 = FREE;
 
     const NTFN: u64 = FREE + 1;
 
-    const VECTOR: u64 = 5;
+    /// What user level calls the interrupt, and what the kernel does.
+    const NUMBER: u64 = IRQ_FIRST_NUMBER + 5;
 
-    const IRQ: usize = 21;
+    const IRQ: usize = IRQ_USER_MIN + 5;
 
     fn issue(w: &mut World) {
-        let words = [HANDLER, DEPTH, 0, 7, 1, 1, VECTOR];
-        assert_eq!(w.call(IRQ_CONTROL, IOAPIC, &words, &[CNODE]), Ok(vec![]));
+        let (label, words) = request(HANDLER, NUMBER);
+        assert_eq!(w.call(IRQ_CONTROL, label, &words, &[CNODE]), Ok(vec![]));
         w.make(ObjectType::Notification, 0, NTFN);
     }
 
@@ -181,23 +144,11 @@ mod tests {
         issue(&mut w);
         assert_eq!(w.cap(HANDLER), Cap::IrqHandler { irq: IRQ as u16 });
         let line = host::irq_line(IRQ);
-        assert_eq!(line.route, Some(IrqRoute { ioapic: 0, pin: 7, level: true, active_low: true }));
-        assert!(!line.masked);
-        w.fails(
-            (IRQ_CONTROL, IOAPIC),
-            &[FREE + 2, DEPTH, 0, 8, 0, 0, VECTOR],
-            &[CNODE],
-            Error::RevokeFirst,
-            &[],
-        );
-        w.fails(
-            (IRQ_CONTROL, MSI),
-            &[FREE + 2, DEPTH, 0, 0, 0, 0, VECTOR],
-            &[CNODE],
-            Error::RevokeFirst,
-            &[],
-        );
-        assert_eq!(w.call(IRQ_CONTROL, MSI, &[FREE + 2, DEPTH, 255, 31, 7, 99, 107], &[CNODE]), Ok(vec![]));
+        assert!(line.source.is_some() && !line.masked);
+        let (label, again) = request(FREE + 2, NUMBER);
+        w.fails((IRQ_CONTROL, label), &again, &[CNODE], Error::RevokeFirst, &[]);
+        let (label, last) = request(FREE + 2, LAST_NUMBER);
+        assert_eq!(w.call(IRQ_CONTROL, label, &last, &[CNODE]), Ok(vec![]));
         assert_eq!(w.cap(FREE + 2), Cap::IrqHandler { irq: IRQ_USER_MAX as u16 });
         // A copy of a handler is its child.
         assert_eq!(w.copy(FREE + 3, HANDLER, pecan_abi::CapRights::ALL), Ok(vec![]));
@@ -206,44 +157,23 @@ mod tests {
         assert_eq!(w.revoke(IRQ_CONTROL), Ok(vec![]));
         assert_eq!((w.cap(HANDLER), host::irq_line(IRQ).masked), (Cap::Null, true));
         assert_eq!(w.k.global().irq_states[IRQ].get(), IrqState::Inactive);
-        assert_eq!(w.call(IRQ_CONTROL, MSI, &[HANDLER, DEPTH, 0, 0, 0, 0, VECTOR], &[CNODE]), Ok(vec![]));
+        let (label, words) = request(HANDLER, NUMBER);
+        assert_eq!(w.call(IRQ_CONTROL, label, &words, &[CNODE]), Ok(vec![]));
     }
 
     #[test]
     fn errors_of_control() {
         let mut w = World::new();
-        let good = [HANDLER, DEPTH, 0, 0, 0, 0, 0];
-        let with = |i: usize, value| {
-            let mut words = good;
-            words[i] = value;
-            words
-        };
-        for label in [IOAPIC, MSI] {
-            let at = (IRQ_CONTROL, label);
-            w.fails(at, &good[..6], &[CNODE], Error::TruncatedMessage, &[]);
-            w.fails(at, &good, &[], Error::TruncatedMessage, &[]);
-            w.fails(at, &with(6, 108), &[CNODE], Error::RangeError, &[0, 107]);
-            w.fails(at, &with(6, u64::MAX), &[CNODE], Error::RangeError, &[0, 107]);
-            w.fails(at, &with(0, CNODE), &[CNODE], Error::DeleteFirst, &[]);
-            w.fails(at, &with(1, 65), &[CNODE], Error::RangeError, &[1, 64]);
-            w.fails(at, &good, &[IRQ_CONTROL], Error::FailedLookup, &[0, 1]);
+        let (label, good) = request(HANDLER, NUMBER);
+        let at = (IRQ_CONTROL, label);
+        w.fails(at, &good[..good.len() - 1], &[CNODE], Error::TruncatedMessage, &[]);
+        w.fails(at, &good, &[], Error::TruncatedMessage, &[]);
+        for wrong in [LAST_NUMBER + 1, u64::MAX] {
+            let details = [IRQ_FIRST_NUMBER, LAST_NUMBER];
+            w.fails(at, &request(HANDLER, wrong).1, &[CNODE], Error::RangeError, &details);
         }
-        for (i, max) in [(2, 0), (3, 23), (4, 1), (5, 1)] {
-            w.fails((IRQ_CONTROL, IOAPIC), &with(i, max + 1), &[CNODE], Error::RangeError, &[0, max]);
-        }
-        for (i, max) in [(2, 255), (3, 31), (4, 7)] {
-            w.fails((IRQ_CONTROL, MSI), &with(i, max + 1), &[CNODE], Error::RangeError, &[0, max]);
-        }
-        w.fails(
-            (IRQ_CONTROL, Label::IrqIssueIrqHandler),
-            &[1, HANDLER, DEPTH],
-            &[CNODE],
-            Error::IllegalOperation,
-            &[],
-        );
-        let get = (IRQ_CONTROL, Label::IrqIssueIrqHandler);
-        w.fails(get, &[1, HANDLER], &[CNODE], Error::TruncatedMessage, &[]);
-        w.fails(get, &[1, HANDLER, DEPTH], &[], Error::TruncatedMessage, &[]);
+        w.fails(at, &request(CNODE, NUMBER).1, &[CNODE], Error::DeleteFirst, &[]);
+        w.fails(at, &good, &[IRQ_CONTROL], Error::FailedLookup, &[0, 1]);
         w.fails((IRQ_CONTROL, Label::IrqAckIrq), &[], &[], Error::IllegalOperation, &[]);
     }
 
@@ -256,7 +186,7 @@ mod tests {
         w.fails(set, &[], &[CNODE], Error::InvalidCapability, &[1]);
         assert_eq!(w.copy(FREE + 2, NTFN, CapRights::READ), Ok(vec![]));
         w.fails(set, &[], &[FREE + 2], Error::InvalidCapability, &[1]);
-        w.fails((HANDLER, IOAPIC), &[], &[], Error::IllegalOperation, &[]);
+        w.fails((HANDLER, request(HANDLER, NUMBER).0), &[], &[], Error::IllegalOperation, &[]);
     }
 
     #[test]

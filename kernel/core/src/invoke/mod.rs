@@ -8,13 +8,13 @@
 //! so an operation that is preempted is made again by the same instruction. The entry calls `invoke` for
 //! every system call that sends.
 
+pub mod arch;
 pub(crate) mod args;
 pub mod cnode;
 pub mod domain;
 pub mod end;
 pub mod invocation;
 pub mod irq;
-pub mod ports;
 pub mod sched_context;
 pub mod tcb;
 pub mod untyped;
@@ -372,9 +372,9 @@ fn others(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
             cold_path();
             irq::invoke(k, inv)
         }
-        tag::IO_PORT_CONTROL | tag::IO_PORT => {
+        tag::ARCH => {
             cold_path();
-            ports::invoke(k, inv)
+            arch::invoke(k, inv)
         }
         // Nothing to invoke; what is left is a message's, or has been told apart before.
         tag::NULL

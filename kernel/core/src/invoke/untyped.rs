@@ -4,7 +4,7 @@
 //! children, and only above its watermark otherwise; `pecan_mem::retype` keeps that true, whatever is asked
 //! here. Clearing memory is the long part, and can be preempted after each chunk.
 
-use pecan_abi::{Label, ObjectType, constants::MAX_UNTYPED_BITS};
+use pecan_abi::{Label, ObjectType, Paging, constants::MAX_UNTYPED_BITS};
 use pecan_arch::frame_level_supported;
 use pecan_config::{RESET_CHUNK_BITS, RETYPE_FAN_OUT_LIMIT};
 use pecan_mem::{
@@ -22,9 +22,6 @@ use crate::{
     },
     sched::preempt,
 };
-
-/// Level of frames of 1 GiB, which not every processor has.
-const HUGE_LEVEL: usize = 2;
 
 /// So many objects are made in little time.
 const FEW: u64 = 64;
@@ -117,16 +114,15 @@ fn object_kind(object_type: u64, size_bits: u64) -> Decoded<(ObjectKind, u32)> {
         ObjectType::CNode => ObjectKind::CNode { radix: size },
         ObjectType::SchedContext => ObjectKind::SchedContext { bits: size },
         ObjectType::Reply => ObjectKind::Reply,
-        ObjectType::Page4K => ObjectKind::Frame { level: 0 },
-        ObjectType::LargePage => ObjectKind::Frame { level: 1 },
-        ObjectType::HugePage if frame_level_supported(HUGE_LEVEL) => {
-            ObjectKind::Frame { level: HUGE_LEVEL as u8 }
-        }
-        ObjectType::HugePage => return Err(SyscallError::InvalidArgument(0)),
-        ObjectType::PageTable => ObjectKind::PageTable { level: 0 },
-        ObjectType::PageDirectory => ObjectKind::PageTable { level: 1 },
-        ObjectType::Pdpt => ObjectKind::PageTable { level: 2 },
-        ObjectType::Pml4 => ObjectKind::PageTable { level: 3 },
+        other => match other.paging() {
+            Some(Paging::Frame { level }) if frame_level_supported(level as usize) => {
+                ObjectKind::Frame { level }
+            }
+            Some(Paging::Table { level }) => ObjectKind::PageTable { level },
+            Some(Paging::Frame { .. } | Paging::AnyTable) | None => {
+                return Err(SyscallError::InvalidArgument(0));
+            }
+        },
     };
     match kind.bits() {
         _ if size_bits >= u64::BITS as u64 => Err(SyscallError::RangeError(0, MAX_UNTYPED_BITS as u64)),

@@ -75,12 +75,13 @@ fn put_message(k: &Kernel, faulty: &Tcb, fault: Fault, handler: &Tcb) -> usize {
             message::put_all(k, handler, head.into_iter().chain(words.into_iter().take(n)))
         }
         Fault::UnknownSyscall { number } => {
-            message::put_all(k, handler, registers(&SYSCALL_MESSAGE).chain([number]))
+            message::put_all(k, handler, registers(SYSCALL_MESSAGE).chain([number]))
         }
         Fault::UserException { number, code } => {
-            let (sp, flags) = (context.get(EXCEPTION_MESSAGE[1]), context.get(EXCEPTION_MESSAGE[2]));
-            put_registers(handler, [ip, sp, flags, number]);
-            MESSAGE_REGISTERS + message::put(k, handler, MESSAGE_REGISTERS, code) as usize
+            let (words, last) = exception_words(faulty, number, code);
+            put_registers(handler, words);
+            MESSAGE_REGISTERS
+                + last.map_or(0, |word| message::put(k, handler, MESSAGE_REGISTERS, word) as usize)
         }
         Fault::Debug { reason, address, number } => {
             let words = [ip, reason.word(), address, number as u64];
@@ -99,6 +100,19 @@ fn put_message(k: &Kernel, faulty: &Tcb, fault: Fault, handler: &Tcb) -> usize {
     }
 }
 
+/// The words of the message of an exception of the processor: registers, its number and its error code. Those that travel in
+/// registers, and perhaps one behind them.
+#[inline(always)]
+fn exception_words(faulty: &Tcb, number: u64, code: u64) -> ([u64; MESSAGE_REGISTERS], Option<u64>) {
+    const { assert!(matches!(EXCEPTION_MESSAGE.len(), 2 | 3)) };
+    let get = |register| faulty.context.get(register);
+    let [first, second, rest @ ..] = EXCEPTION_MESSAGE else { return ([0; MESSAGE_REGISTERS], None) };
+    match rest {
+        [third, ..] => ([get(*first), get(*second), get(*third), number], Some(code)),
+        [] => ([get(*first), get(*second), number, code], None),
+    }
+}
+
 /// Sets the message words that travel in registers.
 #[inline(always)]
 pub fn put_registers(handler: &Tcb, [first, second, third, fourth]: [u64; MESSAGE_REGISTERS]) {
@@ -114,9 +128,9 @@ pub fn apply_reply(k: &Kernel, fault: Fault, handler: &Tcb, faulty: &Tcb) -> boo
     let registers: &[Reg] = match fault {
         Fault::None | Fault::Cap { .. } | Fault::Vm { .. } => return true,
         Fault::Debug { .. } => &[],
-        Fault::UnknownSyscall { .. } => &SYSCALL_MESSAGE,
-        Fault::UserException { .. } => &EXCEPTION_MESSAGE,
-        Fault::Timeout { .. } => &TIMEOUT_MESSAGE,
+        Fault::UnknownSyscall { .. } => SYSCALL_MESSAGE,
+        Fault::UserException { .. } => EXCEPTION_MESSAGE,
+        Fault::Timeout { .. } => TIMEOUT_MESSAGE,
     };
     let info = MessageInfo(handler.context.get(reg::INFO));
     if let Fault::Debug { reason: BreakpointType::SingleStep, .. } = fault
@@ -145,13 +159,15 @@ impl<'k> Short<'k> {
     /// place in a buffer in a frame of the smallest size.
     #[inline(always)]
     pub fn new(k: &'k Kernel, faulty: &Tcb, fault: Fault, handler: &Tcb) -> Option<Self> {
-        let context = &faulty.context;
-        let ip = context.get(reg::FAULT_IP);
+        let ip = faulty.context.get(reg::FAULT_IP);
         let (words, last) = match fault {
             Fault::UserException { number, code } => {
-                let (sp, flags) = (context.get(EXCEPTION_MESSAGE[1]), context.get(EXCEPTION_MESSAGE[2]));
-                let buffer = message::small_buffer(k, handler, true)?.get(k);
-                ([ip, sp, flags, number], Some((buffer, code)))
+                let (words, last) = exception_words(faulty, number, code);
+                let last = match last {
+                    Some(word) => Some((message::small_buffer(k, handler, true)?.get(k), word)),
+                    None => None,
+                };
+                (words, last)
             }
             Fault::Vm { address, instruction, status } => ([ip, address, instruction as u64, status], None),
             _ => return None,
@@ -196,16 +212,21 @@ impl ShortAnswer {
     /// Applies it: the thread goes on where it faulted, or where the answer says.
     #[inline(always)]
     pub fn apply(self, handler: &Tcb, faulty: &Tcb) {
-        const { assert!(EXCEPTION_MESSAGE.len() <= reg::MSG.len()) };
-        let [ip, sp, flags] = EXCEPTION_MESSAGE;
+        const LAST: Option<Reg> = match EXCEPTION_MESSAGE {
+            [_, _, last, ..] => Some(*last),
+            _ => None,
+        };
+        const { assert!(matches!(EXCEPTION_MESSAGE.len(), 2 | 3)) };
         let (from, to) = (&handler.context, &faulty.context);
         // Written out, as are all moves of words that travel in registers.
         if self.length > 0 {
-            to.set_user(ip, from.get(reg::MSG[0]));
+            to.set_user(EXCEPTION_MESSAGE[0], from.get(reg::MSG[0]));
             if self.length > 1 {
-                to.set_user(sp, from.get(reg::MSG[1]));
-                if self.length > 2 {
-                    to.set_user(flags, from.get(reg::MSG[2]));
+                to.set_user(EXCEPTION_MESSAGE[1], from.get(reg::MSG[1]));
+                if self.length > 2
+                    && let Some(last) = LAST
+                {
+                    to.set_user(last, from.get(reg::MSG[2]));
                 }
             }
         }
@@ -267,7 +288,7 @@ mod tests {
     fn the_handler_is_told_what_the_abi_says() {
         let (w, faulty) = world();
         let ip = faulty.get(&w.k).context.get(reg::FAULT_IP);
-        let exception = registers(&w, faulty, &EXCEPTION_MESSAGE);
+        let exception = registers(&w, faulty, EXCEPTION_MESSAGE);
         let told = |fault| {
             deliver(&w.k, faulty.get(&w.k), fault, 42, w.thread.get(&w.k));
             assert_eq!(w.thread.get(&w.k).context.get(reg::CAP), 42, "the badge");
@@ -276,7 +297,7 @@ mod tests {
         for (fault, tag) in FAULTS {
             let words = match fault {
                 Fault::UnknownSyscall { number } => {
-                    registers(&w, faulty, &SYSCALL_MESSAGE).into_iter().chain([number]).collect()
+                    registers(&w, faulty, SYSCALL_MESSAGE).into_iter().chain([number]).collect()
                 }
                 Fault::UserException { number, code } => {
                     exception.iter().copied().chain([number, code]).collect()
@@ -308,14 +329,14 @@ mod tests {
         let (mut w, faulty) = world();
         for (fault, _) in FAULTS {
             let set: &[Reg] = match fault {
-                Fault::UnknownSyscall { .. } => &SYSCALL_MESSAGE,
-                Fault::UserException { .. } => &EXCEPTION_MESSAGE,
-                Fault::Timeout { .. } => &TIMEOUT_MESSAGE,
+                Fault::UnknownSyscall { .. } => SYSCALL_MESSAGE,
+                Fault::UserException { .. } => EXCEPTION_MESSAGE,
+                Fault::Timeout { .. } => TIMEOUT_MESSAGE,
                 _ => &[],
             };
             for length in 0..=TIMEOUT_MESSAGE.len() + 1 {
                 fill(&w, faulty);
-                let (thread, before) = (w.thread, registers(&w, faulty, &TIMEOUT_MESSAGE));
+                let (thread, before) = (w.thread, registers(&w, faulty, TIMEOUT_MESSAGE));
                 // Values that every register takes, the flags, too.
                 let words: Vec<u64> = (0..length as u64).map(|i| 0x247 + (i << 16)).collect();
                 w.set_message(thread, 0, &words, &[]);

@@ -426,18 +426,18 @@ fn nobody_gets_the_registers_of_a_thread_when_nobody_runs() {
     units::load_units(&w.k, first.get(&w.k));
     first.get(&w.k).context.set(reg::TLS_BASE, 7);
     pecan_arch::load_context(&first.get(&w.k).context);
-    host::machine().bases.set((8, 9));
+    host::machine().live.set([8, 9]);
     let idle = invoke_suspend_self(&mut w);
     assert_eq!(idle, w.k.core().idle_thread.link());
     // Its bases are saved, and its vector registers stay in the processor until somebody else wants the unit.
     let context = &first.get(&w.k).context;
     assert_eq!((context.get(reg::TLS_BASE), context.get(INTEGER_REGISTERS[1])), (8, 9));
     assert_eq!(w.k.core().fpu_owner.get(), Some(first));
-    host::machine().bases.set((1, 2));
+    host::machine().live.set([1, 2]);
     let next = stop::restart(&w.k, first.get(&w.k));
     assert_eq!(choose::schedule(&w.k, next).link(), first);
     assert_eq!(w.k.core().fpu_owner.get(), Some(first));
-    assert_eq!(host::machine().bases.get(), (8, 9));
+    assert_eq!(host::machine().live.get(), [8, 9]);
     let idle = &idle.get(&w.k).context;
     assert_eq!(
         (idle.get(reg::TLS_BASE), idle.get(INTEGER_REGISTERS[1])),

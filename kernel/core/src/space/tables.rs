@@ -61,7 +61,8 @@ pub fn entry_of(k: &Kernel, cap: Cap) -> Option<usize> {
 
 /// What user level may do with a page, as far as both the capability and the request allow. Pages cannot be
 /// write-only: those are out of user level's reach.
-pub fn page_rights(cap: FrameRights, read: bool, write: bool) -> PageRights {
+#[inline(always)]
+pub fn page_rights(cap: FrameRights, read: bool, write: bool, execute: bool) -> PageRights {
     let read = read && cap != FrameRights::KernelOnly;
-    PageRights { read, write: read && write && cap == FrameRights::ReadWrite, execute: true }
+    PageRights { read, write: read && write && cap == FrameRights::ReadWrite, execute }
 }

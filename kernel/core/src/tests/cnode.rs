@@ -111,7 +111,7 @@ fn copy_fails_in_the_documented_order_and_changes_nothing() {
     assert_eq!(copy(&mut w, &[FREE + 9, 64, FREE, 0, 15], &[CNODE]), Error::RangeError);
     assert_eq!(copy(&mut w, &[FREE + 9, 64, FREE, 64, 15], &[UNTYPED]), Error::FailedLookup);
     assert_eq!(copy(&mut w, &[FREE + 9, 64, FREE + 5, 64, 15], &[CNODE]), Error::FailedLookup);
-    for uncopyable in [IRQ_CONTROL, IO_PORT_CONTROL] {
+    for uncopyable in [IRQ_CONTROL, ARCH_CONTROL] {
         assert_eq!(copy(&mut w, &[FREE + 9, 64, uncopyable, 64, 15], &[CNODE]), Error::IllegalOperation);
     }
     w.make(ObjectType::PageTable, 0, FREE + 2);

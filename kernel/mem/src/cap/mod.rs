@@ -7,11 +7,13 @@
 //! arithmetic shift gives it in canonical form, the tag in 11..15, and eleven bits of the kind's own below. Word 1 is the
 //! kind's own.
 
+pub mod arch;
 mod new;
 mod relation;
 pub mod tag;
 mod zombie;
 
+pub use arch::{ArchCap, ArchControl};
 pub use new::{Control, NewCap};
 pub use tag::Tag;
 pub use zombie::{Zombie, ZombieKind};
@@ -189,15 +191,8 @@ pub enum Cap {
         /// The interrupt.
         irq: u16,
     },
-    /// Authority to create I/O port capabilities.
-    IoPortControl,
-    /// A range of I/O ports.
-    IoPort {
-        /// First port.
-        first: u16,
-        /// Last port, inclusive.
-        last: u16,
-    },
+    /// What only this architecture has.
+    Arch(ArchCap),
     /// Authority over scheduling domains.
     Domain,
     /// The rest of a CNode or a thread whose deletion is under way.
@@ -506,9 +501,8 @@ impl Words {
             | tag::PAGE_TABLE
             | tag::ASID_CONTROL
             | tag::ASID_POOL
-            | tag::IO_PORT
+            | tag::ARCH
             | tag::CNODE
-            | tag::IO_PORT_CONTROL
             | tag::TCB
             | tag::IRQ_CONTROL
             | tag::IRQ_HANDLER
@@ -568,12 +562,6 @@ impl Words {
     #[inline(always)]
     pub(crate) fn irq_handler(irq: u16) -> Words {
         Cap::IrqHandler { irq }.pack()
-    }
-
-    /// The capability to the I/O ports `first..=last`.
-    #[inline(always)]
-    pub(crate) fn io_port(first: u16, last: u16) -> Words {
-        Cap::IoPort { first, last }.pack()
     }
 
     /// The last capability to an endpoint, a notification or an interrupt handler whose deletion has begun and cannot be
@@ -695,8 +683,7 @@ impl Cap {
             Cap::AsidPool { pool, base } => (word0(tag::ASID_POOL, 0, pool.addr() as u64), base as u64),
             Cap::IrqControl => (word0(tag::IRQ_CONTROL, 0, 0), 0),
             Cap::IrqHandler { irq } => (word0(tag::IRQ_HANDLER, 0, 0), irq as u64),
-            Cap::IoPortControl => (word0(tag::IO_PORT_CONTROL, 0, 0), 0),
-            Cap::IoPort { first, last } => (word0(tag::IO_PORT, 0, 0), first as u64 | (last as u64) << 16),
+            Cap::Arch(cap) => return Words::arch(cap),
             Cap::Domain => (word0(tag::DOMAIN, 0, 0), 0),
             Cap::Zombie { zombie, remaining } => {
                 let own = match zombie.kind {
@@ -776,8 +763,7 @@ impl Cap {
             tag::ASID_POOL => Cap::AsidPool { pool: link!(), base: w1 as u16 },
             tag::IRQ_CONTROL => Cap::IrqControl,
             tag::IRQ_HANDLER => Cap::IrqHandler { irq: w1 as u16 },
-            tag::IO_PORT_CONTROL => Cap::IoPortControl,
-            tag::IO_PORT => Cap::IoPort { first: w1 as u16, last: (w1 >> 16) as u16 },
+            tag::ARCH => words.arch_cap().map_or(Cap::Null, Cap::Arch),
             tag::DOMAIN => Cap::Domain,
             tag::ZOMBIE => {
                 let kind = match own & 63 {

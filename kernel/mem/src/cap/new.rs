@@ -1,6 +1,6 @@
 //! Capabilities that are in no slot yet.
 
-use super::{Cap, Words};
+use super::{ArchControl, Cap, Words};
 
 /// A capability that is in no slot yet: the first one to an object, or an authority that there is once. It goes into
 /// one slot ([`crate::derivation::insert_root`]).
@@ -23,7 +23,7 @@ impl NewCap {
                 Control::Sched { core } => Cap::SchedControl { core },
                 Control::Asid => Cap::AsidControl,
                 Control::Irq => Cap::IrqControl,
-                Control::IoPort => Cap::IoPortControl,
+                Control::Arch(control) => Cap::Arch(control.cap()),
                 Control::Domain => Cap::Domain,
             }
             .pack(),
@@ -38,6 +38,6 @@ pub enum Control {
     Sched { core: u8 },
     Asid,
     Irq,
-    IoPort,
+    Arch(ArchControl),
     Domain,
 }

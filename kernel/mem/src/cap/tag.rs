@@ -25,9 +25,9 @@ pub enum Tag {
     NOTIFICATION = 6,
     ASID_POOL = 7,
     REPLY = 8,
-    IO_PORT = 9,
+    /// Of all those that only this architecture has ([`ArchCap`](super::ArchCap)).
+    ARCH = 9,
     CNODE = 10,
-    IO_PORT_CONTROL = 11,
     TCB = 12,
     IRQ_CONTROL = 14,
     IRQ_HANDLER = 16,
@@ -77,9 +77,7 @@ impl Tag {
                 Identity::Address
             }
             FRAME => Identity::Frame,
-            ASID_CONTROL | IO_PORT | IO_PORT_CONTROL | IRQ_CONTROL | IRQ_HANDLER | DOMAIN | SCHED_CONTROL => {
-                Identity::Words
-            }
+            ASID_CONTROL | ARCH | IRQ_CONTROL | IRQ_HANDLER | DOMAIN | SCHED_CONTROL => Identity::Words,
         }
     }
 
@@ -88,10 +86,8 @@ impl Tag {
     pub const fn ends_alone(self) -> bool {
         match self {
             NULL | FRAME | CNODE | PAGE_TABLE | ZOMBIE | ENDING | ENDING_IRQ_HANDLER => false,
-            UNTYPED | ENDPOINT | ASID_CONTROL | NOTIFICATION | ASID_POOL | REPLY | IO_PORT
-            | IO_PORT_CONTROL | TCB | IRQ_CONTROL | IRQ_HANDLER | DOMAIN | SCHED_CONTEXT | SCHED_CONTROL => {
-                true
-            }
+            UNTYPED | ENDPOINT | ASID_CONTROL | NOTIFICATION | ASID_POOL | REPLY | ARCH | TCB
+            | IRQ_CONTROL | IRQ_HANDLER | DOMAIN | SCHED_CONTEXT | SCHED_CONTROL => true,
         }
     }
 
@@ -101,8 +97,8 @@ impl Tag {
             ENDPOINT | NOTIFICATION | REPLY | CNODE | TCB | SCHED_CONTEXT | PAGE_TABLE | ASID_POOL
             | ZOMBIE | ENDING => Place::Window,
             FRAME | UNTYPED => Place::Physical,
-            NULL | ASID_CONTROL | IO_PORT | IO_PORT_CONTROL | IRQ_CONTROL | IRQ_HANDLER | DOMAIN
-            | SCHED_CONTROL | ENDING_IRQ_HANDLER => Place::Nowhere,
+            NULL | ASID_CONTROL | ARCH | IRQ_CONTROL | IRQ_HANDLER | DOMAIN | SCHED_CONTROL
+            | ENDING_IRQ_HANDLER => Place::Nowhere,
         }
     }
 }

@@ -4,53 +4,32 @@
 
 use core::cell::Cell;
 
-use pecan_abi::breakpoint::{BreakpointAccess, BreakpointType, NUM_HW_BREAKPOINTS};
+use pecan_abi::{
+    breakpoint::{BreakpointAccess, BreakpointType},
+    x86_64::constants::NUM_HW_BREAKPOINTS,
+};
 
-/// What an enabled breakpoint waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Breakpoint {
-    /// The address, a multiple of the size.
-    pub address: u64,
-    /// Instruction or data.
-    pub kind: BreakpointType,
-    /// Bytes of data: 1, 2, 4 or 8. 0 for an instruction.
-    pub size: u64,
-    /// Accesses to data. Reads for an instruction.
-    pub access: BreakpointAccess,
-}
-
-/// Why a debug exception was taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DebugEvent {
-    /// The breakpoint with this number.
-    Breakpoint(usize),
-    /// An instruction was executed with single-stepping on.
-    Step,
-    /// An instruction asked for it.
-    Software,
-}
+use crate::format::{Breakpoint, BreakpointPart, DebugEvent};
 
 /// Bit of DR6 for a single step.
 const STATUS_STEP: u64 = 1 << 14;
 /// Bytes of data by the length field of DR7.
 const SIZES: [u64; 4] = [1, 2, 8, 4];
 
-impl Breakpoint {
-    /// Access and length field of DR7; `None` if the processor cannot wait for this.
-    fn condition(self) -> Option<u64> {
-        let length = || SIZES.iter().position(|size| *size == self.size).map(|field| (field as u64) << 2);
-        match (self.kind, self.access) {
-            (BreakpointType::Instruction, BreakpointAccess::Read) if self.size == 0 => Some(0),
-            (BreakpointType::Data, BreakpointAccess::Write) => Some(1 | length()?),
-            (BreakpointType::Data, BreakpointAccess::ReadWrite) => Some(3 | length()?),
-            _ => None,
+/// Access and length field of DR7.
+fn condition(breakpoint: Breakpoint) -> Result<u64, BreakpointPart> {
+    let access = match (breakpoint.kind, breakpoint.access) {
+        // Instructions are read.
+        (BreakpointType::Instruction, BreakpointAccess::Read) => {
+            return if breakpoint.size == 0 { Ok(0) } else { Err(BreakpointPart::Size) };
         }
-    }
-
-    /// True if the processor can wait for this.
-    pub fn is_possible(self) -> bool {
-        self.condition().is_some()
-    }
+        (BreakpointType::Data, BreakpointAccess::Write) => 1,
+        (BreakpointType::Data, BreakpointAccess::ReadWrite) => 3,
+        // Of data reads alone cannot be waited for.
+        _ => return Err(BreakpointPart::Access),
+    };
+    let length = SIZES.iter().position(|size| *size == breakpoint.size).ok_or(BreakpointPart::Size)?;
+    Ok(access | (length as u64) << 2)
 }
 
 /// The breakpoints of a thread: addresses (DR0 to DR3) and conditions (DR7). All zero: none.
@@ -61,11 +40,19 @@ pub struct DebugRegisters {
 }
 
 impl DebugRegisters {
+    /// Whether the processor can wait for this.
+    ///
+    /// # Errors
+    /// What it cannot do; the access comes first.
+    pub fn check(breakpoint: Breakpoint) -> Result<(), BreakpointPart> {
+        condition(breakpoint).map(|_| ())
+    }
+
     /// Sets and enables breakpoint `index`, which must be possible; `None` disables it and clears it.
     pub fn set(&self, index: usize, breakpoint: Option<Breakpoint>) {
         self.addresses[index].set(breakpoint.map_or(0, |b| b.address));
         let mut control = self.control.get() & !(0xf << (16 + 4 * index) | 3 << (2 * index));
-        if let Some(condition) = breakpoint.and_then(Breakpoint::condition) {
+        if let Some(condition) = breakpoint.and_then(|breakpoint| condition(breakpoint).ok()) {
             control |= condition << (16 + 4 * index) | 1 << (2 * index);
         }
         self.control.set(control);
@@ -132,7 +119,7 @@ mod tests {
             for size in [1, 2, 4, 8] {
                 for access in [BreakpointAccess::Write, BreakpointAccess::ReadWrite] {
                     let breakpoint = Breakpoint { size, access, ..WRITE };
-                    assert!(breakpoint.is_possible());
+                    assert_eq!(DebugRegisters::check(breakpoint), Ok(()));
                     registers.set(index, Some(breakpoint));
                     assert_eq!(registers.get(index), (breakpoint, true));
                 }
@@ -158,17 +145,18 @@ mod tests {
 
     #[test]
     fn what_no_register_can_express_is_impossible() {
-        for breakpoint in [
-            Breakpoint { size: 1, ..CODE },
-            Breakpoint { access: BreakpointAccess::Write, ..CODE },
-            Breakpoint { access: BreakpointAccess::Read, ..WRITE },
-            Breakpoint { size: 0, ..WRITE },
-            Breakpoint { size: 3, ..WRITE },
-            Breakpoint { size: 16, ..WRITE },
-            Breakpoint { kind: BreakpointType::SingleStep, ..CODE },
-            Breakpoint { kind: BreakpointType::SoftwareBreakRequest, ..CODE },
+        use BreakpointPart::{Access, Size};
+        for (breakpoint, part) in [
+            (Breakpoint { size: 1, ..CODE }, Size),
+            (Breakpoint { access: BreakpointAccess::Write, ..CODE }, Access),
+            (Breakpoint { access: BreakpointAccess::Read, ..WRITE }, Access),
+            (Breakpoint { size: 0, ..WRITE }, Size),
+            (Breakpoint { size: 3, ..WRITE }, Size),
+            (Breakpoint { size: 16, ..WRITE }, Size),
+            (Breakpoint { kind: BreakpointType::SingleStep, ..CODE }, Access),
+            (Breakpoint { kind: BreakpointType::SoftwareBreakRequest, ..CODE }, Access),
         ] {
-            assert!(!breakpoint.is_possible(), "{breakpoint:?}");
+            assert_eq!(DebugRegisters::check(breakpoint), Err(part), "{breakpoint:?}");
         }
     }
 

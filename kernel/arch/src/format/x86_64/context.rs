@@ -50,25 +50,14 @@ const TLS_BASE: Reg = Reg(1);
 /// Base of the GS segment.
 pub const GS_BASE: Reg = Reg(2);
 const NEXT_IP: Reg = Reg(19);
+/// What user level can change without the kernel: see the port's `context_switch`.
+#[cfg(not(target_os = "none"))]
+pub const LIVE_REGISTERS: [Reg; 2] = [TLS_BASE, GS_BASE];
 /// Flags.
 pub const FLAGS: Reg = Reg(21);
 const SP: Reg = Reg(22);
 /// The message registers that travel in processor registers.
 const MSG: [Reg; 4] = [R10, R8, R9, R15];
-
-/// First part of the ABI's user context, in its order.
-pub const FRAME_REGISTERS: [Reg; 18] =
-    [FAULT_IP, SP, FLAGS, RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15];
-/// The rest of the ABI's user context, in its order.
-pub const INTEGER_REGISTERS: [Reg; 2] = [TLS_BASE, GS_BASE];
-/// Registers in an unknown-system-call fault message and its reply.
-pub const SYSCALL_MESSAGE: [Reg; 18] =
-    [RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15, FAULT_IP, SP, FLAGS];
-/// Registers at the start of a user-exception fault message, and in its reply.
-pub const EXCEPTION_MESSAGE: [Reg; 3] = [FAULT_IP, SP, FLAGS];
-/// Registers in the reply to a timeout fault.
-pub const TIMEOUT_MESSAGE: [Reg; 19] =
-    [FAULT_IP, SP, FLAGS, RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15, TLS_BASE];
 
 impl RegisterFile for UserContext {
     const WORDS: usize = CONTEXT_WORDS;
@@ -84,11 +73,16 @@ impl RegisterFile for UserContext {
     const SP: Reg = SP;
     const TLS_BASE: Reg = TLS_BASE;
 
-    const FRAME: &'static [Reg] = &FRAME_REGISTERS;
-    const INTEGER: &'static [Reg] = &INTEGER_REGISTERS;
-    const SYSCALL_MESSAGE: &'static [Reg] = &SYSCALL_MESSAGE;
-    const EXCEPTION_MESSAGE: &'static [Reg] = &EXCEPTION_MESSAGE;
-    const TIMEOUT_MESSAGE: &'static [Reg] = &TIMEOUT_MESSAGE;
+    const FRAME: &'static [Reg] =
+        &[FAULT_IP, SP, FLAGS, RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15];
+    const INTEGER: &'static [Reg] = &[TLS_BASE, GS_BASE];
+    const SYSCALL_MESSAGE: &'static [Reg] =
+        &[RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15, FAULT_IP, SP, FLAGS];
+    const EXCEPTION_MESSAGE: &'static [Reg] = &[FAULT_IP, SP, FLAGS];
+    const TIMEOUT_MESSAGE: &'static [Reg] = &[
+        FAULT_IP, SP, FLAGS, RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15,
+        TLS_BASE,
+    ];
 }
 
 /// Flags a thread has at its start: interrupts on, and the bit that is always one.

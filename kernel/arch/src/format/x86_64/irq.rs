@@ -1,5 +1,7 @@
 //! Interrupt numbers. An interrupt's hardware vector is its number plus [`VECTOR_OFFSET`].
 
+use crate::format::Exception;
+
 /// First number that user level can ask for; below are those of the legacy controller, which is not used.
 pub const IRQ_USER_MIN: usize = 16;
 /// Last number that user level can ask for. The two above are kept for interrupts between cores.
@@ -12,9 +14,21 @@ pub const MAX_IRQ: usize = IRQ_TIMER + 1;
 #[cfg(target_os = "none")]
 pub const VECTOR_OFFSET: usize = 0x20;
 
-/// Where a device interrupt comes from: an input pin of an IOAPIC, and how the device drives it.
+/// What user level calls interrupt [`IRQ_USER_MIN`]: its vectors count from there.
+pub const IRQ_FIRST_NUMBER: u64 = 0;
+
+/// Where a device interrupt comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct IrqRoute {
+pub enum IrqSource {
+    /// An input pin of an IOAPIC.
+    Pin(IoapicPin),
+    /// A message that a device writes.
+    Message,
+}
+
+/// An input pin of an IOAPIC, and how the device drives it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IoapicPin {
     /// Index of the IOAPIC, below [`num_ioapics`](crate::num_ioapics).
     pub ioapic: usize,
     /// Input pin, below [`ioapic_pins`](crate::ioapic_pins) of that IOAPIC.
@@ -23,43 +37,6 @@ pub struct IrqRoute {
     pub level: bool,
     /// Active low rather than active high.
     pub active_low: bool,
-}
-
-/// What an interrupt is that has arrived.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Claim {
-    /// This one: for the kernel to handle, and to end by the port's `irq_ack`.
-    Interrupt(usize),
-    /// Nothing to handle: it is masked, and remembered where that matters, or nobody's.
-    Nothing,
-    /// No interrupt but an exception of user level's.
-    Exception,
-}
-
-/// An exception that a user thread caused, in the ABI's terms.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Exception {
-    /// An access that the thread's address space does not allow.
-    PageFault {
-        /// The address accessed.
-        address: u64,
-        /// It was an instruction fetch.
-        instruction: bool,
-        /// The processor's fault status, as the ABI's fault message carries it.
-        status: u64,
-    },
-    /// A breakpoint, a single step or a breakpoint instruction, in kernels with hardware breakpoints.
-    Debug {
-        /// It is known to be a breakpoint instruction. Otherwise the port's `take_debug_event` knows.
-        software: bool,
-    },
-    /// Anything else.
-    User {
-        /// The exception's number.
-        number: u64,
-        /// Its error code, 0 if it has none.
-        code: u64,
-    },
 }
 
 /// The exception with this number is reported after its instruction (a single step, `int3`, `into`), which does not raise
@@ -76,5 +53,15 @@ pub fn decode_exception(vector: u64, error: u64, address: u64) -> Exception {
         14 => Exception::PageFault { address, instruction: error & 1 << 4 != 0, status: error },
         1 | 3 if pecan_config::HARDWARE_DEBUG => Exception::Debug { software: vector == 3 },
         number => Exception::User { number, code: error },
+    }
+}
+
+/// The words of which [`decode_exception`] makes an exception. For tests.
+#[cfg(not(target_os = "none"))]
+pub fn encode_exception(exception: Exception) -> (u64, u64, u64) {
+    match exception {
+        Exception::PageFault { address, status, .. } => (14, status, address),
+        Exception::Debug { software } => (if software { 3 } else { 1 }, 0, 0),
+        Exception::User { number, code } => (number, code, 0),
     }
 }

@@ -29,6 +29,24 @@ impl Space {
         })
     }
 
+    /// The address space with this root table and ASID.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn new(root: PhysAddr, asid: u16) -> Self {
+        Self::from_word(root.0 & !Self::ASID | u64::from(asid) & Self::ASID)
+    }
+
+    /// The root table.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn root(self) -> PhysAddr {
+        PhysAddr(self.word() & !Self::ASID)
+    }
+
+    /// The ASID.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn asid(self) -> u16 {
+        (self.word() & Self::ASID) as u16
+    }
+
     /// Root table and ASID in one word.
     #[inline(always)]
     pub(crate) const fn word(self) -> u64 {
@@ -59,6 +77,13 @@ impl CacheAttr {
     #[inline(always)]
     pub const fn of_frame(device: bool, word: u64) -> Self {
         if device { Self((word & 7) as u8) } else { Self::WRITE_BACK }
+    }
+
+    /// User level may fetch instructions from a frame with this attribute word: the interface cannot forbid it on this
+    /// architecture.
+    #[inline(always)]
+    pub const fn may_execute(_word: u64) -> bool {
+        true
     }
 }
 

@@ -7,7 +7,7 @@ use pecan_abi::{
     breakpoint::{BreakpointAccess, BreakpointType, NUM_HW_BREAKPOINTS},
     constants::USER_TOP,
 };
-use pecan_arch::Breakpoint;
+use pecan_arch::{Breakpoint, BreakpointPart, DebugRegisters};
 use pecan_mem::{Kernel, Tcb};
 
 use crate::{
@@ -70,11 +70,12 @@ fn decode_breakpoint(args: args::TcbSetBreakpoint) -> Decoded<Breakpoint> {
     check(address < USER_TOP, 1)?;
     let kind = BreakpointType::from_word(kind).unwrap_or(BreakpointType::SingleStep);
     check(matches!(kind, BreakpointType::Data | BreakpointType::Instruction), 2)?;
-    // Instructions are read, and of data reads alone cannot be waited for.
     let access = BreakpointAccess::from_word(access).ok_or(SyscallError::InvalidArgument(4))?;
-    check((access == BreakpointAccess::Read) == (kind == BreakpointType::Instruction), 4)?;
     let breakpoint = Breakpoint { address, kind, size, access };
-    check(breakpoint.is_possible(), 3)?;
+    DebugRegisters::check(breakpoint).map_err(|part| match part {
+        BreakpointPart::Size => SyscallError::InvalidArgument(3),
+        BreakpointPart::Access => SyscallError::InvalidArgument(4),
+    })?;
     if !address.is_multiple_of(size.max(1)) {
         return Err(SyscallError::AlignmentError);
     }

@@ -21,7 +21,7 @@ use crate::{
 const COUNT: usize = FRAME_REGISTERS.len() + INTEGER_REGISTERS.len();
 
 fn all() -> impl Iterator<Item = Reg> {
-    FRAME_REGISTERS.iter().chain(&INTEGER_REGISTERS).copied()
+    FRAME_REGISTERS.iter().chain(INTEGER_REGISTERS).copied()
 }
 
 /// What copying registers does.
@@ -107,13 +107,13 @@ pub(super) fn copy(k: &Kernel, target: &Tcb, copying: Copying) -> Next {
         pecan_arch::sync_context(&current.get(k).context);
     }
     if frame {
-        for r in FRAME_REGISTERS {
+        for &r in FRAME_REGISTERS {
             target.context.set(r, source.context.get(r));
         }
         target.context.set(reg::NEXT_IP, target.context.get(reg::FAULT_IP));
     }
     if integer {
-        for r in INTEGER_REGISTERS {
+        for &r in INTEGER_REGISTERS {
             target.context.set(r, source.context.get(r));
         }
     }

@@ -163,7 +163,7 @@ fn registers_are_copied_in_two_parts() {
     ok(&mut w, Label::TcbCopyRegisters, &[1], &[TARGET]);
     assert_eq!(target.get(&w.k).state.get(), ThreadState::Inactive);
     // Those of the thread that asks may be in the processor only; and it is not suspended unless it asks for that.
-    pecan_arch::host::machine().bases.set((0x7000, 0x8000));
+    pecan_arch::host::machine().live.set([0x7000, 0x8000]);
     ok(&mut w, Label::TcbCopyRegisters, &[8], &[TCB]);
     assert_eq!(target.get(&w.k).context.get(reg::TLS_BASE), 0x7000);
     assert_eq!(target.get(&w.k).context.get(reg::SP), 0x1001, "it is of the other part");
@@ -375,7 +375,7 @@ fn tls_base_and_flags() {
     assert_eq!(target.get(&w.k).context.get(reg::TLS_BASE), 0x7000);
     // One's own takes effect at once.
     w.call(TCB, Label::TcbSetTlsBase, &[0x8000], &[]).expect("sets");
-    assert_eq!(pecan_arch::host::machine().bases.get().0, 0x8000);
+    assert_eq!(pecan_arch::host::machine().live.get()[0], 0x8000);
     assert_eq!(ok(&mut w, Label::TcbSetFlags, &[0, !0], &[]), [1], "only flags that exist are set");
     assert_eq!(ok(&mut w, Label::TcbSetFlags, &[0, 0], &[]), [1]);
     assert_eq!(ok(&mut w, Label::TcbSetFlags, &[1, 1], &[]), [1], "set wins over clear");

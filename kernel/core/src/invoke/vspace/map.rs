@@ -1,6 +1,6 @@
 //! Mapping and unmapping of paging structures and frames.
 
-use pecan_abi::{Label, constants::USER_TOP};
+use pecan_abi::{Label, arch::TABLE_LABELS, constants::USER_TOP};
 use pecan_arch::{CacheAttr, PageTableEntry, level_shift, tlb_flush_page};
 use pecan_mem::{
     Cap, Kernel, Link, LookupFailure, Mapping, PageTable, Slot,
@@ -15,7 +15,7 @@ use crate::{
     },
     cap::derivation,
     invoke::{
-        args,
+        arch, args,
         invocation::{Done, Invocation},
     },
     space::{tables, unmap},
@@ -56,25 +56,19 @@ fn failed(failure: LookupFailure) -> SyscallError {
     SyscallError::FailedLookup { source: false, failure }
 }
 
-pub(super) fn decode_table(k: &Kernel, inv: Invocation<'_>) -> Decoded<TableOp> {
-    let Some(Cap::PageTable { table, level, mapping }) = inv.cap_of(tag::PAGE_TABLE) else {
-        return Err(SyscallError::IllegalOperation);
-    };
-    let (map, unmap) = match level {
-        0 => (Label::PageTableMap, Label::PageTableUnmap),
-        1 => (Label::X86PageDirectoryMap, Label::X86PageDirectoryUnmap),
-        2 => (Label::X86PdptMap, Label::X86PdptUnmap),
-        _ => return Err(SyscallError::IllegalOperation),
-    };
+/// An invocation of a paging structure that maps or unmaps it; `None` if it asks for something else.
+pub(super) fn decode_table(k: &Kernel, inv: Invocation<'_>) -> Decoded<Option<TableOp>> {
+    let Some(Cap::PageTable { table, level, mapping }) = inv.cap_of(tag::PAGE_TABLE) else { return Ok(None) };
+    let Some((map, unmap)) = TABLE_LABELS.get(level as usize).copied() else { return Ok(None) };
     if inv.label() == Some(unmap) {
         // Copies would keep speaking of the mapping.
         if !derivation::is_final(k, inv.slot) {
             return Err(SyscallError::RevokeFirst);
         }
-        return Ok(TableOp::Unmap { slot: inv.slot, table, level, mapping });
+        return Ok(Some(TableOp::Unmap { slot: inv.slot, table, level, mapping }));
     }
     if inv.label() != Some(map) {
-        return Err(SyscallError::IllegalOperation);
+        return Ok(None);
     }
     let args::TableMap { vspace, vaddr, .. } = args::TableMap::decode(k, inv)?;
     if mapping.is_some() {
@@ -94,7 +88,7 @@ pub(super) fn decode_table(k: &Kernel, inv: Invocation<'_>) -> Decoded<TableOp> 
     }
     let mapping = Mapping { asid, vaddr };
     let content = Content::table(inv.words).ok_or(SyscallError::IllegalOperation)?;
-    Ok(TableOp::Map(Map { entry, content, slot: inv.slot, mapping, flush: false }))
+    Ok(Some(TableOp::Map(Map { entry, content, slot: inv.slot, mapping, flush: false })))
 }
 
 /// Invocations of frames. What each does is carried out where it has been decoded: an operation that could be any of them
@@ -122,7 +116,7 @@ pub(super) fn invoke_frame(k: &Kernel, inv: Invocation<'_>) -> Decoded<Done> {
             message::put(k, inv.thread.get(k), 0, base.0);
             Ok(Done::answer(1))
         }
-        _ => Err(SyscallError::IllegalOperation),
+        _ => arch::invoke_frame(k, inv),
     }
 }
 
@@ -156,7 +150,7 @@ fn decode_map(k: &Kernel, inv: Invocation<'_>) -> Decoded<Map> {
         }
         flush = true;
     }
-    let rights = tables::page_rights(rights, wanted.read(), wanted.write());
+    let rights = tables::page_rights(rights, wanted.read(), wanted.write(), CacheAttr::may_execute(attr));
     let content = Content::frame(inv.words, rights, cache).ok_or(SyscallError::IllegalOperation)?;
     Ok(Map { entry, content, slot: inv.slot, mapping: Mapping { asid, vaddr }, flush })
 }
@@ -164,7 +158,7 @@ fn decode_map(k: &Kernel, inv: Invocation<'_>) -> Decoded<Map> {
 /// See [`super::quick_map`].
 #[inline(always)]
 pub(super) fn quick(k: &Kernel, inv: Invocation<'_>) -> Option<()> {
-    let args::PageMap { vspace, vaddr, rights: wanted, .. } = args::PageMap::decode(k, inv).ok()?;
+    let args::PageMap { vspace, vaddr, rights: wanted, attr } = args::PageMap::decode(k, inv).ok()?;
     if !inv.words.is_unmapped_page() {
         return None;
     }
@@ -178,8 +172,8 @@ pub(super) fn quick(k: &Kernel, inv: Invocation<'_>) -> Option<()> {
     if entry.get(k).is_present() {
         return None;
     }
-    let rights = tables::page_rights(rights, wanted.read(), wanted.write());
-    let content = Content::frame(inv.words, rights, CacheAttr::WRITE_BACK)?;
+    let rights = tables::page_rights(rights, wanted.read(), wanted.write(), CacheAttr::may_execute(attr));
+    let content = Content::frame(inv.words, rights, CacheAttr::of_frame(false, attr))?;
     commit_map(k, Map { entry, content, slot: inv.slot, mapping: Mapping { asid, vaddr }, flush: false });
     Some(())
 }

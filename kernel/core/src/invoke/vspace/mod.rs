@@ -14,7 +14,10 @@ use pecan_mem::{Kernel, cap::tag};
 
 use crate::{
     base::error::{Stop, SyscallError},
-    invoke::invocation::{Done, Invocation},
+    invoke::{
+        arch,
+        invocation::{Done, Invocation},
+    },
 };
 
 /// Invocations of frames.
@@ -40,7 +43,7 @@ pub fn quick_map(k: &Kernel, inv: Invocation<'_>) -> Option<()> {
 pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     match inv.words.tag() {
         tag::PAGE_TABLE => {
-            let op = map::decode_table(k, inv)?;
+            let Some(op) = map::decode_table(k, inv)? else { return Ok(arch::invoke_table(k, inv)?) };
             map::commit_table(k, op);
             Ok(Done::stay())
         }

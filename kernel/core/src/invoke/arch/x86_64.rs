@@ -1,16 +1,19 @@
-//! Invocations of I/O ports and of the authority to give them out.
+//! Invocations of x86_64: I/O ports, the authority to give them out, and interrupts of IOAPIC pins and messages.
 
 use pecan_abi::Label;
-use pecan_mem::{Cap, Kernel, Link, Slot, Tcb};
+use pecan_arch::{IoapicPin, IrqSource, ioapic_pins, num_ioapics};
+use pecan_mem::{ArchCap, Kernel, Link, Slot, Tcb};
 
+use super::Wanted;
 use crate::{
     base::{
+        arch::x86_64 as ports,
         error::{Decoded, Stop, SyscallError},
-        message, ports,
+        message,
     },
     cap::{derivation, lookup},
     invoke::{
-        args,
+        args::{self, x86_64::*},
         invocation::{Done, Invocation},
     },
 };
@@ -27,19 +30,70 @@ enum Op {
 
 /// Invocations of I/O port control and I/O ports.
 pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
-    let op = match inv.cap_invoked() {
-        Cap::IoPortControl => decode_control(k, inv)?,
-        Cap::IoPort { first, last } => decode_ports(k, inv, first, last)?,
-        _ => return Err(SyscallError::InvalidCapability(0).into()),
+    let op = match inv.words.arch_cap().ok_or(SyscallError::InvalidCapability(0))? {
+        ArchCap::IoPortControl => decode_control(k, inv)?,
+        ArchCap::IoPort { first, last } => decode_ports(k, inv, first, last)?,
     };
     Ok(commit(k, op))
+}
+
+/// No more can be asked of frames.
+#[inline(always)]
+pub fn invoke_frame(_k: &Kernel, _inv: Invocation<'_>) -> Decoded<Done> {
+    Err(SyscallError::IllegalOperation)
+}
+
+/// No more can be asked of paging structures.
+#[inline(always)]
+pub fn invoke_table(_k: &Kernel, _inv: Invocation<'_>) -> Decoded<Done> {
+    Err(SyscallError::IllegalOperation)
+}
+
+/// Decodes an invocation of interrupt control.
+pub fn decode_handler<T>(
+    k: &Kernel,
+    inv: Invocation<'_>,
+    claim: impl Fn(Wanted) -> Decoded<T>,
+) -> Decoded<(T, IrqSource)> {
+    match inv.label() {
+        Some(Label::X86IrqIssueIrqHandlerIoapic) => {
+            let args = X86IrqIssueIrqHandlerIoapic::decode(k, inv)?;
+            let claimed = claim(Wanted { number: args.vector, dest: (args.root, args.index, args.depth) })?;
+            let last = num_ioapics().checked_sub(1).ok_or(SyscallError::IllegalOperation)?;
+            let ioapic = bounded(args.ioapic, last as u64)? as usize;
+            let last = ioapic_pins(ioapic).checked_sub(1).ok_or(SyscallError::IllegalOperation)?;
+            let pin = bounded(args.pin, last as u64)? as usize;
+            let (level, active_low) = (bounded(args.level, 1)? == 1, bounded(args.polarity, 1)? == 1);
+            Ok((claimed, IrqSource::Pin(IoapicPin { ioapic, pin, level, active_low })))
+        }
+        Some(Label::X86IrqIssueIrqHandlerMsi) => {
+            let args = X86IrqIssueIrqHandlerMsi::decode(k, inv)?;
+            let claimed = claim(Wanted { number: args.vector, dest: (args.root, args.index, args.depth) })?;
+            // The handle is the device's business.
+            for (arg, max) in [(args.pci_bus, 255), (args.pci_dev, 31), (args.pci_func, 7)] {
+                bounded(arg, max)?;
+            }
+            Ok((claimed, IrqSource::Message))
+        }
+        // For machines without IOAPIC.
+        Some(Label::IrqIssueIrqHandler) => {
+            args::IrqIssueIrqHandler::decode(k, inv)?;
+            Err(SyscallError::IllegalOperation)
+        }
+        _ => Err(SyscallError::IllegalOperation),
+    }
+}
+
+/// Fails unless an argument is at most `max`.
+fn bounded(arg: u64, max: u64) -> Decoded<u64> {
+    Some(arg).filter(|&arg| arg <= max).ok_or(SyscallError::RangeError(0, max))
 }
 
 fn decode_control(k: &Kernel, inv: Invocation<'_>) -> Decoded<Op> {
     if inv.label() != Some(Label::X86IoPortControlIssue) {
         return Err(SyscallError::IllegalOperation);
     }
-    let args = args::x86_64::X86IoPortControlIssue::decode(k, inv)?;
+    let args = X86IoPortControlIssue::decode(k, inv)?;
     let port = |word, i| u16::try_from(word).map_err(|_| SyscallError::InvalidArgument(i));
     let (first, last) = (port(args.first_port, 0)?, port(args.last_port, 1)?);
     if last < first {
@@ -63,10 +117,10 @@ fn decode_ports(k: &Kernel, inv: Invocation<'_>, first: u16, last: u16) -> Decod
         _ => return Err(SyscallError::IllegalOperation),
     };
     let (port, value) = if out {
-        let args::x86_64::IoPortOut { port, data } = args::x86_64::IoPortOut::decode(k, inv)?;
+        let IoPortOut { port, data } = IoPortOut::decode(k, inv)?;
         (port, data)
     } else {
-        (args::x86_64::IoPortIn::decode(k, inv)?.port, 0)
+        (IoPortIn::decode(k, inv)?.port, 0)
     };
     // The ABI passes 16 bits; the rest of the word is not the port's.
     let port = port as u16;
@@ -84,7 +138,7 @@ fn commit(k: &Kernel, op: Op) -> Done {
     match op {
         Op::Issue { first, last, control, dest } => {
             ports::mark(k, first, last, true);
-            derivation::insert_io_port(k, (first, last), control, dest);
+            derivation::insert_arch(k, ArchCap::IoPort { first, last }, control, dest);
             Done::ok()
         }
         Op::In { port, bytes, thread } => {
@@ -101,15 +155,28 @@ fn commit(k: &Kernel, op: Op) -> Done {
     }
 }
 
+/// For tests that ask for handlers.
+#[cfg(test)]
+pub mod testing {
+    use pecan_abi::Label;
+
+    use crate::testing::DEPTH;
+
+    /// Asks for the handler of an interrupt, to be put into this slot of the root CNode.
+    pub fn request(dest: u64, number: u64) -> (Label, Vec<u64>) {
+        (Label::X86IrqIssueIrqHandlerMsi, vec![dest, DEPTH, 0, 0, 0, 0, number])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use pecan_abi::{Error, Label};
-    use pecan_arch::host;
-    use pecan_mem::Cap;
+    use pecan_arch::{IoapicPin, IrqSource, host};
+    use pecan_mem::{ArchCap, Cap};
 
     use crate::{
-        base::ports,
-        testing::{CNODE, DEPTH, FREE, IO_PORT_CONTROL, World},
+        base::arch::x86_64 as ports,
+        testing::{ARCH_CONTROL as IO_PORT_CONTROL, CNODE, DEPTH, FREE, IRQ_CONTROL, World},
     };
 
     const ISSUE: Label = Label::X86IoPortControlIssue;
@@ -122,7 +189,7 @@ mod tests {
     fn ports_are_read_and_written() {
         let mut w = World::new();
         assert_eq!(issue(&mut w, 0x3f8, 0x3ff, FREE), Ok(vec![]));
-        assert_eq!(w.cap(FREE), Cap::IoPort { first: 0x3f8, last: 0x3ff });
+        assert_eq!(w.cap(FREE), Cap::Arch(ArchCap::IoPort { first: 0x3f8, last: 0x3ff }));
         host::machine().io_values.borrow_mut().insert(0x3fc, 0x1234_5678);
         let read = |w: &mut World, label| w.call(FREE, label, &[0x3fc], &[]);
         assert_eq!(read(&mut w, Label::X86IoPortIn8), Ok(vec![0x78]));
@@ -147,7 +214,7 @@ mod tests {
         }
         assert_eq!(issue(&mut w, 0, 59, FREE + 1), Ok(vec![]));
         assert_eq!(issue(&mut w, 201, 0xffff, FREE + 2), Ok(vec![]));
-        assert!(w.k.global().io_ports.iter().all(|word| word.get() == u64::MAX));
+        assert!(w.k.global().arch.io_ports.iter().all(|word| word.get() == u64::MAX));
         // Freed with the last capability, not before.
         assert_eq!(w.copy(FREE + 3, FREE, pecan_abi::CapRights::ALL), Ok(vec![]));
         assert_eq!(w.delete(FREE), Ok(vec![]));
@@ -155,7 +222,7 @@ mod tests {
         assert_eq!(w.delete(FREE + 3), Ok(vec![]));
         assert_eq!(issue(&mut w, 60, 200, FREE), Ok(vec![]));
         assert_eq!(w.revoke(IO_PORT_CONTROL), Ok(vec![]));
-        assert!(w.k.global().io_ports.iter().all(|word| word.get() == 0));
+        assert!(w.k.global().arch.io_ports.iter().all(|word| word.get() == 0));
     }
 
     #[test]
@@ -202,5 +269,62 @@ mod tests {
                 w.fails((FREE, output), &[port, 0], &[], Error::IllegalOperation, &[]);
             }
         }
+    }
+
+    const IOAPIC: Label = Label::X86IrqIssueIrqHandlerIoapic;
+
+    const MSI: Label = Label::X86IrqIssueIrqHandlerMsi;
+
+    #[test]
+    fn interrupts_come_from_pins_and_messages() {
+        let mut w = World::new();
+        assert_eq!(w.call(IRQ_CONTROL, IOAPIC, &[FREE, DEPTH, 0, 7, 1, 1, 5], &[CNODE]), Ok(vec![]));
+        let pin = IoapicPin { ioapic: 0, pin: 7, level: true, active_low: true };
+        assert_eq!(host::irq_line(21).source, Some(IrqSource::Pin(pin)));
+        assert_eq!(w.call(IRQ_CONTROL, MSI, &[FREE + 1, DEPTH, 255, 31, 7, 99, 107], &[CNODE]), Ok(vec![]));
+        assert_eq!(host::irq_line(123).source, Some(IrqSource::Message));
+        for (label, words) in
+            [(IOAPIC, [FREE + 2, DEPTH, 0, 8, 0, 0, 5]), (MSI, [FREE + 2, DEPTH, 0, 0, 0, 0, 5])]
+        {
+            w.fails((IRQ_CONTROL, label), &words, &[CNODE], Error::RevokeFirst, &[]);
+        }
+    }
+
+    #[test]
+    fn errors_of_interrupt_control() {
+        let mut w = World::new();
+        let good = [FREE, DEPTH, 0, 0, 0, 0, 0];
+        let with = |i: usize, value| {
+            let mut words = good;
+            words[i] = value;
+            words
+        };
+        for label in [IOAPIC, MSI] {
+            let at = (IRQ_CONTROL, label);
+            w.fails(at, &good[..6], &[CNODE], Error::TruncatedMessage, &[]);
+            w.fails(at, &good, &[], Error::TruncatedMessage, &[]);
+            w.fails(at, &with(6, 108), &[CNODE], Error::RangeError, &[0, 107]);
+            w.fails(at, &with(6, u64::MAX), &[CNODE], Error::RangeError, &[0, 107]);
+            w.fails(at, &with(0, CNODE), &[CNODE], Error::DeleteFirst, &[]);
+            w.fails(at, &with(1, 65), &[CNODE], Error::RangeError, &[1, 64]);
+            w.fails(at, &good, &[IRQ_CONTROL], Error::FailedLookup, &[0, 1]);
+        }
+        for (i, max) in [(2, 0), (3, 23), (4, 1), (5, 1)] {
+            w.fails((IRQ_CONTROL, IOAPIC), &with(i, max + 1), &[CNODE], Error::RangeError, &[0, max]);
+        }
+        for (i, max) in [(2, 255), (3, 31), (4, 7)] {
+            w.fails((IRQ_CONTROL, MSI), &with(i, max + 1), &[CNODE], Error::RangeError, &[0, max]);
+        }
+        w.fails(
+            (IRQ_CONTROL, Label::IrqIssueIrqHandler),
+            &[1, FREE, DEPTH],
+            &[CNODE],
+            Error::IllegalOperation,
+            &[],
+        );
+        let get = (IRQ_CONTROL, Label::IrqIssueIrqHandler);
+        w.fails(get, &[1, FREE], &[CNODE], Error::TruncatedMessage, &[]);
+        w.fails(get, &[1, FREE, DEPTH], &[], Error::TruncatedMessage, &[]);
+        w.fails((IRQ_CONTROL, Label::IrqAckIrq), &[], &[], Error::IllegalOperation, &[]);
     }
 }

@@ -3,7 +3,8 @@
 use core::arch::asm;
 
 use super::{core_block::CORE, features};
-use crate::format::x86_64::breakpoint::{DebugEvent, DebugRegisters};
+use crate::format::DebugEvent;
+use crate::format::x86_64::breakpoint::DebugRegisters;
 
 /// Bit 10 of DR7 reads as one.
 const CONTROL_FIXED: u64 = 1 << 10;

@@ -1,21 +1,32 @@
 //! Which I/O ports have been given out: a bit for each, so that a port belongs to one capability and its copies.
 //!
-//! `invoke::ports` gives ports out, `delete` takes them back with the last capability to them.
+//! `invoke::arch` gives ports out, `delete` takes them back with the last capability to them.
 
 use core::cell::Cell;
 
-use pecan_mem::Kernel;
+use pecan_mem::{ArchCap, Kernel};
 
-/// The last capability to the ports `first..=last` goes: they can be issued again.
-pub fn release(k: &Kernel, first: u16, last: u16) {
-    mark(k, first, last, false);
+/// The last capability to such an object goes: ports can be issued again.
+pub fn end(k: &Kernel, cap: ArchCap) {
+    match cap {
+        ArchCap::IoPort { first, last } => mark(k, first, last, false),
+        ArchCap::IoPortControl => {}
+    }
+}
+
+/// What is the same for all capabilities to an object, and for no other.
+pub fn identity(cap: ArchCap) -> usize {
+    match cap {
+        ArchCap::IoPortControl => usize::MAX,
+        ArchCap::IoPort { first, last } => (first as usize) << 16 | last as usize,
+    }
 }
 
 /// The words of the port bitmap that hold the ports `first..=last`, and which bits of the first and of the last of
 /// them do; of all words between, every bit does.
 #[inline(always)]
 fn words(k: &Kernel, first: u16, last: u16) -> (&[Cell<u64>], u64, u64) {
-    let words = &k.global().io_ports[first as usize / 64..=last as usize / 64];
+    let words = &k.global().arch.io_ports[first as usize / 64..=last as usize / 64];
     (words, u64::MAX << (first % 64), u64::MAX >> (63 - last % 64))
 }
 

@@ -5,7 +5,14 @@
 //! The kernel calls all of them with interrupts off, from one core at a time, and after the port's boot code has run. What
 //! is `unsafe` here is so in every port, and the obligations are these. What a port's own comments say is how it does it.
 //!
-//! Types that a port provides stand at the end, with what they can do.
+//! Types that a port provides stand at the end, with what they can do. What only one architecture's interface asks for stands
+//! in a file of its name.
+
+#[cfg(pecan_arch = "x86_64")]
+mod x86_64;
+
+#[cfg(pecan_arch = "x86_64")]
+pub use x86_64::*;
 
 use crate::{port, *};
 
@@ -15,6 +22,8 @@ macro_rules! duties {
         $($(#[$doc])* #[inline(always)] pub fn $name($($arg: $ty),*) $(-> $result)? { port::$name($($arg),*) })*
     };
 }
+
+use duties;
 
 /// The same of functions that have obligations, which are the port's.
 macro_rules! unsafe_duties {
@@ -95,7 +104,7 @@ duties! {
     fn flush_caches();
 }
 unsafe_duties! {
-    /// The address space with this root table (a page, not at 0) and ASID (below 4096), of which 0 is the kernel's own.
+    /// The address space with this root table (a page, not at 0) and ASID (below [`ASIDS`]), of which 0 is the kernel's own.
     ///
     /// # Safety
     /// Who makes the processor use it answers for the table: see [`switch_vspace`].
@@ -116,7 +125,7 @@ unsafe_duties! {
 
 // Time.
 duties! {
-    /// The clock, in ticks. It never goes back, and runs at [`tsc_mhz`].
+    /// The clock, in ticks. It never goes back, and runs at [`ticks_per_us`].
     fn now() -> u64;
     /// Asks for [`IRQ_TIMER`] at an absolute time, in ticks, and no longer at one before. One that is past comes at once;
     /// one that is further off than the timer can count comes early.
@@ -130,7 +139,7 @@ duties! {
     /// The longest the kernel is assumed to run before it looks at the clock again, in ticks.
     fn kernel_wcet_ticks() -> u64;
     /// Ticks per microsecond, to the nearest whole number. Constant after boot, and not 0.
-    fn tsc_mhz() -> u32;
+    fn ticks_per_us() -> u32;
 }
 
 // Interrupts.
@@ -142,15 +151,9 @@ duties! {
     fn irq_mask(irq: usize, masked: bool);
     /// Tells the controller that the kernel has taken the interrupt.
     fn irq_ack(irq: usize);
-    /// Makes a pin raise `irq`, masked at first. Takes the pin from another interrupt that had it. An interrupt, controller or
-    /// pin that does not exist is ignored.
-    fn irq_route_ioapic(irq: usize, route: IrqRoute);
-    /// Makes `irq` one that devices raise by message, masked at first. The pin it may have had is masked.
-    fn irq_route_msi(irq: usize);
-    /// Controllers with pins. Constant after boot.
-    fn num_ioapics() -> usize;
-    /// Input pins of controller `index`; 0 if there is no such controller.
-    fn ioapic_pins(index: usize) -> usize;
+    /// Says where `irq` comes from, masked at first. A line of a controller is taken from another interrupt that had it, and
+    /// the one that `irq` had is masked. An interrupt or a source that does not exist is ignored.
+    fn irq_connect(irq: usize, source: IrqSource);
     /// Lets interrupts in for a moment: true if one is noted, now or from before.
     fn irq_pending() -> bool;
     /// Waits until an interrupt is noted.
@@ -159,12 +162,8 @@ duties! {
     fn take_pending_irq() -> Option<usize>;
 }
 
-// Devices, side channels and the console.
+// Side channels and the console.
 duties! {
-    /// Reads 1, 2 or 4 bytes from an I/O port.
-    fn io_read(port: u16, bytes: u32) -> u32;
-    /// Writes 1, 2 or 4 bytes to an I/O port.
-    fn io_write(port: u16, bytes: u32, value: u32);
     /// Makes the processor forget what it has learnt of the domain that ran and what its buffers hold of it, as far as it
     /// can and needs to.
     fn forget_domain();
@@ -188,21 +187,20 @@ const _: fn(&UserContext) = UserContext::start;
 const _: fn(&UserContext) = UserContext::force_full_restore;
 const _: fn(&UserContext, bool) = UserContext::set_single_step;
 const _: fn(&UserContext) = UserContext::pass_breakpoint;
-const _: &[Reg] = &FRAME_REGISTERS;
-const _: &[Reg] = &INTEGER_REGISTERS;
-const _: &[Reg] = &SYSCALL_MESSAGE;
-const _: &[Reg] = &EXCEPTION_MESSAGE;
-const _: &[Reg] = &TIMEOUT_MESSAGE;
-const _: fn(Breakpoint) -> bool = Breakpoint::is_possible;
+const _: fn(Breakpoint) -> Result<(), BreakpointPart> = DebugRegisters::check;
 const _: fn(&DebugRegisters, usize, Option<Breakpoint>) = DebugRegisters::set;
 const _: fn(&DebugRegisters, usize) -> (Breakpoint, bool) = DebugRegisters::get;
 const _: fn() -> FpuState = FpuState::init;
 const _: fn(&FpuState) = FpuState::start;
 const _: () = page_table_entry::<Pte>();
 const _: fn(bool, u64) -> CacheAttr = CacheAttr::of_frame;
+const _: fn(u64) -> bool = CacheAttr::may_execute;
 const _: CacheAttr = CacheAttr::WRITE_BACK;
-const _: [usize; 2] = KERNEL_ROOT_ENTRIES;
+const _: &[usize] = &KERNEL_ROOT_ENTRIES;
 const _: [usize; 4] = [IRQ_USER_MIN, IRQ_USER_MAX, IRQ_TIMER, MAX_IRQ];
+const _: u64 = IRQ_FIRST_NUMBER;
+const _: fn(&BootExtras, &mut dyn ChunkWriter) = |extras, to| extras.write(to);
+const _: fn(&BootExtras) -> usize = |extras| extras.len();
 const _: fn(&mut Console) -> &mut dyn core::fmt::Write = |c| c;
 
 const fn page_table_entry<E: PageTableEntry<Cache = CacheAttr>>() {}
