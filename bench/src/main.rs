@@ -37,7 +37,8 @@ static SERIAL: AtomicU64 = AtomicU64::new(0);
 fn serial(bytes: &[u8]) {
     const LINE_STATUS: u16 = COM1 + 5;
     const TRANSMITTER_EMPTY: u8 = 1 << 5;
-    let ports = Cap::<IoPort>::new(SERIAL.load(Ordering::Relaxed));
+    // SAFETY: what is stored is the address of that capability, before anything is printed here.
+    let ports = unsafe { Cap::<IoPort>::new(SERIAL.load(Ordering::Relaxed)) };
     for &byte in bytes {
         // A port that cannot be read or written cannot be reported either.
         while ports.in8(LINE_STATUS).is_ok_and(|status| status & TRANSMITTER_EMPTY == 0) {}

@@ -6,7 +6,7 @@ use pecan::{
     alloc::Objects,
     boot, raw,
     types::{Endpoint, SmallPage, Tcb, Untyped},
-    vspace::{AddressSpace, PAGE_SIZE},
+    vspace::{OwnSpace, PAGE_SIZE},
 };
 
 use crate::{
@@ -115,9 +115,12 @@ fn slots(objects: &mut Objects<'_>) -> Result<()> {
 }
 
 fn mappings(objects: &mut Objects<'_>) -> Result<()> {
-    let space = AddressSpace::new(boot::VSPACE, ADDRESS, ADDRESS + (1 << 30));
     let neighbour = objects.make::<SmallPage>()?;
-    space.map(objects, neighbour, ADDRESS, CapRights::READ_WRITE, vm_attributes::DEFAULT)?;
+    // SAFETY: it is this program's address space, nothing else is mapped there, and the page was made just now.
+    unsafe {
+        let space = OwnSpace::new(boot::VSPACE, ADDRESS, ADDRESS + (1 << 30));
+        space.map(objects, neighbour, ADDRESS, CapRights::READ_WRITE, vm_attributes::DEFAULT)?;
+    }
     let frame = objects.make::<SmallPage>()?;
     let words = [ADDRESS + PAGE_SIZE, CapRights::READ_WRITE.0, vm_attributes::DEFAULT];
     let map = || invoke(frame.cptr(), Label::PageMap, [boot::VSPACE.cptr()], words);

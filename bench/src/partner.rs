@@ -65,8 +65,13 @@ impl Partners {
         let other = AddressSpace::create(objects, boot::ASID_POOL, start)?;
         let frames = boot.raw().user_image_frames;
         for (page, cptr) in (frames.start..frames.end).enumerate() {
-            let frame = objects.copy(Cap::<SmallPage>::new(cptr), CapRights::READ_WRITE)?;
-            other.map(objects, frame, start + (page * PAGE) as u64, CapRights::READ_WRITE, 0)?;
+            let at = start + (page * PAGE) as u64;
+            // SAFETY: the kernel put a capability to each page of the image there. Who runs in the other address space is part
+            // of this program and accesses what the program's threads may.
+            unsafe {
+                let frame = objects.copy(Cap::<SmallPage>::new(cptr), CapRights::READ_WRITE)?;
+                other.map(objects, frame, at, CapRights::READ_WRITE, 0)?;
+            }
         }
         Ok(Self { boot, other: other.cap(), made: 0 })
     }
@@ -82,18 +87,21 @@ impl Partners {
         // A frame capability shows its frame once: where the buffer is mapped does not matter to the kernel.
         let frame = objects.copy(frame, CapRights::READ_WRITE)?;
         let space = if role.other_space { self.other } else { boot::VSPACE };
-        tcb.configure(CSpaceRoot::new(boot::CNODE), space, buffer as u64, frame)?;
+        // SAFETY: the thread was made just now, and the buffer is its own.
+        unsafe { tcb.configure(CSpaceRoot::new(boot::CNODE), space, buffer as u64, frame) }?;
         let sched_context = objects.make_sized::<SchedContext>(8)?;
         self.boot.sched_control(0)?.configure(sched_context, SchedParams::round_robin(1_000_000))?;
         let priorities = Priorities { authority: boot::TCB, mcp: 0, priority: role.priority };
-        tcb.set_sched_params(priorities, sched_context, role.fault_ep)?;
+        // SAFETY: `measure` answers a fault with the instruction to go on with, as the loops of `probe` expect.
+        unsafe { tcb.set_sched_params(priorities, sched_context, role.fault_ep) }?;
         if !role.fpu {
             tcb.set_flags(0, tcb_flag::FPU_DISABLED)?;
         }
         let record = &RECORDS[index] as *const _ as u64;
         let registers =
             UserContext { rip: role.entry as usize as u64, rflags: 0x202, r14: record, ..role.registers };
-        tcb.write_registers(true, &registers)?;
+        // SAFETY: it starts in one of the loops of `probe`, which need no stack and no thread block.
+        unsafe { tcb.write_registers(true, &registers) }?;
         if !role.active {
             // It has blocked, as its priority is above ours; from now on it runs on its callers' time.
             sched_context.unbind()?;

@@ -223,7 +223,7 @@ mod tests {
         let mut writer = Writer::new(label(5, method));
         fill(&mut writer);
         let message = writer.finish().unwrap();
-        let mut replies = Replies::new(pecan_service::__pecan::Cap::new(7), 1);
+        let mut replies = Replies::new(&[pecan_service::__pecan::Cap::NULL]);
         let caller = Caller { badge: pecan_manifest::Badge::call(0, 0, 1) };
         let mut reader = Reader::new(&message);
         <ControlDispatch as Dispatch<Nobody>>::dispatch(

@@ -91,7 +91,7 @@ impl Memory {
             (*block).stack_bottom = stack - STACK_BYTES;
             (*block).stack_top = stack;
             (*block).tcb = tcb;
-            (*block).user[INDEX] = index as u64 + 1;
+            (*block).user[INDEX].set(index as u64 + 1);
         }
         this
     }
@@ -119,7 +119,7 @@ impl Memory {
 
 /// The index of the running thread; `None` for the initial one.
 pub fn current() -> Option<usize> {
-    (ThreadBlock::current().user[INDEX] as usize).checked_sub(1)
+    (ThreadBlock::current().user[INDEX].get() as usize).checked_sub(1)
 }
 
 global_asm!(

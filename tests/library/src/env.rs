@@ -9,8 +9,8 @@ use pecan::{
     cspace::{CSpace, SlotRange},
     memory::{Region, UntypedPool},
     thread::{Thread, ThreadParams},
-    types::Endpoint,
-    vspace::AddressSpace,
+    types::{Endpoint, SchedControl},
+    vspace::OwnSpace,
 };
 
 /// The addresses that tests map things at; each test goes on where the last one stopped.
@@ -22,7 +22,7 @@ pub struct Env<'a> {
     /// The boot information.
     pub boot: BootInfo,
     /// The program's address space; addresses no test has used.
-    pub space: AddressSpace,
+    pub space: OwnSpace,
     /// Slots that are emptied after the test.
     pub slots: &'a mut SlotRange,
     /// Memory that is taken back after the test.
@@ -43,7 +43,8 @@ impl<'a> Env<'a> {
         cspace: &'a mut CSpace,
     ) -> Self {
         let start = NEXT_ADDRESS.fetch_add(ADDRESSES_PER_TEST, Ordering::Relaxed);
-        let space = AddressSpace::new(boot::VSPACE, start, start + ADDRESSES_PER_TEST);
+        // SAFETY: it is this program's address space, and each test has a part of it to itself.
+        let space = unsafe { OwnSpace::new(boot::VSPACE, start, start + ADDRESSES_PER_TEST) };
         Self { boot, space, slots, memory, pool, cspace }
     }
 
@@ -62,7 +63,18 @@ impl<'a> Env<'a> {
         self.thread_with(entry, argument, fault_ep, SchedParams::round_robin(10_000))
     }
 
-    /// The same, with its time.
+    /// A passive thread of this program, a little below the test's own priority.
+    pub fn params(&self, entry: extern "C" fn(usize) -> !, argument: usize) -> ThreadParams {
+        let priorities = Priorities { authority: boot::TCB, mcp: 0, priority: 100 };
+        ThreadParams::new(entry, argument, CSpaceRoot::new(boot::CNODE), priorities)
+    }
+
+    /// Authority over time.
+    pub fn time(&self) -> Result<Cap<SchedControl>> {
+        self.boot.sched_control(0)
+    }
+
+    /// A thread, with its time.
     pub fn thread_with(
         &mut self,
         entry: extern "C" fn(usize) -> !,
@@ -70,15 +82,9 @@ impl<'a> Env<'a> {
         fault_ep: Cap<Endpoint>,
         time: SchedParams,
     ) -> Result<Thread> {
-        let params = ThreadParams {
-            entry,
-            argument,
-            stack_pages: 4,
-            cspace: CSpaceRoot::new(boot::CNODE),
-            priorities: Priorities { authority: boot::TCB, mcp: 0, priority: 100 },
-            fault_ep,
-            time: Some((self.boot.sched_control(0)?, time)),
-        };
+        let params = self.params(entry, argument).with_time(self.time()?, time);
+        // SAFETY: tests answer a fault of such a thread after they have mended what it faulted on, or not at all.
+        let params = unsafe { params.with_fault_endpoint(fault_ep) };
         let mut objects = Objects::new(self.slots, core::slice::from_mut(self.memory));
         Thread::create(&mut objects, &mut self.space, &params)
     }

@@ -69,7 +69,7 @@ impl<'a> Objects<'a> {
     pub fn copy<T>(&mut self, cap: Cap<T>, rights: CapRights) -> Result<Cap<T>> {
         let dest = self.slots.take(1)?;
         match dest.copy_from(self.slots.slot_of(cap.cptr()), rights) {
-            Ok(()) => Ok(dest.cap()),
+            Ok(()) => Ok(dest.named()),
             Err(error) => {
                 self.slots.give_back(dest);
                 Err(error)
@@ -81,7 +81,7 @@ impl<'a> Objects<'a> {
     pub fn mint<T>(&mut self, cap: Cap<T>, rights: CapRights, badge: u64) -> Result<Cap<T>> {
         let dest = self.slots.take(1)?;
         match dest.mint_from(self.slots.slot_of(cap.cptr()), rights, badge) {
-            Ok(()) => Ok(dest.cap()),
+            Ok(()) => Ok(dest.named()),
             Err(error) => {
                 self.slots.give_back(dest);
                 Err(error)
@@ -90,9 +90,13 @@ impl<'a> Objects<'a> {
     }
 
     /// Deletes a capability and frees its slot.
-    pub fn delete<T>(&mut self, cap: Cap<T>) -> Result<()> {
+    ///
+    /// # Safety
+    /// As of [`Slot::delete`](crate::Slot::delete).
+    pub unsafe fn delete<T>(&mut self, cap: Cap<T>) -> Result<()> {
         let slot = self.slots.slot_of(cap.cptr());
-        slot.delete()?;
+        // SAFETY: the caller vouches for it.
+        unsafe { slot.delete() }?;
         self.slots.give_back(slot);
         Ok(())
     }

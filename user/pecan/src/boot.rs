@@ -20,27 +20,27 @@ use crate::{
 };
 
 /// The root task's own thread.
-pub const TCB: Cap<Tcb> = Cap::new(slot::INIT_THREAD_TCB);
+pub const TCB: Cap<Tcb> = Cap::at(slot::INIT_THREAD_TCB);
 /// Its CSpace, of one level.
-pub const CNODE: Cap<CNode> = Cap::new(slot::INIT_THREAD_CNODE);
+pub const CNODE: Cap<CNode> = Cap::at(slot::INIT_THREAD_CNODE);
 /// Its address space.
-pub const VSPACE: Cap<VSpace> = Cap::new(slot::INIT_THREAD_VSPACE);
+pub const VSPACE: Cap<VSpace> = Cap::at(slot::INIT_THREAD_VSPACE);
 /// Authority over interrupts.
-pub const IRQ_CONTROL: Cap<IrqControl> = Cap::new(slot::IRQ_CONTROL);
+pub const IRQ_CONTROL: Cap<IrqControl> = Cap::at(slot::IRQ_CONTROL);
 /// Authority to create ASID pools.
-pub const ASID_CONTROL: Cap<AsidControl> = Cap::new(slot::ASID_CONTROL);
+pub const ASID_CONTROL: Cap<AsidControl> = Cap::at(slot::ASID_CONTROL);
 /// The ASID pool its address space is in.
-pub const ASID_POOL: Cap<AsidPool> = Cap::new(slot::INIT_THREAD_ASID_POOL);
+pub const ASID_POOL: Cap<AsidPool> = Cap::at(slot::INIT_THREAD_ASID_POOL);
 /// Authority over I/O ports.
-pub const IO_PORT_CONTROL: Cap<IoPortControl> = Cap::new(slot::IO_PORT_CONTROL);
+pub const IO_PORT_CONTROL: Cap<IoPortControl> = Cap::at(slot::IO_PORT_CONTROL);
 /// The frame of the boot information.
-pub const BOOT_INFO_FRAME: Cap<SmallPage> = Cap::new(slot::BOOT_INFO_FRAME);
+pub const BOOT_INFO_FRAME: Cap<SmallPage> = Cap::at(slot::BOOT_INFO_FRAME);
 /// The frame of its IPC buffer.
-pub const IPC_BUFFER: Cap<SmallPage> = Cap::new(slot::INIT_THREAD_IPC_BUFFER);
+pub const IPC_BUFFER: Cap<SmallPage> = Cap::at(slot::INIT_THREAD_IPC_BUFFER);
 /// Authority over domains.
-pub const DOMAIN: Cap<DomainSet> = Cap::new(slot::DOMAIN);
+pub const DOMAIN: Cap<DomainSet> = Cap::at(slot::DOMAIN);
 /// Its scheduling context.
-pub const SCHED_CONTEXT: Cap<SchedContext> = Cap::new(slot::INIT_THREAD_SC);
+pub const SCHED_CONTEXT: Cap<SchedContext> = Cap::at(slot::INIT_THREAD_SC);
 
 /// The boot information, as the kernel mapped it.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +75,7 @@ impl BootInfo {
     /// Each untyped, and what is behind it.
     pub fn untypeds(&self) -> impl Iterator<Item = (Cap<Untyped>, UntypedDesc)> + use<> {
         let info = self.info;
-        (info.untyped.start..info.untyped.end).map(Cap::new).zip(info.untyped_list.iter().copied())
+        (info.untyped.start..info.untyped.end).map(Cap::at).zip(info.untyped_list.iter().copied())
     }
 
     /// The authority over the time of a core.
@@ -184,7 +184,7 @@ const fn abi_frame_bits() -> u32 {
 }
 
 fn nth<T>(region: SlotRegion, n: u64) -> Result<Cap<T>> {
-    if n < region.len() { Ok(Cap::new(region.start + n)) } else { Err(Error::NoSlots) }
+    if n < region.len() { Ok(Cap::at(region.start + n)) } else { Err(Error::NoSlots) }
 }
 
 /// Walks chunks; stops at one whose length makes no sense.

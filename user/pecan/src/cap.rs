@@ -7,7 +7,11 @@ use pecan_abi::{CPtr, ObjectType, constants};
 /// The address of a capability in this program's CSpace, with the type of what it refers to.
 ///
 /// It is a name, not the thing: copying it copies no capability, and dropping it deletes none. Using one whose
-/// slot is empty, or holds something else, gives the kernel's error.
+/// slot is empty gives the kernel's error.
+///
+/// The type is a promise that safe code relies on: a message to an endpoint is harmless, the same message to one of the
+/// program's own threads may be an invocation that writes its registers. So making a name of a number is unsafe, and so
+/// is emptying a slot, whose names then lie in wait for what comes into it next.
 pub struct Cap<T> {
     cptr: CPtr,
     of: PhantomData<fn() -> T>,
@@ -15,12 +19,32 @@ pub struct Cap<T> {
 
 impl<T> Cap<T> {
     /// The address that never holds a capability. Where a capability is optional, this is "none".
-    pub const NULL: Self = Self::new(0);
+    pub const NULL: Self = Self::at(0);
 
     /// The capability at an address.
+    ///
+    /// # Safety
+    /// Whenever the name is used, there must be a capability of this type at the address, or none, or one to an object
+    /// that this program does not consist of.
     #[inline]
-    pub const fn new(cptr: CPtr) -> Self {
+    pub const unsafe fn new(cptr: CPtr) -> Self {
+        Self::at(cptr)
+    }
+
+    /// [`Cap::new`], for this library, which knows what it put there.
+    #[inline]
+    pub(crate) const fn at(cptr: CPtr) -> Self {
         Self { cptr, of: PhantomData }
+    }
+
+    /// The `n`th of capabilities in consecutive slots, as [`crate::alloc::Objects::make_run`] makes them, of which this is
+    /// the first.
+    ///
+    /// # Safety
+    /// As of [`Cap::new`], for the address that is `n` further on.
+    #[inline]
+    pub const unsafe fn offset(self, n: u64) -> Self {
+        Self::at(self.cptr + n)
     }
 
     /// The address.
@@ -30,15 +54,18 @@ impl<T> Cap<T> {
     }
 
     /// The same address, taken to be of another type.
+    ///
+    /// # Safety
+    /// As of [`Cap::new`], for that type.
     #[inline]
-    pub const fn cast<U>(self) -> Cap<U> {
-        Cap::new(self.cptr)
+    pub const unsafe fn cast<U>(self) -> Cap<U> {
+        Cap::at(self.cptr)
     }
 
     /// The same address, of no particular type.
     #[inline]
     pub const fn any(self) -> Cap<types::Any> {
-        self.cast()
+        Cap::at(self.cptr)
     }
 
     /// Whether this is [`Cap::NULL`].

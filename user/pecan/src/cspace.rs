@@ -37,8 +37,16 @@ impl Slot {
     }
 
     /// The capability in this slot, if the slot is in the program's own CSpace and its address has all 64 bits.
-    pub const fn cap<T>(self) -> Cap<T> {
-        Cap::new(self.index)
+    ///
+    /// # Safety
+    /// As of [`Cap::new`].
+    pub const unsafe fn cap<T>(self) -> Cap<T> {
+        self.named()
+    }
+
+    /// [`Slot::cap`], for this library, which knows what it put there.
+    pub(crate) const fn named<T>(self) -> Cap<T> {
+        Cap::at(self.index)
     }
 
     /// The slot `n` further on.
@@ -52,7 +60,7 @@ pub trait Slots {
     /// The first of `count` free slots in a row, which are taken now.
     fn take(&mut self, count: u64) -> Result<Slot>;
 
-    /// Gives back a slot that is empty again.
+    /// Gives back a slot that was taken and is empty again.
     fn give_back(&mut self, slot: Slot);
 
     /// The slot of a capability of this CSpace.
@@ -145,6 +153,7 @@ impl Slots for CSpace {
 
     fn give_back(&mut self, slot: Slot) {
         let Some(n) = slot.index.checked_sub(self.first).filter(|n| *n < self.count) else { return };
+        debug_assert!(self.is_taken(n), "slot {} is given back twice", slot.index);
         self.mark(n, false);
         self.hint = self.hint.min(n);
     }
@@ -172,6 +181,17 @@ impl SlotRange {
     /// The same for slots of one CNode of a CSpace of several levels, which takes the last `node_bits` bits of an address.
     pub const fn in_node(root: Cap<CNode>, region: SlotRegion, node_bits: u32) -> Self {
         Self { root, node_bits, region, next: region.start }
+    }
+
+    /// The `count` slots from `first` on, all of them empty.
+    pub(crate) const fn of(first: Slot, count: u64) -> Self {
+        let region = SlotRegion { start: first.index, end: first.index + count };
+        Self::in_node(first.root, region, first.node as u32)
+    }
+
+    /// All slots.
+    pub const fn all(&self) -> SlotRegion {
+        self.region
     }
 
     /// Takes all slots to be empty again, as after the revocation of what their capabilities were made from.
@@ -212,7 +232,7 @@ mod tests {
     use super::*;
 
     fn cspace(start: u64, end: u64) -> CSpace {
-        CSpace::new(Cap::new(2), SlotRegion { start, end })
+        CSpace::new(Cap::at(2), SlotRegion { start, end })
     }
 
     #[test]
@@ -252,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_slot_says_where_its_cnode_is() {
-        let root = Cap::new(2);
+        let root = Cap::at(2);
         assert_eq!(root.slot(77).place(), (0, 0, 77));
         assert_eq!(root.slot_in(5, 7).place(), (0, 0, 7));
         let slot = Slot::in_node(root, 3 << 20 | 9, 20);

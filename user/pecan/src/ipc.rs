@@ -201,21 +201,37 @@ pub fn set_receive_slot(slot: Slot) {
     raw::set_receive_slot(slot.root.cptr(), slot.index, slot.depth.into());
 }
 
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for crate::types::Endpoint {}
+    impl Sealed for crate::types::Notification {}
+    impl Sealed for crate::types::Reply {}
+}
+
+/// What a message can be sent to that reaches a thread.
+pub trait Destination: sealed::Sealed {}
+impl Destination for Endpoint {}
+impl Destination for Notification {}
+impl Destination for Reply {}
+
 impl Cap<Endpoint> {
     /// Sends; blocks until somebody receives. Sending on a capability without the right is not an error that
     /// the caller learns of.
     pub fn send(self, message: Message) {
-        raw::send(self.cptr(), message.info, message.regs);
+        // SAFETY: by the type of its name, this goes to a thread and is no invocation.
+        unsafe { raw::send(self.cptr(), message.info, message.regs) };
     }
 
     /// Sends if somebody is waiting; otherwise the message is dropped.
     pub fn nb_send(self, message: Message) {
-        raw::nb_send(self.cptr(), message.info, message.regs);
+        // SAFETY: by the type of its name, this goes to a thread and is no invocation.
+        unsafe { raw::nb_send(self.cptr(), message.info, message.regs) };
     }
 
     /// Sends and waits for the reply.
     pub fn call(self, message: Message) -> Message {
-        raw::call(self.cptr(), message.info, message.regs).into()
+        // SAFETY: by the type of its name, this goes to a thread and is no invocation.
+        unsafe { raw::call(self.cptr(), message.info, message.regs) }.into()
     }
 
     /// Receives. The right to reply goes to `reply`.
@@ -239,27 +255,32 @@ impl Cap<Endpoint> {
     }
 
     /// Sends to `dest` if somebody is waiting there (signals, if it is a notification), then receives here.
-    pub fn nb_send_recv<T>(self, dest: Cap<T>, message: Message, reply: Cap<Reply>) -> Received {
-        raw::nb_send_recv(dest.cptr(), message.info, message.regs, self.cptr(), reply.cptr()).into()
+    pub fn nb_send_recv<T: Destination>(self, dest: Cap<T>, message: Message, reply: Cap<Reply>) -> Received {
+        // SAFETY: by the type of its name, this goes to a thread and is no invocation.
+        unsafe { raw::nb_send_recv(dest.cptr(), message.info, message.regs, self.cptr(), reply.cptr()) }
+            .into()
     }
 
     /// [`Cap::nb_send_recv`] without a reply object.
-    pub fn nb_send_wait<T>(self, dest: Cap<T>, message: Message) -> Received {
-        raw::nb_send_wait(dest.cptr(), message.info, message.regs, self.cptr()).into()
+    pub fn nb_send_wait<T: Destination>(self, dest: Cap<T>, message: Message) -> Received {
+        // SAFETY: by the type of its name, this goes to a thread and is no invocation.
+        unsafe { raw::nb_send_wait(dest.cptr(), message.info, message.regs, self.cptr()) }.into()
     }
 }
 
 impl Cap<Reply> {
     /// Replies to the caller; does nothing when there is none.
     pub fn reply(self, message: Message) {
-        raw::send(self.cptr(), message.info, message.regs);
+        // SAFETY: by the type of its name, this goes to a thread and is no invocation.
+        unsafe { raw::send(self.cptr(), message.info, message.regs) };
     }
 }
 
 impl Cap<Notification> {
     /// Signals: sets the bits of this capability's badge and wakes a waiter.
     pub fn signal(self) {
-        raw::send(self.cptr(), MessageInfo(0), [0; MESSAGE_REGISTERS]);
+        // SAFETY: by the type of its name, this goes to a thread and is no invocation.
+        unsafe { raw::send(self.cptr(), MessageInfo(0), [0; MESSAGE_REGISTERS]) };
     }
 
     /// Waits until there is a signal; returns and clears the bits.

@@ -11,8 +11,9 @@ use pecan_abi::constants::{MAX_UNTYPED_BITS, MIN_UNTYPED_BITS};
 
 use crate::{Cap, Error, FrameType, Object, Result, Slot, boot::BootInfo, cspace::Slots, types::Untyped};
 
-/// An untyped, and how much of it is used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// An untyped, and how much of it is used. There is one of each: a copy would count on its own, and give wrong places and
+/// physical addresses.
+#[derive(PartialEq, Eq, Debug)]
 pub struct Region {
     /// The capability.
     pub untyped: Cap<Untyped>,
@@ -75,8 +76,12 @@ impl Region {
     }
 
     /// Destroys everything that was made from this untyped, so that all of it is free again.
-    pub fn reset(&mut self, slots: &dyn Slots) -> Result<()> {
-        slots.slot_of(self.untyped.cptr()).revoke()?;
+    ///
+    /// # Safety
+    /// As of [`Slot::revoke`].
+    pub unsafe fn reset(&mut self, slots: &dyn Slots) -> Result<()> {
+        // SAFETY: the caller vouches for it.
+        unsafe { slots.slot_of(self.untyped.cptr()).revoke() }?;
         self.used = 0;
         Ok(())
     }
@@ -129,7 +134,7 @@ pub struct UntypedPool {
 impl UntypedPool {
     /// A pool with nothing in it.
     pub const fn new() -> Self {
-        Self { regions: [Region::new(Cap::NULL, 0, 0, false); CAPACITY], len: 0 }
+        Self { regions: [const { Region::new(Cap::NULL, 0, 0, false) }; CAPACITY], len: 0 }
     }
 
     /// Puts in what the boot information lists. Regions that there is no room for are left out, which cannot
@@ -214,7 +219,7 @@ mod tests {
     use super::*;
 
     fn region(size_bits: u32, used: u64) -> Region {
-        Region { used, ..Region::new(Cap::new(size_bits.into()), 0x10_0000, size_bits, false) }
+        Region { used, ..Region::new(Cap::at(size_bits.into()), 0x10_0000, size_bits, false) }
     }
 
     #[test]

@@ -266,8 +266,17 @@ impl<'a> Startup<'a> {
     }
 
     /// The capability of a name.
-    pub fn cap<T>(&self, name: &str) -> Option<Cap<T>> {
-        self.caps().find(|(n, _)| *n == name).map(|(_, cptr)| Cap::new(cptr))
+    ///
+    /// # Safety
+    /// As of [`Cap::new`]: this must be the page that the program was started with, and whoever started the program must
+    /// have given it a capability of this type under this name.
+    pub unsafe fn cap<T>(&self, name: &str) -> Option<Cap<T>> {
+        self.cptr(name).map(Cap::at)
+    }
+
+    /// The address of the capability of a name.
+    pub fn cptr(&self, name: &str) -> Option<CPtr> {
+        self.caps().find(|(n, _)| *n == name).map(|(_, cptr)| cptr)
     }
 
     /// The memory of a name: address and bytes.
@@ -351,7 +360,6 @@ pub mod well_known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Endpoint;
 
     /// Memory that is aligned as a page is.
     #[repr(align(8))]
@@ -378,10 +386,10 @@ mod tests {
         let (memory, _) = page(&CONTENT);
         let page = Startup::parse(&memory.0).unwrap();
         assert_eq!((page.name(), page.ipc_buffer()), ("shell", 0x7000));
-        assert_eq!(page.cap::<Endpoint>("console"), Some(Cap::new(12)));
+        assert_eq!(page.cptr("console"), Some(12));
         assert_eq!(page.memory("ring"), Some((0x10_0000, 0x2000)));
         assert_eq!(page.parameter("console"), Some(99));
-        assert_eq!((page.cap::<Endpoint>("ring"), page.memory("console")), (None, None));
+        assert_eq!((page.cptr("ring"), page.memory("console")), (None, None));
         assert_eq!((page.caps().len(), page.pieces().len(), page.parameters().len()), (2, 1, 1));
         assert!(page.arguments().eq(["ping", "", "1000"]));
     }
@@ -395,7 +403,7 @@ mod tests {
         let content = Content { name: long, ipc_buffer: 0, caps: &caps[190..], ..CONTENT };
         let (memory, _) = page(&content);
         let page = Startup::parse(&memory.0).unwrap();
-        assert_eq!((page.name(), page.cap::<Endpoint>(long)), (long, Some(Cap::new(7))));
+        assert_eq!((page.name(), page.cptr(long)), (long, Some(7)));
         let all = Content { caps: &caps, name: "", memory: &[], parameters: &[], ..CONTENT };
         assert_eq!(all.write(&mut [0; 16384]), Err(StartupError::TooLong));
     }
@@ -412,7 +420,7 @@ mod tests {
             garbled.0[at] ^= 1 << bit;
             if let Ok(page) = Startup::parse(&garbled.0[..bytes]) {
                 assert!(page.arguments().map(str::len).sum::<usize>() <= 3 * bytes);
-                let _ = (page.name(), page.cap::<Endpoint>("timer"), page.pieces().count());
+                let _ = (page.name(), page.cptr("timer"), page.pieces().count());
             }
         }
     }

@@ -39,8 +39,9 @@ pub use start::{__start_component, __start_root_task};
 macro_rules! root_task {
     ($main:path) => {
         #[unsafe(no_mangle)]
-        extern "C" fn __pecan_main(argument: usize) -> ! {
-            $crate::__start_root_task(argument, $main)
+        unsafe extern "C" fn __pecan_main(argument: usize) -> ! {
+            // SAFETY: the code that the program starts in calls this, once, with the argument that it was started with.
+            unsafe { $crate::__start_root_task(argument, $main) }
         }
     };
 }
@@ -50,8 +51,9 @@ macro_rules! root_task {
 macro_rules! component {
     ($main:path) => {
         #[unsafe(no_mangle)]
-        extern "C" fn __pecan_main(argument: usize) -> ! {
-            $crate::__start_component(argument, $main)
+        unsafe extern "C" fn __pecan_main(argument: usize) -> ! {
+            // SAFETY: the code that the program starts in calls this, once, with the argument that it was started with.
+            unsafe { $crate::__start_component(argument, $main) }
         }
     };
 }

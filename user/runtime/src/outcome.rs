@@ -48,10 +48,14 @@ impl<T: Outcome, E: Display> Outcome for Result<T, E> {
 pub fn exit(status: u64) -> ! {
     let tcb = match crate::startup() {
         Some(startup) => {
-            if let Some(supervisor) = startup.cap::<Endpoint>(well_known::SUPERVISOR) {
+            // SAFETY: it is the page that this program was started with, and these names mean the same in every program.
+            let (supervisor, tcb) = unsafe {
+                (startup.cap::<Endpoint>(well_known::SUPERVISOR), startup.cap::<Tcb>(well_known::TCB))
+            };
+            if let Some(supervisor) = supervisor {
                 supervisor.call(Message::new(EXIT_LABEL, [status]));
             }
-            startup.cap::<Tcb>(well_known::TCB).unwrap_or(Cap::NULL)
+            tcb.unwrap_or(Cap::NULL)
         }
         None => pecan::boot::TCB,
     };

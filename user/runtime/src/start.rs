@@ -75,7 +75,10 @@ fn stack_bounds() -> (usize, usize) {
 }
 
 /// Sets up what everything else needs: the thread block, the heap, logging.
-fn set_up(ipc_buffer: u64, tcb: u64) {
+///
+/// # Safety
+/// It must be called once, before there is a second thread, with the address of the thread's IPC buffer.
+unsafe fn set_up(ipc_buffer: u64, tcb: u64) {
     let (stack_bottom, stack_top) = stack_bounds();
     let block = MAIN_THREAD.0.get();
     // SAFETY: there is one thread, and nobody has a reference to the block yet; it is complete before it becomes
@@ -87,7 +90,7 @@ fn set_up(ipc_buffer: u64, tcb: u64) {
             stack_bottom,
             stack_top,
             tcb,
-            user: [0; 3],
+            ..ThreadBlock::new()
         });
         raw::set_tls_base(block as u64);
     }
@@ -96,23 +99,30 @@ fn set_up(ipc_buffer: u64, tcb: u64) {
     crate::logger::install();
 }
 
+/// # Safety
+/// It must be called once, by the code that the program starts in, with the argument that the kernel started it with.
 #[doc(hidden)]
-pub fn __start_root_task<T: Outcome>(argument: usize, main: fn(BootInfo) -> T) -> ! {
-    // SAFETY: the kernel starts a root task with the address of the boot information.
-    let boot = unsafe { BootInfo::at(argument) };
-    set_up(boot.raw().ipc_buffer, pecan::boot::TCB.cptr());
+pub unsafe fn __start_root_task<T: Outcome>(argument: usize, main: fn(BootInfo) -> T) -> ! {
+    // SAFETY: the kernel starts a root task with the address of the boot information, which says where the IPC buffer is.
+    let boot = unsafe {
+        let boot = BootInfo::at(argument);
+        set_up(boot.raw().ipc_buffer, pecan::boot::TCB.cptr());
+        boot
+    };
     exit(main(boot).status())
 }
 
+/// # Safety
+/// It must be called once, by the code that the program starts in, with the argument that the supervisor started it with.
 #[doc(hidden)]
-pub fn __start_component<T: Outcome>(argument: usize, main: fn(&'static Startup<'static>) -> T) -> ! {
+pub unsafe fn __start_component<T: Outcome>(argument: usize, main: fn(&'static Startup<'static>) -> T) -> ! {
     // SAFETY: a program is started with the address of its start page, which nobody writes to.
     let Ok(page) = (unsafe { Startup::at(argument) }) else { crate::panic::stop() };
     // SAFETY: there is one thread, and nobody reads the page before the flag is set.
     unsafe { *STARTUP.0.get() = Some(page) };
     STARTUP.1.store(true, Ordering::Release);
-    let tcb = page.cap::<pecan::types::Tcb>(pecan::startup::well_known::TCB);
-    set_up(page.ipc_buffer(), tcb.map_or(0, |tcb| tcb.cptr()));
+    // SAFETY: this is the first that the program does, and the page says where the IPC buffer is.
+    unsafe { set_up(page.ipc_buffer(), page.cptr(pecan::startup::well_known::TCB).unwrap_or(0)) };
     if page.parameter(pecan::startup::well_known::KERNEL_CONSOLE) == Some(0) {
         crate::set_console(crate::discard);
     }

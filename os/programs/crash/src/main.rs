@@ -67,7 +67,8 @@ fn panic() {
 #[inline(never)]
 fn missing_capability() {
     use pecan_component::pecan::{Cap, Message, types::Endpoint};
-    Cap::<Endpoint>::new(0xdead).call(Message::empty(0));
+    // SAFETY: none: this is the mistake to be shown. There is nothing at that address, so all that can happen is a fault.
+    unsafe { Cap::<Endpoint>::new(0xdead) }.call(Message::empty(0));
 }
 
 #[inline(never)]

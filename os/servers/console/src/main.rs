@@ -9,10 +9,10 @@ mod port;
 use alloc::{collections::VecDeque, vec::Vec};
 
 use pecan_component::{
-    Irq, LOG_SIGNAL, clients, irq, log_ring, main, pecan, ports,
+    Irq, LOG_SIGNAL, clients, irq, log, main, pecan, ports,
     protocols::Console,
     serve,
-    service::{Caller, Later, Owed, shared::Ring},
+    service::{Caller, Later, Owed, shared::StreamReader},
     supervisor,
 };
 use pecan_ns16550::Ns16550;
@@ -47,7 +47,7 @@ enum How {
 struct Terminal {
     port: Ns16550<Com>,
     irq: Option<Irq>,
-    log: Option<Ring>,
+    log: Option<StreamReader<'static>>,
     screen: Screen,
     /// The place of the system log, after those of the clients.
     log_place: usize,
@@ -76,13 +76,8 @@ impl Terminal {
 
     /// Shows what is new in the system log, which has the place after those of the clients.
     fn show_log(&mut self) {
-        let Some(log) = self.log else { return };
         let mut text = [0; 512];
-        loop {
-            let count = log.read(&mut text);
-            if count == 0 {
-                return;
-            }
+        while let Some(Ok(count @ 1..)) = self.log.as_mut().map(|log| log.read(&mut text)) {
             let mut out = Vec::new();
             self.screen.write(self.log_place, &text[..count], &mut out);
             self.send(&out);
@@ -250,7 +245,7 @@ fn main() -> pecan::Result<u64> {
     let mut terminal = Terminal {
         port,
         irq: irq("com1"),
-        log: log_ring(),
+        log: log(),
         screen: Screen::new(clients + 1),
         log_place: clients,
         output: VecDeque::new(),

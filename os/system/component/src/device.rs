@@ -7,7 +7,9 @@ use pecan::{
     types::{IoPort, IrqHandler},
 };
 use pecan_manifest::layout::resource;
-use pecan_service::shared::Ring;
+use pecan_service::shared::StreamReader;
+
+use crate::role::{cap, memory};
 
 /// A range of I/O ports.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +22,7 @@ pub struct Ports {
 pub fn ports(name: &str) -> Option<Ports> {
     let name = format!("{}{name}", resource::PORTS);
     let startup = crate::startup();
-    Some(Ports { cap: startup.cap(&name)?, first: u16::try_from(startup.parameter(&name)?).ok()? })
+    Some(Ports { cap: cap(&name)?, first: u16::try_from(startup.parameter(&name)?).ok()? })
 }
 
 impl Ports {
@@ -46,7 +48,7 @@ pub struct Irq {
 pub fn irq(name: &str) -> Option<Irq> {
     let name = format!("{}{name}", resource::IRQ);
     let startup = crate::startup();
-    Some(Irq { handler: startup.cap(&name)?, bit: u32::try_from(startup.parameter(&name)?).ok()? })
+    Some(Irq { handler: cap(&name)?, bit: u32::try_from(startup.parameter(&name)?).ok()? })
 }
 
 impl Irq {
@@ -61,7 +63,7 @@ impl Irq {
     }
 }
 
-/// The ring of the system log, if the description lets this component show it.
-pub fn log_ring() -> Option<Ring> {
-    Ring::new(crate::role::memory(resource::LOG)?)
+/// The system log, if the description lets this component show it.
+pub fn log() -> Option<StreamReader<'static>> {
+    StreamReader::new(memory(resource::LOG_READER)?.words(), memory(resource::LOG)?.words())
 }

@@ -8,6 +8,8 @@ mod device;
 mod output;
 mod role;
 
+use alloc::vec::Vec;
+
 use pecan::{
     Cap,
     startup::{Startup, well_known},
@@ -17,7 +19,7 @@ use pecan_manifest::layout::{self, resource};
 use pecan_protocols::SupervisorClient;
 use pecan_service::{Dispatch, Replies, Server};
 
-pub use device::{Irq, Ports, irq, log_ring, ports};
+pub use device::{Irq, Ports, irq, log, ports};
 pub use output::{connect_console, write};
 pub use pecan;
 pub use pecan_manifest::layout::LOG_SIGNAL;
@@ -73,11 +75,12 @@ pub fn tsc_mhz() -> u64 {
 /// # Panics
 /// If the description lets this component serve nothing.
 pub fn serve<D: Dispatch<S>, S>(server: &mut S, mut signal: impl FnMut(&mut S, u64)) -> ! {
-    let startup = startup();
-    let endpoint = startup.cap(resource::SERVICE).expect("the description lets this component serve");
-    let first: Cap<Reply> = startup.cap(resource::REPLY).expect("a server has reply objects");
-    let count = startup.parameter(resource::REPLIES).unwrap_or(1);
-    Server::new(endpoint, Replies::new(first, count)).run::<D, S>(server, |server, bits, gone| {
+    let endpoint = role::cap(resource::SERVICE).expect("the description lets this component serve");
+    let first: Cap<Reply> = role::cap(resource::REPLY).expect("a server has reply objects");
+    let count = startup().parameter(resource::REPLIES).unwrap_or(1);
+    // SAFETY: the initial task put as many reply objects there, one after the other.
+    let replies: Vec<_> = (0..count).map(|n| unsafe { first.offset(n) }).collect();
+    Server::new(endpoint, Replies::new(&replies)).run::<D, S>(server, |server, bits, gone| {
         if bits >> layout::GONE_SIGNAL & 1 != 0 {
             // An initial task that does not answer has no more clients to speak of.
             let places = supervisor().departures().unwrap_or(0);

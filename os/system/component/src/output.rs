@@ -10,8 +10,15 @@ use crate::role;
 /// The role through which a component prints.
 const CONSOLE_ROLE: &str = "console";
 
+/// The endpoint of the console, which is looked up once.
 static CONSOLE: AtomicU64 = AtomicU64::new(0);
+/// That of the initial task.
 static SUPERVISOR: AtomicU64 = AtomicU64::new(0);
+
+fn endpoint(of: &AtomicU64) -> Cap<Endpoint> {
+    // SAFETY: what is stored is the address of an endpoint that the start page lists, or null.
+    unsafe { Cap::new(of.load(Ordering::Relaxed)) }
+}
 
 /// Lets printing go where the description says. Called before `main`.
 pub fn connect_console() {
@@ -22,7 +29,6 @@ pub fn connect_console() {
 }
 
 fn print(bytes: &[u8]) {
-    let endpoint = |cptr: &AtomicU64| Cap::<Endpoint>::new(cptr.load(Ordering::Relaxed));
     let console = endpoint(&CONSOLE);
     for chunk in bytes.chunks(WRITE_MAX) {
         // There is nobody to tell that printing does not work.
@@ -36,7 +42,7 @@ fn print(bytes: &[u8]) {
 
 /// Writes a longer text at once, through the page shared with the console if there is one.
 pub fn write(text: &str) {
-    let console = Cap::new(CONSOLE.load(Ordering::Relaxed));
+    let console = endpoint(&CONSOLE);
     let page = role::memory(CONSOLE_ROLE);
     let (Some(page), false) = (page, console.is_null()) else { return print(text.as_bytes()) };
     let client = ConsoleClient::new(console);

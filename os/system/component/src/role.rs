@@ -5,7 +5,10 @@ use alloc::format;
 
 use pecan::{Cap, types::Endpoint};
 use pecan_manifest::layout::resource;
-use pecan_service::{Caller, shared::Shared};
+use pecan_service::{
+    Caller,
+    shared::{Shared, from_startup},
+};
 
 /// A role in which this component calls a server, by the client `C`.
 #[derive(Clone, Copy, Debug)]
@@ -66,10 +69,19 @@ impl Serves {
 
 /// The endpoint that the start page has under a name, or the null capability.
 pub(crate) fn endpoint(name: &str) -> Cap<Endpoint> {
-    crate::startup().cap(name).unwrap_or(Cap::NULL)
+    cap(name).unwrap_or(Cap::NULL)
+}
+
+/// The capability that the start page has under a name.
+pub(crate) fn cap<T>(name: &str) -> Option<Cap<T>> {
+    // SAFETY: it is the page that this component was started with, and the initial task gives a component nothing that the
+    // component consists of: whatever the name stands for is foreign.
+    unsafe { crate::startup().cap(name) }
 }
 
 /// The memory that the start page has under a name.
 pub(crate) fn memory(name: &str) -> Option<Shared> {
-    Shared::from_startup(crate::startup(), name)
+    // SAFETY: it is the page that this component was started with, and here alone does a component get at its memory. What
+    // is mapped read-only is handed out only as the other side's pages of a stream or a queue, which write nothing there.
+    unsafe { from_startup(crate::startup(), name) }
 }

@@ -37,15 +37,10 @@ impl Clock {
         let tick = objects.mint(own, CapRights::WRITE, Badge::SIGNAL | 1)?;
         WAKE.store(wake.cptr(), Ordering::Relaxed);
         TICK.store(tick.cptr(), Ordering::Relaxed);
-        let params = ThreadParams {
-            entry: run,
-            argument: 0,
-            stack_pages: 1,
-            cspace: CSpaceRoot::new(root),
-            priorities: Priorities { authority: boot::TCB, mcp: 0, priority: 255 },
-            fault_ep: Cap::NULL,
-            time: Some((time, SchedParams::new(BUDGET, PERIOD))),
-        };
+        let priorities = Priorities { authority: boot::TCB, mcp: 0, priority: 255 };
+        let mut params = ThreadParams::new(run, 0, CSpaceRoot::new(root), priorities)
+            .with_time(time, SchedParams::new(BUDGET, PERIOD));
+        params.stack_pages = 1;
         memory.thread(&params)?.start()?;
         Ok(Self { wake, mhz })
     }
@@ -65,7 +60,8 @@ impl Clock {
 
 /// What the thread does.
 extern "C" fn run(_: usize) -> ! {
-    let cap = |word: &AtomicU64| Cap::<Notification>::new(word.load(Ordering::Relaxed));
+    // SAFETY: they were stored before this thread was started, and stay.
+    let cap = |word: &AtomicU64| unsafe { Cap::<Notification>::new(word.load(Ordering::Relaxed)) };
     loop {
         cap(&WAKE).wait();
         while ARMED.load(Ordering::Relaxed) {

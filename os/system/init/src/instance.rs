@@ -134,13 +134,9 @@ impl Live {
         let start = self.heap_end;
         let large = wanted >= LARGE_PAGE && start.is_multiple_of(LARGE_PAGE);
         if large && let Ok(frame) = self.home.objects().make::<LargePage>() {
-            self.space.map(
-                &mut self.home.objects(),
-                frame,
-                start,
-                CapRights::READ_WRITE,
-                vm_attributes::DEFAULT,
-            )?;
+            let (objects, rights) = (&mut self.home.objects(), CapRights::READ_WRITE);
+            // SAFETY: the frame was made for the component just now.
+            unsafe { self.space.map(objects, frame, start, rights, vm_attributes::DEFAULT) }?;
             self.heap_end += LARGE_PAGE;
             return Ok((start, LARGE_PAGE));
         }
@@ -150,8 +146,9 @@ impl Live {
         for n in 0..if rest == 0 { pages } else { pages.min(rest) } {
             let result = self.home.objects().make::<SmallPage>().and_then(|frame| {
                 let address = start + n * PAGE_SIZE;
-                let rights = CapRights::READ_WRITE;
-                self.space.map(&mut self.home.objects(), frame, address, rights, vm_attributes::DEFAULT)
+                let (objects, rights) = (&mut self.home.objects(), CapRights::READ_WRITE);
+                // SAFETY: as above.
+                unsafe { self.space.map(objects, frame, address, rights, vm_attributes::DEFAULT) }
             });
             match result {
                 Ok(()) => self.heap_end += PAGE_SIZE,
@@ -181,7 +178,8 @@ impl Live {
     /// Lets its calls of a service, whose endpoint it has at an address, be answered by the initial task from now on.
     pub fn redirect(&mut self, cptr: u64, id: u64, supervisor: Slot) -> pecan::Result<()> {
         let slot = self.cnode.slot_in(self.cnode_bits, cptr);
-        slot.delete()?;
+        // SAFETY: the slot is one of the component's CSpace, and holds an endpoint.
+        unsafe { slot.delete() }?;
         let badge = Badge::gone(id).word();
         slot.mint_from(supervisor, CALL_RIGHTS, badge)?;
         for cap in self.record.iter_mut().filter(|c| c.slot == cptr) {
@@ -194,7 +192,8 @@ impl Live {
     /// Lets its calls of a service, which the initial task has answered, go to the service again.
     pub fn give_back_channel(&mut self, cptr: u64, badge: Badge, endpoint: Slot) -> pecan::Result<()> {
         let slot = self.cnode.slot_in(self.cnode_bits, cptr);
-        slot.delete()?;
+        // SAFETY: as in `redirect`.
+        unsafe { slot.delete() }?;
         slot.mint_from(endpoint, CALL_RIGHTS, badge.word())?;
         for cap in self.record.iter_mut().filter(|c| c.slot == cptr) {
             cap.badge = badge.word();
@@ -436,14 +435,18 @@ impl Maker<'_> {
         let time = SchedParams::new(settings.budget_us(), settings.period_us()).with_badge(given.id);
         given.sched_control.configure(sched_context, time)?;
         let cspace = CSpaceRoot::single_level(self.live.cnode, self.live.cnode_bits);
-        tcb.configure(cspace, self.live.space.cap(), ipc_buffer, ipc_frame)?;
         let priorities = Priorities { authority: boot::TCB, mcp: 0, priority: settings.priority };
-        tcb.set_sched_params(priorities, sched_context, fault_ep)?;
+        // SAFETY: the thread is the component's, which is another program.
+        unsafe {
+            tcb.configure(cspace, self.live.space.cap(), ipc_buffer, ipc_frame)?;
+            tcb.set_sched_params(priorities, sched_context, fault_ep)?;
+        }
         if !settings.fpu {
             tcb.set_flags(0, tcb_flag::FPU_DISABLED)?;
         }
         let registers = UserContext { rip: entry, rflags: RFLAGS, rdi: start_page, ..UserContext::default() };
-        tcb.write_registers(true, &registers)?;
+        // SAFETY: as above.
+        unsafe { tcb.write_registers(true, &registers) }?;
         Ok(())
     }
 
@@ -517,7 +520,7 @@ impl Maker<'_> {
     ) -> Result<Cap<SmallPage>, StartError> {
         let frame = self.objects().make::<SmallPage>()?;
         if let Some(content) = content {
-            self.memory.with_frame(frame, |page| page[..content.len()].copy_from_slice(&content))?;
+            self.memory.write_frame(frame, &content)?;
         }
         self.map(frame, address, rights)?;
         Ok(frame)
@@ -530,15 +533,18 @@ impl Maker<'_> {
         rights: CapRights,
     ) -> Result<(), StartError> {
         let Live { home, space, .. } = &mut self.live;
-        Ok(space.map(&mut home.objects(), frame, address, rights, vm_attributes::DEFAULT)?)
+        // SAFETY: the initial task accesses frames of components, and those that are shared with them, by atomics only, once
+        // there is somebody who has them mapped.
+        unsafe { space.map(&mut home.objects(), frame, address, rights, vm_attributes::DEFAULT) }?;
+        Ok(())
     }
 
     /// Maps pages that somebody else also has, one behind the other; returns where.
-    fn map_shared(&mut self, frames: &[Cap<SmallPage>]) -> Result<u64, StartError> {
+    fn map_shared(&mut self, frames: &[Cap<SmallPage>], rights: CapRights) -> Result<u64, StartError> {
         let address = self.live.space.reserve(frames.len() as u64 * PAGE_SIZE, PAGE_SIZE)?;
         for (n, frame) in frames.iter().enumerate() {
-            let copy = self.objects().copy(*frame, CapRights::READ_WRITE)?;
-            self.map(copy, address + n as u64 * PAGE_SIZE, CapRights::READ_WRITE)?;
+            let copy = self.objects().copy(*frame, rights)?;
+            self.map(copy, address + n as u64 * PAGE_SIZE, rights)?;
         }
         Ok(address)
     }
@@ -583,7 +589,7 @@ impl Maker<'_> {
             let cptr = self.give_endpoint(*endpoint, role, *badge, &object)?;
             self.live.channels.push((*number, cptr));
             if let Some(page) = page {
-                let address = self.map_shared(core::slice::from_ref(page))?;
+                let address = self.map_shared(core::slice::from_ref(page), CapRights::READ_WRITE)?;
                 self.page.add_memory(role, address, PAGE_SIZE);
             }
         }
@@ -598,7 +604,7 @@ impl Maker<'_> {
             let name = format!("{}{role}", resource::ROLE);
             self.page.add_parameter(&name, component.first_place(n) as u64);
             if !pages.is_empty() {
-                let address = self.map_shared(pages)?;
+                let address = self.map_shared(pages, CapRights::READ_WRITE)?;
                 self.page.add_memory(&name, address, pages.len() as u64 * PAGE_SIZE);
             }
         }
@@ -608,7 +614,8 @@ impl Maker<'_> {
         for n in 0..replies {
             let reply = self.objects().make::<Reply>()?;
             let slot = self.slot();
-            slot.move_from(self.memory.slot_of(reply))?;
+            // SAFETY: the object was made just now, and its name is not used again.
+            unsafe { slot.move_from(self.memory.slot_of(reply)) }?;
             self.record(slot.index, "reply", "", 0, &format!("caller {}", n + 1));
         }
         Ok(())
@@ -656,8 +663,11 @@ impl Maker<'_> {
             self.live.gone_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
         }
         if let Some(pages) = &given.log {
-            let address = self.map_shared(pages)?;
-            self.page.add_memory(resource::LOG, address, pages.len() as u64 * PAGE_SIZE);
+            let (own, reader) = pages.split_at(pages.len() - (layout::LOG_READER_SIZE / PAGE_SIZE) as usize);
+            let address = self.map_shared(own, CapRights::READ)?;
+            self.page.add_memory(resource::LOG, address, own.len() as u64 * PAGE_SIZE);
+            let address = self.map_shared(reader, CapRights::READ_WRITE)?;
+            self.page.add_memory(resource::LOG_READER, address, reader.len() as u64 * PAGE_SIZE);
             let badge = Badge::SIGNAL | 1 << layout::LOG_SIGNAL;
             self.live.log_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
         }

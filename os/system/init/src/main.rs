@@ -16,6 +16,7 @@ mod rescue;
 mod symbols;
 mod system;
 
+use alloc::vec::Vec;
 use core::convert::Infallible;
 
 use pecan::{
@@ -80,8 +81,10 @@ fn main(boot: BootInfo) -> Result<Infallible, Failure> {
     let archive = archive().map_err(Failure::Archive)?;
     let mut system = System::new(&boot, archive)?;
     pecan_runtime::set_console(output::write);
-    let replies = system.memory.objects().make_run::<Reply>(0, REPLIES)?;
-    let mut replies = Replies::new(replies, REPLIES);
+    let first = system.memory.objects().make_run::<Reply>(0, REPLIES)?;
+    // SAFETY: as many were made, one behind the other.
+    let replies: Vec<_> = (0..REPLIES).map(|n| unsafe { first.offset(n) }).collect();
+    let mut replies = Replies::new(&replies);
     system.start_all();
 
     let endpoint = system.endpoint();

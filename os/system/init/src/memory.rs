@@ -11,9 +11,10 @@ use pecan::{
     memory::Region,
     thread::{Thread, ThreadParams},
     types::{CNode, Endpoint, SmallPage},
-    vspace::{AddressSpace, PAGE_SIZE, Window},
+    vspace::{OwnSpace, Window},
 };
 use pecan_manifest::layout;
+use pecan_service::shared;
 use pecan_supervision::{Keeper, Piece, Room, Rooms, Stock, Untypeds};
 
 use crate::output::say;
@@ -34,7 +35,7 @@ pub struct Memory {
     /// The rooms of the components.
     rooms: Rooms,
     /// The initial task's own address space.
-    pub space: AddressSpace,
+    pub space: OwnSpace,
     /// A page of it through which it looks into frames of components.
     window: Window,
     /// Untypeds from which nothing is made.
@@ -85,7 +86,8 @@ impl Memory {
         let own = rooms.make(regions, OWN_SLOTS, scratch)?;
         let start = own.slots.used().start;
         let slots = SlotRegion { start, end: start + OWN_SLOTS };
-        let mut space = AddressSpace::new(boot::VSPACE, OWN_ADDRESSES.start, OWN_ADDRESSES.end);
+        // SAFETY: it is the initial task's own, and the kernel maps nothing there.
+        let mut space = unsafe { OwnSpace::new(boot::VSPACE, OWN_ADDRESSES.start, OWN_ADDRESSES.end) };
         let window = Window::new(&mut space)?;
         let cspace = CSpace::in_node(rooms.root(), slots, Rooms::SLOT_BITS);
         Ok(Self { cspace, rooms, space, window, stock, shared })
@@ -120,7 +122,10 @@ impl Memory {
 
     fn give_back_pieces(&mut self, pieces: Vec<Piece>) {
         for piece in pieces {
-            if let Err(error) = self.slot_of(piece.untyped()).revoke() {
+            // SAFETY: the component ends with what it is made of; whoever has names of that gives them up with its home. The
+            // initial task has mapped nothing of it.
+            let revoked = unsafe { self.slot_of(piece.untyped()).revoke() };
+            if let Err(error) = revoked {
                 // Nothing else may be made of it; it stays out of use.
                 say!("*** memory of a component cannot be revoked: {error}");
             } else if self.stock.give_back(piece, &mut Untypeds(&mut self.cspace)).is_err() {
@@ -171,27 +176,31 @@ impl Memory {
         self.space.map_new(&mut objects, bytes)
     }
 
-    /// Lets `action` read and write a frame that is mapped nowhere.
-    pub fn with_frame<R>(
-        &mut self,
-        frame: Cap<SmallPage>,
-        action: impl FnOnce(&mut [u8; PAGE_SIZE as usize]) -> R,
-    ) -> Result<R> {
+    /// Writes to the start of a frame of a component that does not run yet.
+    pub fn write_frame(&mut self, frame: Cap<SmallPage>, content: &[u8]) -> Result<()> {
         let mut objects = Objects::new(&mut self.cspace, core::slice::from_mut(&mut self.shared));
-        self.window.with(&mut objects, frame, action)
+        // SAFETY: nobody else has the frame yet.
+        unsafe {
+            self.window.with(&mut objects, frame, |page| page[..content.len()].copy_from_slice(content))
+        }
     }
 
-    /// Lets `action` read and write a frame that is mapped somewhere.
+    /// Lets `action` read and write the words of a frame that is mapped somewhere, and that others may write meanwhile.
     pub fn with_mapped_frame<R>(
         &mut self,
         frame: Cap<SmallPage>,
-        action: impl FnOnce(&mut [u8; PAGE_SIZE as usize]) -> R,
+        action: impl FnOnce(shared::Memory<'_>) -> R,
     ) -> Result<R> {
         let copy = self.objects().copy(frame, pecan::CapRights::READ_WRITE)?;
-        let result = self.with_frame(copy, action);
-        // The copy was made just now and is ours alone.
-        let _ = self.objects().delete(copy);
-        result
+        let mut objects = Objects::new(&mut self.cspace, core::slice::from_mut(&mut self.shared));
+        // SAFETY: frames of components, and those that are shared with them, are accessed in no other way.
+        unsafe {
+            let result =
+                self.window.with_shared(&mut objects, copy, |words| action(shared::Memory::new(words)));
+            // The copy was made just now and is ours alone.
+            let _ = objects.delete(copy);
+            result
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use pecan::{
     Cap,
     types::{IoPort, Notification},
 };
-use pecan_service::shared::Ring;
+use pecan_manifest::layout;
+use pecan_service::shared::{Shared, StreamReader, StreamWriter};
 
 /// Offsets of the serial port's registers, and the bit that says that it takes another byte.
 const TRANSMIT: u16 = 0;
@@ -23,20 +24,55 @@ const PATIENCE: u32 = 2000;
 /// Where output goes.
 #[derive(Default)]
 struct Output {
-    ring: Option<Ring>,
-    /// Signalled when there is something new in the ring.
+    log: Option<Log>,
+    /// Signalled when there is something new in the log.
     console: Option<Cap<Notification>>,
     serial: Option<(Cap<IoPort>, u16)>,
-    /// What found no room, or came before there was a ring.
+    /// What found no room, or came before there was a log.
     waiting: VecDeque<u8>,
     /// Bytes that had to be dropped since the last that were not.
     lost: u64,
 }
 
-/// Shared by everything in the initial task, which has one thread.
+/// The system log: a stream whose reader is the console.
+struct Log {
+    writer: StreamWriter<'static>,
+    /// What only the initial task writes, and what only the console writes.
+    pages: (Shared, Shared),
+}
+
+impl Log {
+    fn new(pages: (Shared, Shared)) -> Option<Self> {
+        Some(Self { writer: StreamWriter::new(pages.0.words(), pages.1.words())?, pages })
+    }
+
+    /// Takes out the next byte that no console has shown. There must be no console. If the last one left its page so that
+    /// nobody can tell what it has shown, the stream begins anew.
+    fn take(&mut self) -> Option<u8> {
+        let (own, other) = self.pages;
+        let mut byte = [0];
+        match StreamReader::new(other.words(), own.words())?.read(&mut byte) {
+            Ok(count) => (count > 0).then_some(byte[0]),
+            Err(_) => {
+                own.clear();
+                other.clear();
+                self.writer = StreamWriter::new(own.words(), other.words())?;
+                None
+            }
+        }
+    }
+
+    /// Whether there is nothing that no console has shown.
+    fn is_empty(&self) -> bool {
+        let (own, other) = self.pages;
+        StreamReader::new(other.words(), own.words()).is_none_or(|reader| reader.waiting() == Ok(0))
+    }
+}
+
+/// Shared by everything in the initial task but its clock.
 struct Global(RefCell<Option<Box<Output>>>);
 
-// SAFETY: the initial task has one thread.
+// SAFETY: the initial task has one thread that prints.
 unsafe impl Sync for Global {}
 
 static OUTPUT: Global = Global(RefCell::new(None));
@@ -56,9 +92,10 @@ pub fn set_serial(cap: Cap<IoPort>, first: u16) {
     with(|output| output.serial = Some((cap, first)));
 }
 
-/// Sets the ring of the system log.
-pub fn set_ring(ring: Ring) {
-    with(|output| output.ring = Some(ring));
+/// Sets the memory of the system log, which is zero: [`layout::LOG_READER_SIZE`] bytes at its end are the reader's.
+pub fn set_log(memory: Shared) {
+    let own = memory.len().saturating_sub(layout::LOG_READER_SIZE as usize);
+    with(|output| output.log = Log::new((memory.part(0, own), memory.part(own, memory.len()))));
 }
 
 /// Sets who shows the system log; without anybody, it goes to the serial port from now on.
@@ -88,7 +125,7 @@ pub fn write(bytes: &[u8]) {
     });
 }
 
-/// Writes what is left in the ring on the serial port: the console that should have shown it is gone.
+/// Writes what is left in the log on the serial port: the console that should have shown it is gone.
 pub fn drain() {
     with(|output| {
         output.console = None;
@@ -102,7 +139,7 @@ pub fn flush() -> bool {
     with(|output| {
         output.flush();
         done = output.waiting.is_empty()
-            && (output.console.is_some() || output.ring.is_none_or(|r| r.waiting() == 0));
+            && (output.console.is_some() || output.log.as_ref().is_none_or(Log::is_empty));
     });
     done
 }
@@ -121,22 +158,19 @@ pub fn read_serial() -> Option<u8> {
 
 impl Output {
     fn flush(&mut self) {
-        match (self.console, self.ring, self.serial) {
-            (Some(console), Some(ring), _) => {
-                let written = ring.write(self.waiting.make_contiguous());
+        match (self.console, &mut self.log, self.serial) {
+            (Some(console), Some(log), _) => {
+                // A console that does not keep to the rules shows nothing; what is to be shown waits for the next one.
+                let written = log.writer.write(self.waiting.make_contiguous()).unwrap_or(0);
                 self.waiting.drain(..written);
                 console.signal();
             }
-            (None, ring, Some((cap, first))) => {
+            (None, log, Some((cap, first))) => {
                 let mut port = Port { cap, first, patience: PATIENCE };
-                // What is in the ring is older.
+                // What is in the log is older.
                 while port.is_ready() {
-                    let mut byte = [0];
-                    let next = match ring.map_or(0, |ring| ring.read(&mut byte)) {
-                        0 => self.waiting.pop_front(),
-                        _ => Some(byte[0]),
-                    };
-                    let Some(next) = next else { break };
+                    let older = log.as_mut().and_then(Log::take);
+                    let Some(next) = older.or_else(|| self.waiting.pop_front()) else { break };
                     port.put(next);
                 }
             }

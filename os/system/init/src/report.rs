@@ -128,7 +128,12 @@ impl Pages<'_> {
         let base = address & !(PAGE_SIZE - 1);
         if self.page.as_ref().is_none_or(|(b, _)| *b != base) {
             let frame = self.live.frame(base)?;
-            let bytes = self.memory.with_mapped_frame(frame, |page| page.to_vec()).ok()?;
+            let bytes = self.memory.with_mapped_frame(frame, |page| {
+                let mut bytes = alloc::vec![0; page.len()];
+                page.read(&mut bytes);
+                bytes
+            });
+            let bytes = bytes.ok()?;
             self.page = Some((base, bytes));
         }
         let (_, bytes) = self.page.as_ref()?;

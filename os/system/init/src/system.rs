@@ -16,10 +16,7 @@ use pecan::{
 };
 use pecan_manifest::{Archive, Badge, Server, Start, layout};
 use pecan_protocols::{ControlError, Ending, State};
-use pecan_service::{
-    CallError, Later,
-    shared::{Ring, Shared},
-};
+use pecan_service::{CallError, Later, shared};
 use pecan_supervision::{BackOff, Health, Next, Restart, Watch, Why};
 
 use crate::{
@@ -124,12 +121,11 @@ impl System {
         output::set_serial(devices.ports(&mut memory.cspace, COM1, last)?, COM1);
 
         let (log_address, first) = memory.map_own(layout::LOG_SIZE)?;
-        let log = (0..layout::LOG_SIZE / PAGE_SIZE).map(|n| Cap::new(first.cptr() + n)).collect();
+        // SAFETY: as many frames were made, one behind the other.
+        let log: Vec<_> = (0..layout::LOG_SIZE / PAGE_SIZE).map(|n| unsafe { first.offset(n) }).collect();
         // SAFETY: the pages were mapped for this just now, stay mapped, and are reached in no other way.
-        let shared = unsafe { Shared::new(log_address as usize, layout::LOG_SIZE as usize) };
-        if let Some(ring) = Ring::new(shared) {
-            output::set_ring(ring);
-        }
+        let shared = unsafe { shared::at(log_address as usize, layout::LOG_SIZE as usize) };
+        output::set_log(shared);
 
         let mut services = Vec::new();
         for component in components {
@@ -286,7 +282,7 @@ impl System {
             let page = served.pages.get(place).copied();
             if let Some(page) = page {
                 // Nothing is left of who had the place before.
-                self.memory.with_mapped_frame(page, |bytes| bytes.fill(0))?;
+                self.memory.with_mapped_frame(page, |page| page.clear())?;
             }
             let badge = end_badge(description, edge, place, served);
             channels.push(Channel { endpoint, badge, page, ..channel });

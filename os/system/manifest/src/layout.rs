@@ -3,8 +3,10 @@
 
 /// The end of where programs can be linked to.
 pub const PROGRAM_END: u64 = 0x2000_0000;
-/// Bytes of the ring of the system log, its head included.
+/// Bytes of the system log, a stream: the writer's pages and the reader's.
 pub const LOG_SIZE: u64 = 0x8000;
+/// Of those, the reader's, which come last.
+pub const LOG_READER_SIZE: u64 = 0x1000;
 /// The most clients of a component, in all its roles together.
 pub const CLIENTS_MAX: u64 = 64;
 /// The most channels of a component.
@@ -31,8 +33,10 @@ pub mod resource {
     pub const REPLIES: &str = "replies";
     /// Parameter: MHz of the time-stamp counter.
     pub const TSC_MHZ: &str = "tsc-mhz";
-    /// Memory: the ring of the system log.
+    /// Memory, read-only: the system log, a stream.
     pub const LOG: &str = "log";
+    /// Memory: the reader's page of it.
+    pub const LOG_READER: &str = "log.reader";
     /// Beginning of the name of an interrupt. As a capability it is its handler, as a parameter its signal's bit.
     pub const IRQ: &str = "irq.";
     /// Beginning of the name of a range of I/O ports.

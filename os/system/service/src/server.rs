@@ -114,10 +114,11 @@ struct Place {
 }
 
 impl Replies {
-    /// The reply objects at `count` addresses from `first` on: one more than there are clients.
-    pub fn new(first: Cap<Reply>, count: u64) -> Self {
-        let place = |n| Place { client: 0, reply: Cap::new(first.cptr() + n), call: 0, owed: false };
-        Self { current: first, places: Rc::new(RefCell::new((1..count).map(place).collect())) }
+    /// Some reply objects: one more than there are clients. Without any, nothing can be received.
+    pub fn new(replies: &[Cap<Reply>]) -> Self {
+        let (current, others) = replies.split_first().map_or((Cap::NULL, &[][..]), |(r, o)| (*r, o));
+        let place = |reply: &Cap<Reply>| Place { client: 0, reply: *reply, call: 0, owed: false };
+        Self { current, places: Rc::new(RefCell::new(others.iter().map(place).collect())) }
     }
 
     /// The one to receive the next call with.

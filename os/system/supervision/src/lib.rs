@@ -4,7 +4,6 @@
 //! - [`Rooms`] keeps the capabilities of each component in a CNode that is made of the component's own memory.
 //! - [`Watch`] says what comes when a component has ended: whether, and when, it is started again.
 #![no_std]
-#![forbid(unsafe_code)]
 
 extern crate alloc;
 

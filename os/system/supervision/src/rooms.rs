@@ -60,10 +60,15 @@ impl Rooms {
         first.mint_cnode_from(keeper.cnode.slot(keeper.cnode.cptr()), guard(keeper.cnode_bits))?;
         let root = objects.slots.take(1)?;
         let from = objects.slots.slot_of(table.cptr());
-        root.mutate_from(from, CNodeCapData::skip_to(Self::SLOT_BITS + table_bits).0)?;
-        objects.slots.give_back(from);
-        let root = root.cap();
-        keeper.tcb.set_space(Cap::<Endpoint>::NULL, CSpaceRoot::new(root), keeper.vspace)?;
+        // SAFETY: the table was made just now, and its name is not used after it was moved; what is moved is a CNode. Every
+        // address of the CSpace so far is the same in the new one.
+        let root = unsafe {
+            root.mutate_from(from, CNodeCapData::skip_to(Self::SLOT_BITS + table_bits).0)?;
+            objects.slots.give_back(from);
+            let root = root.cap();
+            keeper.tcb.set_space(Cap::<Endpoint>::NULL, CSpaceRoot::new(root), keeper.vspace)?;
+            root
+        };
         Ok(Self { root, count: 1 << table_bits, next: 1, free: BTreeSet::new() })
     }
 
@@ -89,10 +94,13 @@ impl Rooms {
         }
         memory::retype::<CNode>(memory, bits, scratch, 1)?;
         let place = Slot::new(self.root, number, (64 - Self::SLOT_BITS) as u8);
-        if let Err(error) = place.mutate_from(scratch, guard(bits).0) {
-            // The error that matters is the first one.
-            let _ = scratch.delete();
-            return Err(error);
+        // SAFETY: the CNode was made just now, and nobody has its name.
+        unsafe {
+            if let Err(error) = place.mutate_from(scratch, guard(bits).0) {
+                // The error that matters is the first one.
+                let _ = scratch.delete();
+                return Err(error);
+            }
         }
         if !self.free.remove(&number) {
             self.next += 1;

@@ -34,11 +34,13 @@ impl Halver for Untypeds<'_> {
             self.0.give_back(slots.offset(1));
             self.0.give_back(slots);
         }
-        made.map(|first| [first, Cap::new(first.cptr() + 1)])
+        // SAFETY: two were made, one behind the other.
+        made.map(|first| [first, unsafe { first.offset(1) }])
     }
 
     fn join(&mut self, whole: Cap<Untyped>, halves: [Cap<Untyped>; 2]) -> Result<()> {
-        self.0.slot_of(whole.cptr()).revoke()?;
+        // SAFETY: nothing is made of the halves, and whoever asks for this has no names of them left.
+        unsafe { self.0.slot_of(whole.cptr()).revoke() }?;
         let [lower, upper] = halves.map(|half| self.0.slot_of(half.cptr()));
         self.0.give_back(upper);
         self.0.give_back(lower);
@@ -235,6 +237,12 @@ impl Stock {
 mod tests {
     use super::*;
 
+    /// A name, for a stand-in of the kernel.
+    fn cap(number: u64) -> Cap<Untyped> {
+        // SAFETY: nothing is asked of the kernel with it.
+        unsafe { Cap::new(number) }
+    }
+
     /// Numbers halves, and knows which of them exist.
     #[derive(Default)]
     struct Numbers {
@@ -251,7 +259,7 @@ mod tests {
             Ok([(); 2].map(|()| {
                 self.next += 1;
                 self.alive.insert(1000 + self.next);
-                Cap::new(1000 + self.next)
+                cap(1000 + self.next)
             }))
         }
 
@@ -266,8 +274,8 @@ mod tests {
 
     fn stock() -> Stock {
         let mut stock = Stock::new();
-        stock.add(Cap::new(1), 0x10_0000, 20);
-        stock.add(Cap::new(2), 0x4_0000, 18);
+        stock.add(cap(1), 0x10_0000, 20);
+        stock.add(cap(2), 0x4_0000, 18);
         stock
     }
 
@@ -342,7 +350,7 @@ mod tests {
         stock.give_back(piece, &mut halver).unwrap();
         let before = stock.available();
         assert_eq!(stock.give_back(again, &mut halver), Err(NotTaken));
-        let nowhere = Piece { node: 999, untyped: Cap::new(1), paddr: 0, size_bits: 12 };
+        let nowhere = Piece { node: 999, untyped: cap(1), paddr: 0, size_bits: 12 };
         assert_eq!(stock.give_back(nowhere, &mut halver), Err(NotTaken));
         assert_eq!(stock.available(), before);
     }

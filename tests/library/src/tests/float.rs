@@ -60,7 +60,7 @@ fn apart(env: &mut Env<'_>) -> Result<(), Failure> {
         Ok(Work { step, result: AtomicU64::new(0), done: objects.mint(done, CapRights::WRITE, bit)? })
     };
     let works = [work(0.5, 1)?, work(0.75, 2)?];
-    let mut threads = [None; 2];
+    let mut threads = [const { None }; 2];
     for (work, thread) in works.iter().zip(&mut threads) {
         let time = SchedParams::round_robin(1000);
         *thread = Some(env.thread_with(computes, &raw const *work as usize, Cap::NULL, time)?);

@@ -1,5 +1,7 @@
 //! Slots, memory, objects, address spaces.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use pecan::{
     Cap, CapRights, Error, LookupFailure, Slot,
     abi::constants::vm_attributes,
@@ -30,14 +32,19 @@ fn made_and_deleted(env: &mut Env<'_>) -> Result<(), Failure> {
     let mut objects = env.objects();
     let endpoint = objects.make::<Endpoint>()?;
     let copy = objects.copy(endpoint, CapRights::ALL)?;
-    objects.delete(copy)?;
+    // SAFETY: the name is only compared afterwards.
+    unsafe { objects.delete(copy) }?;
     // The slot is free, and is the next one to be used.
     let notification = objects.make::<Notification>()?;
     check!(notification.cptr() == copy.cptr());
     // Its capability is what it says: a signal arrives.
     notification.signal();
-    objects.delete(notification)?;
-    check!(notification.cast::<Tcb>().suspend() == Err(Error::InvalidCapability { index: 0 }));
+    // SAFETY: nothing is in the slot afterwards, whatever a name of it says.
+    let thread = unsafe {
+        objects.delete(notification)?;
+        notification.cast::<Tcb>()
+    };
+    check!(thread.suspend() == Err(Error::InvalidCapability { index: 0 }));
     Ok(())
 }
 
@@ -46,7 +53,8 @@ fn run_of_objects(env: &mut Env<'_>) -> Result<(), Failure> {
     let first = objects.make_run::<Notification>(0, 10)?;
     for n in 0..10 {
         let badge = 1 << n;
-        let notification = Cap::<Notification>::new(first.cptr() + n);
+        // SAFETY: ten were made.
+        let notification = unsafe { first.offset(n) };
         let signaller = objects.mint(notification, CapRights::WRITE, badge)?;
         check!(notification.poll() == 0);
         signaller.signal();
@@ -76,7 +84,8 @@ fn reset_region(env: &mut Env<'_>) -> Result<(), Failure> {
     region.retype::<SmallPage>(0, dest, 4)?;
     let spare = env.slots.take(1)?;
     check!(region.retype::<SmallPage>(0, spare, 1) == Err(Error::NoMemory { size_bits: 12 }));
-    region.reset(env.slots)?;
+    // SAFETY: only frames were made, which are mapped nowhere, and their names are not used.
+    unsafe { region.reset(env.slots) }?;
     check!(region.available() == 1 << 14);
     // The frames are gone, so their slots can be used again.
     region.retype::<SmallPage>(0, dest, 4)?;
@@ -99,12 +108,13 @@ fn error_details(env: &mut Env<'_>) -> Result<(), Failure> {
         copied,
         Err(Error::FailedLookup { source: true, failure: LookupFailure::MissingCapability { .. } })
     ));
-    let nowhere = Slot::new(Cap::<CNode>::new(empty.index), 0, 64);
-    check!(nowhere.delete() == Err(Error::InvalidCapability { index: 0 }));
+    // SAFETY: there is nothing at that address, and so nothing to delete.
+    let deleted = unsafe { Slot::new(Cap::<CNode>::new(empty.index), 0, 64).delete() };
+    check!(deleted == Err(Error::InvalidCapability { index: 0 }));
     check!(boot::TCB.set_priority(boot::TCB, 255) == Ok(()));
-    check!(
-        empty.cap::<Untyped>().retype::<Endpoint>(0, dest, 1) == Err(Error::InvalidCapability { index: 0 })
-    );
+    // SAFETY: as above.
+    let untyped = unsafe { empty.cap::<Untyped>() };
+    check!(untyped.retype::<Endpoint>(0, dest, 1) == Err(Error::InvalidCapability { index: 0 }));
     Ok(())
 }
 
@@ -117,8 +127,12 @@ fn fresh_cnode(env: &mut Env<'_>) -> Result<(), Failure> {
     check!(cnode.slot_in(4, 15).copy_from(source, CapRights::ALL) == Err(Error::DeleteFirst));
     // Bring it back to see that it is the one.
     let back = objects.slots.take(1)?;
-    back.move_from(cnode.slot_in(4, 15))?;
-    back.cap::<Notification>().signal();
+    // SAFETY: nobody has a name of its old place; it is the notification that was copied there.
+    let back = unsafe {
+        back.move_from(cnode.slot_in(4, 15))?;
+        back.cap::<Notification>()
+    };
+    back.signal();
     check!(notification.poll() == 5);
     Ok(())
 }
@@ -151,7 +165,8 @@ fn mapping(env: &mut Env<'_>) -> Result<(), Failure> {
     }
     // Not aligned, and not a user's.
     let frame = objects.make::<SmallPage>()?;
-    let map = |vaddr| frame.map(boot::VSPACE, vaddr, CapRights::ALL, vm_attributes::DEFAULT);
+    // SAFETY: the frame is new, and none of these addresses is one that a page can be mapped at.
+    let map = |vaddr| unsafe { frame.map(boot::VSPACE, vaddr, CapRights::ALL, vm_attributes::DEFAULT) };
     check!(map(address + 0x10) == Err(Error::AlignmentError));
     check!(map(0xffff_8000_0000_0000).is_err());
     Ok(())
@@ -163,10 +178,20 @@ fn window(env: &mut Env<'_>) -> Result<(), Failure> {
     let mut window = Window::new(space)?;
     let first = objects.make::<SmallPage>()?;
     let second = objects.make::<SmallPage>()?;
-    window.with(&mut objects, first, |bytes| bytes.fill(1))?;
-    window.with(&mut objects, second, |bytes| bytes.fill(2))?;
-    check!(window.with(&mut objects, first, |bytes| bytes.iter().all(|byte| *byte == 1))?);
-    check!(window.with(&mut objects, second, |bytes| bytes.iter().all(|byte| *byte == 2))?);
+    // SAFETY: the frames were made here, and nobody else has them.
+    let (ones, twos) = unsafe {
+        window.with(&mut objects, first, |bytes| bytes.fill(1))?;
+        window.with(&mut objects, second, |bytes| bytes.fill(2))?;
+        let all = |value| move |bytes: &mut [u8; PAGE_SIZE as usize]| bytes.iter().all(|byte| *byte == value);
+        (window.with(&mut objects, first, all(1))?, window.with(&mut objects, second, all(2))?)
+    };
+    check!(ones && twos);
+    // SAFETY: as above.
+    let words = unsafe {
+        let word = |words: &[AtomicU64; PAGE_SIZE as usize / 8]| words[511].load(Ordering::Relaxed);
+        window.with_shared(&mut objects, second, word)
+    };
+    check!(words? == 0x0202_0202_0202_0202);
     Ok(())
 }
 
@@ -181,7 +206,9 @@ fn own_space(env: &mut Env<'_>) -> Result<(), Failure> {
     check!(here.physical_address()? == frame.physical_address()?);
     // SAFETY: the frame was just mapped there.
     unsafe { (address as *mut u64).write_volatile(7) };
-    let elsewhere = frame.map(boot::VSPACE, address + PAGE_SIZE, CapRights::ALL, vm_attributes::DEFAULT);
+    let next = address + PAGE_SIZE;
+    // SAFETY: the frame is mapped elsewhere, so this is refused.
+    let elsewhere = unsafe { frame.map(boot::VSPACE, next, CapRights::ALL, vm_attributes::DEFAULT) };
     check!(matches!(elsewhere, Err(Error::InvalidCapability { .. } | Error::InvalidArgument { .. })));
     Ok(())
 }
@@ -196,7 +223,8 @@ fn image_frame(env: &mut Env<'_>) -> Result<(), Failure> {
     dest.copy_from(boot::CNODE.slot(frame.cptr()), CapRights::READ)?;
     let Env { space, slots, memory, .. } = env;
     let mut objects = pecan::alloc::Objects::new(*slots, core::slice::from_mut(*memory));
-    let copy = dest.cap::<SmallPage>();
+    // SAFETY: it is the copy of a frame's.
+    let copy = unsafe { dest.cap::<SmallPage>() };
     let address = space.map_anywhere(&mut objects, copy, CapRights::READ, vm_attributes::DEFAULT)?;
     let mark = (address as usize + at % PAGE_SIZE as usize) as *const u64;
     // SAFETY: the page is mapped there, and the word is within it.

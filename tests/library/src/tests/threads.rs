@@ -3,12 +3,12 @@
 use core::arch::asm;
 
 use pecan::{
-    CSpaceRoot, Cap, CapRights, Message, Priorities, SchedParams, UserContext,
+    CSpaceRoot, Cap, CapRights, Error, Message, Priorities, SchedParams, UserContext,
     alloc::Objects,
     boot,
     fault::Fault,
-    thread::Thread,
-    types::{Endpoint, Reply, SchedContext, Tcb},
+    thread::{Room, Thread},
+    types::{Endpoint, Notification, Reply, SchedContext, Tcb},
     vspace::{AddressSpace, PAGE_SIZE, Window},
 };
 
@@ -23,6 +23,9 @@ pub const TESTS: &[Test] = &[
     ("an_empty_slot_is_reported", empty_slot),
     ("a_fault_can_be_mended_by_its_handler", mended_fault),
     ("registers_are_read_and_written", registers),
+    ("a_thread_is_destroyed_and_its_room_used_again", room),
+    ("a_thread_that_cannot_be_made_leaves_nothing_behind", failed_thread),
+    ("threads_have_budgets_of_their_own", own_budgets),
     ("time_that_was_used_is_counted", time_is_counted),
     ("a_thread_that_runs_out_of_time_is_reported", timeout),
     ("a_thread_runs_in_an_address_space_of_its_own", own_space),
@@ -104,7 +107,8 @@ fn division_by_zero(env: &mut Env<'_>) -> Result<(), Failure> {
 }
 
 extern "C" fn calls_number(number: usize) -> ! {
-    pecan::raw::any_syscall(number as i64, 0, pecan::MessageInfo(0), [0; 4], 0, 0);
+    // SAFETY: there is no system call of that number.
+    unsafe { pecan::raw::any_syscall(number as i64, 0, pecan::MessageInfo(0), [0; 4], 0, 0) };
     does_ud2(0)
 }
 
@@ -115,7 +119,8 @@ fn unknown_syscall(env: &mut Env<'_>) -> Result<(), Failure> {
 }
 
 extern "C" fn calls_cap(cptr: usize) -> ! {
-    Cap::<Endpoint>::new(cptr as u64).call(Message::empty(0));
+    // SAFETY: there is nothing at that address.
+    unsafe { Cap::<Endpoint>::new(cptr as u64) }.call(Message::empty(0));
     does_ud2(0)
 }
 
@@ -132,7 +137,8 @@ fn mended_fault(env: &mut Env<'_>) -> Result<(), Failure> {
     check!(matches!(fault, Fault::Vm { addr, .. } if addr == address));
     let Env { space, slots, memory, .. } = env;
     let mut objects = Objects::new(*slots, core::slice::from_mut(*memory));
-    space.map_new_at(&mut objects, address, 1, CapRights::READ)?;
+    // SAFETY: the address was reserved for this.
+    unsafe { space.map_new_at(&mut objects, address, 1, CapRights::READ) }?;
     // Now it reads, and goes on to the next fault.
     let received = endpoint.reply_recv(reply, Message::empty(0));
     check!(matches!(Fault::from_message(&received), Some(Fault::UserException { number: 6, .. })));
@@ -143,11 +149,88 @@ fn registers(env: &mut Env<'_>) -> Result<(), Failure> {
     let thread = env.thread(does_ud2, 0x77, Cap::NULL)?;
     let before = thread.tcb.read_registers(false)?;
     check!(before.rdi == 0x77 && before.rip == does_ud2 as *const () as u64);
-    check!(before.fs_base > thread.ipc_buffer && before.fs_base < thread.ipc_buffer + PAGE_SIZE);
+    check!(before.fs_base > thread.ipc_buffer() && before.fs_base < thread.ipc_buffer() + PAGE_SIZE);
     let words = core::array::from_fn(|n| 0x1000 + n as u64);
     let written = UserContext { rflags: before.rflags, ..UserContext::from_words(&words) };
-    thread.tcb.write_registers(false, &written)?;
+    // SAFETY: the thread never runs.
+    unsafe { thread.tcb.write_registers(false, &written) }?;
     check!(thread.tcb.read_registers(false)? == written);
+    Ok(())
+}
+
+extern "C" fn answers(signal: usize) -> ! {
+    // SAFETY: it is the address of a notification that whoever made the thread waits for.
+    unsafe { Cap::<Notification>::new(signal as u64) }.signal();
+    does_ud2(0)
+}
+
+fn room(env: &mut Env<'_>) -> Result<(), Failure> {
+    let notification = env.objects().make::<Notification>()?;
+    let time = SchedParams::round_robin(10_000);
+    let mut thread = env.thread_with(answers, notification.cptr() as usize, Cap::NULL, time)?;
+    let (slots, memory) = (env.slots.used(), env.memory.available());
+    for round in 0..50 {
+        thread.start()?;
+        check!(notification.wait() == 0);
+        let room = thread.destroy().map_err(|(error, _)| error)?;
+        let params = env.params(answers, notification.cptr() as usize).with_time(env.time()?, time);
+        thread = room.thread(&env.space, &params).map_err(|(error, _)| error)?;
+        check!(env.slots.used() == slots && env.memory.available() == memory);
+        // Nothing of the last one is left: its stack is zero.
+        let registers = thread.tcb.read_registers(false)?;
+        // SAFETY: the word is on the stack of a thread that does not run.
+        check!(round == 0 || unsafe { ((registers.rsp - 64) as *const u64).read_volatile() } == 0);
+    }
+    let room = thread.destroy().map_err(|(error, _)| error)?;
+    let mut deep = env.params(answers, 0);
+    deep.stack_pages = 5;
+    let refused = room.thread(&env.space, &deep);
+    check!(matches!(refused, Err((Error::RangeError { max: 4, .. }, _))));
+    Ok(())
+}
+
+fn failed_thread(env: &mut Env<'_>) -> Result<(), Failure> {
+    // One that is made leaves the paging structures there.
+    let thread = env.thread(spins, 0, Cap::NULL)?;
+    thread.destroy().map(drop).map_err(|(error, _)| error)?;
+    let before = env.slots.used();
+    // A budget of nothing is refused by the kernel, after most of the thread was made.
+    let refused = env.thread_with(spins, 0, Cap::NULL, SchedParams::new(0, 0));
+    check!(refused.is_err());
+    check!(env.slots.used() == before);
+    let room = Room::new(&mut Objects::new(env.slots, core::slice::from_mut(env.memory)), &mut env.space, 4)?;
+    let params = env.params(spins, 0);
+    let Err((_, room)) = room.thread(&env.space, &params.with_time(env.time()?, SchedParams::new(0, 0)))
+    else {
+        return Err(Failure::Check("a budget of nothing is refused"));
+    };
+    // The room is as it was.
+    let time = SchedParams::round_robin(1_000);
+    let thread = room.thread(&env.space, &params.with_time(env.time()?, time)).map_err(|(error, _)| error)?;
+    check!(thread.start().is_ok());
+    Ok(())
+}
+
+fn own_budgets(env: &mut Env<'_>) -> Result<(), Failure> {
+    // Both could run all the time; each gets what it was given.
+    let budgets = [1_000, 4_000];
+    let [small, large] =
+        budgets.map(|budget| env.thread_with(spins, 0, Cap::NULL, SchedParams::new(budget, 10_000)));
+    let (small, large) = (small?, large?);
+    small.start()?;
+    large.start()?;
+    let mut objects = env.objects();
+    let endpoint = objects.make::<Endpoint>()?;
+    let reply = objects.make::<Reply>()?;
+    // A third one, above them, says when a tenth of a second is over.
+    let clock = env.thread_with(spins, 0, Cap::NULL, SchedParams::new(2_000, 100_000))?;
+    // SAFETY: it is not answered.
+    unsafe { clock.tcb.set_timeout_endpoint(endpoint) }?;
+    clock.tcb.set_priority(boot::TCB, 101)?;
+    clock.start()?;
+    endpoint.recv(reply);
+    let used = [small.sched_context.consumed()?, large.sched_context.consumed()?];
+    check!(used.iter().zip(budgets).all(|(used, budget)| *used <= 2 * budget));
     Ok(())
 }
 
@@ -166,7 +249,8 @@ fn time_is_counted(env: &mut Env<'_>) -> Result<(), Failure> {
     let endpoint = objects.make::<Endpoint>()?;
     let reply = objects.make::<Reply>()?;
     let ticker = env.thread_with(spins, 0, Cap::NULL, SchedParams::new(2_000, 1_000_000).with_badge(5))?;
-    ticker.tcb.set_timeout_endpoint(endpoint)?;
+    // SAFETY: it is not answered.
+    unsafe { ticker.tcb.set_timeout_endpoint(endpoint) }?;
     ticker.tcb.set_priority(boot::TCB, 99)?;
     thread.tcb.suspend()?;
     ticker.start()?;
@@ -186,7 +270,8 @@ fn timeout(env: &mut Env<'_>) -> Result<(), Failure> {
     let reply = objects.make::<Reply>()?;
     let time = SchedParams::new(1_000, 10_000_000).with_badge(0xbad9e);
     let thread = env.thread_with(spins, 0, Cap::NULL, time)?;
-    thread.tcb.set_timeout_endpoint(handler)?;
+    // SAFETY: it is not answered.
+    unsafe { thread.tcb.set_timeout_endpoint(handler) }?;
     thread.start()?;
     let received = endpoint.recv(reply);
     check!(received.badge == 3);
@@ -206,8 +291,11 @@ fn own_space(env: &mut Env<'_>) -> Result<(), Failure> {
     let mut window = Window::new(space)?;
     let other = AddressSpace::create(&mut objects, boot::ASID_POOL, CODE)?;
     let frame = objects.make()?;
-    window.with(&mut objects, frame, |bytes| bytes[..PROGRAM.len()].copy_from_slice(PROGRAM))?;
-    other.map(&mut objects, frame, CODE, CapRights::READ, 0)?;
+    // SAFETY: the frame was made just now; this program does not use it once the other has it.
+    unsafe {
+        window.with(&mut objects, frame, |bytes| bytes[..PROGRAM.len()].copy_from_slice(PROGRAM))?;
+        other.map(&mut objects, frame, CODE, CapRights::READ, 0)?;
+    }
 
     let endpoint = objects.make::<Endpoint>()?;
     let reply = objects.make::<Reply>()?;
@@ -215,11 +303,14 @@ fn own_space(env: &mut Env<'_>) -> Result<(), Failure> {
     let sched_context = objects.make_sized::<SchedContext>(7)?;
     sched_control.configure(sched_context, SchedParams::round_robin(10_000))?;
     let no_buffer = Cap::<pecan::types::SmallPage>::NULL;
-    tcb.configure(CSpaceRoot::new(boot::CNODE), other.cap(), 0, no_buffer)?;
     let priorities = Priorities { authority: boot::TCB, mcp: 0, priority: 100 };
-    tcb.set_sched_params(priorities, sched_context, endpoint)?;
     let start = UserContext { rip: CODE, rflags: 0x202, ..UserContext::default() };
-    tcb.write_registers(true, &start)?;
+    // SAFETY: the thread is another program's.
+    unsafe {
+        tcb.configure(CSpaceRoot::new(boot::CNODE), other.cap(), 0, no_buffer)?;
+        tcb.set_sched_params(priorities, sched_context, endpoint)?;
+        tcb.write_registers(true, &start)?;
+    }
     let received = endpoint.recv(reply);
     let ip = CODE + PROGRAM.len() as u64 - 2;
     check!(matches!(

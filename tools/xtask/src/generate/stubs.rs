@@ -4,13 +4,47 @@ use std::fmt::Write;
 
 use pecan_abi::{Direction, INVOCATIONS, Invocation, Param, ParamType};
 
+/// The invocations that can change the caller's own memory, registers or CSpace under its feet, and so are unsafe functions:
+/// the names of their functions, and what the caller has to see to.
+const UNSAFE: [(&[&str], &str); 4] = [
+    (
+        &[
+            "tcb_write_registers",
+            "tcb_copy_registers",
+            "tcb_configure",
+            "tcb_set_ipc_buffer",
+            "tcb_set_space",
+            "tcb_set_tls_base",
+        ],
+        "If the thread is one of this program's own, what it runs on afterwards must be what its code relies on.",
+    ),
+    (
+        &["tcb_set_sched_params", "tcb_set_timeout_endpoint"],
+        "If the thread is one of this program's own, whoever answers its faults must leave it what its code relies on.",
+    ),
+    (
+        &["cnode_delete", "cnode_revoke", "cnode_move", "cnode_mutate", "cnode_rotate"],
+        "No name of a capability that goes away is used afterwards, and no memory that goes with it.",
+    ),
+    (
+        &["page_map", "page_unmap", "page_table_unmap", "page_directory_unmap", "pdpt_unmap"],
+        "Memory that this program accesses by references stays where it is, and nobody else writes to it.",
+    ),
+];
+
+/// What the caller of an unsafe function has to see to.
+fn obligation(name: &str) -> Option<&'static str> {
+    UNSAFE.iter().find(|(names, _)| names.contains(&name)).map(|(_, obligation)| *obligation)
+}
+
 /// The text of `user/pecan/src/raw/invocations.rs`.
 pub fn text() -> String {
     let mut out = String::from(
         "//! One function for each invocation. Generated from `abi/` by `cargo xtask generate`; do not edit.\n\
          //!\n\
          //! `service` is the capability that is invoked. Parameters are packed into message words in order, each\n\
-         //! aligned to its own width; capabilities travel beside them.\n\
+         //! aligned to its own width; capabilities travel beside them. A function that acts on foreign objects only, whatever it\n\
+         //! is given, is safe.\n\
          #![allow(clippy::too_many_arguments)]\n\n\
          use pecan_abi::{CPtr, CapRights, Label, UserContext};\n\n\
          use super::invoke;\n\
@@ -62,7 +96,15 @@ fn function(out: &mut String, invocation: &Invocation) {
         _ => format!("({})", results.join(", ")),
     };
     let name = function_name(invocation);
-    writeln!(out, "#[inline]\npub fn {name}(service: CPtr{parameters}) -> Result<{result}> {{").unwrap();
+    let (safety, reason) = match obligation(&name) {
+        Some(obligation) => {
+            writeln!(out, "///\n/// # Safety\n/// {obligation}").unwrap();
+            ("unsafe ", "the caller sees to it.")
+        }
+        None => ("", "it changes neither memory nor registers of this program."),
+    };
+    writeln!(out, "#[inline]\npub {safety}fn {name}(service: CPtr{parameters}) -> Result<{result}> {{")
+        .unwrap();
 
     let caps: Vec<&str> = of(Direction::In).filter(|p| p.ty.is_cap()).map(|p| p.name).collect();
     let words = word_expressions(invocation);
@@ -79,8 +121,12 @@ fn function(out: &mut String, invocation: &Invocation) {
         }
         None => format!("[{}]", words.join(", ")),
     };
-    let call =
-        format!("invoke(service, Label::{}, [{}], {words})?", invocation.label.name(), caps.join(", "));
+    let call = format!(
+        "unsafe {{ invoke(service, Label::{}, [{}], {words}) }}?",
+        invocation.label.name(),
+        caps.join(", ")
+    );
+    writeln!(out, "    // SAFETY: {reason}").unwrap();
     let reads: Vec<String> = invocation
         .params
         .iter()
@@ -181,6 +227,17 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn what_is_listed_as_unsafe_exists() {
+        let names: Vec<String> = INVOCATIONS.iter().map(function_name).collect();
+        for name in UNSAFE.iter().flat_map(|(names, _)| *names) {
+            assert!(names.iter().any(|n| n == name), "{name}");
+        }
+        let mut text = String::new();
+        function(&mut text, find(Label::PageUnmap));
+        assert!(text.contains("# Safety") && text.contains("pub unsafe fn page_unmap("), "{text}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use pecan::{
     memory::{self, UntypedPool},
     thread::{Thread, ThreadParams},
     types::{Endpoint, Reply},
-    vspace::AddressSpace,
+    vspace::OwnSpace,
 };
 use pecan_runtime::println;
 
@@ -60,31 +60,31 @@ fn main(boot: BootInfo) -> Result<()> {
 
 /// Starts a thread that answers calls, and calls it.
 fn call_a_thread(boot: &BootInfo, objects: &mut Objects<'_>) -> Result<()> {
-    let mut space = AddressSpace::new(boot::VSPACE, FREE_ADDRESSES.start, FREE_ADDRESSES.end);
+    // SAFETY: it is this program's own, and nothing else maps anything there.
+    let mut space = unsafe { OwnSpace::new(boot::VSPACE, FREE_ADDRESSES.start, FREE_ADDRESSES.end) };
     let endpoint = objects.make::<Endpoint>()?;
     let reply = objects.make::<Reply>()?;
     let caps = [endpoint.cptr(), reply.cptr()];
-    let params = ThreadParams {
-        entry: doubler,
-        argument: &raw const caps as usize,
-        stack_pages: 4,
-        cspace: pecan::CSpaceRoot::new(boot::CNODE),
-        priorities: pecan::Priorities { authority: boot::TCB, mcp: 255, priority: 255 },
-        fault_ep: Cap::NULL,
-        time: Some((boot.sched_control(0)?, SchedParams::round_robin(10_000))),
-    };
+    let priorities = pecan::Priorities { authority: boot::TCB, mcp: 255, priority: 255 };
+    let cspace = pecan::CSpaceRoot::new(boot::CNODE);
+    let params = ThreadParams::new(doubler, &raw const caps as usize, cspace, priorities)
+        .with_time(boot.sched_control(0)?, SchedParams::round_robin(10_000));
     let thread = Thread::create(objects, &mut space, &params)?;
     thread.start()?;
     let answer = endpoint.call(Message::new(1, [1, 2, 3, 4, 5, 6]));
     println!("doubled: {:?}", answer.words().collect::<Vec<_>>());
-    thread.tcb.suspend()
+    // Its room could be another thread's now.
+    thread.destroy().map(drop).map_err(|(error, _)| error)
 }
 
 /// Answers each message with twice its words.
 extern "C" fn doubler(caps: usize) -> ! {
-    // SAFETY: whoever made the thread waits for its answer, and keeps the array meanwhile.
-    let [endpoint, reply] = unsafe { *(caps as *const [u64; 2]) };
-    let (endpoint, reply) = (Cap::<Endpoint>::new(endpoint), Cap::<Reply>::new(reply));
+    // SAFETY: whoever made the thread waits for its answer, and keeps the array meanwhile. It holds the addresses of an
+    // endpoint and a reply object.
+    let (endpoint, reply) = unsafe {
+        let [endpoint, reply] = *(caps as *const [u64; 2]);
+        (Cap::<Endpoint>::new(endpoint), Cap::<Reply>::new(reply))
+    };
     let mut received = endpoint.recv(reply);
     loop {
         let words: Vec<u64> = received.words().map(|word| 2 * word).collect();

@@ -50,7 +50,7 @@ impl Cap<IrqControl> {
             pin.active_low.into(),
             pin.vector,
         )?;
-        Ok(dest.cap())
+        Ok(dest.named())
     }
 
     /// Creates the handler of a message-signalled interrupt, with its capability in `dest`.
@@ -66,7 +66,7 @@ impl Cap<IrqControl> {
             msi.handle,
             msi.vector,
         )?;
-        Ok(dest.cap())
+        Ok(dest.named())
     }
 }
 
@@ -98,7 +98,7 @@ impl Cap<IoPortControl> {
             dest.index,
             dest.depth,
         )?;
-        Ok(dest.cap())
+        Ok(dest.named())
     }
 }
 

@@ -42,52 +42,76 @@ pub struct Priorities {
 
 impl Cap<Tcb> {
     /// Sets CSpace, VSpace and IPC buffer. A buffer at 0 with [`Cap::NULL`] is no buffer.
-    pub fn configure<F: FrameType>(
+    ///
+    /// # Safety
+    /// If the thread is one of this program's own, what it runs on afterwards must be what its code relies on.
+    pub unsafe fn configure<F: FrameType>(
         self,
         cspace: CSpaceRoot,
         vspace: Cap<VSpace>,
         ipc_buffer: u64,
         ipc_frame: Cap<F>,
     ) -> Result<()> {
-        invocations::tcb_configure(
-            self.cptr(),
-            cspace.cnode.cptr(),
-            cspace.guard.0,
-            vspace.cptr(),
-            0,
-            ipc_buffer,
-            ipc_frame.cptr(),
-        )
+        // SAFETY: the caller vouches for it.
+        unsafe {
+            invocations::tcb_configure(
+                self.cptr(),
+                cspace.cnode.cptr(),
+                cspace.guard.0,
+                vspace.cptr(),
+                0,
+                ipc_buffer,
+                ipc_frame.cptr(),
+            )
+        }
     }
 
     /// Sets fault endpoint, CSpace and VSpace.
-    pub fn set_space(self, fault_ep: Cap<Endpoint>, cspace: CSpaceRoot, vspace: Cap<VSpace>) -> Result<()> {
-        invocations::tcb_set_space(
-            self.cptr(),
-            fault_ep.cptr(),
-            cspace.cnode.cptr(),
-            cspace.guard.0,
-            vspace.cptr(),
-            0,
-        )
+    ///
+    /// # Safety
+    /// If the thread is one of this program's own, what it runs on afterwards must be what its code relies on.
+    /// So must what answers its faults leave it.
+    pub unsafe fn set_space(
+        self,
+        fault_ep: Cap<Endpoint>,
+        cspace: CSpaceRoot,
+        vspace: Cap<VSpace>,
+    ) -> Result<()> {
+        // SAFETY: the caller vouches for it.
+        unsafe {
+            invocations::tcb_set_space(
+                self.cptr(),
+                fault_ep.cptr(),
+                cspace.cnode.cptr(),
+                cspace.guard.0,
+                vspace.cptr(),
+                0,
+            )
+        }
     }
 
     /// Sets priorities, scheduling context and fault endpoint; [`Cap::NULL`] takes either away.
-    pub fn set_sched_params(
+    ///
+    /// # Safety
+    /// If the thread is one of this program's own, whoever answers its faults must leave it what its code relies on.
+    pub unsafe fn set_sched_params(
         self,
         priorities: Priorities,
         sched_context: Cap<SchedContext>,
         fault_ep: Cap<Endpoint>,
     ) -> Result<()> {
         let Priorities { authority, mcp, priority } = priorities;
-        invocations::tcb_set_sched_params(
-            self.cptr(),
-            authority.cptr(),
-            mcp.into(),
-            priority.into(),
-            sched_context.cptr(),
-            fault_ep.cptr(),
-        )
+        // SAFETY: the caller vouches for it.
+        unsafe {
+            invocations::tcb_set_sched_params(
+                self.cptr(),
+                authority.cptr(),
+                mcp.into(),
+                priority.into(),
+                sched_context.cptr(),
+                fault_ep.cptr(),
+            )
+        }
     }
 
     /// Sets the priority.
@@ -101,13 +125,21 @@ impl Cap<Tcb> {
     }
 
     /// Sets the endpoint that receives timeout faults.
-    pub fn set_timeout_endpoint(self, ep: Cap<Endpoint>) -> Result<()> {
-        invocations::tcb_set_timeout_endpoint(self.cptr(), ep.cptr())
+    ///
+    /// # Safety
+    /// If the thread is one of this program's own, whoever answers its faults must leave it what its code relies on.
+    pub unsafe fn set_timeout_endpoint(self, ep: Cap<Endpoint>) -> Result<()> {
+        // SAFETY: the caller vouches for it.
+        unsafe { invocations::tcb_set_timeout_endpoint(self.cptr(), ep.cptr()) }
     }
 
     /// Sets the IPC buffer.
-    pub fn set_ipc_buffer<F: FrameType>(self, address: u64, frame: Cap<F>) -> Result<()> {
-        invocations::tcb_set_ipc_buffer(self.cptr(), address, frame.cptr())
+    ///
+    /// # Safety
+    /// If the thread is one of this program's own, what it runs on afterwards must be what its code relies on.
+    pub unsafe fn set_ipc_buffer<F: FrameType>(self, address: u64, frame: Cap<F>) -> Result<()> {
+        // SAFETY: the caller vouches for it.
+        unsafe { invocations::tcb_set_ipc_buffer(self.cptr(), address, frame.cptr()) }
     }
 
     /// Stops the thread.
@@ -126,13 +158,22 @@ impl Cap<Tcb> {
     }
 
     /// Writes all registers, starting the thread afterwards if asked to.
-    pub fn write_registers(self, resume: bool, registers: &UserContext) -> Result<()> {
-        invocations::tcb_write_registers(self.cptr(), resume, 0, UserContext::WORDS as u64, registers)
+    ///
+    /// # Safety
+    /// If the thread is one of this program's own, what it runs on afterwards must be what its code relies on.
+    pub unsafe fn write_registers(self, resume: bool, registers: &UserContext) -> Result<()> {
+        // SAFETY: the caller vouches for it.
+        unsafe {
+            invocations::tcb_write_registers(self.cptr(), resume, 0, UserContext::WORDS as u64, registers)
+        }
     }
 
     /// Copies the registers of `source`: those of the frame (instruction and stack pointer, flags and what calls
     /// do not preserve), the other integer registers, or both.
-    pub fn copy_registers(
+    ///
+    /// # Safety
+    /// If the thread is one of this program's own, what it runs on afterwards must be what its code relies on.
+    pub unsafe fn copy_registers(
         self,
         source: Cap<Tcb>,
         suspend_source: bool,
@@ -140,7 +181,18 @@ impl Cap<Tcb> {
         frame: bool,
         integer: bool,
     ) -> Result<()> {
-        invocations::tcb_copy_registers(self.cptr(), source.cptr(), suspend_source, resume, frame, integer, 0)
+        // SAFETY: the caller vouches for it.
+        unsafe {
+            invocations::tcb_copy_registers(
+                self.cptr(),
+                source.cptr(),
+                suspend_source,
+                resume,
+                frame,
+                integer,
+                0,
+            )
+        }
     }
 
     /// Binds a notification, whose signals then also wake the thread from waiting on endpoints.
@@ -154,8 +206,12 @@ impl Cap<Tcb> {
     }
 
     /// Sets the TLS base of the thread.
-    pub fn set_tls_base(self, base: u64) -> Result<()> {
-        invocations::tcb_set_tls_base(self.cptr(), base)
+    ///
+    /// # Safety
+    /// If the thread is one of this program's own, what it runs on afterwards must be what its code relies on.
+    pub unsafe fn set_tls_base(self, base: u64) -> Result<()> {
+        // SAFETY: the caller vouches for it.
+        unsafe { invocations::tcb_set_tls_base(self.cptr(), base) }
     }
 
     /// Clears flags, then sets flags ([`pecan_abi::constants::tcb_flag`]); returns what they are afterwards.

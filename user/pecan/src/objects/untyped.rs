@@ -15,7 +15,7 @@ impl Cap<Untyped> {
         let (node, depth, first) = dest.place();
         let (kind, root) = (T::TYPE.word(), dest.root.cptr());
         raw::untyped_retype(self.cptr(), kind, parameter.into(), root, node, depth.into(), first, count)?;
-        Ok(dest.cap())
+        Ok(dest.named())
     }
 }
 
@@ -67,48 +67,74 @@ impl Slot {
     }
 
     /// Moves the capability of `src` here.
-    pub fn move_from(self, src: Slot) -> Result<()> {
-        raw::cnode_move(self.root.cptr(), self.index, self.depth, src.root.cptr(), src.index, src.depth)
+    ///
+    /// # Safety
+    /// No name of the capability at its old place is used afterwards.
+    pub unsafe fn move_from(self, src: Slot) -> Result<()> {
+        // SAFETY: the caller vouches for it.
+        unsafe {
+            raw::cnode_move(self.root.cptr(), self.index, self.depth, src.root.cptr(), src.index, src.depth)
+        }
     }
 
     /// Moves the capability of `src` here and gives it a badge or a guard.
-    pub fn mutate_from(self, src: Slot, badge: u64) -> Result<()> {
-        raw::cnode_mutate(
-            self.root.cptr(),
-            self.index,
-            self.depth,
-            src.root.cptr(),
-            src.index,
-            src.depth,
-            badge,
-        )
+    ///
+    /// # Safety
+    /// No name of the capability at its old place is used afterwards.
+    pub unsafe fn mutate_from(self, src: Slot, badge: u64) -> Result<()> {
+        // SAFETY: the caller vouches for it.
+        unsafe {
+            raw::cnode_mutate(
+                self.root.cptr(),
+                self.index,
+                self.depth,
+                src.root.cptr(),
+                src.index,
+                src.depth,
+                badge,
+            )
+        }
     }
 
     /// Moves the capability of `pivot` here and that of `src` to `pivot`, each with a new badge or guard.
-    pub fn rotate_from(self, badge: u64, pivot: Slot, pivot_badge: u64, src: Slot) -> Result<()> {
-        raw::cnode_rotate(
-            self.root.cptr(),
-            self.index,
-            self.depth,
-            badge,
-            pivot.root.cptr(),
-            pivot.index,
-            pivot.depth,
-            pivot_badge,
-            src.root.cptr(),
-            src.index,
-            src.depth,
-        )
+    ///
+    /// # Safety
+    /// No name of a capability at its old place is used afterwards.
+    pub unsafe fn rotate_from(self, badge: u64, pivot: Slot, pivot_badge: u64, src: Slot) -> Result<()> {
+        // SAFETY: the caller vouches for it.
+        unsafe {
+            raw::cnode_rotate(
+                self.root.cptr(),
+                self.index,
+                self.depth,
+                badge,
+                pivot.root.cptr(),
+                pivot.index,
+                pivot.depth,
+                pivot_badge,
+                src.root.cptr(),
+                src.index,
+                src.depth,
+            )
+        }
     }
 
     /// Deletes the capability. The object goes with its last capability.
-    pub fn delete(self) -> Result<()> {
-        raw::cnode_delete(self.root.cptr(), self.index, self.depth)
+    ///
+    /// # Safety
+    /// No name of a capability that goes away is used afterwards, and no memory of this program that goes with it.
+    pub unsafe fn delete(self) -> Result<()> {
+        // SAFETY: the caller vouches for it.
+        unsafe { raw::cnode_delete(self.root.cptr(), self.index, self.depth) }
     }
 
     /// Deletes every capability derived from this one, not this one itself.
-    pub fn revoke(self) -> Result<()> {
-        raw::cnode_revoke(self.root.cptr(), self.index, self.depth)
+    ///
+    /// # Safety
+    /// No name of a capability that goes away is used afterwards, and no memory of this program that goes with it.
+    pub unsafe fn revoke(self) -> Result<()> {
+        // SAFETY: the caller vouches for it.
+        unsafe { raw::cnode_revoke(self.root.cptr(), self.index, self.depth) }
     }
 
     /// Aborts the pending sends that were made with the badge of this endpoint capability.

@@ -18,8 +18,12 @@ macro_rules! paging_structure {
             }
 
             /// Unmaps it, with everything below it.
-            pub fn unmap(self) -> Result<()> {
-                invocations::$unmap(self.cptr())
+            ///
+            /// # Safety
+            /// If it is in this program's address space, nothing that is mapped below it is used afterwards.
+            pub unsafe fn unmap(self) -> Result<()> {
+                // SAFETY: the caller vouches for it.
+                unsafe { invocations::$unmap(self.cptr()) }
             }
         }
     )+};
@@ -35,13 +39,22 @@ impl<F: FrameType> Cap<F> {
     /// Maps the frame at `vaddr`, or changes rights and attributes where it is mapped already. Attributes are
     /// one of [`pecan_abi::constants::vm_attributes`]. When a paging structure is missing, the error says at
     /// which level; [`crate::vspace::AddressSpace`] puts it in.
-    pub fn map(self, vspace: Cap<VSpace>, vaddr: u64, rights: CapRights, attr: u64) -> Result<()> {
-        invocations::page_map(self.cptr(), vspace.cptr(), vaddr, rights, attr)
+    ///
+    /// # Safety
+    /// If this program accesses the frame's memory by references, nobody else gets to write to it, and it stays mapped
+    /// where it was with the rights that it had.
+    pub unsafe fn map(self, vspace: Cap<VSpace>, vaddr: u64, rights: CapRights, attr: u64) -> Result<()> {
+        // SAFETY: the caller vouches for it.
+        unsafe { invocations::page_map(self.cptr(), vspace.cptr(), vaddr, rights, attr) }
     }
 
     /// Unmaps the frame; does nothing if it is not mapped.
-    pub fn unmap(self) -> Result<()> {
-        invocations::page_unmap(self.cptr())
+    ///
+    /// # Safety
+    /// If it is mapped in this program's address space, its memory is not used there afterwards.
+    pub unsafe fn unmap(self) -> Result<()> {
+        // SAFETY: the caller vouches for it.
+        unsafe { invocations::page_unmap(self.cptr()) }
     }
 
     /// The physical address.
@@ -60,7 +73,7 @@ impl Cap<AsidControl> {
             dest.index,
             dest.depth,
         )?;
-        Ok(dest.cap())
+        Ok(dest.named())
     }
 }
 

@@ -127,7 +127,10 @@ pub fn benchmark_finalize_log() -> u64 {
 /// # Errors
 /// `IllegalOperation`: not a capability to a large frame of memory with the right to write, or not a kernel that keeps a
 /// log of its entries.
-pub fn benchmark_set_log_buffer(frame: CPtr) -> Result<()> {
+///
+/// # Safety
+/// From now on the kernel writes to the frame: this program must not access it by references.
+pub unsafe fn benchmark_set_log_buffer(frame: CPtr) -> Result<()> {
     fallible(Syscall::BenchmarkSetLogBuffer, frame)
 }
 

@@ -1,7 +1,8 @@
 //! One function for each invocation. Generated from `abi/` by `cargo xtask generate`; do not edit.
 //!
 //! `service` is the capability that is invoked. Parameters are packed into message words in order, each
-//! aligned to its own width; capabilities travel beside them.
+//! aligned to its own width; capabilities travel beside them. A function that acts on foreign objects only, whatever it
+//! is given, is safe.
 #![allow(clippy::too_many_arguments)]
 
 use pecan_abi::{CPtr, CapRights, Label, UserContext};
@@ -14,7 +15,8 @@ use crate::Result;
 /// Errors: `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidArgument`, `InvalidCapability`, `NotEnoughMemory`, `RangeError`.
 #[inline]
 pub fn untyped_retype(service: CPtr, object_type: u64, size_bits: u64, root: CPtr, node_index: u64, node_depth: u64, node_offset: u64, num_objects: u64) -> Result<()> {
-    invoke(service, Label::UntypedRetype, [root], [object_type, size_bits, node_index, node_depth, node_offset, num_objects])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::UntypedRetype, [root], [object_type, size_bits, node_index, node_depth, node_offset, num_objects]) }?;
     Ok(())
 }
 
@@ -23,7 +25,8 @@ pub fn untyped_retype(service: CPtr, object_type: u64, size_bits: u64, root: CPt
 /// Errors: `IllegalOperation`, `InvalidCapability`, `RangeError`.
 #[inline]
 pub fn tcb_read_registers(service: CPtr, suspend_source: bool, arch_flags: u8, count: u64) -> Result<UserContext> {
-    let reply = invoke(service, Label::TcbReadRegisters, [], [suspend_source as u64 | (arch_flags as u64) << 8, count])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    let reply = unsafe { invoke(service, Label::TcbReadRegisters, [], [suspend_source as u64 | (arch_flags as u64) << 8, count]) }?;
     Ok(UserContext::from_words(&core::array::from_fn(|index| {
         if index < reply.info.length() { reply.word(index) } else { 0 }
     })))
@@ -32,31 +35,43 @@ pub fn tcb_read_registers(service: CPtr, suspend_source: bool, arch_flags: u8, c
 /// Writes the first `count` registers of a thread, starting it afterwards if asked to.
 ///
 /// Errors: `IllegalOperation`, `InvalidCapability`.
+///
+/// # Safety
+/// If the thread is one of this program's own, what it runs on afterwards must be what its code relies on.
 #[inline]
-pub fn tcb_write_registers(service: CPtr, resume_target: bool, arch_flags: u8, count: u64, regs: &UserContext) -> Result<()> {
+pub unsafe fn tcb_write_registers(service: CPtr, resume_target: bool, arch_flags: u8, count: u64, regs: &UserContext) -> Result<()> {
     let mut words = [0; 22];
     words[0] = resume_target as u64 | (arch_flags as u64) << 8;
     words[1] = count;
     words[2..].copy_from_slice(&regs.to_words());
-    invoke(service, Label::TcbWriteRegisters, [], words)?;
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::TcbWriteRegisters, [], words) }?;
     Ok(())
 }
 
 /// Copies registers from another thread.
 ///
 /// Errors: `IllegalOperation`, `InvalidCapability`.
+///
+/// # Safety
+/// If the thread is one of this program's own, what it runs on afterwards must be what its code relies on.
 #[inline]
-pub fn tcb_copy_registers(service: CPtr, source: CPtr, suspend_source: bool, resume_target: bool, transfer_frame: bool, transfer_integer: bool, arch_flags: u8) -> Result<()> {
-    invoke(service, Label::TcbCopyRegisters, [source], [suspend_source as u64 | (resume_target as u64) << 1 | (transfer_frame as u64) << 2 | (transfer_integer as u64) << 3 | (arch_flags as u64) << 8])?;
+pub unsafe fn tcb_copy_registers(service: CPtr, source: CPtr, suspend_source: bool, resume_target: bool, transfer_frame: bool, transfer_integer: bool, arch_flags: u8) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::TcbCopyRegisters, [source], [suspend_source as u64 | (resume_target as u64) << 1 | (transfer_frame as u64) << 2 | (transfer_integer as u64) << 3 | (arch_flags as u64) << 8]) }?;
     Ok(())
 }
 
 /// Sets the CSpace, the VSpace and the IPC buffer of a thread.
 ///
 /// Errors: `AlignmentError`, `IllegalOperation`, `InvalidCapability`, `RevokeFirst`.
+///
+/// # Safety
+/// If the thread is one of this program's own, what it runs on afterwards must be what its code relies on.
 #[inline]
-pub fn tcb_configure(service: CPtr, cspace_root: CPtr, cspace_root_data: u64, vspace_root: CPtr, vspace_root_data: u64, buffer: u64, buffer_frame: CPtr) -> Result<()> {
-    invoke(service, Label::TcbConfigure, [cspace_root, vspace_root, buffer_frame], [cspace_root_data, vspace_root_data, buffer])?;
+pub unsafe fn tcb_configure(service: CPtr, cspace_root: CPtr, cspace_root_data: u64, vspace_root: CPtr, vspace_root_data: u64, buffer: u64, buffer_frame: CPtr) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::TcbConfigure, [cspace_root, vspace_root, buffer_frame], [cspace_root_data, vspace_root_data, buffer]) }?;
     Ok(())
 }
 
@@ -65,7 +80,8 @@ pub fn tcb_configure(service: CPtr, cspace_root: CPtr, cspace_root_data: u64, vs
 /// Errors: `IllegalOperation`, `InvalidCapability`, `RangeError`.
 #[inline]
 pub fn tcb_set_priority(service: CPtr, authority: CPtr, priority: u64) -> Result<()> {
-    invoke(service, Label::TcbSetPriority, [authority], [priority])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::TcbSetPriority, [authority], [priority]) }?;
     Ok(())
 }
 
@@ -74,43 +90,60 @@ pub fn tcb_set_priority(service: CPtr, authority: CPtr, priority: u64) -> Result
 /// Errors: `IllegalOperation`, `InvalidCapability`, `RangeError`.
 #[inline]
 pub fn tcb_set_mc_priority(service: CPtr, authority: CPtr, mcp: u64) -> Result<()> {
-    invoke(service, Label::TcbSetMcPriority, [authority], [mcp])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::TcbSetMcPriority, [authority], [mcp]) }?;
     Ok(())
 }
 
 /// Sets priorities, scheduling context and fault endpoint of a thread.
 ///
 /// Errors: `IllegalOperation`, `InvalidCapability`, `RangeError`.
+///
+/// # Safety
+/// If the thread is one of this program's own, whoever answers its faults must leave it what its code relies on.
 #[inline]
-pub fn tcb_set_sched_params(service: CPtr, authority: CPtr, mcp: u64, priority: u64, sched_context: CPtr, fault_ep: CPtr) -> Result<()> {
-    invoke(service, Label::TcbSetSchedParams, [authority, sched_context, fault_ep], [mcp, priority])?;
+pub unsafe fn tcb_set_sched_params(service: CPtr, authority: CPtr, mcp: u64, priority: u64, sched_context: CPtr, fault_ep: CPtr) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::TcbSetSchedParams, [authority, sched_context, fault_ep], [mcp, priority]) }?;
     Ok(())
 }
 
 /// Sets the endpoint that receives the timeout faults of a thread.
 ///
 /// Errors: `IllegalOperation`, `InvalidCapability`.
+///
+/// # Safety
+/// If the thread is one of this program's own, whoever answers its faults must leave it what its code relies on.
 #[inline]
-pub fn tcb_set_timeout_endpoint(service: CPtr, timeout_fault_ep: CPtr) -> Result<()> {
-    invoke(service, Label::TcbSetTimeoutEndpoint, [timeout_fault_ep], [])?;
+pub unsafe fn tcb_set_timeout_endpoint(service: CPtr, timeout_fault_ep: CPtr) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::TcbSetTimeoutEndpoint, [timeout_fault_ep], []) }?;
     Ok(())
 }
 
 /// Sets the IPC buffer of a thread: its address and the frame behind it.
 ///
 /// Errors: `AlignmentError`, `IllegalOperation`, `InvalidCapability`, `RevokeFirst`.
+///
+/// # Safety
+/// If the thread is one of this program's own, what it runs on afterwards must be what its code relies on.
 #[inline]
-pub fn tcb_set_ipc_buffer(service: CPtr, buffer: u64, buffer_frame: CPtr) -> Result<()> {
-    invoke(service, Label::TcbSetIpcBuffer, [buffer_frame], [buffer])?;
+pub unsafe fn tcb_set_ipc_buffer(service: CPtr, buffer: u64, buffer_frame: CPtr) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::TcbSetIpcBuffer, [buffer_frame], [buffer]) }?;
     Ok(())
 }
 
 /// Sets fault endpoint, CSpace and VSpace of a thread.
 ///
 /// Errors: `IllegalOperation`, `InvalidCapability`, `RevokeFirst`.
+///
+/// # Safety
+/// If the thread is one of this program's own, what it runs on afterwards must be what its code relies on.
 #[inline]
-pub fn tcb_set_space(service: CPtr, fault_ep: CPtr, cspace_root: CPtr, cspace_root_data: u64, vspace_root: CPtr, vspace_root_data: u64) -> Result<()> {
-    invoke(service, Label::TcbSetSpace, [fault_ep, cspace_root, vspace_root], [cspace_root_data, vspace_root_data])?;
+pub unsafe fn tcb_set_space(service: CPtr, fault_ep: CPtr, cspace_root: CPtr, cspace_root_data: u64, vspace_root: CPtr, vspace_root_data: u64) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::TcbSetSpace, [fault_ep, cspace_root, vspace_root], [cspace_root_data, vspace_root_data]) }?;
     Ok(())
 }
 
@@ -119,7 +152,8 @@ pub fn tcb_set_space(service: CPtr, fault_ep: CPtr, cspace_root: CPtr, cspace_ro
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn tcb_suspend(service: CPtr) -> Result<()> {
-    invoke(service, Label::TcbSuspend, [], [])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::TcbSuspend, [], []) }?;
     Ok(())
 }
 
@@ -128,7 +162,8 @@ pub fn tcb_suspend(service: CPtr) -> Result<()> {
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn tcb_resume(service: CPtr) -> Result<()> {
-    invoke(service, Label::TcbResume, [], [])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::TcbResume, [], []) }?;
     Ok(())
 }
 
@@ -137,7 +172,8 @@ pub fn tcb_resume(service: CPtr) -> Result<()> {
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn tcb_bind_notification(service: CPtr, notification: CPtr) -> Result<()> {
-    invoke(service, Label::TcbBindNotification, [notification], [])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::TcbBindNotification, [notification], []) }?;
     Ok(())
 }
 
@@ -146,7 +182,8 @@ pub fn tcb_bind_notification(service: CPtr, notification: CPtr) -> Result<()> {
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn tcb_unbind_notification(service: CPtr) -> Result<()> {
-    invoke(service, Label::TcbUnbindNotification, [], [])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::TcbUnbindNotification, [], []) }?;
     Ok(())
 }
 
@@ -155,7 +192,8 @@ pub fn tcb_unbind_notification(service: CPtr) -> Result<()> {
 /// Errors: `AlignmentError`, `IllegalOperation`, `InvalidArgument`, `InvalidCapability`, `RangeError`.
 #[inline]
 pub fn tcb_set_breakpoint(service: CPtr, bp_num: u16, vaddr: u64, kind: u64, size: u64, rw: u64) -> Result<()> {
-    invoke(service, Label::TcbSetBreakpoint, [], [bp_num as u64, vaddr, kind, size, rw])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::TcbSetBreakpoint, [], [bp_num as u64, vaddr, kind, size, rw]) }?;
     Ok(())
 }
 
@@ -164,7 +202,8 @@ pub fn tcb_set_breakpoint(service: CPtr, bp_num: u16, vaddr: u64, kind: u64, siz
 /// Errors: `IllegalOperation`, `InvalidCapability`, `RangeError`.
 #[inline]
 pub fn tcb_get_breakpoint(service: CPtr, bp_num: u16) -> Result<(u64, u64, u64, u64, bool)> {
-    let reply = invoke(service, Label::TcbGetBreakpoint, [], [bp_num as u64])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    let reply = unsafe { invoke(service, Label::TcbGetBreakpoint, [], [bp_num as u64]) }?;
     Ok((reply.word(0), reply.word(1), reply.word(2), reply.word(3), reply.word(4) & 1 != 0))
 }
 
@@ -173,7 +212,8 @@ pub fn tcb_get_breakpoint(service: CPtr, bp_num: u16) -> Result<(u64, u64, u64, 
 /// Errors: `IllegalOperation`, `InvalidCapability`, `RangeError`.
 #[inline]
 pub fn tcb_unset_breakpoint(service: CPtr, bp_num: u16) -> Result<()> {
-    invoke(service, Label::TcbUnsetBreakpoint, [], [bp_num as u64])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::TcbUnsetBreakpoint, [], [bp_num as u64]) }?;
     Ok(())
 }
 
@@ -182,16 +222,21 @@ pub fn tcb_unset_breakpoint(service: CPtr, bp_num: u16) -> Result<()> {
 /// Errors: `IllegalOperation`, `InvalidArgument`, `InvalidCapability`.
 #[inline]
 pub fn tcb_configure_single_stepping(service: CPtr, bp_num: u16, num_instructions: u64) -> Result<bool> {
-    let reply = invoke(service, Label::TcbConfigureSingleStepping, [], [bp_num as u64, num_instructions])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    let reply = unsafe { invoke(service, Label::TcbConfigureSingleStepping, [], [bp_num as u64, num_instructions]) }?;
     Ok(reply.word(0) & 1 != 0)
 }
 
 /// Sets the TLS base of a thread.
 ///
 /// Errors: `IllegalOperation`, `InvalidCapability`.
+///
+/// # Safety
+/// If the thread is one of this program's own, what it runs on afterwards must be what its code relies on.
 #[inline]
-pub fn tcb_set_tls_base(service: CPtr, tls_base: u64) -> Result<()> {
-    invoke(service, Label::TcbSetTlsBase, [], [tls_base])?;
+pub unsafe fn tcb_set_tls_base(service: CPtr, tls_base: u64) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::TcbSetTlsBase, [], [tls_base]) }?;
     Ok(())
 }
 
@@ -200,25 +245,34 @@ pub fn tcb_set_tls_base(service: CPtr, tls_base: u64) -> Result<()> {
 /// Errors: `InvalidCapability`.
 #[inline]
 pub fn tcb_set_flags(service: CPtr, clear: u64, set: u64) -> Result<u64> {
-    let reply = invoke(service, Label::TcbSetFlags, [], [clear, set])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    let reply = unsafe { invoke(service, Label::TcbSetFlags, [], [clear, set]) }?;
     Ok(reply.word(0))
 }
 
 /// Deletes every capability derived from the one in a slot.
 ///
 /// Errors: `FailedLookup`, `IllegalOperation`, `InvalidCapability`, `RangeError`.
+///
+/// # Safety
+/// No name of a capability that goes away is used afterwards, and no memory that goes with it.
 #[inline]
-pub fn cnode_revoke(service: CPtr, index: u64, depth: u8) -> Result<()> {
-    invoke(service, Label::CNodeRevoke, [], [index, depth as u64])?;
+pub unsafe fn cnode_revoke(service: CPtr, index: u64, depth: u8) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::CNodeRevoke, [], [index, depth as u64]) }?;
     Ok(())
 }
 
 /// Deletes the capability in a slot.
 ///
 /// Errors: `FailedLookup`, `IllegalOperation`, `InvalidCapability`, `RangeError`.
+///
+/// # Safety
+/// No name of a capability that goes away is used afterwards, and no memory that goes with it.
 #[inline]
-pub fn cnode_delete(service: CPtr, index: u64, depth: u8) -> Result<()> {
-    invoke(service, Label::CNodeDelete, [], [index, depth as u64])?;
+pub unsafe fn cnode_delete(service: CPtr, index: u64, depth: u8) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::CNodeDelete, [], [index, depth as u64]) }?;
     Ok(())
 }
 
@@ -227,7 +281,8 @@ pub fn cnode_delete(service: CPtr, index: u64, depth: u8) -> Result<()> {
 /// Errors: `FailedLookup`, `IllegalOperation`, `InvalidCapability`, `RangeError`.
 #[inline]
 pub fn cnode_cancel_badged_sends(service: CPtr, index: u64, depth: u8) -> Result<()> {
-    invoke(service, Label::CNodeCancelBadgedSends, [], [index, depth as u64])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::CNodeCancelBadgedSends, [], [index, depth as u64]) }?;
     Ok(())
 }
 
@@ -236,7 +291,8 @@ pub fn cnode_cancel_badged_sends(service: CPtr, index: u64, depth: u8) -> Result
 /// Errors: `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidCapability`, `RangeError`, `RevokeFirst`.
 #[inline]
 pub fn cnode_copy(service: CPtr, dest_index: u64, dest_depth: u8, src_root: CPtr, src_index: u64, src_depth: u8, rights: CapRights) -> Result<()> {
-    invoke(service, Label::CNodeCopy, [src_root], [dest_index, dest_depth as u64, src_index, src_depth as u64, rights.0])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::CNodeCopy, [src_root], [dest_index, dest_depth as u64, src_index, src_depth as u64, rights.0]) }?;
     Ok(())
 }
 
@@ -245,34 +301,47 @@ pub fn cnode_copy(service: CPtr, dest_index: u64, dest_depth: u8, src_root: CPtr
 /// Errors: `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidCapability`, `RangeError`, `RevokeFirst`.
 #[inline]
 pub fn cnode_mint(service: CPtr, dest_index: u64, dest_depth: u8, src_root: CPtr, src_index: u64, src_depth: u8, rights: CapRights, badge: u64) -> Result<()> {
-    invoke(service, Label::CNodeMint, [src_root], [dest_index, dest_depth as u64, src_index, src_depth as u64, rights.0, badge])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::CNodeMint, [src_root], [dest_index, dest_depth as u64, src_index, src_depth as u64, rights.0, badge]) }?;
     Ok(())
 }
 
 /// Moves a capability.
 ///
 /// Errors: `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidCapability`, `RangeError`.
+///
+/// # Safety
+/// No name of a capability that goes away is used afterwards, and no memory that goes with it.
 #[inline]
-pub fn cnode_move(service: CPtr, dest_index: u64, dest_depth: u8, src_root: CPtr, src_index: u64, src_depth: u8) -> Result<()> {
-    invoke(service, Label::CNodeMove, [src_root], [dest_index, dest_depth as u64, src_index, src_depth as u64])?;
+pub unsafe fn cnode_move(service: CPtr, dest_index: u64, dest_depth: u8, src_root: CPtr, src_index: u64, src_depth: u8) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::CNodeMove, [src_root], [dest_index, dest_depth as u64, src_index, src_depth as u64]) }?;
     Ok(())
 }
 
 /// Moves a capability and gives it a badge or a guard.
 ///
 /// Errors: `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidCapability`, `RangeError`.
+///
+/// # Safety
+/// No name of a capability that goes away is used afterwards, and no memory that goes with it.
 #[inline]
-pub fn cnode_mutate(service: CPtr, dest_index: u64, dest_depth: u8, src_root: CPtr, src_index: u64, src_depth: u8, badge: u64) -> Result<()> {
-    invoke(service, Label::CNodeMutate, [src_root], [dest_index, dest_depth as u64, src_index, src_depth as u64, badge])?;
+pub unsafe fn cnode_mutate(service: CPtr, dest_index: u64, dest_depth: u8, src_root: CPtr, src_index: u64, src_depth: u8, badge: u64) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::CNodeMutate, [src_root], [dest_index, dest_depth as u64, src_index, src_depth as u64, badge]) }?;
     Ok(())
 }
 
 /// Moves the pivot's capability to the destination and the source's to the pivot, with new badges or guards.
 ///
 /// Errors: `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidCapability`, `RangeError`.
+///
+/// # Safety
+/// No name of a capability that goes away is used afterwards, and no memory that goes with it.
 #[inline]
-pub fn cnode_rotate(service: CPtr, dest_index: u64, dest_depth: u8, dest_badge: u64, pivot_root: CPtr, pivot_index: u64, pivot_depth: u8, pivot_badge: u64, src_root: CPtr, src_index: u64, src_depth: u8) -> Result<()> {
-    invoke(service, Label::CNodeRotate, [pivot_root, src_root], [dest_index, dest_depth as u64, dest_badge, pivot_index, pivot_depth as u64, pivot_badge, src_index, src_depth as u64])?;
+pub unsafe fn cnode_rotate(service: CPtr, dest_index: u64, dest_depth: u8, dest_badge: u64, pivot_root: CPtr, pivot_index: u64, pivot_depth: u8, pivot_badge: u64, src_root: CPtr, src_index: u64, src_depth: u8) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::CNodeRotate, [pivot_root, src_root], [dest_index, dest_depth as u64, dest_badge, pivot_index, pivot_depth as u64, pivot_badge, src_index, src_depth as u64]) }?;
     Ok(())
 }
 
@@ -281,7 +350,8 @@ pub fn cnode_rotate(service: CPtr, dest_index: u64, dest_depth: u8, dest_badge: 
 /// Errors: `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidCapability`, `RangeError`, `RevokeFirst`.
 #[inline]
 pub fn irq_control_get(service: CPtr, irq: u64, root: CPtr, index: u64, depth: u8) -> Result<()> {
-    invoke(service, Label::IrqIssueIrqHandler, [root], [irq, index, depth as u64])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::IrqIssueIrqHandler, [root], [irq, index, depth as u64]) }?;
     Ok(())
 }
 
@@ -290,7 +360,8 @@ pub fn irq_control_get(service: CPtr, irq: u64, root: CPtr, index: u64, depth: u
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn irq_handler_ack(service: CPtr) -> Result<()> {
-    invoke(service, Label::IrqAckIrq, [], [])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::IrqAckIrq, [], []) }?;
     Ok(())
 }
 
@@ -299,7 +370,8 @@ pub fn irq_handler_ack(service: CPtr) -> Result<()> {
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn irq_handler_set_notification(service: CPtr, notification: CPtr) -> Result<()> {
-    invoke(service, Label::IrqSetIrqHandler, [notification], [])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::IrqSetIrqHandler, [notification], []) }?;
     Ok(())
 }
 
@@ -308,7 +380,8 @@ pub fn irq_handler_set_notification(service: CPtr, notification: CPtr) -> Result
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn irq_handler_clear(service: CPtr) -> Result<()> {
-    invoke(service, Label::IrqClearIrqHandler, [], [])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::IrqClearIrqHandler, [], []) }?;
     Ok(())
 }
 
@@ -317,7 +390,8 @@ pub fn irq_handler_clear(service: CPtr) -> Result<()> {
 /// Errors: `IllegalOperation`, `InvalidArgument`, `InvalidCapability`.
 #[inline]
 pub fn domain_set_set(service: CPtr, domain: u8, thread: CPtr) -> Result<()> {
-    invoke(service, Label::DomainSetSet, [thread], [domain as u64])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::DomainSetSet, [thread], [domain as u64]) }?;
     Ok(())
 }
 
@@ -326,7 +400,8 @@ pub fn domain_set_set(service: CPtr, domain: u8, thread: CPtr) -> Result<()> {
 /// Errors: `IllegalOperation`, `InvalidArgument`, `RangeError`.
 #[inline]
 pub fn domain_set_schedule_configure(service: CPtr, index: u64, domain: u8, duration: u64) -> Result<()> {
-    invoke(service, Label::DomainScheduleConfigure, [], [index, domain as u64, duration])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::DomainScheduleConfigure, [], [index, domain as u64, duration]) }?;
     Ok(())
 }
 
@@ -335,7 +410,8 @@ pub fn domain_set_schedule_configure(service: CPtr, index: u64, domain: u8, dura
 /// Errors: `IllegalOperation`, `InvalidArgument`, `RangeError`.
 #[inline]
 pub fn domain_set_schedule_set_start(service: CPtr, index: u64) -> Result<()> {
-    invoke(service, Label::DomainScheduleSetStart, [], [index])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::DomainScheduleSetStart, [], [index]) }?;
     Ok(())
 }
 
@@ -344,7 +420,8 @@ pub fn domain_set_schedule_set_start(service: CPtr, index: u64) -> Result<()> {
 /// Errors: `IllegalOperation`, `InvalidCapability`, `RangeError`.
 #[inline]
 pub fn sched_control_configure_flags(service: CPtr, sched_context: CPtr, budget: u64, period: u64, extra_refills: u64, badge: u64, flags: u64) -> Result<()> {
-    invoke(service, Label::SchedControlConfigureFlags, [sched_context], [budget, period, extra_refills, badge, flags])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::SchedControlConfigureFlags, [sched_context], [budget, period, extra_refills, badge, flags]) }?;
     Ok(())
 }
 
@@ -353,7 +430,8 @@ pub fn sched_control_configure_flags(service: CPtr, sched_context: CPtr, budget:
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn sched_context_bind(service: CPtr, cap: CPtr) -> Result<()> {
-    invoke(service, Label::SchedContextBind, [cap], [])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::SchedContextBind, [cap], []) }?;
     Ok(())
 }
 
@@ -362,7 +440,8 @@ pub fn sched_context_bind(service: CPtr, cap: CPtr) -> Result<()> {
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn sched_context_unbind(service: CPtr) -> Result<()> {
-    invoke(service, Label::SchedContextUnbind, [], [])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::SchedContextUnbind, [], []) }?;
     Ok(())
 }
 
@@ -371,7 +450,8 @@ pub fn sched_context_unbind(service: CPtr) -> Result<()> {
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn sched_context_unbind_object(service: CPtr, cap: CPtr) -> Result<()> {
-    invoke(service, Label::SchedContextUnbindObject, [cap], [])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::SchedContextUnbindObject, [cap], []) }?;
     Ok(())
 }
 
@@ -380,7 +460,8 @@ pub fn sched_context_unbind_object(service: CPtr, cap: CPtr) -> Result<()> {
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn sched_context_consumed(service: CPtr) -> Result<u64> {
-    let reply = invoke(service, Label::SchedContextConsumed, [], [])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    let reply = unsafe { invoke(service, Label::SchedContextConsumed, [], []) }?;
     Ok(reply.word(0))
 }
 
@@ -389,7 +470,8 @@ pub fn sched_context_consumed(service: CPtr) -> Result<u64> {
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn sched_context_yield_to(service: CPtr) -> Result<u64> {
-    let reply = invoke(service, Label::SchedContextYieldTo, [], [])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    let reply = unsafe { invoke(service, Label::SchedContextYieldTo, [], []) }?;
     Ok(reply.word(0))
 }
 
@@ -398,16 +480,21 @@ pub fn sched_context_yield_to(service: CPtr) -> Result<u64> {
 /// Errors: `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidArgument`, `InvalidCapability`.
 #[inline]
 pub fn pdpt_map(service: CPtr, vspace: CPtr, vaddr: u64, attr: u64) -> Result<()> {
-    invoke(service, Label::X86PdptMap, [vspace], [vaddr, attr])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::X86PdptMap, [vspace], [vaddr, attr]) }?;
     Ok(())
 }
 
 /// Unmaps it.
 ///
 /// Errors: `IllegalOperation`, `InvalidCapability`, `RevokeFirst`.
+///
+/// # Safety
+/// Memory that this program accesses by references stays where it is, and nobody else writes to it.
 #[inline]
-pub fn pdpt_unmap(service: CPtr) -> Result<()> {
-    invoke(service, Label::X86PdptUnmap, [], [])?;
+pub unsafe fn pdpt_unmap(service: CPtr) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::X86PdptUnmap, [], []) }?;
     Ok(())
 }
 
@@ -416,16 +503,21 @@ pub fn pdpt_unmap(service: CPtr) -> Result<()> {
 /// Errors: `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidArgument`, `InvalidCapability`.
 #[inline]
 pub fn page_directory_map(service: CPtr, vspace: CPtr, vaddr: u64, attr: u64) -> Result<()> {
-    invoke(service, Label::X86PageDirectoryMap, [vspace], [vaddr, attr])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::X86PageDirectoryMap, [vspace], [vaddr, attr]) }?;
     Ok(())
 }
 
 /// Unmaps it.
 ///
 /// Errors: `IllegalOperation`, `InvalidCapability`, `RevokeFirst`.
+///
+/// # Safety
+/// Memory that this program accesses by references stays where it is, and nobody else writes to it.
 #[inline]
-pub fn page_directory_unmap(service: CPtr) -> Result<()> {
-    invoke(service, Label::X86PageDirectoryUnmap, [], [])?;
+pub unsafe fn page_directory_unmap(service: CPtr) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::X86PageDirectoryUnmap, [], []) }?;
     Ok(())
 }
 
@@ -434,34 +526,47 @@ pub fn page_directory_unmap(service: CPtr) -> Result<()> {
 /// Errors: `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidArgument`, `InvalidCapability`.
 #[inline]
 pub fn page_table_map(service: CPtr, vspace: CPtr, vaddr: u64, attr: u64) -> Result<()> {
-    invoke(service, Label::PageTableMap, [vspace], [vaddr, attr])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::PageTableMap, [vspace], [vaddr, attr]) }?;
     Ok(())
 }
 
 /// Unmaps it.
 ///
 /// Errors: `IllegalOperation`, `InvalidCapability`, `RevokeFirst`.
+///
+/// # Safety
+/// Memory that this program accesses by references stays where it is, and nobody else writes to it.
 #[inline]
-pub fn page_table_unmap(service: CPtr) -> Result<()> {
-    invoke(service, Label::PageTableUnmap, [], [])?;
+pub unsafe fn page_table_unmap(service: CPtr) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::PageTableUnmap, [], []) }?;
     Ok(())
 }
 
 /// Maps a frame, or changes the rights and attributes of its mapping at the same address.
 ///
 /// Errors: `AlignmentError`, `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidArgument`, `InvalidCapability`.
+///
+/// # Safety
+/// Memory that this program accesses by references stays where it is, and nobody else writes to it.
 #[inline]
-pub fn page_map(service: CPtr, vspace: CPtr, vaddr: u64, rights: CapRights, attr: u64) -> Result<()> {
-    invoke(service, Label::PageMap, [vspace], [vaddr, rights.0, attr])?;
+pub unsafe fn page_map(service: CPtr, vspace: CPtr, vaddr: u64, rights: CapRights, attr: u64) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::PageMap, [vspace], [vaddr, rights.0, attr]) }?;
     Ok(())
 }
 
 /// Unmaps it; does nothing if it is not mapped.
 ///
 /// Errors: `IllegalOperation`, `InvalidCapability`.
+///
+/// # Safety
+/// Memory that this program accesses by references stays where it is, and nobody else writes to it.
 #[inline]
-pub fn page_unmap(service: CPtr) -> Result<()> {
-    invoke(service, Label::PageUnmap, [], [])?;
+pub unsafe fn page_unmap(service: CPtr) -> Result<()> {
+    // SAFETY: the caller sees to it.
+    unsafe { invoke(service, Label::PageUnmap, [], []) }?;
     Ok(())
 }
 
@@ -470,7 +575,8 @@ pub fn page_unmap(service: CPtr) -> Result<()> {
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn page_get_address(service: CPtr) -> Result<u64> {
-    let reply = invoke(service, Label::PageGetAddress, [], [])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    let reply = unsafe { invoke(service, Label::PageGetAddress, [], []) }?;
     Ok(reply.word(0))
 }
 
@@ -479,7 +585,8 @@ pub fn page_get_address(service: CPtr) -> Result<u64> {
 /// Errors: `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidCapability`, `RangeError`, `RevokeFirst`.
 #[inline]
 pub fn asid_control_make_pool(service: CPtr, untyped: CPtr, root: CPtr, index: u64, depth: u8) -> Result<()> {
-    invoke(service, Label::AsidControlMakePool, [untyped, root], [index, depth as u64])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::AsidControlMakePool, [untyped, root], [index, depth as u64]) }?;
     Ok(())
 }
 
@@ -488,7 +595,8 @@ pub fn asid_control_make_pool(service: CPtr, untyped: CPtr, root: CPtr, index: u
 /// Errors: `DeleteFirst`, `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn asid_pool_assign(service: CPtr, vspace: CPtr) -> Result<()> {
-    invoke(service, Label::AsidPoolAssign, [vspace], [])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::AsidPoolAssign, [vspace], []) }?;
     Ok(())
 }
 
@@ -497,7 +605,8 @@ pub fn asid_pool_assign(service: CPtr, vspace: CPtr) -> Result<()> {
 /// Errors: `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidArgument`, `InvalidCapability`, `RangeError`, `RevokeFirst`.
 #[inline]
 pub fn io_port_control_issue(service: CPtr, first_port: u64, last_port: u64, root: CPtr, index: u64, depth: u8) -> Result<()> {
-    invoke(service, Label::X86IoPortControlIssue, [root], [first_port, last_port, index, depth as u64])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::X86IoPortControlIssue, [root], [first_port, last_port, index, depth as u64]) }?;
     Ok(())
 }
 
@@ -506,7 +615,8 @@ pub fn io_port_control_issue(service: CPtr, first_port: u64, last_port: u64, roo
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn io_port_in8(service: CPtr, port: u16) -> Result<u8> {
-    let reply = invoke(service, Label::X86IoPortIn8, [], [port as u64])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    let reply = unsafe { invoke(service, Label::X86IoPortIn8, [], [port as u64]) }?;
     Ok(reply.word(0) as u8)
 }
 
@@ -515,7 +625,8 @@ pub fn io_port_in8(service: CPtr, port: u16) -> Result<u8> {
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn io_port_in16(service: CPtr, port: u16) -> Result<u16> {
-    let reply = invoke(service, Label::X86IoPortIn16, [], [port as u64])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    let reply = unsafe { invoke(service, Label::X86IoPortIn16, [], [port as u64]) }?;
     Ok(reply.word(0) as u16)
 }
 
@@ -524,7 +635,8 @@ pub fn io_port_in16(service: CPtr, port: u16) -> Result<u16> {
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn io_port_in32(service: CPtr, port: u16) -> Result<u32> {
-    let reply = invoke(service, Label::X86IoPortIn32, [], [port as u64])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    let reply = unsafe { invoke(service, Label::X86IoPortIn32, [], [port as u64]) }?;
     Ok(reply.word(0) as u32)
 }
 
@@ -533,7 +645,8 @@ pub fn io_port_in32(service: CPtr, port: u16) -> Result<u32> {
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn io_port_out8(service: CPtr, port: u64, data: u64) -> Result<()> {
-    invoke(service, Label::X86IoPortOut8, [], [port, data])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::X86IoPortOut8, [], [port, data]) }?;
     Ok(())
 }
 
@@ -542,7 +655,8 @@ pub fn io_port_out8(service: CPtr, port: u64, data: u64) -> Result<()> {
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn io_port_out16(service: CPtr, port: u64, data: u64) -> Result<()> {
-    invoke(service, Label::X86IoPortOut16, [], [port, data])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::X86IoPortOut16, [], [port, data]) }?;
     Ok(())
 }
 
@@ -551,7 +665,8 @@ pub fn io_port_out16(service: CPtr, port: u64, data: u64) -> Result<()> {
 /// Errors: `IllegalOperation`, `InvalidCapability`.
 #[inline]
 pub fn io_port_out32(service: CPtr, port: u64, data: u64) -> Result<()> {
-    invoke(service, Label::X86IoPortOut32, [], [port, data])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::X86IoPortOut32, [], [port, data]) }?;
     Ok(())
 }
 
@@ -560,7 +675,8 @@ pub fn io_port_out32(service: CPtr, port: u64, data: u64) -> Result<()> {
 /// Errors: `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidCapability`, `RangeError`, `RevokeFirst`.
 #[inline]
 pub fn irq_control_get_ioapic(service: CPtr, root: CPtr, index: u64, depth: u8, ioapic: u64, pin: u64, level: u64, polarity: u64, vector: u64) -> Result<()> {
-    invoke(service, Label::X86IrqIssueIrqHandlerIoapic, [root], [index, depth as u64, ioapic, pin, level, polarity, vector])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::X86IrqIssueIrqHandlerIoapic, [root], [index, depth as u64, ioapic, pin, level, polarity, vector]) }?;
     Ok(())
 }
 
@@ -569,6 +685,7 @@ pub fn irq_control_get_ioapic(service: CPtr, root: CPtr, index: u64, depth: u8, 
 /// Errors: `DeleteFirst`, `FailedLookup`, `IllegalOperation`, `InvalidCapability`, `RangeError`, `RevokeFirst`.
 #[inline]
 pub fn irq_control_get_msi(service: CPtr, root: CPtr, index: u64, depth: u8, pci_bus: u64, pci_dev: u64, pci_func: u64, handle: u64, vector: u64) -> Result<()> {
-    invoke(service, Label::X86IrqIssueIrqHandlerMsi, [root], [index, depth as u64, pci_bus, pci_dev, pci_func, handle, vector])?;
+    // SAFETY: it changes neither memory nor registers of this program.
+    unsafe { invoke(service, Label::X86IrqIssueIrqHandlerMsi, [root], [index, depth as u64, pci_bus, pci_dev, pci_func, handle, vector]) }?;
     Ok(())
 }

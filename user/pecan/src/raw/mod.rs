@@ -1,7 +1,9 @@
 //! System calls as they are, and one function for each invocation of a kernel object.
 //!
 //! Nothing here is typed; it is what the rest of the library is made of, and what tests use to say things that
-//! the typed methods cannot say.
+//! the typed methods cannot say. A capability address may be that of anything, and a message to a kernel object is an
+//! invocation: so whatever sends is unsafe, and of the invocations those that can change the program's own memory,
+//! registers or CSpace.
 
 #[rustfmt::skip] // Generated.
 pub mod invocations;
@@ -101,8 +103,11 @@ pub fn set_receive_slot(root: CPtr, index: CPtr, depth: u64) {
 
 /// Invokes a kernel object: sends capabilities and words with a label, and turns the reply's label into a
 /// result. The generated functions of [`invocations`] are this with the right counts.
+///
+/// # Safety
+/// What the invocation does must leave this program's memory and threads what their code relies on.
 #[inline]
-pub fn invoke<const CAPS: usize, const WORDS: usize>(
+pub unsafe fn invoke<const CAPS: usize, const WORDS: usize>(
     service: CPtr,
     label: Label,
     caps: [CPtr; CAPS],
@@ -123,7 +128,8 @@ pub fn invoke<const CAPS: usize, const WORDS: usize>(
         }
     }
     let info = MessageInfo::new(label.word(), 0, CAPS as u64, WORDS as u64);
-    let reply = call(service, info, regs);
+    // SAFETY: the caller vouches for what the invocation does.
+    let reply = unsafe { call(service, info, regs) };
     match reply.info.label() {
         0 => Ok(reply),
         label => Err(Error::from_reply(label, |index| reply.word(index))),

@@ -1,13 +1,14 @@
 //! What a thread knows of itself.
 
-use core::arch::asm;
+use core::{arch::asm, cell::Cell};
 
 use pecan_abi::{CPtr, ipc::IpcBuffer};
 
 /// A thread's own block, at the start of its TLS: on x86_64 at `fs:0`.
 ///
 /// The first word points to the block itself, as the processor's ABI for thread-local storage asks. Whoever
-/// creates a thread writes the block and sets the thread's TLS base to it.
+/// creates a thread writes the block and sets the thread's TLS base to it. Only the thread itself can get at its block, so
+/// that its cells are nobody else's.
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub struct ThreadBlock {
@@ -21,8 +22,8 @@ pub struct ThreadBlock {
     pub stack_top: usize,
     /// The capability to the thread itself, or 0 if it has none.
     pub tcb: CPtr,
-    /// Words for the program's own use.
-    pub user: [u64; 3],
+    /// Words for the thread's own use.
+    pub user: [Cell<u64>; 3],
 }
 
 impl ThreadBlock {
@@ -34,7 +35,7 @@ impl ThreadBlock {
             stack_bottom: 0,
             stack_top: 0,
             tcb: 0,
-            user: [0; 3],
+            user: [const { Cell::new(0) }; 3],
         }
     }
 

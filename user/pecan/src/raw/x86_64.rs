@@ -71,24 +71,36 @@ fn send_and_receive(
     reply: CPtr,
     dest: CPtr,
 ) -> Reply {
-    any_syscall(syscall.number(), cap, info, regs, reply, dest)
+    syscall_with_all(syscall.number(), cap, info, regs, reply, dest)
 }
 
 /// Sends; blocks until there is a receiver. On a notification this signals; on a reply object it replies.
+///
+/// # Safety
+/// A message to a kernel object is an invocation. What it does must leave this program's memory and threads what their code
+/// relies on; a message to a thread always does.
 #[inline]
-pub fn send(dest: CPtr, info: MessageInfo, regs: Registers) {
+pub unsafe fn send(dest: CPtr, info: MessageInfo, regs: Registers) {
     send_only(Syscall::Send, dest, info, regs);
 }
 
 /// Sends if a receiver is waiting; otherwise the message is dropped.
+///
+/// # Safety
+/// A message to a kernel object is an invocation. What it does must leave this program's memory and threads what their code
+/// relies on; a message to a thread always does.
 #[inline]
-pub fn nb_send(dest: CPtr, info: MessageInfo, regs: Registers) {
+pub unsafe fn nb_send(dest: CPtr, info: MessageInfo, regs: Registers) {
     send_only(Syscall::NBSend, dest, info, regs);
 }
 
 /// Sends and waits for the reply.
+///
+/// # Safety
+/// A message to a kernel object is an invocation. What it does must leave this program's memory and threads what their code
+/// relies on; a message to a thread always does.
 #[inline]
-pub fn call(dest: CPtr, info: MessageInfo, regs: Registers) -> Reply {
+pub unsafe fn call(dest: CPtr, info: MessageInfo, regs: Registers) -> Reply {
     send_and_receive(Syscall::Call, dest, info, regs, 0, 0)
 }
 
@@ -123,14 +135,22 @@ pub fn reply_recv(src: CPtr, info: MessageInfo, regs: Registers, reply: CPtr) ->
 }
 
 /// Sends to `dest` if a receiver is waiting there, then receives from `src` in any case.
+///
+/// # Safety
+/// A message to a kernel object is an invocation. What it does must leave this program's memory and threads what their code
+/// relies on; a message to a thread always does.
 #[inline]
-pub fn nb_send_recv(dest: CPtr, info: MessageInfo, regs: Registers, src: CPtr, reply: CPtr) -> Reply {
+pub unsafe fn nb_send_recv(dest: CPtr, info: MessageInfo, regs: Registers, src: CPtr, reply: CPtr) -> Reply {
     send_and_receive(Syscall::NBSendRecv, src, info, regs, reply, dest)
 }
 
 /// Sends to `dest` if a receiver is waiting there, then receives from `src` without a reply object.
+///
+/// # Safety
+/// A message to a kernel object is an invocation. What it does must leave this program's memory and threads what their code
+/// relies on; a message to a thread always does.
 #[inline]
-pub fn nb_send_wait(dest: CPtr, info: MessageInfo, regs: Registers, src: CPtr) -> Reply {
+pub unsafe fn nb_send_wait(dest: CPtr, info: MessageInfo, regs: Registers, src: CPtr) -> Reply {
     // Of the two registers for a second capability this call uses the one that holds the reply object elsewhere.
     send_and_receive(Syscall::NBSendWait, src, info, regs, dest, 0)
 }
@@ -185,13 +205,29 @@ pub fn debug_snapshot() {
 /// `kernel/core/src/base/latency.rs` packs it, and the bytes of stack that it has used. Debug kernels; all 0 from one that does not measure
 /// itself.
 pub fn latency_report() -> (u64, u64, u64) {
-    let reply = any_syscall(pecan_abi::extension::LATENCY_REPORT, 0, MessageInfo(0), [0; 4], 0, 0);
+    let reply = syscall_with_all(pecan_abi::extension::LATENCY_REPORT, 0, MessageInfo(0), [0; 4], 0, 0);
     (reply.badge, reply.regs[0], reply.regs[1])
 }
 
 /// A system call with any number and any registers, for tests of what the kernel does with them.
+///
+/// # Safety
+/// What the call does must leave this program's memory and threads what their code relies on: there is one that sets the TLS
+/// base, and a message to a kernel object is an invocation.
 #[inline]
-pub fn any_syscall(
+pub unsafe fn any_syscall(
+    number: i64,
+    cap: CPtr,
+    info: MessageInfo,
+    regs: Registers,
+    reply: CPtr,
+    dest: CPtr,
+) -> Reply {
+    syscall_with_all(number, cap, info, regs, reply, dest)
+}
+
+#[inline]
+fn syscall_with_all(
     number: i64,
     cap: CPtr,
     info: MessageInfo,
