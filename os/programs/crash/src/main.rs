@@ -9,7 +9,7 @@ use pecan_component::{main, println, startup};
 main!(main);
 
 /// The ways to die, with what each of them does.
-const KINDS: [(&str, fn()); 7] = [
+const KINDS: [(&str, fn()); 8] = [
     ("null", null_pointer),
     ("stack", stack_overflow),
     ("illegal", illegal_instruction),
@@ -17,6 +17,7 @@ const KINDS: [(&str, fn()); 7] = [
     ("panic", panic),
     ("cap", missing_capability),
     ("fpu", vector_register),
+    ("frames", forged_frames),
 ];
 
 #[inline(never)]
@@ -78,6 +79,24 @@ fn vector_register() {
     unsafe { asm!("xorps xmm0, xmm0", options(nomem, nostack)) };
 }
 
+/// A stack that looks 4,096 frames deep.
+#[inline(never)]
+fn forged_frames() {
+    /// Words of a page.
+    const PAGE: usize = 512;
+    static FRAMES: [core::sync::atomic::AtomicU64; 16 * PAGE] =
+        [const { core::sync::atomic::AtomicU64::new(0) }; 16 * PAGE];
+    let address = |word: usize| FRAMES[word].as_ptr() as u64;
+    // Frames of two words, in the order of their addresses.
+    for frame in 0..FRAMES.len() / 2 {
+        let next = if frame + 1 < FRAMES.len() / 2 { address(2 * frame + 2) } else { 0 };
+        FRAMES[2 * frame].store(next, core::sync::atomic::Ordering::Relaxed);
+        FRAMES[2 * frame + 1].store(0xf000 + frame as u64, core::sync::atomic::Ordering::Relaxed);
+    }
+    // SAFETY: none: this is the mistake to be shown. The frame pointer is wrong, and the next instruction ends it.
+    unsafe { asm!("mov rbp, {}", "ud2", in(reg) address(0), options(noreturn)) };
+}
+
 fn main() -> u64 {
     let kind = startup().arguments().next().unwrap_or_default();
     match KINDS.iter().find(|(name, _)| *name == kind) {
@@ -85,7 +104,7 @@ fn main() -> u64 {
             die();
             println!("crash {kind}: still alive");
         }
-        None => println!("usage: crash null|stack|illegal|div0|panic|cap|fpu"),
+        None => println!("usage: crash null|stack|illegal|div0|panic|cap|fpu|frames"),
     }
     2
 }

@@ -98,7 +98,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "crash",
-        arguments: "null|stack|illegal|div0|panic|cap|fpu",
+        arguments: "null|stack|illegal|div0|panic|cap|fpu|frames",
         about: "let a program die that way",
         run: Shell::crash,
     },

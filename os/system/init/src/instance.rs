@@ -1,6 +1,6 @@
 //! Making a component out of its ELF file and its description, and taking it apart again.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use core::fmt;
 
 use object::{
@@ -110,7 +110,7 @@ pub struct Live {
     pub record: Vec<CapInfo>,
     channels: Vec<(usize, u64)>,
     /// Its pages.
-    frames: Vec<(u64, Cap<SmallPage>)>,
+    frames: BTreeMap<u64, Cap<SmallPage>>,
     /// The lowest address of its program, where its stack is.
     bottom: u64,
     /// Its CSpace, and log2 of the slots of that.
@@ -121,7 +121,7 @@ pub struct Live {
 impl Live {
     /// The frame that is mapped at a page's address.
     pub fn frame(&self, base: u64) -> Option<Cap<SmallPage>> {
-        self.frames.iter().find(|(address, _)| *address == base).map(|(_, frame)| *frame)
+        self.frames.get(&base).copied()
     }
 
     /// Whether an address is where a stack goes that is too deep.
@@ -333,7 +333,7 @@ pub fn start(
             gone_signal: None,
             record: Vec::new(),
             channels: Vec::new(),
-            frames: Vec::new(),
+            frames: BTreeMap::new(),
             bottom: 0,
             cnode,
             cnode_bits,
@@ -410,13 +410,13 @@ impl Maker<'_> {
         self.page.add_parameter(well_known::KERNEL_CONSOLE, 0);
         let buffer = self.live.space.reserve(PAGE_SIZE, PAGE_SIZE)?;
         let ipc_frame = self.frame(buffer, CapRights::READ_WRITE, None)?;
-        self.live.frames.push((buffer, ipc_frame));
+        self.live.frames.insert(buffer, ipc_frame);
         let page = self.page.write(given.name, buffer, given.args)?;
         let start = self.live.space.reserve(page.len() as u64, PAGE_SIZE)?;
         for (n, part) in page.chunks(PAGE_SIZE as usize).enumerate() {
             let address = start + n as u64 * PAGE_SIZE;
             let frame = self.frame(address, CapRights::READ, Some(part.to_vec()))?;
-            self.live.frames.push((address, frame));
+            self.live.frames.insert(address, frame);
         }
         self.run(given, fault_ep, (buffer, ipc_frame), entry, start)
     }
@@ -505,7 +505,7 @@ impl Maker<'_> {
                 bytes
             });
             let frame = self.frame(base, rights, content)?;
-            self.live.frames.push((base, frame));
+            self.live.frames.insert(base, frame);
             base += PAGE_SIZE;
         }
         Ok(())

@@ -13,7 +13,6 @@ mod memory;
 mod output;
 mod report;
 mod rescue;
-mod symbols;
 mod system;
 
 use alloc::vec::Vec;

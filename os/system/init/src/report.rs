@@ -3,15 +3,15 @@
 use alloc::{format, string::String, vec::Vec};
 
 use pecan::{UserContext, fault::Fault, stack::Frames, vspace::PAGE_SIZE};
+use pecan_manifest::symbols::Functions;
 
-use crate::{instance::Live, memory::Memory, output::say, symbols};
+use crate::{instance::Live, memory::Memory, output::say};
 
-/// The most frames of a stack that are looked at.
-const FRAMES: usize = 4096;
+/// The most frames of a stack that are looked at: the initial task reports at the highest priority, and a program can make
+/// its stack look as deep as it likes.
+const FRAMES: usize = 32;
 /// The exception of a thread that uses the vector unit and may not.
 const DEVICE_NOT_AVAILABLE: u64 = 7;
-/// The most lines of a backtrace.
-const LINES: usize = 24;
 
 /// A fault in words.
 fn describe(fault: &Fault, live: &Live) -> String {
@@ -51,7 +51,13 @@ fn describe(fault: &Fault, live: &Live) -> String {
 }
 
 /// Reports a fault: what happened, the registers, and the stack.
-pub fn fault(name: &str, fault: Option<&Fault>, live: &Live, elf: Option<&[u8]>, memory: &mut Memory) {
+pub fn fault(
+    name: &str,
+    fault: Option<&Fault>,
+    live: &Live,
+    functions: Option<Functions<'_>>,
+    memory: &mut Memory,
+) {
     let what = fault.map_or_else(|| "an unknown fault".into(), |f| describe(f, live));
     let registers = match live.tcb.read_registers(false) {
         Ok(registers) => registers,
@@ -60,7 +66,10 @@ pub fn fault(name: &str, fault: Option<&Fault>, live: &Live, elf: Option<&[u8]>,
             return;
         }
     };
-    let at = symbols::describe(elf, registers.rip);
+    let at = match functions.and_then(|f| f.find(registers.rip)) {
+        Some((name, into)) => format!("{:#x} {name}+{into:#x}", registers.rip),
+        None => format!("{:#x}", registers.rip),
+    };
     // A panic ends with an invalid instruction in its handler, after it has said why.
     if at.contains("rust_begin_unwind") {
         say!("*** {name} died: it panicked");
@@ -69,7 +78,7 @@ pub fn fault(name: &str, fault: Option<&Fault>, live: &Live, elf: Option<&[u8]>,
     }
     say!("    at {at}");
     print_registers(&registers);
-    for line in backtrace(&registers, live, elf, memory) {
+    for line in backtrace(&registers, live, functions, memory) {
         say!("    {line}");
     }
 }
@@ -84,25 +93,26 @@ fn print_registers(registers: &UserContext) {
 }
 
 /// The lines of a backtrace. Equal ones in a row, as a recursion leaves them, are counted.
-fn backtrace(registers: &UserContext, live: &Live, elf: Option<&[u8]>, memory: &mut Memory) -> Vec<String> {
+fn backtrace(
+    registers: &UserContext,
+    live: &Live,
+    functions: Option<Functions<'_>>,
+    memory: &mut Memory,
+) -> Vec<String> {
     let mut pages = Pages { live, memory, page: None };
-    let addresses: Vec<u64> =
-        Frames::new(registers.rbp, |address| pages.word(address)).take(FRAMES).collect();
+    let mut frames = Frames::new(registers.rbp, |address| pages.word(address));
+    let addresses: Vec<u64> = frames.by_ref().take(FRAMES).collect();
+    let more = addresses.len() == FRAMES && frames.next().is_some();
     let mut lines: Vec<(String, usize)> = Vec::new();
-    let mut left_out = 0;
     for address in addresses {
         // A return address is that of the instruction after the call.
         let call = address.wrapping_sub(1);
-        let known = elf.and_then(|elf| symbols::name(elf, call));
-        let function = known.as_deref().map(|n| n.rsplit_once('+').map_or(n, |(f, _)| f));
-        let line = match function {
-            Some(function) => format!("called from {call:#x} {function}"),
+        let line = match functions.and_then(|f| f.find(call)) {
+            Some((function, _)) => format!("called from {call:#x} {function}"),
             None => format!("called from {call:#x}"),
         };
-        let full = lines.len() == LINES;
         match lines.last_mut() {
             Some((last, count)) if *last == line => *count += 1,
-            _ if full => left_out += 1,
             _ => lines.push((line, 1)),
         }
     }
@@ -110,8 +120,8 @@ fn backtrace(registers: &UserContext, live: &Live, elf: Option<&[u8]>, memory: &
         .into_iter()
         .map(|(line, count)| if count > 1 { format!("{line} ({count} times)") } else { line })
         .collect();
-    if left_out > 0 {
-        out.push(format!("... and {left_out} more"));
+    if more {
+        out.push(format!("... and more than these {FRAMES}"));
     }
     out
 }

@@ -14,7 +14,10 @@ use pecan::{
     types::{Endpoint, SchedControl, SmallPage},
     vspace::PAGE_SIZE,
 };
-use pecan_manifest::{Archive, Badge, Server, Start, layout};
+use pecan_manifest::{
+    Archive, Badge, Server, Start, layout,
+    symbols::{self, Functions},
+};
 use pecan_protocols::{ControlError, Ending, State};
 use pecan_service::{CallError, Later, shared};
 use pecan_supervision::{BackOff, Health, Next, Restart, Watch, Why};
@@ -431,10 +434,10 @@ impl System {
     pub fn faulted(&mut self, id: u64, fault: Option<&Fault>) {
         let Some(index) = self.find(id) else { return };
         let program = self.spec(&self.entries[index]).settings.program();
-        let elf = self.archive.file(&program);
+        let functions = self.archive.file(&format!("{program}{}", symbols::SUFFIX)).and_then(Functions::open);
         let entry = &self.entries[index];
         if let Some(live) = &entry.live {
-            report::fault(&entry.name, fault, live, elf, &mut self.memory);
+            report::fault(&entry.name, fault, live, functions, &mut self.memory);
         }
         self.end(index, Ending { state: State::Faulted, status: 0 });
     }

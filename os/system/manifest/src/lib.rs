@@ -12,6 +12,7 @@ mod interface;
 pub mod layout;
 mod name;
 mod size;
+pub mod symbols;
 mod system;
 
 pub use archive::{ALIGN, Archive, ArchiveError, MAGIC, pack};

@@ -28,8 +28,25 @@ fn parse(elf: &[u8]) -> Result<ElfFile64<'_, LE>> {
     Ok(file)
 }
 
-/// Keeps of an ELF file what is loaded, and the names of its functions.
-pub fn strip(elf: &[u8]) -> Result<Vec<u8>> {
+/// The index of a program's functions ([`pecan_manifest::symbols`]), with their names as people write them.
+pub fn functions(elf: &[u8]) -> Result<Vec<u8>> {
+    let file = parse(elf)?;
+    let mut named = Vec::new();
+    for symbol in file.elf_symbol_table().iter() {
+        let name = symbol.name(LE, file.elf_symbol_table().strings()).unwrap_or_default();
+        if symbol.st_type() == STT_FUNC && symbol.st_size(LE) > 0 {
+            // The alternate form leaves the hash out.
+            let name = format!("{:#}", rustc_demangle::demangle(&String::from_utf8_lossy(name)));
+            named.push((symbol.st_value(LE), symbol.st_size(LE), name));
+        }
+    }
+    Ok(pecan_manifest::symbols::pack(
+        named.iter().map(|(start, bytes, name)| (*start, *bytes, name.as_str())),
+    ))
+}
+
+/// Keeps of an ELF file what is loaded, and, if asked to, the names of its functions.
+pub fn strip(elf: &[u8], with_functions: bool) -> Result<Vec<u8>> {
     let file = parse(elf)?;
     let segments: Vec<_> = file.elf_program_headers().iter().filter(|p| p.p_type(LE) == PT_LOAD).collect();
     let end = segments.iter().map(|p| p.p_offset(LE) + p.p_filesz(LE)).max().unwrap_or(0) as usize;
@@ -41,7 +58,7 @@ pub fn strip(elf: &[u8]) -> Result<Vec<u8>> {
     for symbol in file.elf_symbol_table().iter() {
         let name = symbol.name(LE, file.elf_symbol_table().strings()).unwrap_or_default();
         let function = symbol.st_type() == STT_FUNC && symbol.st_size(LE) > 0;
-        if !function && name != ARCHIVE_SYMBOL.as_bytes() {
+        if !(function && with_functions) && name != ARCHIVE_SYMBOL.as_bytes() {
             continue;
         }
         symbols.push(sym(names.len() as u32, symbol.st_info(), symbol.st_value(LE), symbol.st_size(LE)));
@@ -269,17 +286,26 @@ mod tests {
     #[test]
     fn a_stripped_program_has_its_code_and_its_functions() {
         let elf = program(true);
-        let stripped = strip(&elf).unwrap();
+        let stripped = strip(&elf, true).unwrap();
         assert!(!stripped.windows(8).any(|w| w == [0xdb; 8]), "what is not loaded is left out");
         assert_eq!(loaded(&stripped, TEXT, 16), [0x90; 16]);
         let file = parse(&stripped).unwrap();
         let names: Vec<_> = file.symbols().filter_map(|s| s.name().ok()).filter(|n| !n.is_empty()).collect();
         assert_eq!(names, ["main", ARCHIVE_SYMBOL]);
+        let without = strip(&elf, false).unwrap();
+        assert_eq!(parse(&without).unwrap().symbols().filter(|s| s.name() == Ok("main")).count(), 0);
+    }
+
+    #[test]
+    fn the_functions_of_a_program_are_indexed() {
+        let bytes = functions(&program(true)).unwrap();
+        let functions = pecan_manifest::symbols::Functions::open(&bytes).unwrap();
+        assert_eq!((functions.find(TEXT + 5), functions.find(TEXT + 16)), (Some(("main", 5)), None));
     }
 
     #[test]
     fn an_attached_archive_is_where_the_variable_says() {
-        let image = attach(&strip(&program(true)).unwrap(), b"the archive").unwrap();
+        let image = attach(&strip(&program(true), true).unwrap(), b"the archive").unwrap();
         let variable = loaded(&image, DATA, 32);
         let word = |at: usize| u64::from_le_bytes(variable[at..at + 8].try_into().unwrap());
         assert_eq!((word(0), word(8), word(16)), (DATA + PAGE, 11, u64::MAX));

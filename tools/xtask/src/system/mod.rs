@@ -88,13 +88,16 @@ impl System {
         };
         let mut files = Vec::new();
         for ((package, purpose), file) in &self.programs {
-            let elf = image::strip(&read(package, *purpose)?)
-                .with_context(|| format!("the program of {package}"))?;
+            let elf = read(package, *purpose)?;
+            let functions = image::functions(&elf).with_context(|| format!("the program of {package}"))?;
+            let elf = image::strip(&elf, false).with_context(|| format!("the program of {package}"))?;
             self.check_memory(file, image::footprint(&elf)?)?;
-            files.push((file.as_str(), elf));
+            files.push((file.clone(), elf));
+            files.push((format!("{file}{}", pecan_manifest::symbols::SUFFIX), functions));
         }
-        let archive = pecan_manifest::pack(&self.manifest, files.iter().map(|(n, d)| (*n, d.as_slice())));
-        let root = image::strip(&read(&self.root, build::purpose(&self.root))?)
+        let archive =
+            pecan_manifest::pack(&self.manifest, files.iter().map(|(n, d)| (n.as_str(), d.as_slice())));
+        let root = image::strip(&read(&self.root, build::purpose(&self.root))?, true)
             .with_context(|| format!("the program of {}", self.root))?;
         let image =
             image::attach(&root, &archive).with_context(|| format!("the program of {}", self.root))?;
