@@ -1,4 +1,4 @@
-//! The protocols that the components of the system speak, each a service made with [`pecan_service::service!`].
+//! The protocols that the components of the system speak, each a service made with [`macro@pecan_service::service`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -6,74 +6,80 @@ extern crate alloc;
 
 mod control;
 
-use alloc::vec::Vec;
-
-use pecan_service::service;
+use pecan_service::{Bytes, Caller, Later, service};
 
 pub use control::*;
 
-/// The most bytes of text that go into one message of [`ConsoleClient::write`].
+/// The most bytes of text in one message of [`ConsoleClient::write`] and of [`SupervisorClient::log`].
 pub const WRITE_MAX: usize = 900;
+/// The most bytes of input in one answer of [`ConsoleClient::read`].
+pub const READ_MAX: usize = 256;
+/// The most bytes of a line that [`ConsoleClient::read_line`] returns.
+pub const LINE_MAX: usize = 900;
 
-service! {
-    /// A console for several clients. Output of different clients never mixes within a line.
-    pub trait Console, client ConsoleClient, dispatch ConsoleDispatch: "console" = 1 {
-        /// Writes text, at most [`WRITE_MAX`] bytes of it. A line appears when it is complete; the unfinished
-        /// last line when the same client reads or flushes.
-        0: now fn write(text: Vec<u8>) -> ();
-        /// Writes the first `len` bytes of the page shared with this client.
-        1: now fn write_page(len: u64) -> ();
-        /// Waits for input and takes it as it was typed, without showing it.
-        2: later fn read() -> Vec<u8>;
-        /// Waits for a line, showing it while it is typed; without its end.
-        3: later fn read_line() -> Vec<u8>;
-        /// Shows the unfinished line, and waits until all output has left the machine.
-        4: later fn flush() -> ();
-    }
+/// A console for several clients. Output of different clients never mixes within a line.
+#[service(name = "console", version = 1)]
+pub trait Console {
+    /// Writes text. A line appears when it is complete; the unfinished last line when the same client reads or
+    /// flushes.
+    fn write(&mut self, caller: Caller, #[max(WRITE_MAX)] text: &[u8]);
+    /// Writes the first `len` bytes of the page shared with this client.
+    fn write_page(&mut self, caller: Caller, len: u64);
+    /// Waits for input and takes it as it was typed, without showing it.
+    #[idempotent]
+    fn read(&mut self, caller: Caller, later: Later<Bytes<READ_MAX>>);
+    /// Waits for a line, showing it while it is typed; without its end.
+    #[idempotent]
+    fn read_line(&mut self, caller: Caller, later: Later<Bytes<LINE_MAX>>);
+    /// Shows the unfinished line, and waits until all output has left the machine.
+    #[idempotent]
+    fn flush(&mut self, caller: Caller, later: Later<()>);
 }
 
-service! {
-    /// Time, in microseconds since the machine started.
-    pub trait Timer, client TimerClient, dispatch TimerDispatch: "timer" = 2 {
-        /// The time.
-        0: now fn now() -> u64;
-        /// Waits until a time; returns the time it is then, which is never earlier.
-        1: later fn alarm(at: u64) -> u64;
-        /// Waits for so many microseconds; returns the time it is then.
-        2: later fn sleep(duration: u64) -> u64;
-        /// How many alarms are set, that of nobody else included.
-        3: now fn pending() -> u64;
-    }
+/// Time, in microseconds since the machine started.
+#[service(name = "timer", version = 1)]
+pub trait Timer {
+    /// The time.
+    #[idempotent]
+    fn now(&mut self, caller: Caller) -> u64;
+    /// Waits until a time; returns the time it is then, which is never earlier.
+    #[idempotent]
+    fn alarm(&mut self, caller: Caller, at: u64, later: Later<u64>);
+    /// Waits for so many microseconds; returns the time it is then. If the timer dies meanwhile, the wait begins anew.
+    #[idempotent]
+    fn sleep(&mut self, caller: Caller, duration: u64, later: Later<u64>);
+    /// How many alarms are set, that of nobody else included.
+    #[idempotent]
+    fn pending(&mut self, caller: Caller) -> u64;
 }
 
-service! {
-    /// The machine's switch.
-    pub trait Power, client PowerClient, dispatch PowerDispatch: "power" = 3 {
-        /// Ends the machine with a status; where it cannot be ended, it is restarted. Returns only if neither
-        /// works.
-        0: now fn exit(status: u8) -> ();
-        /// Restarts the machine. Returns only if that does not work.
-        1: now fn restart() -> ();
-    }
+/// The machine's switch.
+#[service(name = "power", version = 1)]
+pub trait Power {
+    /// Ends the machine with a status; where it cannot be ended, it is restarted. Returns only if neither works.
+    #[idempotent]
+    fn exit(&mut self, caller: Caller, status: u8);
+    /// Restarts the machine. Returns only if that does not work.
+    #[idempotent]
+    fn restart(&mut self, caller: Caller);
 }
 
-service! {
-    /// Something to call when only the way there and back matters.
-    pub trait Echo, client EchoClient, dispatch EchoDispatch: "echo" = 4 {
-        /// The value plus one, wrapping.
-        0: now fn ping(value: u64) -> u64;
-    }
+/// Something to call when only the way there and back matters.
+#[service(name = "echo", version = 1)]
+pub trait Echo {
+    /// The value plus one, wrapping.
+    #[idempotent]
+    fn ping(&mut self, caller: Caller, value: u64) -> u64;
 }
 
-service! {
-    /// The initial task, as every component sees it. It is the same endpoint on which a component exits.
-    pub trait Supervisor, client SupervisorClient, dispatch SupervisorDispatch: "supervisor" = 6 {
-        /// Puts text into the system log, under the component's name: for those that have no console.
-        0: now fn log(text: Vec<u8>) -> ();
-        /// Somebody at the terminal wants the programs to end that are being waited for. Only who shows the
-        /// system log can say so.
-        1: now fn interrupt() -> ();
-        /// To a server: which of its clients' places have lost their client since it last asked, a bit each.
-        2: now fn departures() -> u64;
-    }
+/// The initial task, as every component sees it. It is the same endpoint on which a component exits.
+#[service(name = "supervisor", version = 1)]
+pub trait Supervisor {
+    /// Puts text into the system log, under the component's name: for those that have no console.
+    fn log(&mut self, caller: Caller, #[max(WRITE_MAX)] text: &[u8]);
+    /// Somebody at the terminal wants the programs to end that are being waited for. Only who shows the system log
+    /// can say so.
+    fn interrupt(&mut self, caller: Caller);
+    /// To a server: which of its clients' places have lost their client since it last asked, a bit each.
+    fn departures(&mut self, caller: Caller) -> u64;
 }

@@ -260,7 +260,7 @@ impl Runner {
             // SAFETY: the thread that wrote it waits for an answer.
             PANICKED => _ = why.write_str(unsafe { (*PANIC.0.get()).as_str() }),
             _ => {
-                let message = pecan::Message::from(received);
+                let message = pecan::LongMessage::from(received);
                 match Fault::from_message(&message) {
                     Some(fault) => _ = write!(why, "fault: {fault:x?}"),
                     None => _ = write!(why, "an unknown message, label {}", received.info.label()),

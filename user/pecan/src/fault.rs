@@ -5,7 +5,7 @@ use pecan_abi::fault::{
     FaultTag, cap_fault, debug_exception, timeout, unknown_syscall, user_exception, vm_fault,
 };
 
-use crate::{LookupFailure, Message};
+use crate::{LongMessage, LookupFailure};
 
 /// What a thread did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,7 +76,7 @@ pub enum Fault {
 
 impl Fault {
     /// Reads a fault message; `None` if the message is not one.
-    pub fn from_message(message: &Message) -> Option<Self> {
+    pub fn from_message(message: &LongMessage) -> Option<Self> {
         let word = |index| message.word(index);
         Some(match FaultTag::from_word(message.label())? {
             FaultTag::Null => return None,
@@ -153,16 +153,22 @@ impl Fault {
 mod tests {
     use super::*;
 
+    fn message(label: u64, words: &[u64]) -> LongMessage {
+        let mut message = LongMessage::new(label);
+        words.iter().for_each(|word| message.push(*word).unwrap());
+        message
+    }
+
     #[test]
     fn a_page_fault_is_read() {
-        let message = Message::new(6, [0x40_1000, 0x10, 0, 6]);
+        let message = message(6, &[0x40_1000, 0x10, 0, 6]);
         let fault = Fault::Vm { ip: 0x40_1000, addr: 0x10, instruction: false, code: 6 };
         assert_eq!(Fault::from_message(&message), Some(fault));
     }
 
     #[test]
     fn other_messages_are_not_faults() {
-        assert_eq!(Fault::from_message(&Message::new(0, [1, 2])), None);
-        assert_eq!(Fault::from_message(&Message::new(77, [1, 2])), None);
+        assert_eq!(Fault::from_message(&message(0, &[1, 2])), None);
+        assert_eq!(Fault::from_message(&message(77, &[1, 2])), None);
     }
 }

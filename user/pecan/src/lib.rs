@@ -32,7 +32,7 @@
 //!
 //! ```compile_fail,E0133
 //! // The number of some capability is no promise.
-//! pecan::Cap::<pecan::types::Endpoint>::new(7).call(pecan::Message::empty(0));
+//! pecan::Cap::<pecan::types::Endpoint>::new(7).call(&pecan::Message::empty(0));
 //! ```
 //! ```compile_fail,E0133
 //! // A thread of this program would go on somewhere else.
@@ -100,7 +100,7 @@ pub mod vspace;
 pub use cap::{Cap, CapType, FixedSize, FrameType, Object, types};
 pub use cspace::Slot;
 pub use error::{Error, LookupFailure, Result};
-pub use ipc::{Message, Received};
+pub use ipc::{LongMessage, Message, Outgoing, Received};
 pub use objects::{CSpaceRoot, IoapicPin, Msi, Priorities, SchedParams};
 pub use pecan_abi as abi;
 pub use pecan_abi::{CNodeCapData, CPtr, CapRights, MessageInfo, ObjectType, UserContext};

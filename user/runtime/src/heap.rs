@@ -85,7 +85,7 @@ unsafe impl Source for Supervisor {
 fn ask(bytes: usize) -> Option<(*mut u8, usize)> {
     // SAFETY: it is the page that this program was started with, and the name means the same in every program.
     let supervisor = unsafe { crate::startup()?.cap::<Endpoint>(well_known::SUPERVISOR) }?;
-    let reply = supervisor.call(Message::new(GROW_LABEL, [bytes as u64]));
+    let reply = supervisor.call(&Message::new(GROW_LABEL, [bytes as u64]));
     let given = usize::try_from(reply.word(1)).ok().filter(|bytes| *bytes > 0)?;
     (reply.label() == 0 && reply.len() == 2).then_some((reply.word(0) as *mut u8, given))
 }

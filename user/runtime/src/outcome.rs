@@ -53,7 +53,7 @@ pub fn exit(status: u64) -> ! {
                 (startup.cap::<Endpoint>(well_known::SUPERVISOR), startup.cap::<Tcb>(well_known::TCB))
             };
             if let Some(supervisor) = supervisor {
-                supervisor.call(Message::new(EXIT_LABEL, [status]));
+                supervisor.call(&Message::new(EXIT_LABEL, [status]));
             }
             tcb.unwrap_or(Cap::NULL)
         }

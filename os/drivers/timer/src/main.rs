@@ -48,7 +48,7 @@ impl Clock {
         loop {
             let now = self.time();
             for alarm in self.alarms.take_if(|a| a.at <= now) {
-                alarm.later.answer(now);
+                alarm.later.answer(&now);
             }
             let Some(next) = self.alarms.iter().map(|a| a.at).min() else { return };
             match next.checked_sub(self.time()) {

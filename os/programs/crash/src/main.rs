@@ -69,7 +69,7 @@ fn panic() {
 fn missing_capability() {
     use pecan_component::pecan::{Cap, Message, types::Endpoint};
     // SAFETY: none: this is the mistake to be shown. There is nothing at that address, so all that can happen is a fault.
-    unsafe { Cap::<Endpoint>::new(0xdead) }.call(Message::empty(0));
+    unsafe { Cap::<Endpoint>::new(0xdead) }.call(&Message::empty(0));
 }
 
 #[inline(never)]

@@ -10,9 +10,9 @@ use alloc::{collections::VecDeque, vec::Vec};
 
 use pecan_component::{
     Irq, LOG_SIGNAL, clients, irq, log, main, pecan, ports,
-    protocols::Console,
+    protocols::{Console, LINE_MAX, READ_MAX},
     serve,
-    service::{Caller, Later, Owed, shared::StreamReader},
+    service::{Bytes, Caller, Later, Owed, shared::StreamReader},
     supervisor,
 };
 use pecan_ns16550::Ns16550;
@@ -39,9 +39,9 @@ struct Reader {
 
 enum How {
     /// Wants bytes as they come.
-    Raw(Later<Vec<u8>>),
+    Raw(Later<Bytes<READ_MAX>>),
     /// Wants a line.
-    Line(Later<Vec<u8>>, Editor),
+    Line(Later<Bytes<LINE_MAX>>, Editor),
 }
 
 struct Terminal {
@@ -120,7 +120,7 @@ impl Terminal {
                     break;
                 }
             }
-            self.flushes.take_if(|_| true).for_each(|later| later.answer(()));
+            self.flushes.take_if(|_| true).for_each(|later| later.answer(&()));
         }
         Ok(())
     }
@@ -149,7 +149,11 @@ impl Terminal {
         while !self.input.is_empty() {
             let Some(Reader { client, how }) = self.readers.pop() else { return };
             match how {
-                How::Raw(later) => later.answer(&core::mem::take(&mut self.input)),
+                How::Raw(later) => {
+                    let rest = self.input.split_off(self.input.len().min(READ_MAX));
+                    later.answer(&bytes(&self.input));
+                    self.input = rest;
+                }
                 How::Line(later, mut editor) => {
                     let mut echo = Vec::new();
                     let mut event = Event::Typing;
@@ -165,8 +169,8 @@ impl Terminal {
                         Event::Typing => {
                             self.readers.push(Reader { client, how: How::Line(later, editor) });
                         }
-                        Event::Line(line) => later.answer(line.as_bytes()),
-                        Event::End => later.answer(&[]),
+                        Event::Line(line) => later.answer(&bytes(line.as_bytes())),
+                        Event::End => later.answer(&Bytes::default()),
                         // The reader is what is to end. If it does not, its call is given up.
                         Event::Interrupt => {
                             let _ = supervisor().interrupt();
@@ -200,9 +204,8 @@ impl Terminal {
 }
 
 impl Console for Terminal {
-    fn write(&mut self, caller: Caller, text: Vec<u8>) {
-        let client = caller.place();
-        self.write_as(client, &text);
+    fn write(&mut self, caller: Caller, text: &[u8]) {
+        self.write_as(caller.place(), text);
     }
 
     fn write_page(&mut self, caller: Caller, len: u64) {
@@ -214,11 +217,11 @@ impl Console for Terminal {
         }
     }
 
-    fn read(&mut self, caller: Caller, later: Later<Vec<u8>>) {
+    fn read(&mut self, caller: Caller, later: Later<Bytes<READ_MAX>>) {
         self.wait_for_input(caller, How::Raw(later));
     }
 
-    fn read_line(&mut self, caller: Caller, later: Later<Vec<u8>>) {
+    fn read_line(&mut self, caller: Caller, later: Later<Bytes<LINE_MAX>>) {
         self.wait_for_input(caller, How::Line(later, Editor::new()));
     }
 
@@ -236,6 +239,11 @@ impl Console for Terminal {
         self.screen.leave(place, &mut out);
         self.send(&out);
     }
+}
+
+/// As many of the bytes as an answer takes.
+fn bytes<const N: usize>(input: &[u8]) -> Bytes<N> {
+    Bytes::try_from(&input[..input.len().min(N)]).unwrap_or_default()
 }
 
 fn main() -> pecan::Result<u64> {

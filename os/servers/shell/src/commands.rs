@@ -5,7 +5,7 @@ use core::fmt::Write;
 
 use pecan_component::{
     exit, println,
-    protocols::{CapInfo, ComponentInfo, ControlError, Ending, MemoryInfo, State},
+    protocols::{Arguments, CapInfo, ComponentInfo, ControlError, Ending, MemoryInfo, State},
     service::CallError,
     ticks, tsc_mhz, write,
 };
@@ -292,13 +292,19 @@ impl Shell {
         Ok(())
     }
 
+    /// Starts a program; returns its number.
+    fn launch(&self, program: &str, arguments: &[String]) -> Result<u64, Failure> {
+        let arguments = Arguments::join(arguments).ok_or(Failure::Usage)?;
+        Ok(self.control.run(program, Arguments::new(&arguments))??)
+    }
+
     fn run(&mut self, arguments: &[String], background: bool) -> Outcome {
         let Some((program, arguments)) = arguments.split_first() else { return Err(Failure::Usage) };
-        let id = self.control.run(program, arguments)??;
+        let id = self.launch(program, arguments)?;
         if !background {
             return self.ended(id);
         }
-        let name = self.control.name(id)?.unwrap_or_else(|| program.clone());
+        let name = self.control.name(id)?.map_or_else(|| program.clone(), |name| String::from(&*name));
         println!("{name} runs");
         self.jobs.push((name, id));
         Ok(())
@@ -350,7 +356,7 @@ impl Shell {
 
     fn crash(&mut self, arguments: &[String], _: bool) -> Outcome {
         let [kind] = arguments else { return Err(Failure::Usage) };
-        let id = self.control.run("crash", core::slice::from_ref(kind))??;
+        let id = self.launch("crash", core::slice::from_ref(kind))?;
         // That it dies is what was wanted.
         match self.ended(id) {
             Err(Failure::Status(FAULTED)) => Ok(()),

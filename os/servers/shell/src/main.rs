@@ -10,7 +10,7 @@ use alloc::{string::String, vec::Vec};
 
 use pecan_component::{
     main, println,
-    protocols::{ConsoleClient, ControlClient, EchoClient, PowerClient, TimerClient},
+    protocols::{ConsoleClient, ControlClient, EchoClient, PowerClient, TimerClient, WRITE_MAX},
     service::CallError,
     startup, ticks, tsc_mhz, write,
 };
@@ -61,13 +61,15 @@ impl Shell {
                 used += 1;
             }
             typed.drain(..used);
-            self.console.write(&echo)?;
+            for part in echo.chunks(WRITE_MAX) {
+                self.console.write(part)?;
+            }
             match event {
                 Event::Line(line) => return Ok(Some(line)),
                 Event::Interrupt => return Ok(Some(String::new())),
                 Event::End => return Ok(None),
                 // Reading also shows what was written.
-                Event::Typing => typed.extend(self.console.read()?),
+                Event::Typing => typed.extend_from_slice(&self.console.read()?),
             }
         }
     }

@@ -1,20 +1,18 @@
 //! The initial task's own services: `control` for those whose description gives it to them, `supervisor` for all.
 
-use alloc::{
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{string::String, vec::Vec};
 
 use pecan::{
-    Message, Received, boot,
+    LongMessage, Message, boot,
+    fault::Fault,
     startup::{EXIT_LABEL, GROW_LABEL},
 };
 use pecan_manifest::{Badge, Kind, Start};
 use pecan_protocols::{
-    CapInfo, ComponentInfo, Control, ControlDispatch, ControlError, Ending, MemoryInfo, ProgramInfo, State,
-    Supervisor, SupervisorDispatch,
+    Arguments, CapInfo, ComponentInfo, Control, ControlDispatch, ControlError, Ending, MemoryInfo, NAME_MAX,
+    ProgramInfo, State, Supervisor, SupervisorDispatch,
 };
-use pecan_service::{CallError, Caller, Dispatch, Later, Reader, Replies};
+use pecan_service::{Answered, CallError, Caller, Dispatch, Later, Refusal, Replies, Text, Writer};
 use pecan_supervision::Health;
 
 use crate::{
@@ -28,47 +26,50 @@ const CONTROL: &str = "control";
 const LOG_LINE: usize = 400;
 
 impl System {
-    /// Handles a message; returns what to answer now.
-    pub fn handle(&mut self, received: &Received, replies: &mut Replies) -> Option<Message> {
-        let badge = Badge::from_word(received.badge);
+    /// Handles a message. What is answered now is added to `answer`; or it is a message of its own, which stands in place of
+    /// an error.
+    pub fn handle(
+        &mut self,
+        badge: Badge,
+        message: &LongMessage,
+        replies: &mut Replies,
+        answer: &mut Writer,
+    ) -> Result<Answered, Message> {
         let caller = Caller { badge };
-        let label = received.label();
-        let mut reader = Reader::new(&received.message);
         // What a component may ask for is what the badge says, and only a channel to `init` gives it one for a role.
         match badge.kind() {
             Some(Kind::Fault) => {
-                let fault = pecan::fault::Fault::from_message(&received.message);
-                self.faulted(badge.generation(), fault.as_ref());
-                None
+                self.faulted(badge.generation(), Fault::from_message(message).as_ref());
+                Ok(Answered::Later)
             }
-            Some(Kind::Supervisor) if label == EXIT_LABEL => {
-                self.exited(badge.generation(), received.word(0));
-                None
+            Some(Kind::Supervisor) if message.label() == EXIT_LABEL => {
+                self.exited(badge.generation(), message.word(0));
+                Ok(Answered::Later)
             }
-            Some(Kind::Supervisor) if label == GROW_LABEL => {
-                Some(self.grow(badge.generation(), received.word(0)))
+            Some(Kind::Supervisor) if message.label() == GROW_LABEL => {
+                Err(self.grow(badge.generation(), message.word(0)))
             }
             Some(Kind::Supervisor) => {
-                SupervisorDispatch::dispatch(self, caller, label, &mut reader, replies).message()
+                SupervisorDispatch::dispatch(self, caller, message, replies, answer).map_err(Refusal::message)
             }
             Some(Kind::Call) if self.description().init.served(CONTROL) == Some(badge.role()) => {
-                ControlDispatch::dispatch(self, caller, label, &mut reader, replies).message()
+                ControlDispatch::dispatch(self, caller, message, replies, answer).map_err(Refusal::message)
             }
-            Some(Kind::Gone) => Some(Message::empty(CallError::Gone.number())),
+            Some(Kind::Gone) => Err(CallError::Gone.message()),
             Some(Kind::Signal) => {
                 self.tick();
-                None
+                Ok(Answered::Later)
             }
-            Some(Kind::Call) | None => Some(Message::empty(CallError::NoSuchMethod.number())),
+            Some(Kind::Call) | None => Err(Refusal::NoSuchMethod { version: 0 }.message()),
         }
     }
 }
 
 impl Supervisor for System {
-    fn log(&mut self, caller: Caller, text: Vec<u8>) {
+    fn log(&mut self, caller: Caller, text: &[u8]) {
         let Some(index) = self.find(caller.generation()) else { return };
         let Entry { name, log, .. } = &mut self.entries[index];
-        log.extend_from_slice(&text);
+        log.extend_from_slice(text);
         while let Some(end) =
             log.iter().position(|b| *b == b'\n').or((log.len() > LOG_LINE).then_some(LOG_LINE))
         {
@@ -92,13 +93,13 @@ impl Supervisor for System {
 /// The initial task's own line in a list of components.
 fn own_info() -> ComponentInfo {
     ComponentInfo {
-        name: "init".into(),
+        name: Text::cut("init"),
         state: State::Running,
         priority: 255,
         cpu_us: 0,
         restarts: 0,
         wait_ms: 0,
-        about: "starts the components and looks after them".into(),
+        about: Text::cut("starts the components and looks after them"),
     }
 }
 
@@ -106,10 +107,10 @@ fn own_info() -> ComponentInfo {
 fn own_caps() -> Vec<CapInfo> {
     let cap = |slot, kind: &str, object: &str| CapInfo {
         slot,
-        kind: kind.into(),
-        rights: String::new(),
+        kind: Text::cut(kind),
+        rights: Text::default(),
         badge: 0,
-        object: object.into(),
+        object: Text::cut(object),
     };
     Vec::from([
         cap(boot::TCB.cptr(), "thread", "itself"),
@@ -140,26 +141,26 @@ impl Control for System {
             _ => 0,
         };
         Some(ComponentInfo {
-            name: entry.name.clone(),
+            name: Text::cut(&entry.name),
             state: entry.state,
             priority: spec.priority,
             cpu_us,
             restarts: entry.restarts,
             wait_ms,
-            about: spec.about.to_string(),
+            about: Text::cut(&spec.about),
         })
     }
 
     fn program(&mut self, _: Caller, index: u64) -> Option<ProgramInfo> {
         let programs = self.description().components.iter().map(|c| &c.settings);
         let program = programs.filter(|c| c.start == Start::Demand).nth(usize::try_from(index).ok()?)?;
-        Some(ProgramInfo { name: program.name.to_string(), about: program.about.to_string() })
+        Some(ProgramInfo { name: Text::cut(&program.name), about: Text::cut(&program.about) })
     }
 
     fn capability(
         &mut self,
         _: Caller,
-        component: String,
+        component: &str,
         index: u64,
     ) -> Result<Option<CapInfo>, ControlError> {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
@@ -172,7 +173,7 @@ impl Control for System {
     }
 
     fn memory(&mut self, _: Caller, index: u64) -> Option<MemoryInfo> {
-        let info = |owner: &str, size, left| Some(MemoryInfo { owner: owner.into(), size, left });
+        let info = |owner: &str, size, left| Some(MemoryInfo { owner: Text::cut(owner), size, left });
         match index {
             0 => info("free", self.memory.available(), self.memory.available()),
             1 => {
@@ -188,22 +189,23 @@ impl Control for System {
         }
     }
 
-    fn run(&mut self, _: Caller, program: String, arguments: Vec<String>) -> Result<u64, ControlError> {
-        System::run(self, &program, arguments)
+    fn run(&mut self, _: Caller, program: &str, arguments: Arguments<'_>) -> Result<u64, ControlError> {
+        System::run(self, program, arguments.iter().map(String::from).collect())
     }
 
-    fn name(&mut self, _: Caller, id: u64) -> Option<String> {
-        self.entries.iter().find(|e| e.id == id).map(|e| e.name.clone())
+    fn name(&mut self, _: Caller, id: u64) -> Option<Text<NAME_MAX>> {
+        self.entries.iter().find(|e| e.id == id).map(|e| Text::cut(&e.name))
     }
 
     fn wait(&mut self, caller: Caller, id: u64, later: Later<Result<Ending, ControlError>>) {
         System::wait(self, caller.generation(), id, later);
     }
 
-    fn kill(&mut self, _: Caller, component: String) -> Result<(), ControlError> {
-        System::kill(self, &component)
+    fn kill(&mut self, _: Caller, component: &str) -> Result<(), ControlError> {
+        System::kill(self, component)
     }
-    fn start(&mut self, _: Caller, component: String) -> Result<(), ControlError> {
-        self.start_by_name(&component)
+
+    fn start(&mut self, _: Caller, component: &str) -> Result<(), ControlError> {
+        self.start_by_name(component)
     }
 }

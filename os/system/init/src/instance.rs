@@ -22,6 +22,7 @@ use pecan::{
 };
 use pecan_manifest::{Badge, Component, IrqSource, RoleName, layout, layout::resource};
 use pecan_protocols::CapInfo;
+use pecan_service::Text;
 
 use crate::{
     devices::Devices,
@@ -184,7 +185,7 @@ impl Live {
         slot.mint_from(supervisor, CALL_RIGHTS, badge)?;
         for cap in self.record.iter_mut().filter(|c| c.slot == cptr) {
             cap.badge = badge;
-            cap.object.push_str(IS_GONE);
+            cap.object = Text::cut(&format!("{}{IS_GONE}", cap.object));
         }
         Ok(())
     }
@@ -197,7 +198,7 @@ impl Live {
         slot.mint_from(endpoint, CALL_RIGHTS, badge.word())?;
         for cap in self.record.iter_mut().filter(|c| c.slot == cptr) {
             cap.badge = badge.word();
-            cap.object.truncate(cap.object.trim_end_matches(IS_GONE).len());
+            cap.object = Text::cut(cap.object.trim_end_matches(IS_GONE));
         }
         Ok(())
     }
@@ -558,10 +559,10 @@ impl Maker<'_> {
     fn record(&mut self, slot: u64, kind: &str, rights: &str, badge: u64, object: &str) {
         self.live.record.push(CapInfo {
             slot,
-            kind: kind.into(),
-            rights: rights.into(),
+            kind: Text::cut(kind),
+            rights: Text::cut(rights),
             badge,
-            object: object.into(),
+            object: Text::cut(object),
         });
     }
 

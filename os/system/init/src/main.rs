@@ -19,12 +19,13 @@ use alloc::vec::Vec;
 use core::convert::Infallible;
 
 use pecan::{
+    LongMessage,
     abi::constants::tcb_flag,
     boot::{self, BootInfo},
     types::Reply,
 };
-use pecan_manifest::{Archive, ArchiveError};
-use pecan_service::Replies;
+use pecan_manifest::{Archive, ArchiveError, Badge};
+use pecan_service::{Answered, CallError, Replies, Writer};
 
 use system::System;
 
@@ -87,11 +88,19 @@ fn main(boot: BootInfo) -> Result<Infallible, Failure> {
     system.start_all();
 
     let endpoint = system.endpoint();
-    let mut received = endpoint.recv(replies.current());
+    let (mut question, mut answer) = (LongMessage::new(0), Writer::new(0));
+    let mut badge = endpoint.recv_long(replies.current(), &mut question);
     loop {
-        received = match system.handle(&received, &mut replies) {
-            Some(message) => endpoint.reply_recv(replies.current(), message),
-            None => endpoint.recv(replies.current()),
+        answer.reset(0);
+        let outcome = system.handle(Badge::from_word(badge), &question, &mut replies, &mut answer);
+        let reply = replies.current();
+        badge = match (outcome, answer.message()) {
+            (Ok(Answered::Now), Some(answer)) => endpoint.reply_recv_long(reply, answer, &mut question),
+            (Ok(Answered::Now), None) => {
+                endpoint.reply_recv_long(reply, &CallError::TooLong.message(), &mut question)
+            }
+            (Ok(Answered::Later), _) => endpoint.recv_long(reply, &mut question),
+            (Err(message), _) => endpoint.reply_recv_long(reply, &message, &mut question),
         };
     }
 }

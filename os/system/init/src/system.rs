@@ -373,14 +373,14 @@ impl System {
     pub fn wait(&mut self, caller: u64, id: u64, later: Later<Result<Ending, ControlError>>) {
         if let Some(at) = self.endings.iter().position(|(ended, _)| *ended == id) {
             if let Some((_, ending)) = self.endings.remove(at) {
-                later.answer(Ok(&ending));
+                later.answer(&Ok(ending));
             }
         } else if let Some(entry) = self.entries.iter_mut().find(|e| e.id == id) {
             // Who asks again has given up what it asked before.
             entry.waiters.retain(|w| w.later.is_owed());
             entry.waiters.push(Waiter { id: caller, later });
         } else {
-            later.answer(Err(ControlError::NoSuchComponent));
+            later.answer(&Err(ControlError::NoSuchComponent));
         }
     }
 
@@ -419,7 +419,7 @@ impl System {
         match live.map(|live| live.grow(bytes)) {
             Some(Ok((address, bytes))) => Message::new(0, [address, bytes]),
             // It has used what its description gives it. What the allocator makes of that is its own business.
-            Some(Err(_)) | None => Message::empty(CallError::Dropped.number()),
+            Some(Err(_)) | None => CallError::Dropped.message(),
         }
     }
 
@@ -474,7 +474,7 @@ impl System {
         let (id, spec) = (self.entries[index].id, self.entries[index].spec);
         let waiters = self.stop(index, ending.state);
         let answered = waiters.iter().any(|w| w.later.is_owed());
-        waiters.into_iter().for_each(|w| w.later.answer(Ok(&ending)));
+        waiters.into_iter().for_each(|w| w.later.answer(&Ok(ending.clone())));
         if self.archive.system().components[spec].settings.start == Start::Boot {
             let why = match ending {
                 Ending { state: State::Killed, .. } => Why::Operator,

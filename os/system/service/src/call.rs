@@ -2,20 +2,43 @@
 
 use core::fmt;
 
-use pecan::{Cap, types::Endpoint};
+use pecan::{Cap, Message, types::Endpoint};
 
-use crate::{Reader, Wire, Writer};
+use crate::{Bounded, Reader, Wire, Writer};
+
+/// A method of a service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Method {
+    /// Its name.
+    pub name: &'static str,
+    /// The label of its messages.
+    pub number: u64,
+    /// Whether it may be called again when it is not known whether it was carried out.
+    pub idempotent: bool,
+}
+
+/// The bit of a label that tells calls of services from all other messages.
+pub const CALL: u64 = 1 << 51;
+/// The bit of a label that says that the method may be called again ([`Method::idempotent`]).
+pub const IDEMPOTENT: u64 = 1 << 50;
 
 /// Why a call gave no result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CallError {
     /// The server does not have this method.
     NoSuchMethod,
+    /// The server has another version of the protocol.
+    WrongVersion {
+        /// This side's.
+        client: u32,
+        /// The server's.
+        server: u32,
+    },
     /// The server, or this side, could not make sense of the message.
     Garbled,
     /// The server keeps as many callers waiting as it can.
     Busy,
-    /// The server gave the call up.
+    /// The server gave the call up, or this client has made another one meanwhile.
     Dropped,
     /// The arguments or the result do not fit into a message.
     TooLong,
@@ -23,22 +46,49 @@ pub enum CallError {
     NoChannel,
     /// The server is gone and does not come back.
     Gone,
+    /// The server has died meanwhile and was started again. It is not known whether it carried the call out, and the
+    /// method is not one to be called twice without need.
+    ServerRestarted {
+        /// How often the server was started again so far.
+        generation: u64,
+    },
 }
 
 impl CallError {
-    /// The label of the message that says so.
-    pub const fn number(self) -> u64 {
-        self as u64 + 1
+    /// The message that says to a client that there is no method of that number, and which version of the protocol the
+    /// server has.
+    pub(crate) fn refused(version: u32) -> Message {
+        Message::new(1, [version.into()])
     }
 
-    const fn from_number(number: u64) -> Self {
-        match number {
-            1 => Self::NoSuchMethod,
+    /// The message that says so.
+    pub fn message(self) -> Message {
+        match self {
+            Self::NoSuchMethod => Self::refused(0),
+            Self::WrongVersion { server, .. } => Self::refused(server),
+            Self::Garbled => Message::empty(2),
+            Self::Busy => Message::empty(3),
+            Self::Dropped => Message::empty(4),
+            Self::TooLong => Message::empty(5),
+            Self::NoChannel => Message::empty(6),
+            Self::Gone => Message::empty(7),
+            Self::ServerRestarted { generation } => Message::new(8, [generation]),
+        }
+    }
+
+    /// What a message with this label and word says to a client of this version.
+    #[cold]
+    fn from_message(label: u64, word: u64, client: u32) -> Self {
+        match label {
+            // 0 is said by who speaks no protocol on this edge.
+            1 if word == u64::from(client) || word == 0 => Self::NoSuchMethod,
+            1 => u32::try_from(word).map_or(Self::Garbled, |server| Self::WrongVersion { client, server }),
             3 => Self::Busy,
             4 => Self::Dropped,
             5 => Self::TooLong,
             6 => Self::NoChannel,
             7 => Self::Gone,
+            8 => Self::ServerRestarted { generation: word },
             _ => Self::Garbled,
         }
     }
@@ -48,34 +98,61 @@ impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoSuchMethod => "the server does not know this method",
+            Self::WrongVersion { client, server } => {
+                return write!(
+                    f,
+                    "the server speaks version {server} of the protocol, and this is version {client}"
+                );
+            }
             Self::Garbled => "the message makes no sense",
             Self::Busy => "the server is busy",
             Self::Dropped => "the server gave the call up",
             Self::TooLong => "the message is too long",
             Self::NoChannel => "there is no channel to such a server",
             Self::Gone => "the server is gone",
+            Self::ServerRestarted { .. } => "the server was started again meanwhile",
         })
     }
 }
 
 impl core::error::Error for CallError {}
 
-/// The label of a method's messages.
-pub const fn label(protocol: u64, method: u64) -> u64 {
-    // Far from the labels of faults, which arrive on the same endpoints.
-    0x1_0000 | protocol << 8 | method
+/// A client's end of a channel: the server's endpoint, and the version of the protocol that is spoken.
+#[derive(Clone, Copy, Debug)]
+pub struct Channel {
+    endpoint: Cap<Endpoint>,
+    version: u32,
 }
 
-/// Calls a method: sends the message and reads the result from the reply.
-#[inline]
-pub fn call<T: Wire>(endpoint: Cap<Endpoint>, writer: Writer) -> Result<T, CallError> {
-    if endpoint.is_null() {
-        return Err(CallError::NoChannel);
+impl Channel {
+    /// A channel to the server of an endpoint.
+    pub const fn new(endpoint: Cap<Endpoint>, version: u32) -> Self {
+        Self { endpoint, version }
     }
-    let reply = endpoint.call(writer.finish().ok_or(CallError::TooLong)?);
-    match reply.label() {
-        0 => T::decode(&mut Reader::new(&reply)).ok_or(CallError::Garbled),
-        number => Err(CallError::from_number(number)),
+
+    /// Calls a method: sends the message and reads the result from the reply.
+    #[inline]
+    pub fn call<R: Bounded + for<'m> Wire<'m>>(self, question: &Writer) -> Result<R, CallError> {
+        if self.endpoint.is_null() {
+            return Err(CallError::NoChannel);
+        }
+        let question = question.message().ok_or(CallError::TooLong)?;
+        if R::WORDS <= Message::WORDS {
+            let reply = self.endpoint.call(question);
+            self.result(reply.label(), reply.words())
+        } else {
+            let mut reply = pecan::LongMessage::new(0);
+            self.endpoint.call_long(question, &mut reply);
+            self.result(reply.label(), reply.words())
+        }
+    }
+
+    #[inline]
+    fn result<R: for<'m> Wire<'m>>(self, label: u64, words: &[u64]) -> Result<R, CallError> {
+        if label != 0 {
+            return Err(CallError::from_message(label, words.first().copied().unwrap_or(0), self.version));
+        }
+        R::decode(&mut Reader::new(words)).ok_or(CallError::Garbled)
     }
 }
 
@@ -84,15 +161,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_keep_their_numbers() {
+    fn errors_come_back() {
         use CallError::*;
-        for error in [NoSuchMethod, Garbled, Busy, Dropped, TooLong, NoChannel, Gone] {
-            assert_eq!(CallError::from_number(error.number()), error);
+        let errors = [Garbled, Busy, Dropped, TooLong, NoChannel, Gone, ServerRestarted { generation: 3 }];
+        for error in errors {
+            let message = error.message();
+            assert_eq!(CallError::from_message(message.label(), message.word(0), 1), error);
         }
     }
 
     #[test]
+    fn who_speaks_another_version_is_told_both() {
+        let message = CallError::refused(2);
+        let told = |version| CallError::from_message(message.label(), message.word(0), version);
+        assert_eq!(told(2), CallError::NoSuchMethod);
+        assert_eq!(told(1), CallError::WrongVersion { client: 1, server: 2 });
+        assert_eq!(CallError::from_message(1, 0, 1), CallError::NoSuchMethod);
+    }
+
+    #[test]
     fn without_a_channel_there_is_no_call() {
-        assert_eq!(call::<()>(Cap::NULL, Writer::new(1)), Err(CallError::NoChannel));
+        let channel = Channel::new(Cap::NULL, 1);
+        assert_eq!(channel.call::<()>(&Writer::new(1)), Err(CallError::NoChannel));
     }
 }

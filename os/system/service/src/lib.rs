@@ -1,17 +1,22 @@
-//! Services as Rust traits: client stubs and server dispatch that come from the trait ([`service!`]), and memory
+//! Services as Rust traits: client stubs and server dispatch that come from the trait ([`macro@service`]), and memory
 //! shared between components ([`shared`]).
 #![no_std]
 
 extern crate alloc;
+// The macros name this crate, and its own tests use them.
+extern crate self as pecan_service;
 
+mod bounded;
 mod call;
 mod server;
 pub mod shared;
 mod wire;
 
-pub use call::{CallError, call, label};
-pub use server::{Caller, Dispatch, Later, Outcome, Owed, Replies, Server, decode};
-pub use wire::{Reader, Wire, Writer};
+pub use bounded::{Bytes, Text, TooLong};
+pub use call::{CALL, CallError, Channel, IDEMPOTENT, Method};
+pub use pecan_service_macros::{Wire, service};
+pub use server::{Answered, Caller, Dispatch, Later, Owed, Refusal, Replies, Server};
+pub use wire::{Bounded, Reader, Unbounded, WORDS_MAX, Wire, Writer, sum, words_of};
 
 #[doc(hidden)]
 pub use pecan as __pecan;
@@ -23,128 +28,66 @@ pub fn ticks() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
-/// Makes a service out of its methods: the trait for servers, the client, and the dispatcher.
+#[cfg(test)]
+mod tests;
+
+/// What does not compile.
 ///
-/// `N: now fn name(argument: Type, ...) -> Type;` is a method with number `N`; with `later` in place of `now` the
-/// server answers when it can. All types are [`Wire`].
-#[macro_export]
-macro_rules! service {
-    (
-        $(#[$meta:meta])*
-        pub trait $Trait:ident, client $Client:ident, dispatch $Dispatch:ident: $name:literal = $protocol:literal {
-            $(
-                $(#[$about:meta])*
-                $number:literal : $when:ident fn $method:ident ( $($arg:ident : $ty:ty),* $(,)? ) -> $ret:ty;
-            )+
-        }
-    ) => {
-        $(#[$meta])*
-        pub trait $Trait {
-            $( $crate::service!(@declare $when [$(#[$about])*] $method ($($arg: $ty),*) -> $ret); )+
-
-            /// The client in a place is gone: what is owed to it need not be kept.
-            fn gone(&mut self, place: usize) {
-                let _ = place;
-            }
-        }
-
-        $(#[$meta])*
-        ///
-        /// This is the client's end.
-        #[derive(Clone, Copy, Debug)]
-        pub struct $Client {
-            endpoint: $crate::__pecan::Cap<$crate::__pecan::types::Endpoint>,
-        }
-
-        impl $Client {
-            /// The name of the protocol.
-            pub const PROTOCOL: &'static str = $name;
-
-            /// A client that calls through an endpoint capability.
-            pub const fn new(endpoint: $crate::__pecan::Cap<$crate::__pecan::types::Endpoint>) -> Self {
-                Self { endpoint }
-            }
-
-            $(
-                $(#[$about])*
-                #[inline]
-                pub fn $method(&self, $($arg: <$ty as $crate::Wire>::Ref<'_>),*) -> Result<$ret, $crate::CallError> {
-                    #[allow(unused_mut)]
-                    let mut writer = $crate::Writer::new($crate::label($protocol, $number));
-                    $( <$ty as $crate::Wire>::encode($arg, &mut writer); )*
-                    $crate::call::<$ret>(self.endpoint, writer)
-                }
-            )+
-        }
-
-        $(#[$meta])*
-        ///
-        /// This hands calls to a server.
-        #[derive(Debug)]
-        pub struct $Dispatch;
-
-        impl<S: $Trait> $crate::Dispatch<S> for $Dispatch {
-            const PROTOCOL: &'static str = $name;
-
-            #[inline]
-            fn dispatch(
-                server: &mut S,
-                caller: $crate::Caller,
-                label: u64,
-                reader: &mut $crate::Reader<'_>,
-                replies: &mut $crate::Replies,
-            ) -> $crate::Outcome {
-                $(
-                    if label == $crate::label($protocol, $number) {
-                        return $crate::service!(
-                            @dispatch $when server caller reader replies $method ($($arg: $ty),*) -> $ret
-                        );
-                    }
-                )+
-                let _ = (server, caller, reader, replies);
-                $crate::Outcome::Refused($crate::CallError::NoSuchMethod)
-            }
-
-            fn gone(server: &mut S, place: usize) {
-                $Trait::gone(server, place);
-            }
-        }
-    };
-
-    (@declare now [$(#[$about:meta])*] $method:ident ($($arg:ident : $ty:ty),*) -> $ret:ty) => {
-        $(#[$about])*
-        fn $method(&mut self, caller: $crate::Caller, $($arg: $ty),*) -> $ret;
-    };
-    (@declare later [$(#[$about:meta])*] $method:ident ($($arg:ident : $ty:ty),*) -> $ret:ty) => {
-        $(#[$about])*
-        fn $method(&mut self, caller: $crate::Caller, $($arg: $ty,)* later: $crate::Later<$ret>);
-    };
-
-    (@dispatch now $server:ident $caller:ident $reader:ident $replies:ident
-        $method:ident ($($arg:ident : $ty:ty),*) -> $ret:ty) => {{
-        $(
-            let Some($arg) = $crate::decode::<$ty>($reader) else {
-                return $crate::Outcome::Refused($crate::CallError::Garbled);
-            };
-        )*
-        $crate::Outcome::answer::<$ret>(&$server.$method($caller, $($arg),*))
-    }};
-    (@dispatch later $server:ident $caller:ident $reader:ident $replies:ident
-        $method:ident ($($arg:ident : $ty:ty),*) -> $ret:ty) => {{
-        $(
-            let Some($arg) = $crate::decode::<$ty>($reader) else {
-                return $crate::Outcome::Refused($crate::CallError::Garbled);
-            };
-        )*
-        match $replies.defer::<$ret>($caller) {
-            Some(later) => {
-                $server.$method($caller, $($arg,)* later);
-                $crate::Outcome::Later
-            }
-            None => $crate::Outcome::Refused($crate::CallError::Busy),
-        }
-    }};
-}
+/// Arguments and answers that do not fit into a message:
+///
+/// ```compile_fail,E0080
+/// use pecan_service::{Caller, service};
+/// #[service(name = "test", version = 1)]
+/// pub trait Test {
+///     fn one(&mut self, caller: Caller, #[max(953)] text: &str);
+/// }
+/// ```
+///
+/// ```compile_fail,E0080
+/// use pecan_service::{Caller, Text, service};
+/// #[service(name = "test", version = 1)]
+/// pub trait Test {
+///     fn one(&mut self, caller: Caller) -> Option<Text<945>>;
+/// }
+/// ```
+///
+/// ```
+/// use pecan_service::{Caller, Text, service};
+/// #[service(name = "test", version = 1)]
+/// pub trait Test {
+///     fn one(&mut self, caller: Caller, #[max(952)] text: &str) -> Option<Text<944>>;
+/// }
+/// ```
+///
+/// Text without a bound, and a bound for what is no text:
+///
+/// ```compile_fail,E0277
+/// use pecan_service::{Caller, service};
+/// #[service(name = "test", version = 1)]
+/// pub trait Test {
+///     fn one(&mut self, caller: Caller, text: &str);
+/// }
+/// ```
+///
+/// ```compile_fail,E0277
+/// use pecan_service::{Caller, service};
+/// #[service(name = "test", version = 1)]
+/// pub trait Test {
+///     fn one(&mut self, caller: Caller, #[max(9)] number: u64);
+/// }
+/// ```
+///
+/// What does not travel:
+///
+/// ```compile_fail,E0277
+/// use pecan_service::{Caller, service};
+/// #[service(name = "test", version = 1)]
+/// pub trait Test {
+///     fn one(&mut self, caller: Caller, number: f64);
+/// }
+/// ```
+#[cfg(doctest)]
+pub struct DoesNotCompile;
 
 /// Makes `Dispatch`, which hands each call to the role that was called, and to nobody who does not have that role: with a
 /// channel to one role of a component, its others cannot be called.
@@ -159,19 +102,21 @@ macro_rules! dispatch_roles {
         where
             $($Role: $crate::Dispatch<S>,)+
         {
-            const PROTOCOL: &'static str = "";
-
             #[inline]
             fn dispatch(
                 server: &mut S,
                 caller: $crate::Caller,
-                label: u64,
-                reader: &mut $crate::Reader<'_>,
+                question: &$crate::__pecan::LongMessage,
                 replies: &mut $crate::Replies,
-            ) -> $crate::Outcome {
+                answer: &mut $crate::Writer,
+            ) -> Result<$crate::Answered, $crate::Refusal> {
                 match caller.role() {
-                    $($number => <$Role as $crate::Dispatch<S>>::dispatch(server, caller, label, reader, replies),)+
-                    _ => $crate::Outcome::Refused($crate::CallError::NoSuchMethod),
+                    $(
+                        $number => <$Role as $crate::Dispatch<S>>::dispatch(
+                            server, caller, question, replies, answer,
+                        ),
+                    )+
+                    _ => Err($crate::Refusal::NoSuchMethod { version: 0 }),
                 }
             }
 

@@ -4,12 +4,12 @@ use alloc::{rc::Rc, vec::Vec};
 use core::{cell::RefCell, marker::PhantomData};
 
 use pecan::{
-    Cap, Message, Received,
+    Cap, LongMessage, Message, Outgoing,
     types::{Endpoint, Reply},
 };
 use pecan_manifest::Badge;
 
-use crate::{CallError, Reader, Wire, Writer};
+use crate::{CallError, Wire, Writer};
 
 /// Who called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,60 +35,54 @@ impl Caller {
     }
 }
 
-/// Hands calls to a server `S`; made by [`crate::service!`].
+/// Hands calls to a server `S`; made by [`macro@crate::service`].
 pub trait Dispatch<S> {
-    /// The name of the protocol.
-    const PROTOCOL: &'static str;
-    /// Handles one call.
+    /// Handles one call. The answer, if it is given now, is added to `answer`.
     fn dispatch(
         server: &mut S,
         caller: Caller,
-        label: u64,
-        reader: &mut Reader<'_>,
+        question: &LongMessage,
         replies: &mut Replies,
-    ) -> Outcome;
+        answer: &mut Writer,
+    ) -> Result<Answered, Refusal>;
+
     /// A client is gone.
     fn gone(server: &mut S, place: usize);
 }
 
-/// What came of a call.
-#[derive(Debug)]
-pub enum Outcome {
-    /// The answer.
-    Answer(Message),
-    /// The answer comes later.
+/// When a call is answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answered {
+    /// Now.
+    Now,
+    /// Later.
     Later,
-    /// There is no answer.
-    Refused(CallError),
 }
 
-impl Outcome {
-    /// An answer with a value.
-    #[inline]
-    pub fn answer<T: Wire>(value: &T) -> Self {
-        let mut writer = Writer::new(0);
-        T::encode(value.lend(), &mut writer);
-        match writer.finish() {
-            Some(message) => Self::Answer(message),
-            None => Self::Refused(CallError::TooLong),
-        }
-    }
+/// Why a call is not carried out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// There is no method of that number.
+    NoSuchMethod {
+        /// The version of the server's protocol; 0 if it speaks none with this caller.
+        version: u32,
+    },
+    /// The arguments make no sense.
+    Garbled,
+    /// No more callers can wait.
+    Busy,
+}
 
-    /// The message to send back, if it is to be sent now.
-    #[inline]
-    pub fn message(self) -> Option<Message> {
+impl Refusal {
+    /// What the caller is told.
+    #[cold]
+    pub fn message(self) -> Message {
         match self {
-            Self::Answer(message) => Some(message),
-            Self::Refused(error) => Some(Message::empty(error.number())),
-            Self::Later => None,
+            Self::NoSuchMethod { version } => CallError::refused(version),
+            Self::Garbled => CallError::Garbled.message(),
+            Self::Busy => CallError::Busy.message(),
         }
     }
-}
-
-/// Reads an argument.
-#[inline]
-pub fn decode<T: Wire>(reader: &mut Reader<'_>) -> Option<T> {
-    T::decode(reader)
 }
 
 /// The reply objects of a server: one for each client's place, and one to receive the next call with.
@@ -136,7 +130,7 @@ impl Replies {
         let at = at.or_else(|| places.iter().position(|p| !p.owed))?;
         let place = &mut places[at];
         if place.owed {
-            place.reply.reply(Message::empty(CallError::Dropped.number()));
+            place.reply.reply(&CallError::Dropped.message());
         }
         core::mem::swap(&mut self.current, &mut place.reply);
         place.client = client;
@@ -160,13 +154,15 @@ pub struct Later<T> {
     of: PhantomData<fn(T)>,
 }
 
-impl<T: Wire> Later<T> {
+impl<T: for<'m> Wire<'m>> Later<T> {
     /// Answers. If the caller is gone, or has made another call, nothing happens.
-    pub fn answer(self, value: T::Ref<'_>) {
+    pub fn answer(self, value: &T) {
         let mut writer = Writer::new(0);
-        T::encode(value, &mut writer);
-        let too_long = Message::empty(CallError::TooLong.number());
-        self.send(writer.finish().unwrap_or(too_long));
+        value.encode(&mut writer);
+        match writer.message() {
+            Some(message) => self.send(message),
+            None => self.send(&CallError::TooLong.message()),
+        }
     }
 }
 
@@ -177,7 +173,7 @@ impl<T> Later<T> {
         place.owed && place.call == self.call
     }
 
-    fn send(&self, message: Message) {
+    fn send(&self, message: &impl Outgoing) {
         let place = &mut self.places.borrow_mut()[self.at];
         if place.owed && place.call == self.call {
             place.reply.reply(message);
@@ -188,7 +184,7 @@ impl<T> Later<T> {
 
 impl<T> Drop for Later<T> {
     fn drop(&mut self) {
-        self.send(Message::empty(CallError::Dropped.number()));
+        self.send(&CallError::Dropped.message());
     }
 }
 
@@ -247,28 +243,29 @@ impl Server {
         server: &mut S,
         mut signal: impl FnMut(&mut S, u64, &mut dyn FnMut(&mut S, usize)),
     ) -> ! {
-        let mut received = self.endpoint.recv(self.replies.current());
+        let (mut question, mut answer) = (LongMessage::new(0), Writer::new(0));
+        let mut badge = self.endpoint.recv_long(self.replies.current(), &mut question);
         loop {
-            received = if received.badge & Badge::SIGNAL != 0 {
-                signal(server, received.badge & !Badge::SIGNAL, &mut |server, client| {
+            if badge & Badge::SIGNAL != 0 {
+                signal(server, badge & !Badge::SIGNAL, &mut |server, client| {
                     D::gone(server, client);
                     self.replies.forget(client);
                 });
-                self.endpoint.recv(self.replies.current())
-            } else {
-                self.serve::<D, S>(server, &received)
+                badge = self.endpoint.recv_long(self.replies.current(), &mut question);
+                continue;
+            }
+            answer.reset(0);
+            let caller = Caller { badge: Badge::from_word(badge) };
+            let outcome = D::dispatch(server, caller, &question, &mut self.replies, &mut answer);
+            let (endpoint, reply) = (self.endpoint, self.replies.current());
+            badge = match (outcome, answer.message()) {
+                (Ok(Answered::Now), Some(answer)) => endpoint.reply_recv_long(reply, answer, &mut question),
+                (Ok(Answered::Now), None) => {
+                    endpoint.reply_recv_long(reply, &CallError::TooLong.message(), &mut question)
+                }
+                (Ok(Answered::Later), _) => endpoint.recv_long(reply, &mut question),
+                (Err(refusal), _) => endpoint.reply_recv_long(reply, &refusal.message(), &mut question),
             };
-        }
-    }
-
-    #[inline]
-    fn serve<D: Dispatch<S>, S>(&mut self, server: &mut S, received: &Received) -> Received {
-        let caller = Caller { badge: Badge::from_word(received.badge) };
-        let mut reader = Reader::new(&received.message);
-        let outcome = D::dispatch(server, caller, received.label(), &mut reader, &mut self.replies);
-        match outcome.message() {
-            Some(message) => self.endpoint.reply_recv(self.replies.current(), message),
-            None => self.endpoint.recv(self.replies.current()),
         }
     }
 }

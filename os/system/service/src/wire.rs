@@ -1,13 +1,29 @@
 //! Values as message words.
 
-use alloc::{string::String, vec::Vec};
+use pecan::{LongMessage, abi::ipc::MSG_MAX_LENGTH};
+use zerocopy::IntoBytes;
 
-use pecan::{Message, abi::ipc::MSG_MAX_LENGTH};
+/// The most words of a message.
+pub const WORDS_MAX: usize = MSG_MAX_LENGTH;
+
+/// The words that bytes take, their number included.
+pub const fn words_of(bytes: usize) -> usize {
+    1 + bytes.div_ceil(8)
+}
+
+/// The words of several values.
+#[doc(hidden)]
+pub const fn sum(words: &[usize]) -> usize {
+    match words.split_first() {
+        Some((first, rest)) => *first + sum(rest),
+        None => 0,
+    }
+}
 
 /// A message that is being made.
 #[derive(Debug)]
 pub struct Writer {
-    message: Message,
+    message: LongMessage,
     overflowed: bool,
 }
 
@@ -15,7 +31,14 @@ impl Writer {
     /// An empty message with a label.
     #[inline]
     pub const fn new(label: u64) -> Self {
-        Self { message: Message::empty(label), overflowed: false }
+        Self { message: LongMessage::new(label), overflowed: false }
+    }
+
+    /// Makes it empty, with another label.
+    #[inline]
+    pub const fn reset(&mut self, label: u64) {
+        self.message.reset(label);
+        self.overflowed = false;
     }
 
     /// Adds a word.
@@ -32,88 +55,100 @@ impl Writer {
 
     /// The message; `None` when not all that was added had room.
     #[inline]
-    pub fn finish(self) -> Option<Message> {
-        (!self.overflowed).then_some(self.message)
+    pub const fn message(&self) -> Option<&LongMessage> {
+        if self.overflowed { None } else { Some(&self.message) }
     }
 }
 
 /// A message that is being read.
-#[derive(Debug)]
-pub struct Reader<'a> {
-    message: &'a Message,
-    at: usize,
+#[derive(Clone, Debug)]
+pub struct Reader<'m> {
+    words: &'m [u64],
 }
 
-impl<'a> Reader<'a> {
-    /// Reads a message from its start.
+impl<'m> Reader<'m> {
+    /// Reads the words of a message from the first.
     #[inline]
-    pub const fn new(message: &'a Message) -> Self {
-        Self { message, at: 0 }
+    pub const fn new(words: &'m [u64]) -> Self {
+        Self { words }
     }
 
     /// The next word.
     #[inline]
     pub fn word(&mut self) -> Option<u64> {
-        if self.at >= self.message.len() {
-            return None;
-        }
-        self.at += 1;
-        Some(self.message.word(self.at - 1))
+        let (first, rest) = self.words.split_first()?;
+        self.words = rest;
+        Some(*first)
     }
 
-    /// The next bytes, which have their number in front.
-    pub fn bytes(&mut self) -> Option<Vec<u8>> {
-        let len =
-            usize::try_from((self.at < self.message.len()).then(|| self.message.word(self.at))?).ok()?;
-        if len > MSG_MAX_LENGTH * 8 {
-            return None;
-        }
-        let mut bytes = alloc::vec![0; len];
-        let (_, next) = self.message.bytes(self.at, &mut bytes)?;
-        self.at = next;
-        Some(bytes)
+    /// The next bytes, which have their number in front. They are where the message is.
+    pub fn bytes(&mut self) -> Option<&'m [u8]> {
+        let (count, rest) = self.words.split_first()?;
+        let count = usize::try_from(*count).ok()?;
+        let (words, rest) = rest.split_at_checked(count.div_ceil(8))?;
+        self.words = rest;
+        words.as_bytes().get(..count)
     }
 }
 
-/// A value that travels in messages.
-pub trait Wire: Sized {
-    /// The value as whoever sends it has it.
-    type Ref<'a>
-    where
-        Self: 'a;
-
-    /// The value as it is sent.
-    fn lend(&self) -> Self::Ref<'_>;
+/// A value that travels in messages. What is decoded may borrow from the message.
+///
+/// These do: unsigned integers, `bool`, `()`, `&str` and `&[u8]` (as arguments, with `#[max(N)]`), [`crate::Text`],
+/// [`crate::Bytes`], `Option` and `Result` of these, and whatever derives `Wire`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not travel in messages",
+    note = "these do: unsigned integers, bool, &str, &[u8], Text<N>, Bytes<N>, Option, Result, and what derives `Wire`"
+)]
+pub trait Wire<'m>: Sized {
     /// Adds the value to a message.
-    fn encode(value: Self::Ref<'_>, to: &mut Writer);
+    fn encode(&self, to: &mut Writer);
     /// Takes the value from a message; `None` if what is there is not one.
-    fn decode(from: &mut Reader<'_>) -> Option<Self>;
+    fn decode(from: &mut Reader<'m>) -> Option<Self>;
+}
+
+/// A value that travels in messages and has a most.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can be of any length, and a message has 120 words",
+    note = "say the most: `#[max(N)]` before an argument that is a `&str` or a `&[u8]`, or `Text<N>` or `Bytes<N>`"
+)]
+pub trait Bounded {
+    /// The most words it takes.
+    const WORDS: usize;
+}
+
+/// A value of any number of bytes, which `#[max(N)]` bounds.
+#[diagnostic::on_unimplemented(message = "`#[max(N)]` is for bytes and text, and `{Self}` is neither")]
+pub trait Unbounded {
+    /// Its bytes.
+    fn size(&self) -> usize;
 }
 
 macro_rules! words {
     ($($ty:ty),+) => {$(
-        impl Wire for $ty {
-            type Ref<'a> = $ty;
+        impl Wire<'_> for $ty {
             #[inline]
-            fn lend(&self) -> $ty { *self }
+            fn encode(&self, to: &mut Writer) {
+                to.word(*self as u64);
+            }
             #[inline]
-            fn encode(value: $ty, to: &mut Writer) { to.word(value as u64) }
-            #[inline]
-            fn decode(from: &mut Reader<'_>) -> Option<Self> { <$ty>::try_from(from.word()?).ok() }
+            fn decode(from: &mut Reader<'_>) -> Option<Self> {
+                <$ty>::try_from(from.word()?).ok()
+            }
+        }
+        impl Bounded for $ty {
+            const WORDS: usize = 1;
         }
     )+};
 }
 
 words!(u8, u16, u32, u64, usize);
 
-impl Wire for bool {
-    type Ref<'a> = bool;
-    fn lend(&self) -> bool {
-        *self
+impl Wire<'_> for bool {
+    #[inline]
+    fn encode(&self, to: &mut Writer) {
+        to.word((*self).into());
     }
-    fn encode(value: bool, to: &mut Writer) {
-        to.word(value.into());
-    }
+    #[inline]
     fn decode(from: &mut Reader<'_>) -> Option<Self> {
         match from.word()? {
             0 => Some(false),
@@ -123,153 +158,110 @@ impl Wire for bool {
     }
 }
 
-impl Wire for () {
-    type Ref<'a> = ();
-    fn lend(&self) {}
-    fn encode((): (), _: &mut Writer) {}
+impl Bounded for bool {
+    const WORDS: usize = 1;
+}
+
+impl Wire<'_> for () {
+    #[inline]
+    fn encode(&self, _: &mut Writer) {}
+    #[inline]
     fn decode(_: &mut Reader<'_>) -> Option<Self> {
         Some(())
     }
 }
 
-impl Wire for Vec<u8> {
-    type Ref<'a> = &'a [u8];
-    fn lend(&self) -> &[u8] {
-        self
+impl Bounded for () {
+    const WORDS: usize = 0;
+}
+
+impl<'m> Wire<'m> for &'m [u8] {
+    #[inline]
+    fn encode(&self, to: &mut Writer) {
+        to.bytes(self);
     }
-    fn encode(value: &[u8], to: &mut Writer) {
-        to.bytes(value);
-    }
-    fn decode(from: &mut Reader<'_>) -> Option<Self> {
+    #[inline]
+    fn decode(from: &mut Reader<'m>) -> Option<Self> {
         from.bytes()
     }
 }
 
-impl Wire for Vec<String> {
-    type Ref<'a> = &'a [String];
-    fn lend(&self) -> &[String] {
-        self
-    }
-    fn encode(value: &[String], to: &mut Writer) {
-        to.word(value.len() as u64);
-        value.iter().for_each(|item| to.bytes(item.as_bytes()));
-    }
-    fn decode(from: &mut Reader<'_>) -> Option<Self> {
-        let count = from.word()?;
-        // A message has far fewer items than this; what claims more is garbled.
-        (count <= MSG_MAX_LENGTH as u64).then(|| (0..count).map(|_| String::decode(from)).collect())?
+impl Unbounded for &[u8] {
+    #[inline]
+    fn size(&self) -> usize {
+        self.len()
     }
 }
 
-impl Wire for String {
-    type Ref<'a> = &'a str;
-    fn lend(&self) -> &str {
-        self
+impl<'m> Wire<'m> for &'m str {
+    #[inline]
+    fn encode(&self, to: &mut Writer) {
+        to.bytes(self.as_bytes());
     }
-    fn encode(value: &str, to: &mut Writer) {
-        to.bytes(value.as_bytes());
-    }
-    fn decode(from: &mut Reader<'_>) -> Option<Self> {
-        String::from_utf8(from.bytes()?).ok()
+    #[inline]
+    fn decode(from: &mut Reader<'m>) -> Option<Self> {
+        core::str::from_utf8(from.bytes()?).ok()
     }
 }
 
-impl<T: Wire> Wire for Option<T> {
-    type Ref<'a>
-        = Option<T::Ref<'a>>
-    where
-        T: 'a;
-    fn lend(&self) -> Option<T::Ref<'_>> {
-        self.as_ref().map(T::lend)
+impl Unbounded for &str {
+    #[inline]
+    fn size(&self) -> usize {
+        self.len()
     }
-    fn encode(value: Option<T::Ref<'_>>, to: &mut Writer) {
-        to.word(value.is_some().into());
-        if let Some(value) = value {
-            T::encode(value, to);
+}
+
+impl<'m, T: Wire<'m>> Wire<'m> for Option<T> {
+    #[inline]
+    fn encode(&self, to: &mut Writer) {
+        to.word(self.is_some().into());
+        if let Some(value) = self {
+            value.encode(to);
         }
     }
-    fn decode(from: &mut Reader<'_>) -> Option<Self> {
+    #[inline]
+    fn decode(from: &mut Reader<'m>) -> Option<Self> {
         Some(if bool::decode(from)? { Some(T::decode(from)?) } else { None })
     }
 }
 
-impl<T: Wire, E: Wire> Wire for Result<T, E> {
-    type Ref<'a>
-        = Result<T::Ref<'a>, E::Ref<'a>>
-    where
-        T: 'a,
-        E: 'a;
-    fn lend(&self) -> Self::Ref<'_> {
-        self.as_ref().map(T::lend).map_err(E::lend)
-    }
-    fn encode(value: Self::Ref<'_>, to: &mut Writer) {
-        to.word(value.is_err().into());
-        match value {
-            Ok(value) => T::encode(value, to),
-            Err(error) => E::encode(error, to),
+impl<T: Bounded> Bounded for Option<T> {
+    const WORDS: usize = 1 + T::WORDS;
+}
+
+impl<'m, T: Wire<'m>, E: Wire<'m>> Wire<'m> for Result<T, E> {
+    #[inline]
+    fn encode(&self, to: &mut Writer) {
+        to.word(self.is_err().into());
+        match self {
+            Ok(value) => value.encode(to),
+            Err(error) => error.encode(to),
         }
     }
-    fn decode(from: &mut Reader<'_>) -> Option<Self> {
+    #[inline]
+    fn decode(from: &mut Reader<'m>) -> Option<Self> {
         Some(if bool::decode(from)? { Err(E::decode(from)?) } else { Ok(T::decode(from)?) })
     }
 }
 
-/// A structure that travels as its fields, in order.
-#[macro_export]
-macro_rules! wire_struct {
-    ($(#[$meta:meta])* pub struct $Name:ident { $($(#[$about:meta])* pub $field:ident : $ty:ty,)+ }) => {
-        $(#[$meta])*
-        pub struct $Name { $($(#[$about])* pub $field: $ty,)+ }
-
-        impl $crate::Wire for $Name {
-            type Ref<'a> = &'a $Name;
-            fn lend(&self) -> &Self { self }
-            fn encode(value: &Self, to: &mut $crate::Writer) {
-                $( <$ty as $crate::Wire>::encode(<$ty as $crate::Wire>::lend(&value.$field), to); )+
-            }
-            fn decode(from: &mut $crate::Reader<'_>) -> Option<Self> {
-                Some(Self { $( $field: <$ty as $crate::Wire>::decode(from)?, )+ })
-            }
-        }
-    };
-}
-
-/// An enumeration without data that travels as its number.
-#[macro_export]
-macro_rules! wire_enum {
-    ($(#[$meta:meta])* pub enum $Name:ident { $($(#[$about:meta])* $Variant:ident = $number:literal,)+ }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub enum $Name { $($(#[$about])* $Variant = $number,)+ }
-
-        impl $crate::Wire for $Name {
-            type Ref<'a> = $Name;
-            fn lend(&self) -> Self { *self }
-            fn encode(value: Self, to: &mut $crate::Writer) { to.word(value as u64) }
-            fn decode(from: &mut $crate::Reader<'_>) -> Option<Self> {
-                match from.word()? {
-                    $($number => Some(Self::$Variant),)+
-                    _ => None,
-                }
-            }
-        }
-    };
+impl<T: Bounded, E: Bounded> Bounded for Result<T, E> {
+    const WORDS: usize = 1 + if T::WORDS > E::WORDS { T::WORDS } else { E::WORDS };
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Bytes, Text};
 
-    /// Only what fits into registers: a host has no IPC buffer.
-    fn message<T: Wire>(value: &T) -> Message {
+    fn message<'m, T: Wire<'m>>(value: &T) -> Writer {
         let mut writer = Writer::new(5);
-        T::encode(value.lend(), &mut writer);
-        writer.finish().unwrap()
+        value.encode(&mut writer);
+        writer
     }
 
-    fn there_and_back<T: Wire + PartialEq + core::fmt::Debug>(value: T) {
-        let message = message(&value);
-        let mut reader = Reader::new(&message);
+    fn there_and_back<T: for<'m> Wire<'m> + PartialEq + core::fmt::Debug>(value: T) {
+        let writer = message(&value);
+        let mut reader = Reader::new(writer.message().unwrap().words());
         assert_eq!(T::decode(&mut reader), Some(value));
         assert_eq!(reader.word(), None, "something is left over");
     }
@@ -279,29 +271,57 @@ mod tests {
         there_and_back(u64::MAX);
         there_and_back(true);
         there_and_back(());
-        there_and_back(String::from("a string of 24 bytes ..."));
+        there_and_back(Text::<40>::cut("a string of 24 bytes ..."));
+        there_and_back(Bytes::<7>::try_from(&[1, 2, 3][..]).unwrap());
         there_and_back(Some(7u8));
         there_and_back(None::<u8>);
-        there_and_back(Ok::<u16, String>(9));
-        there_and_back(Err::<u16, String>("no".into()));
-        there_and_back(alloc::vec![String::from("x")]);
+        there_and_back(Ok::<u16, Text<3>>(9));
+        there_and_back(Err::<u16, Text<3>>(Text::cut("no")));
+    }
+
+    #[test]
+    fn borrowed_values_are_where_the_message_is() {
+        let writer = message(&"a text of more than eight bytes");
+        let words = writer.message().unwrap().words();
+        let text = <&str>::decode(&mut Reader::new(words)).unwrap();
+        assert_eq!(text, "a text of more than eight bytes");
+        assert!(words.as_bytes().as_ptr_range().contains(&text.as_ptr()));
     }
 
     #[test]
     fn what_is_out_of_range_is_refused() {
-        let message = message(&300u64);
-        assert_eq!(u8::decode(&mut Reader::new(&message)), None);
-        assert_eq!(bool::decode(&mut Reader::new(&message)), None);
-        assert_eq!(String::decode(&mut Reader::new(&message)), None);
-        assert_eq!(Vec::<String>::decode(&mut Reader::new(&message)), None);
+        let writer = message(&300u64);
+        let words = writer.message().unwrap().words();
+        assert_eq!(u8::decode(&mut Reader::new(words)), None);
+        assert_eq!(bool::decode(&mut Reader::new(words)), None);
+        assert_eq!(<&str>::decode(&mut Reader::new(words)), None);
+        assert_eq!(Text::<9>::decode(&mut Reader::new(words)), None);
+        let text = message(&"four");
+        assert_eq!(Text::<3>::decode(&mut Reader::new(text.message().unwrap().words())), None);
+        assert_eq!(Bytes::<3>::decode(&mut Reader::new(text.message().unwrap().words())), None);
+        assert_eq!(<&str>::decode(&mut Reader::new(&[1, 0xff])), None);
+        assert_eq!(<&[u8]>::decode(&mut Reader::new(&[u64::MAX, 0])), None);
     }
 
     #[test]
     fn a_short_message_is_refused() {
-        let message = Message::new(0, [3, u64::from_le_bytes(*b"abc\0\0\0\0\0")]);
-        let mut reader = Reader::new(&message);
-        assert_eq!(String::decode(&mut reader).as_deref(), Some("abc"));
+        let words = [3, u64::from_le_bytes(*b"abc\0\0\0\0\0")];
+        let mut reader = Reader::new(&words);
+        assert_eq!(<&str>::decode(&mut reader), Some("abc"));
         assert_eq!(u64::decode(&mut reader), None);
-        assert_eq!(String::decode(&mut Reader::new(&Message::new(0, [9, 0]))), None);
+        assert_eq!(<&str>::decode(&mut Reader::new(&[9, 0])), None);
+    }
+
+    #[test]
+    fn bounds_are_what_values_take() {
+        fn takes<T: for<'m> Wire<'m> + Bounded>(value: T) {
+            assert_eq!(message(&value).message().unwrap().words().len(), T::WORDS);
+        }
+        takes(7u8);
+        takes(Some(1u64));
+        takes(Ok::<u64, ()>(1));
+        takes(Err::<(), u64>(1));
+        takes(Text::<9>::cut("123456789"));
+        takes(Bytes::<8>::try_from(&[0; 8][..]).unwrap());
     }
 }

@@ -25,11 +25,11 @@ impl Timer for Server {
     }
 
     fn alarm(&mut self, _: Caller, at: u64, later: Later<u64>) {
-        later.answer(at);
+        later.answer(&at);
     }
 
     fn sleep(&mut self, _: Caller, duration: u64, later: Later<u64>) {
-        later.answer(42 + duration);
+        later.answer(&(42 + duration));
     }
 
     fn pending(&mut self, _: Caller) -> u64 {

@@ -1,7 +1,9 @@
 //! Messages, capabilities in messages, notifications.
 
+use alloc::vec::Vec;
+
 use pecan::{
-    Cap, CapRights, Message, ipc,
+    Cap, CapRights, LongMessage, Message, ipc,
     types::{Endpoint, Notification, Reply},
 };
 
@@ -10,6 +12,7 @@ use crate::{Failure, Test, check, env::Env};
 pub const TESTS: &[Test] = &[
     ("words_come_back_from_a_call", words_come_back),
     ("the_longest_message_arrives_whole", longest_message),
+    ("later_calls_leave_a_long_message_alone", later_calls_leave_a_long_message_alone),
     ("bytes_arrive_as_they_were", bytes_arrive),
     ("the_badge_says_who_sent", badge_says_who),
     ("a_capability_arrives_in_the_receive_slot", capability_arrives),
@@ -28,15 +31,15 @@ struct Echo {
 extern "C" fn echo(argument: usize) -> ! {
     // SAFETY: the test that started this thread keeps the structure until the thread is gone.
     let Echo { endpoint, reply } = unsafe { &*(argument as *const Echo) };
-    let mut received = endpoint.recv(*reply);
+    let (mut received, mut answer) = (LongMessage::new(0), LongMessage::new(0));
+    let mut badge = endpoint.recv_long(*reply, &mut received);
     loop {
-        // The words are in registers and buffer already; only the label changes.
-        let mut answer = Message::empty(received.badge);
-        for index in 0..received.len() {
-            // Word `index` is written to the place where it is read from.
-            let _ = answer.push(received.word(index));
+        answer.reset(badge);
+        for word in received.words() {
+            // It was as long when it came.
+            let _ = answer.push(*word);
         }
-        received = endpoint.reply_recv(*reply, answer);
+        badge = endpoint.reply_recv_long(*reply, &answer, &mut received);
     }
 }
 
@@ -58,32 +61,61 @@ fn with_echo(
 
 fn words_come_back(env: &mut Env<'_>) -> Result<(), Failure> {
     with_echo(env, |client| {
-        check!(client.call(Message::empty(9)).is_empty());
-        check!(client.call(Message::new(9, [1])).words().eq([1]));
-        check!(client.call(Message::new(9, [1, 2, 3, 4])).words().eq([1, 2, 3, 4]));
-        check!(client.call(Message::new(9, [1, 2, 3, 4, 5])).words().eq([1, 2, 3, 4, 5]));
+        check!(client.call(&Message::empty(9)).is_empty());
+        check!(client.call(&Message::new(9, [1])).words() == [1]);
+        check!(client.call(&Message::new(9, [1, 2, 3, 4])).words() == [1, 2, 3, 4]);
+        let mut answer = LongMessage::new(0);
+        client.call_long(&long(&[1, 2, 3, 4, 5])?, &mut answer);
+        check!(answer.words() == [1, 2, 3, 4, 5]);
         Ok(())
     })
+}
+
+/// A message of these words.
+fn long(words: &[u64]) -> pecan::Result<LongMessage> {
+    let mut message = LongMessage::new(9);
+    words.iter().try_for_each(|word| message.push(*word))?;
+    Ok(message)
 }
 
 fn longest_message(env: &mut Env<'_>) -> Result<(), Failure> {
     with_echo(env, |client| {
         let words: [u64; 120] = core::array::from_fn(|n| 0x1000 + n as u64);
-        let mut message = Message::new(0, words);
+        let mut message = long(&words)?;
         check!(message.push(1) == Err(pecan::Error::TruncatedMessage));
-        check!(client.call(message).words().eq(words));
+        client.call_long(&long(&words)?, &mut message);
+        check!(message.words() == words);
+        Ok(())
+    })
+}
+
+fn later_calls_leave_a_long_message_alone(env: &mut Env<'_>) -> Result<(), Failure> {
+    let cspace = env.objects().slots.take(1)?;
+    with_echo(env, |client| {
+        let words: [u64; 20] = core::array::from_fn(|n| 0x1000 + n as u64);
+        let message = long(&words)?;
+        // An invocation writes its arguments to the IPC buffer, and printing makes calls where programs print by them.
+        check!(cspace.offset(0).mint_from(pecan::boot::CNODE.slot(0), CapRights::ALL, 7).is_err());
+        pecan_runtime::println!("(something is printed meanwhile)");
+        let mut answer = LongMessage::new(0);
+        client.call_long(&message, &mut answer);
+        check!(cspace.offset(0).mint_from(pecan::boot::CNODE.slot(0), CapRights::ALL, 7).is_err());
+        check!(client.call(&Message::new(9, [7; 4])).words() == [7; 4]);
+        check!(answer.words() == words);
         Ok(())
     })
 }
 
 fn bytes_arrive(env: &mut Env<'_>) -> Result<(), Failure> {
     with_echo(env, |client| {
-        let text = "a line of text that does not fit into four registers";
-        let mut message = Message::new(0, [7]);
-        message.push_bytes(text.as_bytes())?;
-        let answer = client.call(message);
-        let mut buffer = [0; 100];
-        check!(answer.bytes(1, &mut buffer) == Some((text.as_bytes(), 2 + text.len().div_ceil(8))));
+        let text = b"a line of text that does not fit into four registers";
+        let mut message = long(&[7])?;
+        message.push_bytes(text)?;
+        let mut answer = LongMessage::new(0);
+        client.call_long(&message, &mut answer);
+        check!(answer.word(1) == text.len() as u64);
+        let bytes: Vec<u8> = answer.words()[2..].iter().flat_map(|word| word.to_le_bytes()).collect();
+        check!(bytes[..text.len()] == text[..]);
         check!(message.push_bytes(&[0; 960]) == Err(pecan::Error::TruncatedMessage));
         Ok(())
     })
@@ -91,7 +123,7 @@ fn bytes_arrive(env: &mut Env<'_>) -> Result<(), Failure> {
 
 fn badge_says_who(env: &mut Env<'_>) -> Result<(), Failure> {
     with_echo(env, |client| {
-        check!(client.call(Message::empty(9)).label() == 42);
+        check!(client.call(&Message::empty(9)).label() == 42);
         Ok(())
     })
 }
@@ -115,7 +147,7 @@ extern "C" fn receiver(argument: usize) -> ! {
             let root = pecan::boot::CNODE;
             ipc::set_receive_slot(root.slot(received.word(0)));
         }
-        received = endpoint.reply_recv(*reply, Message::new(0, [caps, badge]));
+        received = endpoint.reply_recv(*reply, &Message::new(0, [caps, badge]));
     }
 }
 
@@ -127,17 +159,17 @@ fn capability_arrives(env: &mut Env<'_>) -> Result<(), Failure> {
     let slot = objects.slots.take(1)?;
     let thread = env.thread(receiver, &raw const state as usize, Cap::NULL)?;
     thread.start()?;
-    endpoint.call(Message::new(1, [slot.index]));
-    let answer = endpoint.call(Message::empty(2).with_caps([notification.cptr()]));
-    check!(answer.words().eq([1, 0]));
+    endpoint.call(&Message::new(1, [slot.index]));
+    let answer = endpoint.call(&Message::empty(2).with_caps([notification.cptr()]));
+    check!(answer.words() == [1, 0]);
     // What arrived is a capability to the same notification.
     // SAFETY: the other thread sent what it was sent.
     let arrived = unsafe { slot.cap::<Notification>() };
     arrived.signal();
     notification.poll();
     // The slot is full now: the next capability does not arrive.
-    let answer = endpoint.call(Message::empty(2).with_caps([notification.cptr()]));
-    check!(answer.words().eq([0, 0]));
+    let answer = endpoint.call(&Message::empty(2).with_caps([notification.cptr()]));
+    check!(answer.words() == [0, 0]);
     thread.tcb.suspend()?;
     Ok(())
 }
@@ -149,8 +181,8 @@ fn capability_is_unwrapped(env: &mut Env<'_>) -> Result<(), Failure> {
     let state = Receiver { endpoint, reply: objects.make()? };
     let thread = env.thread(receiver, &raw const state as usize, Cap::NULL)?;
     thread.start()?;
-    let answer = endpoint.call(Message::empty(2).with_caps([badged.cptr()]));
-    check!(answer.words().eq([1, 77]));
+    let answer = endpoint.call(&Message::empty(2).with_caps([badged.cptr()]));
+    check!(answer.words() == [1, 77]);
     thread.tcb.suspend()?;
     Ok(())
 }
@@ -176,7 +208,7 @@ fn non_blocking(env: &mut Env<'_>) -> Result<(), Failure> {
     let received = endpoint.nb_recv(reply);
     check!(received.badge == 0 && received.is_empty());
     // Nobody waits, so this is dropped.
-    endpoint.nb_send(Message::new(1, [1]));
+    endpoint.nb_send(&Message::new(1, [1]));
     check!(endpoint.nb_recv(reply).badge == 0);
     Ok(())
 }

@@ -128,8 +128,13 @@ fn panicking(env: &mut Env<'_>) -> Result<(), Failure> {
     let endpoint = objects.make::<Endpoint>()?;
     let reply = objects.make::<Reply>()?;
     let thread = env.thread(panics, 13, endpoint)?;
-    let (received, text) = printed(|| thread.start().map(|()| endpoint.recv(reply)));
-    let received = received?;
+    let mut received = pecan::LongMessage::new(0);
+    let (started, text) = printed(|| {
+        thread.start()?;
+        endpoint.recv_long(reply, &mut received);
+        Ok::<(), pecan::Error>(())
+    });
+    started?;
     check!(matches!(Fault::from_message(&received), Some(Fault::UserException { number: 6, .. })));
     check!(text.contains("runtime.rs") && text.contains("number 13 came up"));
     // The innermost callers are in the library; the outermost is the thread's own function.

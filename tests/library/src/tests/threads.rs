@@ -3,7 +3,7 @@
 use core::arch::asm;
 
 use pecan::{
-    CSpaceRoot, Cap, CapRights, Error, Message, Priorities, SchedParams, UserContext,
+    CSpaceRoot, Cap, CapRights, Error, LongMessage, Message, Priorities, SchedParams, UserContext,
     alloc::Objects,
     boot,
     fault::Fault,
@@ -43,8 +43,8 @@ fn fault_of(
     let reply = objects.make::<Reply>()?;
     let thread = env.thread(entry, argument, handler)?;
     thread.start()?;
-    let received = endpoint.recv(reply);
-    check!(received.badge == 11);
+    let mut received = LongMessage::new(0);
+    check!(endpoint.recv_long(reply, &mut received) == 11);
     match Fault::from_message(&received) {
         Some(fault) => Ok((fault, thread, endpoint, reply)),
         None => Err(Failure::Check("the message is a fault")),
@@ -120,7 +120,7 @@ fn unknown_syscall(env: &mut Env<'_>) -> Result<(), Failure> {
 
 extern "C" fn calls_cap(cptr: usize) -> ! {
     // SAFETY: there is nothing at that address.
-    unsafe { Cap::<Endpoint>::new(cptr as u64) }.call(Message::empty(0));
+    unsafe { Cap::<Endpoint>::new(cptr as u64) }.call(&Message::empty(0));
     does_ud2(0)
 }
 
@@ -140,7 +140,8 @@ fn mended_fault(env: &mut Env<'_>) -> Result<(), Failure> {
     // SAFETY: the address was reserved for this.
     unsafe { space.map_new_at(&mut objects, address, 1, CapRights::READ) }?;
     // Now it reads, and goes on to the next fault.
-    let received = endpoint.reply_recv(reply, Message::empty(0));
+    let mut received = LongMessage::new(0);
+    endpoint.reply_recv_long(reply, &Message::empty(0), &mut received);
     check!(matches!(Fault::from_message(&received), Some(Fault::UserException { number: 6, .. })));
     Ok(())
 }
@@ -254,7 +255,8 @@ fn time_is_counted(env: &mut Env<'_>) -> Result<(), Failure> {
     ticker.tcb.set_priority(boot::TCB, 99)?;
     thread.tcb.suspend()?;
     ticker.start()?;
-    let received = endpoint.recv(reply);
+    let mut received = LongMessage::new(0);
+    endpoint.recv_long(reply, &mut received);
     let Some(Fault::Timeout { consumed, .. }) = Fault::from_message(&received) else {
         return Err(Failure::Check("a timeout"));
     };
@@ -273,8 +275,8 @@ fn timeout(env: &mut Env<'_>) -> Result<(), Failure> {
     // SAFETY: it is not answered.
     unsafe { thread.tcb.set_timeout_endpoint(handler) }?;
     thread.start()?;
-    let received = endpoint.recv(reply);
-    check!(received.badge == 3);
+    let mut received = LongMessage::new(0);
+    check!(endpoint.recv_long(reply, &mut received) == 3);
     check!(matches!(Fault::from_message(&received), Some(Fault::Timeout { badge: 0xbad9e, .. })));
     Ok(())
 }
@@ -311,7 +313,8 @@ fn own_space(env: &mut Env<'_>) -> Result<(), Failure> {
         tcb.set_sched_params(priorities, sched_context, endpoint)?;
         tcb.write_registers(true, &start)?;
     }
-    let received = endpoint.recv(reply);
+    let mut received = LongMessage::new(0);
+    endpoint.recv_long(reply, &mut received);
     let ip = CODE + PROGRAM.len() as u64 - 2;
     check!(matches!(
         Fault::from_message(&received),

@@ -7,7 +7,7 @@ extern crate alloc;
 use alloc::vec::Vec;
 
 use pecan::{
-    Cap, Message, Result, SchedParams,
+    Cap, LongMessage, Result, SchedParams,
     alloc::Objects,
     boot::{self, BootInfo},
     cspace::CSpace,
@@ -71,8 +71,13 @@ fn call_a_thread(boot: &BootInfo, objects: &mut Objects<'_>) -> Result<()> {
         .with_time(boot.sched_control(0)?, SchedParams::round_robin(10_000));
     let thread = Thread::create(objects, &mut space, &params)?;
     thread.start()?;
-    let answer = endpoint.call(Message::new(1, [1, 2, 3, 4, 5, 6]));
-    println!("doubled: {:?}", answer.words().collect::<Vec<_>>());
+    let mut question = LongMessage::new(1);
+    for word in 1..=6 {
+        question.push(word)?;
+    }
+    let mut answer = LongMessage::new(0);
+    endpoint.call_long(&question, &mut answer);
+    println!("doubled: {:?}", answer.words());
     // Its room could be another thread's now.
     thread.destroy().map(drop).map_err(|(error, _)| error)
 }
@@ -85,14 +90,14 @@ extern "C" fn doubler(caps: usize) -> ! {
         let [endpoint, reply] = *(caps as *const [u64; 2]);
         (Cap::<Endpoint>::new(endpoint), Cap::<Reply>::new(reply))
     };
-    let mut received = endpoint.recv(reply);
+    let (mut question, mut answer) = (LongMessage::new(0), LongMessage::new(0));
+    endpoint.recv_long(reply, &mut question);
     loop {
-        let words: Vec<u64> = received.words().map(|word| 2 * word).collect();
-        let mut answer = Message::empty(received.label());
-        for word in words {
+        answer.reset(question.label());
+        for word in question.words() {
             // It was as long when it came.
-            let _ = answer.push(word);
+            let _ = answer.push(2 * word);
         }
-        received = endpoint.reply_recv(reply, answer);
+        endpoint.reply_recv_long(reply, &answer, &mut question);
     }
 }

@@ -12,7 +12,12 @@ mod thread_block;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
-use pecan_abi::{CPtr, Direction, Label, MessageInfo, ipc::IpcBuffer, ipc::MESSAGE_REGISTERS};
+use core::mem::MaybeUninit;
+
+use pecan_abi::{
+    CPtr, Direction, Label, MessageInfo,
+    ipc::{IpcBuffer, MESSAGE_REGISTERS, MSG_MAX_LENGTH},
+};
 
 pub use benchmark::*;
 pub use thread_block::ThreadBlock;
@@ -67,6 +72,30 @@ pub fn set_message_word(index: usize, word: u64) {
     if index < pecan_abi::ipc::MSG_MAX_LENGTH {
         // SAFETY: as in `message_word`.
         unsafe { (&raw mut (*ipc_buffer()).msg[index]).write_volatile(word) }
+    }
+}
+
+/// Copies the words of the received message that are in the IPC buffer, from the first of them on.
+#[inline]
+pub(crate) fn read_message_words(into: &mut [MaybeUninit<u64>]) {
+    let count = into.len().min(MSG_MAX_LENGTH - MESSAGE_REGISTERS);
+    // SAFETY: the thread block of a running thread points to its mapped IPC buffer, which has these words behind those
+    // of the registers, and nothing refers to it. The system call before this cannot be moved behind it by the
+    // compiler: its assembly may write any memory.
+    unsafe {
+        let from = (&raw const (*ipc_buffer()).msg).cast::<MaybeUninit<u64>>().add(MESSAGE_REGISTERS);
+        from.copy_to_nonoverlapping(into.as_mut_ptr(), count);
+    }
+}
+
+/// Puts the words of a message that do not travel in registers into the IPC buffer.
+#[inline]
+pub(crate) fn write_message_words(words: &[u64]) {
+    let count = words.len().min(MSG_MAX_LENGTH - MESSAGE_REGISTERS);
+    // SAFETY: as in `read_message_words`; the system call that follows may read any memory.
+    unsafe {
+        let to = (&raw mut (*ipc_buffer()).msg).cast::<u64>().add(MESSAGE_REGISTERS);
+        words.as_ptr().copy_to_nonoverlapping(to, count);
     }
 }
 
