@@ -54,9 +54,12 @@ pub fn startup() -> &'static Startup<'static> {
     pecan_runtime::startup().expect("a component has a start page")
 }
 
+/// The role that every component has: the initial task is its supervisor.
+pub const SUPERVISOR: Uses<SupervisorClient> = Uses::new(well_known::SUPERVISOR, SupervisorClient::new);
+
 /// The initial task, as this component sees it.
 pub fn supervisor() -> SupervisorClient {
-    SupervisorClient::new(role::endpoint(well_known::SUPERVISOR))
+    SUPERVISOR.client()
 }
 
 /// How many clients this component can have, in all roles that it serves. Their places are numbered from 0.

@@ -2,20 +2,13 @@
 #![no_std]
 #![no_main]
 
-use pecan_component::{
-    main,
-    pecan::{Cap, startup::well_known, types::Endpoint},
-    println,
-    protocols::ControlClient,
-    startup,
-};
+use pecan_component::{SUPERVISOR, main, println, protocols::ControlClient};
 
 main!(main);
 
 fn main() {
-    let supervisor: Cap<Endpoint> = startup().cap(well_known::SUPERVISOR).unwrap_or(Cap::NULL);
     let endpoints = [
-        ("supervisor", supervisor),
+        ("supervisor", SUPERVISOR.endpoint()),
         ("console", roles::CONSOLE.endpoint()),
         ("control", roles::CONTROL.endpoint()),
     ];
