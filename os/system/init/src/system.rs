@@ -211,6 +211,13 @@ impl System {
             pecan_manifest::Restart::OnFailure => Restart::OnFailure,
             pecan_manifest::Restart::Always => Restart::Always,
         };
+        let described = component.back_off;
+        let back_off = BackOff {
+            first: described.first_ms * 1000,
+            most: described.most_ms * 1000,
+            calm: described.calm_ms * 1000,
+            failures: described.failures,
+        };
         self.entries.push(Entry {
             id: self.next_id,
             name,
@@ -221,7 +228,7 @@ impl System {
             restarts: 0,
             args,
             log: Vec::new(),
-            watch: Watch::new(restart, BackOff::USUAL),
+            watch: Watch::new(restart, back_off),
             waiters: Vec::new(),
         });
         self.next_id += 1;

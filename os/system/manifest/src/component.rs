@@ -26,6 +26,9 @@ pub struct Settings {
     /// What happens when it ends.
     #[serde(default)]
     pub restart: Restart,
+    /// How long it waits to be started again when it fails repeatedly.
+    #[serde(default)]
+    pub back_off: BackOff,
     /// Priority of its thread.
     pub priority: u8,
     /// Milliseconds of processor time in each period.
@@ -105,6 +108,28 @@ pub enum Restart {
     OnFailure,
     /// It is started again however it ended.
     Always,
+}
+
+/// How long a component that fails again and again waits to be started again: nothing the first time, then a time that
+/// doubles.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackOff {
+    /// Milliseconds after the second failure in a row.
+    pub first_ms: u64,
+    /// The most milliseconds that it grows to.
+    pub most_ms: u64,
+    /// A component that has run for so many milliseconds starts afresh.
+    pub calm_ms: u64,
+    /// After so many failures in a row it is given up.
+    pub failures: u32,
+}
+
+impl Default for BackOff {
+    /// 100 ms, doubled up to 10 s; given up at the eighth failure, that is, after 6.3 s of waiting; forgotten after 30 s.
+    fn default() -> Self {
+        Self { first_ms: 100, most_ms: 10_000, calm_ms: 30_000, failures: 8 }
+    }
 }
 
 /// An interrupt: either `isa`, or `ioapic` and `pin`.

@@ -40,10 +40,15 @@ impl fmt::Display for BadText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name, max) => {
-                write!(f, "`{name}` is not a name of 1 to {max} letters, digits, `-` and `_`")
+                write!(f, "`{name}` is not a name, expected 1 to {max} letters, digits, `-` and `_`")
             }
-            Self::Long(len) => write!(f, "the text has {len} characters; {ABOUT_MAX} have room in a list"),
-            Self::Invisible(c) => write!(f, "the text has the character {c:?}, which cannot be shown"),
+            Self::Long(len) => write!(
+                f,
+                "the text has {len} characters, expected at most {ABOUT_MAX}, which have room in a list"
+            ),
+            Self::Invisible(c) => {
+                write!(f, "the text has the character {c:?}, expected only such as can be shown in a line")
+            }
         }
     }
 }

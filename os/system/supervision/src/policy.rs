@@ -29,9 +29,6 @@ pub struct BackOff {
 }
 
 impl BackOff {
-    /// 100 ms, doubled up to 10 s; given up at the eighth failure, that is, after 6.3 s of waiting; forgotten after 30 s.
-    pub const USUAL: Self = Self { first: 100_000, most: 10_000_000, calm: 30_000_000, failures: 8 };
-
     /// The wait after so many failures in a row.
     fn wait(&self, failures: u32) -> u64 {
         match failures {
@@ -169,11 +166,14 @@ impl Watch {
 mod tests {
     use super::*;
 
+    /// Given up at the eighth failure, that is, after 6.3 s of waiting.
+    const USUAL: BackOff = BackOff { first: 100_000, most: 10_000_000, calm: 30_000_000, failures: 8 };
+
     const MS: u64 = 1000;
     const S: u64 = 1000 * MS;
 
     fn watch(restart: Restart) -> Watch {
-        let mut watch = Watch::new(restart, BackOff::USUAL);
+        let mut watch = Watch::new(restart, USUAL);
         watch.started(0);
         watch
     }
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_wait_has_a_limit() {
-        let back_off = BackOff { failures: 80, ..BackOff::USUAL };
+        let back_off = BackOff { failures: 80, ..USUAL };
         let mut watch = Watch::new(Restart::OnFailure, back_off);
         watch.started(0);
         let waits = waits(&mut watch, 0);

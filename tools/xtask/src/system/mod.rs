@@ -3,6 +3,11 @@
 mod description;
 mod image;
 mod interface;
+#[cfg(test)]
+mod mistakes;
+mod problem;
+mod rules;
+mod source;
 
 use std::{
     collections::BTreeMap,
@@ -10,10 +15,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::{build, paths::Workspace, toolchain::Purpose};
-use description::{Description, Interfaces};
+use crate::{build, paths::Workspace, toolchain::Purpose, ui};
+use interface::Packages;
+use source::Reader;
 
 /// What the program of a component is built for.
 fn purpose(component: &pecan_manifest::Settings) -> Purpose {
@@ -41,18 +47,29 @@ impl System {
                 path.display()
             )
         })?;
-        let shown = path.strip_prefix(ws.root()).unwrap_or(&path).display().to_string();
-        let interfaces = interface::of_packages(ws)?;
-        Self::parse(name, &text, &interfaces).with_context(|| format!("cannot use {shown}"))
+        Self::parse(ws.root(), &path, text, name, &interface::packages(ws)?)
     }
 
-    fn parse(name: &str, text: &str, interfaces: &Interfaces) -> Result<System> {
-        let description: Description = toml::from_str(text)?;
-        let manifest = description.resolve(name, interfaces)?;
-        let components = description.component.iter();
+    fn parse(root: &Path, path: &Path, text: String, name: &str, packages: &Packages) -> Result<System> {
+        let mut reader = Reader::new(root);
+        let tables = reader.read(path, text);
+        let Some(draft) = description::draft(&mut reader, tables, name, packages) else {
+            let count = match reader.problems.len() {
+                1 => "a mistake".to_string(),
+                n => format!("{n} mistakes"),
+            };
+            let shown = problem::show(&reader.problems, &reader.files, ui::on_terminal());
+            bail!("the description of the system {name} has {count}\n\n{shown}\n");
+        };
+        let components = draft.system.components.iter().map(|c| &c.settings);
         let programs =
             components.map(|c| ((c.package.clone(), purpose(c)), c.program().into_owned())).collect();
-        Ok(System { root: description.root, programs, manifest })
+        Ok(System { root: draft.root, programs, manifest: draft.system })
+    }
+
+    /// What the initial task is told of the system.
+    pub fn manifest(&self) -> &pecan_manifest::System {
+        &self.manifest
     }
 
     /// Every package that the system needs built, and what for.
@@ -114,8 +131,10 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<System> {
-        let packages = ["init", "pecan-init", "p"].map(|p| (p.to_string(), Default::default()));
-        System::parse("test", text, &packages.into())
+        let packages =
+            ["init", "pecan-init", "p"].map(|p| (p.to_string(), (PathBuf::from(p), String::new())));
+        let path = Path::new("test.toml");
+        System::parse(Path::new(""), path, text.to_string(), "test", &packages.into())
     }
 
     #[test]

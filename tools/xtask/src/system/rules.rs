@@ -1,0 +1,524 @@
+//! What can be wrong with a description whose names are all right.
+
+use std::collections::BTreeMap;
+
+use pecan_manifest::{Badge, Channel, Component, INIT, Ports, Server, Size, Start, layout};
+use serde::Deserialize;
+
+use super::{
+    description::{Draft, Part, usual_pin},
+    problem::{Place, Problem, list},
+};
+
+/// A rule that may be broken where it is meant so: `allow = { RULE = "the reason" }` in the table that breaks it.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// No component waits for another one that waits for it.
+    Cycle,
+    /// A server does not run below its client.
+    Priority,
+    /// A server is started before its clients.
+    StartOrder,
+    /// A server is started with the system, and started again when it fails.
+    DemandServer,
+}
+
+impl Rule {
+    /// All of them.
+    #[cfg(test)]
+    pub const ALL: [Self; 4] = [Self::Cycle, Self::Priority, Self::StartOrder, Self::DemandServer];
+
+    /// The name in a description.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cycle => "cycle",
+            Self::Priority => "priority",
+            Self::StartOrder => "start-order",
+            Self::DemandServer => "demand-server",
+        }
+    }
+
+    fn may_be_broken(self) -> String {
+        format!("if it is meant so: `allow = {{ {} = \"the reason\" }}` in this table", self.name())
+    }
+}
+
+/// Names in the start page that are not those of roles.
+const RESERVED: [&str; 8] = ["service", "reply", "replies", "supervisor", "log", "tcb", "cspace", "vspace"];
+/// The most interrupts of a component.
+const IRQS_MAX: usize = 16;
+/// The least memory of a component, and the most.
+const MEMORY: [Size; 2] = [Size(128 << 10), Size(1 << 30)];
+/// What the initial task and the kernel take of the machine's memory, at most.
+const SYSTEM_MEMORY: u64 = 16 << 20;
+
+/// Checks a description, and decides how many places each role has.
+pub fn check(draft: &mut Draft, problems: &mut Vec<Problem>) {
+    names(draft, problems);
+    for (component, part) in draft.system.components.iter().zip(&draft.parts) {
+        numbers(component, part, problems);
+    }
+    devices(draft, problems);
+    one_log(draft, problems);
+    roles(draft, problems);
+    places(draft, problems);
+    memory(draft, problems);
+    utilisation(draft, problems);
+    order(draft, problems);
+    cycles(draft, problems);
+}
+
+/// Where a value of a component is.
+fn at(draft: &Draft, component: usize, key: &str) -> Place {
+    draft.parts[component].node.at(key)
+}
+
+fn names(draft: &Draft, problems: &mut Vec<Problem>) {
+    let mut known = BTreeMap::new();
+    for (n, component) in draft.system.components.iter().enumerate() {
+        let name = &component.settings.name;
+        if **name == *INIT {
+            problems.push(
+                Problem::new(format!("a component cannot be called `{INIT}`"), at(draft, n, "name"), "taken")
+                    .help("that is the initial task: choose another name"),
+            );
+        }
+        if let Some(other) = known.insert(name, n) {
+            problems.push(
+                Problem::new(
+                    format!("there are two components called `{name}`"),
+                    at(draft, n, "name"),
+                    "again",
+                )
+                .also(at(draft, other, "name"), "the first one")
+                .help("give one of them another name; a package can be used by several components"),
+            );
+        }
+    }
+}
+
+/// What is said of a component, as far as it concerns nobody else.
+fn numbers(component: &Component, part: &Part, problems: &mut Vec<Problem>) {
+    let settings = &component.settings;
+    let mut wrong = |title: &str, key: &str, label: &str, help: String| {
+        problems.push(Problem::new(title, part.node.at(key), label).help(help));
+    };
+    if settings.priority == u8::MAX {
+        // The initial task and its fault handling come before everything.
+        wrong("priority 255 is the initial task's", "priority", "too high", "write at most 254".into());
+    }
+    if !(1..=60_000).contains(&settings.budget_ms) {
+        wrong(
+            "a budget is 1 to 60000 ms",
+            "budget_ms",
+            "not such a time",
+            "write a time from 1 to 60000".into(),
+        );
+    }
+    if let Some(period) = settings.period_ms
+        && !(settings.budget_ms..=60_000).contains(&period)
+    {
+        let help = format!("write a time from {} to 60000: the budget has to fit in", settings.budget_ms);
+        wrong(
+            "a period is as long as its budget, and at most 60000 ms",
+            "period_ms",
+            "not such a time",
+            help,
+        );
+    }
+    let memory = settings.memory.0;
+    let [least, most] = MEMORY;
+    if !(least..=most).contains(&settings.memory) || !memory.is_power_of_two() {
+        let next = Size(memory.clamp(least.0, most.0).next_power_of_two());
+        let title = format!("memory is a power of two from {least} to {most}");
+        wrong(&title, "memory", "not such a size", format!("write \"{next}\""));
+    }
+    let back_off = settings.back_off;
+    let longest = back_off.first_ms.max(back_off.most_ms).max(back_off.calm_ms);
+    if back_off.first_ms > back_off.most_ms || longest > 3_600_000 || back_off.failures == 0 {
+        let help =
+            "write times of at most an hour, `first_ms` no more than `most_ms`, and `failures` of 1 or more";
+        wrong("a time to wait grows", "back_off", "this does not", help.into());
+    }
+    for (n, ports) in settings.ports.iter().enumerate() {
+        if ports.first > ports.last {
+            let node = part.node.get("ports").and_then(|list| list.items().into_iter().nth(n));
+            let place = node.map_or_else(|| part.node.at("ports"), |node| node.at("last"));
+            problems.push(
+                Problem::new(
+                    format!("the I/O ports `{}` end before they start", ports.name),
+                    place,
+                    "the last port",
+                )
+                .help(format!("write {:#x} or more", ports.first)),
+            );
+        }
+    }
+}
+
+/// A device belongs to one component, and a component calls each of its devices something else.
+fn devices(draft: &Draft, problems: &mut Vec<Problem>) {
+    let mut ports: Vec<(usize, &Ports)> = Vec::new();
+    let mut pins = BTreeMap::new();
+    for (n, component) in draft.system.components.iter().enumerate() {
+        let settings = &component.settings;
+        for range in &settings.ports {
+            let overlaps = |(_, p): &&(usize, &Ports)| range.first <= p.last && p.first <= range.last;
+            if let Some((other, taken)) = ports.iter().find(overlaps) {
+                let (first, last) = (range.first.max(taken.first), range.last.min(taken.last));
+                problems.push(
+                    Problem::new(
+                        format!("two components have the I/O ports {first:#x} to {last:#x}"),
+                        at(draft, n, "ports"),
+                        format!("`{}` has them as `{}`", settings.name, range.name),
+                    )
+                    .also(at(draft, *other, "ports"), "and so has this one")
+                    .help("let one of them have the device, and serve the other"),
+                );
+            }
+            ports.push((n, range));
+        }
+        if settings.irqs.len() > IRQS_MAX {
+            let title = format!("a component has at most {IRQS_MAX} interrupts");
+            problems.push(Problem::new(
+                title,
+                at(draft, n, "irqs"),
+                format!("{} of them", settings.irqs.len()),
+            ));
+        }
+        for irq in &settings.irqs {
+            match usual_pin(irq) {
+                Err(what) => problems.push(
+                    Problem::new(
+                        format!("interrupt `{}`: {what}", irq.name),
+                        at(draft, n, "irqs"),
+                        "among these",
+                    )
+                    .help("write `isa = N`, with N not 2 and at most 15, or `ioapic = N, pin = N`"),
+                ),
+                Ok(pin) => {
+                    if let Some(other) = pins.insert(pin, n) {
+                        problems.push(
+                            Problem::new(
+                                format!(
+                                    "two components have the interrupt at pin {} of I/O APIC {}",
+                                    pin.1, pin.0
+                                ),
+                                at(draft, n, "irqs"),
+                                format!("`{}` has it as `{}`", settings.name, irq.name),
+                            )
+                            .also(at(draft, other, "irqs"), "and so has this one")
+                            .help("let one of them have the device, and serve the other"),
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn one_log(draft: &Draft, problems: &mut Vec<Problem>) {
+    let mut shows = (0..draft.parts.len()).filter(|n| draft.system.components[*n].settings.log);
+    if let (Some(first), Some(second)) = (shows.next(), shows.next()) {
+        problems.push(
+            Problem::new("two components show the system log", at(draft, second, "log"), "a second one")
+                .also(at(draft, first, "log"), "the first one")
+                .help("leave the key out of one of them: the log is a ring with one reader"),
+        );
+    }
+}
+
+/// Whatever a component uses leads to one server.
+fn roles(draft: &Draft, problems: &mut Vec<Problem>) {
+    let mut first: BTreeMap<(u16, u8), usize> = BTreeMap::new();
+    for (n, channel) in draft.system.channels.iter().enumerate() {
+        if let Some(other) = first.insert((channel.client, channel.client_role), n) {
+            let role = draft.system.client_role(channel);
+            problems.push(
+                Problem::new(
+                    format!("there are two channels from the role `{role}`"),
+                    draft.wires[n].node.at("from"),
+                    "again",
+                )
+                .also(draft.wires[other].node.at("from"), "the first one")
+                .help("a role leads to one server: let the component's crate use the protocol in two roles"),
+            );
+        }
+    }
+    for (n, component) in draft.system.components.iter().enumerate() {
+        let name = &component.settings.name;
+        for (role, (role_name, protocol)) in component.interface.uses.iter().enumerate() {
+            if RESERVED.contains(&&**role_name) {
+                let place = draft.parts[n].declared.role("uses", role_name);
+                let place = place.unwrap_or_else(|| at(draft, n, "package"));
+                problems.push(
+                    Problem::new(format!("a role cannot be called `{role_name}`"), place, "taken")
+                        .help(format!("these names mean something else: {}", list(RESERVED))),
+                );
+            }
+            if first.contains_key(&(n as u16, role as u8)) {
+                continue;
+            }
+            let servers: Vec<_> = servers_of(draft, protocol, name);
+            let to = servers.first().map_or("SERVER.ROLE", String::as_str);
+            let mut problem = Problem::new(
+                format!("the role `{role_name}` of `{name}` leads nowhere"),
+                at(draft, n, "name"),
+                format!("it calls by the protocol {protocol}"),
+            );
+            if let Some(place) = draft.parts[n].declared.role("uses", role_name) {
+                problem = problem.also(place, "its crate says so here");
+            }
+            problems.push(
+                problem.help(format!("add a channel: {{ from = \"{name}.{role_name}\", to = \"{to}\" }}")),
+            );
+        }
+    }
+}
+
+/// The ends that serve a protocol, for a client.
+fn servers_of(draft: &Draft, protocol: &pecan_manifest::Protocol, client: &str) -> Vec<String> {
+    let components = draft.system.components.iter().map(|c| (&*c.settings.name, &c.interface));
+    let all = components.chain([(INIT, &draft.system.init)]).filter(|(name, _)| *name != client);
+    let ends = all.flat_map(|(name, interface)| {
+        let fitting = interface.serves.iter().filter(|(_, served)| served.protocol == *protocol);
+        fitting.map(move |(role, _)| format!("{name}.{role}"))
+    });
+    ends.collect()
+}
+
+/// Decides how many places each role has: every channel finds one.
+fn places(draft: &mut Draft, problems: &mut Vec<Problem>) {
+    for n in 0..draft.parts.len() {
+        let component = &draft.system.components[n];
+        let settings = &component.settings;
+        let (name, serves) = (&settings.name, &component.interface.serves);
+        let table = draft.parts[n].node.get("places");
+        let place = |role: &str| table.as_ref().map_or_else(|| at(draft, n, "name"), |t| t.at(role));
+        let key = |role: &str| table.as_ref().map_or_else(|| at(draft, n, "name"), |t| t.key(role));
+        for role in settings.places.keys().filter(|role| !serves.contains_key(*role)) {
+            problems.push(
+                Problem::new(format!("`{name}` does not serve a role `{role}`"), key(role), "not a role")
+                    .help(format!("it serves {}", list(serves.keys()))),
+            );
+        }
+        let mut places = Vec::new();
+        for (number, role) in serves.keys().enumerate() {
+            let leads_here = |c: &&Channel| {
+                c.server == Server::Component(n as u16) && usize::from(c.server_role) == number
+            };
+            let count = draft.system.channels.iter().filter(leads_here).count();
+            let given = settings.places.get(role).map_or(count, |places| usize::from(*places));
+            if given < count {
+                problems.push(
+                    Problem::new(
+                        format!("{count} channels lead to `{name}.{role}`, which has places for {given}"),
+                        place(role),
+                        "too few",
+                    )
+                    .help(format!("write {count} or more: a program that runs twice needs two")),
+                );
+            }
+            places.push(given as u16);
+        }
+        let sum: u64 = places.iter().map(|p| u64::from(*p)).sum();
+        let most = layout::CLIENTS_MAX.min(Badge::PLACES as u64);
+        if sum > most {
+            problems.push(
+                Problem::new(
+                    format!("`{name}` has places for {sum} clients; the most is {most}"),
+                    at(draft, n, "places"),
+                    "in all roles together",
+                )
+                .help("let it have fewer, or use the package for two components"),
+            );
+        }
+        let uses = component.interface.uses.len() as u64;
+        if uses > layout::CHANNELS_MAX || serves.len() > Badge::ROLES {
+            let title = format!("`{name}` has more than {} roles", layout::CHANNELS_MAX);
+            problems.push(Problem::new(title, at(draft, n, "package"), "its crate says so"));
+        }
+        draft.system.components[n].places = places;
+    }
+}
+
+/// What is started with the system fits into the machine, and so does each program beside that.
+fn memory(draft: &Draft, problems: &mut Vec<Problem>) {
+    let (machine, node) = &draft.machine;
+    let settings = || draft.system.components.iter().map(|c| &c.settings);
+    let boot: u64 = settings().filter(|s| s.start == Start::Boot).map(|s| s.memory.0).sum();
+    let room = machine.memory.0.saturating_sub(SYSTEM_MEMORY);
+    let largest = (0..draft.parts.len()).max_by_key(|n| draft.system.components[*n].settings.memory);
+    let Some(largest) = largest else { return };
+    let mebi = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let mut problem = None;
+    if boot > room {
+        problem = Some(Problem::new(
+            format!("the components need {}, and the machine has {}", mebi(boot), mebi(machine.memory.0)),
+            at(draft, largest, "memory"),
+            "the largest part",
+        ));
+    } else if let Some(n) = (0..draft.parts.len()).find(|n| {
+        let settings = &draft.system.components[*n].settings;
+        settings.start == Start::Demand && boot + settings.memory.0 > room
+    }) {
+        problem = Some(Problem::new(
+            format!(
+                "beside the components, which need {}, the machine's {} have no room for this program",
+                mebi(boot),
+                mebi(machine.memory.0)
+            ),
+            at(draft, n, "memory"),
+            "it can never run",
+        ));
+    }
+    let Some(mut problem) = problem else { return };
+    if let Some(node) = node {
+        problem = problem.also(node.at("memory"), "the machine's memory");
+    }
+    problems.push(problem.help(format!(
+        "let them have less, or say that the machine has more: `machine = {{ memory = \"...\" }}`; {} are the \
+         initial task's and the kernel's",
+        mebi(SYSTEM_MEMORY)
+    )));
+}
+
+/// The time that components are promised fits into the core on which they run.
+fn utilisation(draft: &Draft, problems: &mut Vec<Problem>) {
+    // In millionths of the core.
+    let share = |n: &usize| {
+        let settings = &draft.system.components[*n].settings;
+        let period = settings.period_ms.filter(|p| *p > 0 && *p >= settings.budget_ms)?;
+        (settings.start == Start::Boot).then(|| settings.budget_ms * 1_000_000 / period)
+    };
+    let reserved: Vec<_> = (0..draft.parts.len()).filter_map(|n| Some((n, share(&n)?))).collect();
+    let sum: u64 = reserved.iter().map(|(_, share)| share).sum();
+    if sum <= 1_000_000 {
+        return;
+    }
+    let percent = |share: u64| format!("{:.1} %", share as f64 / 10_000.0);
+    let Some((largest, most)) = reserved.iter().max_by_key(|(_, share)| *share) else { return };
+    let title = format!("the budgets promise {} of the core", percent(sum));
+    let mut problem = Problem::new(title, at(draft, *largest, "budget_ms"), percent(*most));
+    for (n, share) in reserved.iter().filter(|(n, _)| n != largest) {
+        problem = problem.also(at(draft, *n, "budget_ms"), percent(*share));
+    }
+    problems.push(problem.help("lower budgets or lengthen periods until their sum is at most 100 %"));
+}
+
+/// A server is there before its clients, stays there, and is not kept waiting by what its clients would go before.
+fn order(draft: &Draft, problems: &mut Vec<Problem>) {
+    for (n, channel) in draft.system.channels.iter().enumerate() {
+        let Server::Component(server) = channel.server else { continue };
+        let (client, server) = (usize::from(channel.client), usize::from(server));
+        let (wire, components) = (&draft.wires[n], &draft.system.components);
+        let (calling, called) = (&components[client].settings, &components[server].settings);
+        if called.start == Start::Demand && !wire.allow.permits(Rule::DemandServer) {
+            problems.push(
+                Problem::new(
+                    format!("`{}` serves, and is not started with the system", called.name),
+                    at(draft, server, "start"),
+                    "nobody starts it again when it ends",
+                )
+                .also(wire.node.at("to"), format!("then `{}` waits for ever", calling.name))
+                .help(format!(
+                    "write `start = \"boot\"` and `restart = \"always\"`; {}",
+                    Rule::DemandServer.may_be_broken()
+                )),
+            );
+        }
+        if calling.priority > called.priority && !wire.allow.permits(Rule::Priority) {
+            problems.push(
+                Problem::new(
+                    format!("`{}` calls a server that runs below it", calling.name),
+                    at(draft, client, "priority"),
+                    "the client's priority",
+                )
+                .also(at(draft, server, "priority"), "the server's")
+                .also(wire.node.at("to"), "called here")
+                .help(format!(
+                    "give `{}` a priority of {} or more, or whatever runs between the two delays the client; {}",
+                    called.name,
+                    calling.priority,
+                    Rule::Priority.may_be_broken()
+                )),
+            );
+        }
+        let both_at_boot = calling.start == Start::Boot && called.start == Start::Boot;
+        if both_at_boot && client < server && !wire.allow.permits(Rule::StartOrder) {
+            problems.push(
+                Problem::new(
+                    format!("`{}` is started before `{}`, which it calls", calling.name, called.name),
+                    at(draft, client, "name"),
+                    "the client",
+                )
+                .also(at(draft, server, "name"), "the server")
+                .also(wire.node.at("to"), "called here")
+                .help(format!(
+                    "move the client's table behind the server's; {}",
+                    Rule::StartOrder.may_be_broken()
+                )),
+            );
+        }
+    }
+}
+
+/// Nobody waits for somebody who waits for it: a call ends when the server answers.
+fn cycles(draft: &Draft, problems: &mut Vec<Problem>) {
+    let channels = &draft.system.channels;
+    let all: Vec<usize> = (0..channels.len()).collect();
+    let within = |n: usize| path(channels, &all, target(&channels[n]), Some(channels[n].client)).is_some();
+    let mut left: Vec<usize> =
+        all.iter().copied().filter(|n| !(within(*n) && draft.wires[*n].allow.permits(Rule::Cycle))).collect();
+    while let Some((first, back)) = left
+        .iter()
+        .find_map(|n| Some((*n, path(channels, &left, target(&channels[*n]), Some(channels[*n].client))?)))
+    {
+        let around: Vec<usize> = std::iter::once(first).chain(back).collect();
+        let name = |n: usize| &*draft.system.components[usize::from(channels[n].client)].settings.name;
+        let names: Vec<_> = around.iter().map(|n| name(*n)).chain([name(first)]).collect();
+        let mut problem = Problem::new(
+            format!("a circle of calls: {}", names.join(" calls ")),
+            draft.wires[first].node.at("to"),
+            "leads back here",
+        );
+        for n in &around[1..] {
+            problem = problem.also(draft.wires[*n].node.at("to"), "through this channel");
+        }
+        problems.push(problem.help(format!(
+            "each can wait for the next, and then all wait for ever: let one signal or poll instead of calling; {}",
+            Rule::Cycle.may_be_broken()
+        )));
+        left.retain(|n| *n != first);
+    }
+}
+
+/// The component that a channel leads to; none for the initial task, which calls nobody.
+fn target(channel: &Channel) -> Option<u16> {
+    match channel.server {
+        Server::Init => None,
+        Server::Component(n) => Some(n),
+    }
+}
+
+/// Some of the channels, on which one gets from a component to another; a shortest way.
+fn path(channels: &[Channel], open: &[usize], from: Option<u16>, to: Option<u16>) -> Option<Vec<usize>> {
+    let mut ways: Vec<(Option<u16>, Vec<usize>)> = vec![(from, Vec::new())];
+    let mut seen = vec![from];
+    let mut next = 0;
+    while let Some((here, way)) = ways.get(next).cloned() {
+        if here == to {
+            return Some(way);
+        }
+        next += 1;
+        for n in open.iter().filter(|n| here.is_some() && Some(channels[**n].client) == here) {
+            let there = target(&channels[*n]);
+            if there.is_some() && !seen.contains(&there) {
+                seen.push(there);
+                ways.push((there, way.iter().copied().chain([*n]).collect()));
+            }
+        }
+    }
+    None
+}
