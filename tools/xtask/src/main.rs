@@ -11,6 +11,7 @@ mod debugger;
 mod doctor;
 mod fuzz;
 mod generate;
+mod graph;
 mod hostfuzz;
 mod image;
 mod kernel;
@@ -67,6 +68,8 @@ enum Command {
     Bench(bench::Args),
     /// Make random system calls on the target, and report the outcomes.
     Fuzz(fuzz::Args),
+    /// Draw a system: its components, channels, shared memory and devices.
+    Graph(graph::Args),
     /// Write a bootable ISO image (GRUB, BIOS).
     Image(image::Args),
     /// Check format, lints, layering, licences and generated files, and print the kernel's figures.
@@ -110,6 +113,7 @@ fn main() -> ExitCode {
         Command::Kernel(args) => kernel::run(&ws, &args),
         Command::Bench(args) => bench::run(&ws, &args),
         Command::Fuzz(args) => fuzz::run(&ws, &args),
+        Command::Graph(args) => graph::run(&ws, &args),
         Command::Image(args) => image::run(&ws, &args),
         Command::Check => check::run(&ws),
         Command::Generate => generate::run(&ws),

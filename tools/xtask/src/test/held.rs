@@ -1,0 +1,135 @@
+//! What every component of a system holds at run time, compared with its description: a machine boots, and `caps` of each
+//! component that runs must list what follows from the description, and nothing else.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use pecan_manifest::{Component, IrqSource, Start, System};
+
+use crate::{
+    qemu::Boot,
+    shell::{Done, Shell},
+};
+
+/// How long the lists of a system may take.
+const TIME: Duration = Duration::from_secs(120);
+/// Where the rights begin in a line of `caps`, and the object.
+const RIGHTS: usize = 24;
+const OBJECT: usize = 51;
+
+/// Boots a system and compares.
+pub fn compare(system: &System, boot: &Boot<'_>) -> Result<()> {
+    let mut shell = Shell::start(boot.session(false, TIME)?)?;
+    let mut wrong = Vec::new();
+    for (number, component) in system.components.iter().enumerate() {
+        let settings = &component.settings;
+        if settings.start != Start::Boot {
+            continue;
+        }
+        let (done, lines) = shell.command(&format!("caps {}", settings.name))?;
+        ensure!(done == Done::Prompt, "the system ended at `caps {}`", settings.name);
+        let mut held: Vec<String> = lines.iter().skip(1).filter_map(|line| capability(line)).collect();
+        let mut described = described(system, number, component);
+        held.sort();
+        described.sort();
+        for extra in without(&held, &described) {
+            wrong.push(format!("{} holds what its description does not give: {extra}", settings.name));
+        }
+        for missing in without(&described, &held) {
+            wrong.push(format!("{} does not hold what its description gives: {missing}", settings.name));
+        }
+    }
+    if !wrong.is_empty() {
+        bail!("{}", wrong.join("\n"));
+    }
+    Ok(())
+}
+
+/// What is in one sorted list more often than in another.
+fn without(list: &[String], other: &[String]) -> Vec<String> {
+    let mut rest = other.to_vec();
+    let left = list.iter().filter(|item| match rest.iter().position(|r| r == *item) {
+        Some(at) => {
+            rest.remove(at);
+            false
+        }
+        None => true,
+    });
+    left.cloned().collect()
+}
+
+/// A line of `caps`, without what the description does not decide: address and badge.
+fn capability(line: &str) -> Option<String> {
+    let cells = [line.get(5..RIGHTS)?, line.get(RIGHTS..RIGHTS + 6)?, line.get(OBJECT..)?];
+    Some(cells.map(str::trim).join(" | "))
+}
+
+/// What a component is to hold.
+fn described(system: &System, number: usize, component: &Component) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut add =
+        |kind: &str, rights: &str, object: String| all.push(format!("{kind} | {rights} | {object}"));
+    let settings = &component.settings;
+    let registers = if settings.fpu { "itself" } else { "itself, without vector registers" };
+    add("thread", "", registers.into());
+    add("CNode", "", "its CSpace".into());
+    add("VSpace", "", "its address space".into());
+    add(
+        "scheduling context",
+        "",
+        match settings.period_ms {
+            Some(period) if period != settings.budget_ms => {
+                format!("{} us in every {} us", settings.budget_ms * 1000, period * 1000)
+            }
+            _ => format!("turns of {} us", settings.budget_ms * 1000),
+        },
+    );
+    add("endpoint", "wg", "its fault handler, init".into());
+    add("endpoint", "wp", "its supervisor, init".into());
+    for (_, channel) in system.channels_of(number) {
+        let (server, role) = system.server_name(channel);
+        add("endpoint", "wp", format!("{}: {server}.{role}", system.client_role(channel)));
+    }
+    let serves = !component.interface.serves.is_empty();
+    if serves {
+        add("endpoint", "r", "its own, for those who call it".into());
+        for n in 1..=component.clients() + 1 {
+            add("reply", "", format!("caller {n}"));
+        }
+    }
+    for ports in &settings.ports {
+        add("I/O ports", "rw", format!("ports {:#x} to {:#x}, {}", ports.first, ports.last, ports.name));
+    }
+    if serves || settings.log || !settings.irqs.is_empty() {
+        add("notification", "r", "its signals".into());
+    }
+    for irq in &settings.irqs {
+        let from = match irq.source() {
+            Some(IrqSource::Isa(isa)) => format!("interrupt {isa} of the ISA bus"),
+            Some(IrqSource::Pin { ioapic, pin }) => format!("interrupt of I/O APIC {ioapic} pin {pin}"),
+            None => "nothing".into(),
+        };
+        add("IRQ handler", "", format!("{from}, {}", irq.name));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_compared_without_address_and_badge() {
+        let line = "   2 endpoint           wp                    0x1  console: console.clients";
+        assert_eq!(capability(line).as_deref(), Some("endpoint | wp | console: console.clients"));
+        let line = "   - CNode                                         its CSpace";
+        assert_eq!(capability(line).as_deref(), Some("CNode |  | its CSpace"));
+    }
+
+    #[test]
+    fn what_is_held_twice_and_described_once_is_found() {
+        let list = |items: &[&str]| items.iter().map(|i| i.to_string()).collect::<Vec<_>>();
+        assert_eq!(without(&list(&["a", "a", "b"]), &list(&["a", "b"])), ["a"]);
+        assert!(without(&list(&["a"]), &list(&["a", "b"])).is_empty());
+    }
+}
