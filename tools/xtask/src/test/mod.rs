@@ -3,6 +3,7 @@
 mod boot;
 mod conformance;
 mod fuzz;
+mod held;
 mod host;
 pub mod latency;
 mod run;

@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::Tally;
+use super::{Tally, held};
 use crate::{
     build,
     console::PROMPT,
@@ -23,9 +23,12 @@ use crate::{
     qemu::{Boot, Machine},
     run,
     shell::{Done, Shell},
+    system::System,
     toolchain::Toolchain,
 };
 
+/// The systems whose components are compared with their descriptions, capability by capability.
+const HELD: [&str; 3] = ["default", "hostile", "roles"];
 /// How long a scenario may take.
 const TIME: Duration = Duration::from_secs(120);
 
@@ -76,6 +79,27 @@ pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<
                     "scenario {name}: {}",
                     error.to_string().lines().next().unwrap_or_default()
                 ));
+            }
+        }
+    }
+    for system in HELD {
+        let name = format!("held_{system}");
+        if filter.is_some_and(|filter| !name.contains(filter)) {
+            continue;
+        }
+        let compared = run::assemble(ws, toolchain, system).and_then(|root_task| {
+            let boot =
+                Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: None };
+            held::compare(System::load(ws, system)?.manifest(), &boot)
+        });
+        match compared {
+            Ok(()) => {
+                println!("test {name} ... ok");
+                tally.passed += 1;
+            }
+            Err(error) => {
+                println!("test {name} ... FAILED\n{error}");
+                tally.fail(format!("scenario {name}: capabilities differ from the description"));
             }
         }
     }
