@@ -118,8 +118,10 @@ pub(crate) fn insert_after(
 /// children of the untyped memory that they were made of, the first one's behind the others. Of an object that gets
 /// none nobody will know until the memory is reset.
 #[inline]
-pub fn place(k: &Kernel, slots: &[Slot], batch: Batch) {
-    let Batch { mut words, size, count, parent } = batch;
+pub fn place<'k>(batch: Batch<'k>, slots: impl FnOnce(&'k Kernel) -> &'k [Slot]) {
+    let Batch { k, mut words, size, count, parent, .. } = batch;
+    let k: &'k Kernel = k;
+    let slots = slots(k);
     let before = parent.get(k);
     let after = before.next();
     let slots = &slots[..slots.len().min(count as usize)];

@@ -377,6 +377,22 @@ impl Tcb {
         }
     }
 
+    /// Makes a thread that [`Tcb::complete`] has made all zero again.
+    ///
+    /// # Safety
+    /// `this` is a thread that nothing has been done with since, and that nothing refers to or will refer to.
+    pub(crate) unsafe fn revert(this: *mut Tcb) {
+        // SAFETY: by the obligation. Nobody reads what is written here before it is memory for an object again.
+        unsafe {
+            (*this).context.clear_start();
+            (*this).fpu.clear_start();
+            (&raw mut (*this).space).write_bytes(0, 1);
+            (&raw mut (*this).slots_at).write_bytes(0, 1);
+            (&raw mut (*this).state).write_bytes(0, 1);
+            (&raw mut (*this).fault).write_bytes(0, 1);
+        }
+    }
+
     /// Slots that a thread has.
     pub const SLOTS: usize = 5;
     /// Root of the capability space.

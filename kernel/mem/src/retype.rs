@@ -5,7 +5,9 @@
 //! only be called when nothing was derived from the capability; [`carve`] raises it.
 
 use pecan_abi::constants::{MIN_SCHED_CONTEXT_BITS, MIN_UNTYPED_BITS, tcb_bits};
-use pecan_arch::{FpuState, KERNEL_ROOT_ENTRIES, MAX_FRAME_LEVEL, PT_LEVELS, PhysAddr, phys_to_virt};
+use pecan_arch::{
+    FpuState, KERNEL_ROOT_ENTRIES, MAX_FRAME_LEVEL, PT_LEVELS, PageTableEntry, PhysAddr, Pte, phys_to_virt,
+};
 
 use crate::{
     Kernel,
@@ -113,8 +115,12 @@ pub fn reset_step(k: &mut Kernel, slot: Link<Slot>, chunk_bits: u32) -> bool {
     rest == 0
 }
 
-/// New objects of one kind, side by side, that await their capabilities.
-pub struct Batch {
+/// New objects of one kind, side by side, that await their capabilities. It has the lock: until it is placed
+/// ([`derivation::place`]) or given back nothing else happens to the memory.
+pub struct Batch<'k> {
+    pub(crate) k: &'k mut Kernel,
+    /// What they are.
+    kind: ObjectKind,
     /// The first capability to the first of them.
     pub(crate) words: Words,
     /// The size of each, by which the address in the next one's capability is higher.
@@ -123,6 +129,48 @@ pub struct Batch {
     pub(crate) count: u64,
     /// The untyped memory that they were made of.
     pub(crate) parent: Link<Slot>,
+    /// How much of that was in use before.
+    used: u64,
+    /// See [`Batch::is_work`].
+    is_work: bool,
+}
+
+impl Batch<'_> {
+    /// The lock.
+    #[inline(always)]
+    pub fn kernel(&self) -> &Kernel {
+        self.k
+    }
+
+    /// True for objects that are not all zero at first: making them took its time, for each.
+    #[inline(always)]
+    pub fn is_work(&self) -> bool {
+        self.is_work
+    }
+
+    /// Gives the memory back: it is free and zero, as it was before the objects were made.
+    #[inline(always)]
+    pub fn give_back(self) {
+        let Batch { k, kind, count, parent, used, .. } = self;
+        // SAFETY: nothing has happened since `carve` has made these objects: the batch had the lock.
+        unsafe { undo(k, parent, kind, count, used) }
+    }
+}
+
+/// Undoes [`carve`]. Its arguments are in registers.
+///
+/// # Safety
+/// `carve` has just made so many objects of this kind, at the end of the memory that is in use, of which `used` bytes
+/// were in use before. There are no capabilities to them, and there will be none.
+#[cold]
+#[inline(never)]
+unsafe fn undo(k: &mut Kernel, parent: Link<Slot>, kind: ObjectKind, count: u64, used: u64) {
+    let (slot, size) = (parent.get(k), 1u64 << kind.bits());
+    let words = slot.words();
+    let Some((base, _, _, end)) = words.untyped() else { return };
+    // SAFETY: by the obligation, this is where they are, and what has happened to the memory.
+    unsafe { revert(kind, PhysAddr(base.0 + end - count * size), size as usize, count) };
+    slot.set_words(words.with_used(used));
 }
 
 /// Where `count` objects of a size would lie in an untyped capability with `used` bytes in use: the offset of
@@ -138,7 +186,7 @@ fn placement(bits: u8, used: u64, object_bits: u32, count: u64) -> Option<(u64, 
 /// Makes `count` objects of `kind` out of an untyped capability, raising its watermark. `None`, and nothing changed, if
 /// they do not fit or may not lie in device memory.
 #[inline(always)]
-pub fn carve(k: &mut Kernel, parent: Link<Slot>, kind: ObjectKind, count: u64) -> Option<Batch> {
+pub fn carve(k: &mut Kernel, parent: Link<Slot>, kind: ObjectKind, count: u64) -> Option<Batch<'_>> {
     let slot = parent.get(k);
     let words = slot.words();
     let (base, bits, device, used) = words.untyped()?;
@@ -150,9 +198,10 @@ pub fn carve(k: &mut Kernel, parent: Link<Slot>, kind: ObjectKind, count: u64) -
     slot.set_words(words.with_used(end));
     let (first, size) = (PhysAddr(base.0 + start), 1 << object_bits);
     // SAFETY: this memory is the untyped capability's, so it is zero, aligned to the object's size, and nothing refers to it.
-    unsafe { complete(kind, first, size as usize, count) };
+    let is_work = unsafe { complete(kind, first, size as usize, count) };
     // SAFETY: such an object lies there now.
-    Some(Batch { words: unsafe { first_cap(kind, first, device) }.pack(), size, count, parent })
+    let words = unsafe { first_cap(kind, first, device) }.pack();
+    Some(Batch { k, kind, words, size, count, parent, used, is_work })
 }
 
 /// Makes an object.
@@ -205,20 +254,37 @@ unsafe fn first_cap(kind: ObjectKind, at: PhysAddr, device: bool) -> Cap {
     }
 }
 
+/// Does something with each of `count` objects of `size` bytes, side by side, of which it is given the address.
+#[inline(always)]
+fn each(first: PhysAddr, size: usize, count: u64, object: impl Fn(usize)) {
+    let mut at = phys_to_virt(first);
+    for _ in 0..count {
+        object(at);
+        at += size;
+    }
+}
+
+/// Sets the entries that root tables have for the kernel.
+///
+/// # Safety
+/// As for [`create`], of each table; zero or not.
+#[inline(always)]
+unsafe fn set_kernel_entries(first: PhysAddr, size: usize, count: u64, entry: impl Fn(usize) -> Pte) {
+    let entries = KERNEL_ROOT_ENTRIES.map(|index| (index, entry(index)));
+    each(first, size, count, |at| {
+        // SAFETY: the caller's obligations; entries are atomics.
+        let table = unsafe { &*(at as *const PageTable) };
+        entries.iter().for_each(|&(index, entry)| table.set_entry(index, entry));
+    });
+}
+
 /// Completes `count` objects of `size` bytes, side by side, in zeroed memory: zero is a valid value of most (see `object`).
+/// True if it is not of these.
 ///
 /// # Safety
 /// As for [`create`], of each.
 #[inline(always)]
-unsafe fn complete(kind: ObjectKind, first: PhysAddr, size: usize, count: u64) {
-    #[inline(always)]
-    fn each(first: PhysAddr, size: usize, count: u64, object: impl Fn(usize)) {
-        let mut at = phys_to_virt(first);
-        for _ in 0..count {
-            object(at);
-            at += size;
-        }
-    }
+unsafe fn complete(kind: ObjectKind, first: PhysAddr, size: usize, count: u64) -> bool {
     match kind {
         // SAFETY: the caller's obligations.
         ObjectKind::Tcb => each(first, size, count, |at| unsafe { Tcb::complete(at as *mut Tcb) }),
@@ -231,12 +297,37 @@ unsafe fn complete(kind: ObjectKind, first: PhysAddr, size: usize, count: u64) {
             });
         }
         ObjectKind::PageTable { level } if level as usize == pecan_arch::PT_LEVELS - 1 => {
-            let entries = KERNEL_ROOT_ENTRIES.map(|index| (index, pecan_arch::kernel_root_entry(index)));
-            each(first, size, count, |at| {
-                // SAFETY: the caller's obligations; entries are atomics.
-                let table = unsafe { &*(at as *const PageTable) };
-                entries.iter().for_each(|&(index, entry)| table.set_entry(index, entry));
-            });
+            // SAFETY: the caller's obligations.
+            unsafe { set_kernel_entries(first, size, count, pecan_arch::kernel_root_entry) }
+        }
+        ObjectKind::Untyped { .. }
+        | ObjectKind::Endpoint
+        | ObjectKind::Notification
+        | ObjectKind::CNode { .. }
+        | ObjectKind::Reply
+        | ObjectKind::Frame { .. }
+        | ObjectKind::PageTable { .. }
+        | ObjectKind::AsidPool { .. } => return false,
+    }
+    true
+}
+
+/// Makes the memory of objects all zero again that [`complete`] has completed.
+///
+/// # Safety
+/// 1. That is all that has happened to the memory since it was zero.
+/// 2. Nothing refers to the objects, and nothing will.
+unsafe fn revert(kind: ObjectKind, first: PhysAddr, size: usize, count: u64) {
+    match kind {
+        // SAFETY: the caller's obligations.
+        ObjectKind::Tcb => each(first, size, count, |at| unsafe { Tcb::revert(at as *mut Tcb) }),
+        ObjectKind::SchedContext { .. } => {
+            // SAFETY: the caller's obligations.
+            each(first, size, count, |at| unsafe { (*(at as *mut SchedContext)).refill_capacity.set(0) })
+        }
+        ObjectKind::PageTable { level } if level as usize == pecan_arch::PT_LEVELS - 1 => {
+            // SAFETY: the caller's obligations.
+            unsafe { set_kernel_entries(first, size, count, |_| Pte::EMPTY) }
         }
         ObjectKind::Untyped { .. }
         | ObjectKind::Endpoint

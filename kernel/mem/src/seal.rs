@@ -133,17 +133,28 @@
 //! }
 //! ```
 //! ```compile_fail,E0451
-//! # use pecan_mem::{Link, Slot, Words, retype::Batch};
-//! fn batch(words: Words, parent: Link<Slot>) -> Batch {
-//!     Batch { words, size: 16, count: 64, parent }
+//! # use pecan_mem::{Words, retype::Batch};
+//! fn larger(batch: Batch<'_>) -> Batch<'_> {
+//!     Batch { size: 16, count: 64, ..batch }
 //! }
 //! ```
 //! A batch is used up by placing it.
 //! ```compile_fail,E0382
-//! # use pecan_mem::{Kernel, Slot, derivation, retype::Batch};
-//! fn twice(k: &Kernel, batch: Batch, slots: &[Slot]) {
-//!     derivation::place(k, slots, batch);
-//!     derivation::place(k, slots, batch);
+//! # use pecan_mem::{Slot, derivation, retype::Batch};
+//! fn twice(batch: Batch<'_>, slots: &[Slot]) {
+//!     derivation::place(batch, |_| slots);
+//!     derivation::place(batch, |_| slots);
+//! }
+//! ```
+//! Nothing happens to the memory before.
+//! ```compile_fail,E0499
+//! # use pecan_mem::{Kernel, Link, Slot, derivation, retype::{self, ObjectKind}};
+//! fn both(k: &mut Kernel, untyped: Link<Slot>, slots: &[Slot]) {
+//!     let endpoints = retype::carve(k, untyped, ObjectKind::Endpoint, 4).unwrap();
+//!     while !retype::reset_step(k, untyped, 12) {}
+//!     let replies = retype::carve(k, untyped, ObjectKind::Reply, 2).unwrap();
+//!     derivation::place(endpoints, |_| slots);
+//!     derivation::place(replies, |_| slots);
 //! }
 //! ```
 //!

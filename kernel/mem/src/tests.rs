@@ -29,7 +29,7 @@ fn world() -> (Machine, CNodeRef) {
 fn make(k: &mut Machine, kind: ObjectKind, slots: &[Slot], count: u64) -> bool {
     let batch = retype::carve(k, slots[1].link(), kind, count);
     let made = batch.is_some();
-    batch.into_iter().for_each(|batch| derivation::place(k, &slots[3..], batch));
+    batch.into_iter().for_each(|batch| derivation::place(batch, |_| &slots[3..]));
     made
 }
 
@@ -136,7 +136,7 @@ fn no_more_capabilities_are_placed_than_there_are_objects_and_empty_slots() {
     };
     for (count, end) in [(2, 5), (9, 8)] {
         let batch = retype::carve(&mut k, parent, ObjectKind::Reply, count).expect("there is memory");
-        derivation::place(&k, &slots[3..], batch);
+        derivation::place(batch, |_| &slots[3..]);
         assert!(slots[end].is_empty() || slots[end].cap() == Cap::Domain);
         assert!((4..end).all(|i| at(i) == at(i - 1) + 32 && slots[i - 1].prev() == Some(slots[i].link())));
         assert_eq!(
@@ -148,8 +148,29 @@ fn no_more_capabilities_are_placed_than_there_are_objects_and_empty_slots() {
     }
     // Nowhere to go.
     let batch = retype::carve(&mut k, parent, ObjectKind::Reply, 1).expect("there is memory");
-    derivation::place(&k, &slots[8..], batch);
+    derivation::place(batch, |_| &slots[8..]);
     assert_eq!((slots[8].cap(), parent.get(&k).next()), (Cap::Domain, Some(slots[8].link())));
+}
+
+#[test]
+fn a_batch_that_is_given_back_leaves_memory_as_it_was() {
+    let (mut k, cnode) = world();
+    let slots = all(&k, cnode);
+    assert!(make(&mut k, ObjectKind::Reply, slots, 1));
+    let (parent, cap) = (slots[1].link(), slots[1].cap());
+    for kind in [
+        ObjectKind::Endpoint,
+        ObjectKind::Tcb,
+        ObjectKind::SchedContext { bits: 8 },
+        ObjectKind::PageTable { level: pecan_arch::PT_LEVELS as u8 - 1 },
+    ] {
+        let batch = retype::carve(&mut k, parent, kind, 3).expect("there is memory");
+        assert_ne!(parent.get(batch.kernel()).cap(), cap);
+        batch.give_back();
+        assert_eq!((slots[1].cap(), parent.get(&k).next()), (cap, Some(slots[3].link())), "{kind:?}");
+        let rest = crate::host::read_phys((1 << 20) + 32, (1 << 16) - 32);
+        assert_eq!(rest.iter().position(|byte| *byte != 0), None, "{kind:?}");
+    }
 }
 
 #[test]

@@ -16,6 +16,9 @@ impl FpuState {
 
     /// Makes a state that is all zero that of a new thread: here, it is.
     pub fn start(&self) {}
+
+    /// Makes a state that [`FpuState::start`] has made all zero again.
+    pub fn clear_start(&self) {}
 }
 
 impl Default for FpuState {

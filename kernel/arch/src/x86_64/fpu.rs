@@ -40,6 +40,14 @@ impl FpuState {
         let state = unsafe { &mut *self.0.get() };
         [state[0], state[6]] = [INITIAL[0], INITIAL[6]];
     }
+
+    /// Makes a state that [`FpuState::start`] has made all zero again.
+    #[inline]
+    pub fn clear_start(&self) {
+        // SAFETY: as in `start`.
+        let state = unsafe { &mut *self.0.get() };
+        [state[0], state[6]] = [0; 2];
+    }
 }
 
 impl Default for FpuState {

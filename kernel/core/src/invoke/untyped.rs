@@ -4,6 +4,8 @@
 //! children, and only above its watermark otherwise; `pecan_mem::retype` keeps that true, whatever is asked
 //! here. Clearing memory is the long part, and can be preempted after each chunk.
 
+use core::hint::cold_path;
+
 use pecan_abi::{Label, ObjectType, Paging, constants::MAX_UNTYPED_BITS};
 use pecan_arch::frame_level_supported;
 use pecan_config::{RESET_CHUNK_BITS, RETYPE_FAN_OUT_LIMIT};
@@ -140,11 +142,19 @@ fn commit(k: &mut Kernel, op: Retype) -> Result<Done, Stop> {
         }
     }
     if op.count > FEW {
-        // The rest is done at one go, and takes long by itself.
+        cold_path();
+        // What is left of the call is done at one go, and takes long by itself.
         preempt::early_preemption_point(k)?;
     }
     if let Some(batch) = retype::carve(k, op.parent, op.kind, op.count) {
-        derivation::place(k, op.node.slots(k, op.first, op.count), batch);
+        if batch.is_work() && op.count > FEW {
+            cold_path();
+            if let Err(preempted) = preempt::early_preemption_point(batch.kernel()) {
+                batch.give_back();
+                return Err(preempted.into());
+            }
+        }
+        derivation::place(batch, |k| op.node.slots(k, op.first, op.count));
     }
     Ok(Done::stay())
 }

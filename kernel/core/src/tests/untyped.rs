@@ -177,3 +177,37 @@ fn clearing_memory_is_preemptible() {
     }
     w.check();
 }
+
+#[test]
+fn making_many_objects_is_preemptible() {
+    const COUNT: u64 = 128;
+    for (ty, size) in [(ObjectType::Tcb, 0), (ObjectType::SchedContext, 8), (ObjectType::Pml4, 0)] {
+        let mut w = World::new();
+        w.make(ObjectType::CNode, 7, FREE);
+        // Other memory of the same capability is in use, so the rest is not cleared again.
+        assert_eq!(w.retype(UNTYPED_4M, ObjectType::Endpoint, 0, FREE + 1, 1), OK);
+        let (before, words) = (w.cap(UNTYPED_4M), [ty as u64, size, FREE, DEPTH, 0, COUNT]);
+        host::raise_irq(20);
+        // Time passes before a later look at the clock each time.
+        let mut stops = 0;
+        for readings in 1.. {
+            host::advance_time_later(readings, pecan_arch::kernel_wcet_ticks());
+            match w.try_call(UNTYPED_4M, Label::UntypedRetype, &words, &[CNODE]) {
+                Err(_) => stops += 1,
+                answer => {
+                    assert_eq!(answer, Ok(OK));
+                    break;
+                }
+            }
+            host::nothing_later();
+            assert_eq!(w.cap(UNTYPED_4M), before);
+            let used = (4 << 20) + 16;
+            assert_eq!((used..8 << 20).step_by(8).find(|at| w.k.word(*at) != 0), None);
+            w.check();
+        }
+        // Once before the objects are made, and once when they have been.
+        assert_eq!(stops, 2, "{ty:?}");
+        assert_eq!(w.family(UNTYPED_4M).len(), 1);
+        w.check();
+    }
+}

@@ -129,6 +129,14 @@ impl UserContext {
         self.words[SS.0 as usize].set(USER_SS);
     }
 
+    /// Makes a context that [`UserContext::start`] has made all zero again.
+    #[inline]
+    pub fn clear_start(&self) {
+        for r in [FLAGS, CS, SS] {
+            self.words[r.0 as usize].set(0);
+        }
+    }
+
     #[inline(always)]
     fn entered_by_syscall(&self) -> bool {
         self.words[MARK.0 as usize].get() == MARK_SYSCALL
