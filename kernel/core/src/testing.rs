@@ -223,7 +223,7 @@ impl World {
         self.k.set_current(thread.get(&self.k));
         let next = match self.k.running().slot(cptr) {
             Some(slot) => invoke::call_at::<Told>(&mut self.k, slot),
-            None => invoke::invoke::<Told>(&mut self.k, cptr, How::CALL),
+            None => invoke::invoke::<Told>(&mut self.k, cptr, How::Call),
         }?;
         // The thread goes on whatever it has made ready: queue that.
         let _ = next.and(&self.k, next::Next::Choose);

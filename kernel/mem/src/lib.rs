@@ -30,5 +30,5 @@ pub use object::{
     PageTable, Refill, Reply, ReplyNext, Running, SchedContext, Tcb, ThreadState, follow,
 };
 pub use slot::{CNodeRef, Slot};
-pub use state::{CoreState, Entered, GlobalState, IrqState, Kernel};
+pub use state::{CoreState, Entered, GlobalState, IrqState, Kernel, Route};
 pub use vspace::AsidPool;

@@ -43,7 +43,7 @@ use pecan_config::{
 };
 
 use crate::{
-    cap::arch::ArchState,
+    cap::{Words, arch::ArchState},
     link::Link,
     object::{Endpoint, Running, SchedContext, Tcb, ThreadState, Usage, rare},
     slot::Slot,
@@ -52,6 +52,9 @@ use crate::{
 
 /// Priorities.
 pub const PRIORITIES: usize = 256;
+/// Lookups that are noted at most ([`Route`]): a system call that receives needs seven, and each may go on in the CNode that
+/// a message brings.
+pub const ROUTES: usize = 14;
 /// Words of [`CoreState::latency`] where there are any.
 pub const LATENCY_WORDS: usize = 6;
 /// ASID pools.
@@ -88,6 +91,21 @@ pub struct Cancelling {
     pub badge: Cell<u64>,
     /// The first thread not looked at yet; `None` at the end of the queue.
     pub next: Cell<Option<Link<Tcb>>>,
+}
+
+/// Where an address leads, looked up ahead of when it is needed (`pecan_core::cap::route`).
+#[derive(Clone, Copy)]
+pub struct Route {
+    /// The capability to the CNode that it begins at.
+    pub root: Words,
+    /// The address.
+    pub address: u64,
+    /// Bits of the address that count.
+    pub depth: u32,
+    /// The slot.
+    pub slot: Link<Slot>,
+    /// Bits that are left there.
+    pub left: u32,
 }
 
 /// What a kernel that tracks utilisation or its entries knows (`pecan_core::benchmark`).
@@ -187,6 +205,10 @@ pub struct CoreState {
     pub release_head: Cell<Option<Link<Tcb>>>,
     /// Where preemption points count their work.
     pub work_units: Cell<usize>,
+    /// Lookups made ahead in this entry.
+    pub routes: [Cell<Option<Route>>; ROUTES],
+    /// How many of them there are. Between entries, none: what is noted then is of another time.
+    pub route_count: Cell<usize>,
     /// Threads that have waited for budget so far.
     pub release_turn: Cell<u64>,
     /// What a kernel that measures itself knows of its latency; nothing otherwise.

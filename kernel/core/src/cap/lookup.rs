@@ -7,13 +7,18 @@
 //! find. Every invocation and message begins here, unless the fast form of the thread's CSpace
 //! (`Tcb::known_slot`) gives the slot at once. The loop is written for length: one address may lead through
 //! 64 CNodes, and the kernel cannot be interrupted within it.
+//!
+//! What cannot be stopped any more when it looks something up finds where addresses lead noted, if they have been looked up
+//! before in the same entry ([`find_ahead`]; `ipc::ahead` does that). A note is true as long as no capability on the way
+//! changes. After it is made just one slot may: the empty one into which a message brings a capability. A way through
+//! that slot ended there. Where it holds a CNode now, the way goes on from it.
 
-use pecan_mem::{Kernel, Link, LookupFailure, Slot, Tcb, Words, cap::tag};
+use pecan_mem::{Kernel, Link, LookupFailure, Route, Slot, Tcb, Words, cap::tag};
 
 use crate::base::error::{Decoded, SyscallError};
 
 /// Bits of a capability address.
-const CPTR_BITS: u32 = u64::BITS;
+pub const CPTR_BITS: u32 = u64::BITS;
 
 /// The slot that a thread means by `cptr`: the address resolved in its CSpace, as far as that goes. Bits left
 /// over at a capability that is not a CNode are ignored. The slot may be empty.
@@ -32,7 +37,70 @@ fn walk_from(k: &Kernel, thread: &Tcb, cptr: u64) -> Result<Link<Slot>, LookupFa
     if !thread.knows_spaces(k) {
         thread.learn_spaces(k);
     }
-    walk(k, thread.slots[Tcb::SLOT_CSPACE].link(), cptr, CPTR_BITS).map(|(slot, _)| slot)
+    resolve(k, thread.slots[Tcb::SLOT_CSPACE].link(), cptr, CPTR_BITS).map(|(slot, _)| slot)
+}
+
+/// [`walk`], along what has been noted.
+#[inline(always)]
+fn resolve(k: &Kernel, root: Link<Slot>, cptr: u64, depth: u32) -> Result<(Link<Slot>, u32), LookupFailure> {
+    if k.core().route_count.get() == 0 {
+        walk(k, root, cptr, depth)
+    } else {
+        follow_notes(k, root, cptr, depth)
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn follow_notes(
+    k: &Kernel,
+    root: Link<Slot>,
+    cptr: u64,
+    depth: u32,
+) -> Result<(Link<Slot>, u32), LookupFailure> {
+    let (mut root, mut depth) = (root, depth);
+    while let Some((slot, left)) = noted(k, root.get(k).words(), cptr, depth) {
+        if left == 0 || slot.get(k).words().cnode().is_none() {
+            return Ok((slot, left));
+        }
+        // A capability has come here since.
+        (root, depth) = (slot, left);
+    }
+    walk(k, root, cptr, depth)
+}
+
+fn noted(k: &Kernel, root: Words, address: u64, depth: u32) -> Option<(Link<Slot>, u32)> {
+    let (routes, count) = (&k.core().routes, k.core().route_count.get());
+    let mut routes = routes.iter().take(count).filter_map(|route| route.get());
+    // The address tells most apart.
+    let route =
+        routes.find(|route| route.address == address && route.depth == depth && route.root == root)?;
+    Some((route.slot, route.left))
+}
+
+/// Looks up where the low `depth` bits of an address lead from the CNode whose capability is in `root`, and notes it.
+/// Returns the slot and how many bits are left, if the address resolves. Whoever calls this calls [`forget`] before the
+/// entry ends.
+pub fn find_ahead(k: &Kernel, root: Link<Slot>, address: u64, depth: u32) -> Option<(Link<Slot>, u32)> {
+    let found = walk(k, root, address, depth).ok()?;
+    note(k, root, address, depth, found);
+    Some(found)
+}
+
+/// Notes where the low `depth` bits of an address lead from the CNode whose capability is in `root`.
+pub fn note(k: &Kernel, root: Link<Slot>, address: u64, depth: u32, (slot, left): (Link<Slot>, u32)) {
+    let count = k.core().route_count.get();
+    // Without room for it, it is looked up again.
+    if let Some(free) = k.core().routes.get(count) {
+        free.set(Some(Route { root: root.get(k).words(), address, depth, slot, left }));
+        k.core().route_count.set(count + 1);
+    }
+}
+
+/// Forgets all that has been noted.
+#[inline(always)]
+pub fn forget(k: &Kernel) {
+    k.core().route_count.set(0);
 }
 
 /// Resolves the low `depth_bits` (1 to 64) of `cptr` from the CNode whose capability is in `root`, as far as CNodes go.
@@ -126,7 +194,7 @@ pub fn target_slot(
     if !(1..=CPTR_BITS as u64).contains(&depth) {
         return Err(SyscallError::RangeError(1, CPTR_BITS as u64));
     }
-    match walk(k, root, index, depth as u32) {
+    match resolve(k, root, index, depth as u32) {
         Ok((slot, 0)) => Ok(slot),
         Ok((_, left)) => Err(failed(LookupFailure::DepthMismatch { bits_left: left as u8, bits_found: 0 })),
         Err(failure) => Err(failed(failure)),

@@ -5,12 +5,12 @@ use pecan_mem::{Fault, Kernel, LookupFailure};
 
 use crate::{
     cap::lookup,
-    ipc::{endpoint, notification, raise},
+    ipc::{ahead::Receive, endpoint, notification, raise},
     sched::next::Next,
 };
 
-/// Receives on the capability that the current thread names; `with_reply`, it names a reply object, too.
-pub fn receive(k: &Kernel, blocking: bool, with_reply: bool) -> Next {
+/// Receives on the capability that the current thread names.
+pub fn receive(k: &Kernel, blocking: bool, how: Receive) -> Next {
     let thread = k.core().current.get().get(k);
     let cap_fault =
         |address, failure| raise::fault(k, thread, Fault::Cap { address, receive_phase: true, failure });
@@ -23,7 +23,7 @@ pub fn receive(k: &Kernel, blocking: bool, with_reply: bool) -> Next {
     };
     if let Some(ep) = cap.endpoint_for_receive() {
         let mut reply = None;
-        if with_reply {
+        if how == Receive::WithReply {
             let cptr = thread.context.get(reg::REPLY);
             match lookup::cap(k, thread, cptr).map(|slot| slot.get(k).words().reply()) {
                 Ok(Some(r)) => reply = Some(r),

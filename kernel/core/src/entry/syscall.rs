@@ -1,18 +1,22 @@
 //! System calls on the slow path.
 
 use pecan_abi::{Syscall, extension::LATENCY_REPORT};
-use pecan_arch::reg;
+use pecan_arch::{Reg, reg};
 use pecan_config::BENCHMARK;
 use pecan_mem::{Fault, Kernel, Link, Slot, Tcb};
 
 use crate::{
     base::{error::Preempted, latency},
+    cap::lookup,
     entry::{benchmark, debug, exception, interrupt, leave, receive},
     invoke::{
         self, How,
         end::{End, Run},
     },
-    ipc::end,
+    ipc::{
+        ahead::{self, Receive},
+        end,
+    },
     sched::{budget, choose, next::Next},
 };
 
@@ -66,9 +70,9 @@ pub fn syscall<E: Run>(k: &mut Kernel, number: i64) -> E::Out {
 pub fn core_syscall<E: Run>(k: &mut Kernel, call: Syscall) -> E::Out {
     let result = match begin_call(k) {
         Ok(()) => match call {
-            Syscall::Call => return invoke_named::<E>(k, How::CALL),
-            Syscall::Send => return invoke_named::<E>(k, SEND),
-            Syscall::NBSend => return invoke_named::<E>(k, How { blocking: false, ..SEND }),
+            Syscall::Call => return invoke_named::<E>(k, How::Call),
+            Syscall::Send => return invoke_named::<E>(k, How::Send),
+            Syscall::NBSend => return invoke_named::<E>(k, How::NBSend),
             Syscall::Yield => Ok(budget::yield_now(k)),
             _ => receive_call(k, call),
         },
@@ -78,8 +82,6 @@ pub fn core_syscall<E: Run>(k: &mut Kernel, call: Syscall) -> E::Out {
     let next = choose::schedule(k, next).link();
     E::run(k, next)
 }
-
-const SEND: How = How { call: false, blocking: true, donate: false };
 
 /// Invokes the capability that the current thread's registers name.
 #[inline(always)]
@@ -92,7 +94,7 @@ fn invoke_named<E: End>(k: &mut Kernel, how: How) -> E::Out {
 #[inline(always)]
 pub fn call<E: End>(k: &mut Kernel) -> E::Out {
     match begin_call(k) {
-        Ok(()) => invoke_named::<E>(k, How::CALL),
+        Ok(()) => invoke_named::<E>(k, How::Call),
         Err(next) => E::end(k, Ok(next)),
     }
 }
@@ -167,24 +169,33 @@ fn set_tls_base(k: &Kernel, call: Syscall) -> bool {
 /// The system calls that receive.
 #[inline(never)]
 fn receive_call(k: &Kernel, call: Syscall) -> Result<Next, Preempted> {
-    let r = |r| k.core().current.get().get(k).context.get(r);
-    Ok(match call {
-        Syscall::Recv => receive::receive(k, true, true),
-        Syscall::NBRecv => receive::receive(k, false, true),
-        Syscall::Wait => receive::receive(k, true, false),
-        Syscall::NBWait => receive::receive(k, false, false),
-        Syscall::ReplyRecv => {
-            let next = invoke::first_phase(k, r(reg::REPLY))?;
-            next.and(k, receive::receive(k, true, true))
-        }
-        Syscall::NBSendRecv => {
-            let next = invoke::first_phase(k, r(reg::SEND_DEST))?;
-            next.and(k, receive::receive(k, true, true))
-        }
-        Syscall::NBSendWait => {
-            let next = invoke::first_phase(k, r(reg::REPLY))?;
-            next.and(k, receive::receive(k, true, false))
-        }
-        _ => Next::Resume,
-    })
+    use Receive::{WithReply, WithoutReply};
+    let result = match call {
+        Syscall::Recv => receive(k, true, WithReply),
+        Syscall::NBRecv => receive(k, false, WithReply),
+        Syscall::Wait => receive(k, true, WithoutReply),
+        Syscall::NBWait => receive(k, false, WithoutReply),
+        Syscall::ReplyRecv => send_and_receive(k, reg::REPLY, WithReply),
+        Syscall::NBSendRecv => send_and_receive(k, reg::SEND_DEST, WithReply),
+        Syscall::NBSendWait => send_and_receive(k, reg::REPLY, WithoutReply),
+        _ => Ok(Next::Resume),
+    };
+    lookup::forget(k);
+    result
+}
+
+#[inline(always)]
+fn receive(k: &Kernel, blocking: bool, how: Receive) -> Result<Next, Preempted> {
+    if ahead::is_far(k, k.core().current.get().get(k)) {
+        ahead::receive(k, how, None)?;
+    }
+    Ok(receive::receive(k, blocking, how))
+}
+
+/// Sends through the capability that a register names, and receives.
+#[inline(always)]
+fn send_and_receive(k: &Kernel, to: Reg, how: Receive) -> Result<Next, Preempted> {
+    let cptr = k.core().current.get().get(k).context.get(to);
+    let next = invoke::first_phase(k, cptr, how)?;
+    Ok(next.and(k, receive::receive(k, true, how)))
 }

@@ -639,6 +639,7 @@ impl<'k> State<'_, 'k> {
                 }
             }
         }
+        ensure!(k.core().route_count.get() == 0, "lookups are noted that were made in an entry before");
         if let Some(ep) = k.global().cancelling.endpoint.get() {
             self.alive(ep, tag::ENDPOINT, "cancelling")?;
             if let Some(next) = k.global().cancelling.next.get() {

@@ -45,27 +45,43 @@ use crate::{
         invocation::{Done, Invocation, Message, MoreCaps},
     },
     ipc::{
+        ahead::{self, Arrival, Receive},
         answer,
         endpoint::{self, Sending},
         fault_message, notification, raise,
     },
-    sched::{next::Next, preempt},
+    sched::next::Next,
 };
 
 /// How a system call invokes a capability.
-#[derive(Clone, Copy)]
-pub struct How {
-    /// An answer is expected.
-    pub call: bool,
-    /// Wait for a receiver; report capability faults.
-    pub blocking: bool,
-    /// The scheduling context may be lent with the message.
-    pub donate: bool,
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum How {
+    /// `Call`: an answer is expected.
+    Call,
+    /// `Send`.
+    Send,
+    /// `NBSend`: nobody waits for a receiver or is told that there is no such capability.
+    NBSend,
+    /// In the first phase of a system call that receives afterwards: like `NBSend`, and the scheduling context may be lent
+    /// with the message.
+    Before(Receive),
 }
 
 impl How {
-    /// `Call`.
-    pub const CALL: How = How { call: true, blocking: true, donate: true };
+    /// An answer is expected.
+    fn is_call(self) -> bool {
+        self == How::Call
+    }
+
+    /// Wait for a receiver; report capability faults.
+    fn is_blocking(self) -> bool {
+        matches!(self, How::Call | How::Send)
+    }
+
+    /// The scheduling context may be lent with the message.
+    fn donates(self) -> bool {
+        matches!(self, How::Call | How::Before(_))
+    }
 }
 
 /// Invokes the capability at `cptr` with the message in the current thread's registers and IPC buffer.
@@ -101,7 +117,7 @@ fn invoke_found<E: End>(k: &mut Kernel, slot: Link<Slot>, how: How) -> E::Out {
 #[inline(always)]
 pub fn call_at<E: End>(k: &mut Kernel, slot: Link<Slot>) -> E::Out {
     let info = MessageInfo(k.core().current.get().get(k).context.get(reg::INFO));
-    let Some(message) = Message::new(k, info, slot) else { return invoke_object::<E>(k, slot, How::CALL) };
+    let Some(message) = Message::new(k, info, slot) else { return invoke_object::<E>(k, slot, How::Call) };
     let Message { info, buffer, extra, more } = message;
     let tag = slot.get(k).words().tag();
     latency::note(k, tag, info.label());
@@ -112,7 +128,7 @@ pub fn call_at<E: End>(k: &mut Kernel, slot: Link<Slot>) -> E::Out {
         tag::FRAME => invoke_frame::<E>(k, slot, info, buffer, extra, more, true),
         tag::UNTYPED => invoke_untyped::<E>(k, slot, info, buffer, extra, more, true),
         tag::ENDPOINT | tag::NOTIFICATION | tag::REPLY => {
-            let result = invoke_message(k, slot, How::CALL);
+            let result = invoke_message(k, slot, How::Call);
             E::end(k, result)
         }
         _ => invoke_other::<E>(k, slot, info, buffer, extra, more, true),
@@ -120,16 +136,16 @@ pub fn call_at<E: End>(k: &mut Kernel, slot: Link<Slot>) -> E::Out {
 }
 
 /// The sending phase of a combined system call: only messages are sent in it, and nobody answers them.
-pub fn first_phase(k: &Kernel, cptr: u64) -> Result<Next, Preempted> {
-    const HOW: How = How { call: false, blocking: false, donate: true };
+pub fn first_phase(k: &Kernel, cptr: u64, then: Receive) -> Result<Next, Preempted> {
+    let how = How::Before(then);
     let slot = match k.running().slot(cptr) {
         Some(slot) => slot,
-        None => match find(k, cptr, HOW) {
+        None => match find(k, cptr, how) {
             Ok(slot) => slot,
             Err(stop) => return stop,
         },
     };
-    if is_for_messages(slot.get(k).words()) { invoke_message(k, slot, HOW) } else { Ok(Next::Resume) }
+    if is_for_messages(slot.get(k).words()) { invoke_message(k, slot, how) } else { Ok(Next::Resume) }
 }
 
 /// True for the capabilities that messages are sent through.
@@ -144,21 +160,15 @@ fn is_for_messages(cap: Words) -> bool {
 fn find(k: &Kernel, cptr: u64, how: How) -> Result<Link<Slot>, Result<Next, Preempted>> {
     let slot = lookup::cap(k, k.core().current.get().get(k), cptr)
         .map_err(|failure| Ok(cap_fault(k, how, (cptr, failure))))?;
-    point_between_lookups(k).map_err(Err)?;
+    ahead::point(k).map_err(Err)?;
     Ok(slot)
-}
-
-/// See [`early_preemption_point`](crate::sched::preempt::early_preemption_point).
-fn point_between_lookups(k: &Kernel) -> Result<(), Preempted> {
-    preempt::early_preemption_point(k)
-        .inspect_err(|_| k.core().current.get().get(k).state.set(ThreadState::Restart))
 }
 
 /// The capability at an address that the current thread sends to, or sends along, does not exist.
 #[cold]
 #[inline(never)]
 fn cap_fault(k: &Kernel, how: How, (address, failure): (u64, LookupFailure)) -> Next {
-    if how.blocking {
+    if how.is_blocking() {
         let thread = k.core().current.get().get(k);
         raise::fault(k, thread, Fault::Cap { address, receive_phase: false, failure })
     } else {
@@ -175,43 +185,63 @@ fn invoke_message(k: &Kernel, slot: Link<Slot>, how: How) -> Result<Next, Preemp
     let found;
     let parcel = if info.extra_caps() > 0 {
         match Parcel::new(k, thread, info) {
-            Ok(parcel) => found = look_ahead(k, thread, cap, parcel)?,
+            Ok(parcel) => found = look_ahead(k, thread, cap, how, parcel)?,
             Err(failed) => return Ok(cap_fault(k, how, failed)),
         }
         Some(&found)
     } else {
         None
     };
+    if let How::Before(then) = how {
+        ahead::receive(k, then, parcel.and_then(|parcel| arrival(k, cap, parcel)))?;
+    }
     // Until it is known to have finished, the system call would be made again.
     thread.state.set(ThreadState::Restart);
     match message_to(k, thread, cap, how, parcel) {
         Some(next) => {
-            finish(thread, how.call, 0);
+            finish(thread, how.is_call(), 0);
             Ok(next)
         }
         None => {
-            fail(k, thread, how.call, SyscallError::InvalidCapability(0));
+            fail(k, thread, how.is_call(), SyscallError::InvalidCapability(0));
             Ok(Next::Resume)
         }
     }
 }
 
-/// Where the extra capabilities were a long way to find: looks up what else sending them takes, as long as the system call
-/// can still be stopped.
-fn look_ahead(k: &Kernel, thread: &Tcb, cap: Words, mut parcel: Parcel) -> Result<Parcel, Preempted> {
-    if thread.known_slot(k, 0).is_some() {
-        // The common CSpace.
-        return Ok(parcel);
-    }
+/// Where some of what sending capabilities takes is a long way to find: looks up the receiver's part of it, too, as long as
+/// the system call can still be stopped.
+fn look_ahead(
+    k: &Kernel,
+    thread: &Tcb,
+    cap: Words,
+    how: How,
+    mut parcel: Parcel,
+) -> Result<Parcel, Preempted> {
     let receiver = match cap.endpoint_for_send() {
         Some(ep) => ep.get(k).receiver(),
         None => cap.reply().and_then(|reply| reply.get(k).tcb.get()),
     };
-    if let Some(receiver) = receiver {
-        parcel.find_place(k, receiver.get(k));
+    let receiver = follow(receiver, k);
+    let is_far = ahead::is_far(k, thread) || receiver.is_some_and(|receiver| ahead::is_far(k, receiver));
+    if is_far || matches!(how, How::Before(_)) {
+        // The capabilities have been a long way, and so may this be.
+        ahead::point(k)?;
+        if let Some(receiver) = receiver {
+            parcel.find_place(k, receiver);
+            ahead::point(k)?;
+        }
     }
-    point_between_lookups(k)?;
     Ok(parcel)
+}
+
+/// The capability among those of a message that will come to a slot of the receiver's, if one does.
+fn arrival(k: &Kernel, cap: Words, parcel: &Parcel) -> Option<Arrival> {
+    let ep = cap.endpoint_for_send();
+    // Those to the endpoint itself become badges.
+    let moves = |slot: &&Link<Slot>| ep.is_none() || slot.get(k).words().endpoint() != ep;
+    let cap = parcel.caps.slots.iter().take(parcel.caps.count).find(moves)?;
+    Some(Arrival { place: parcel.place??, cap: *cap })
 }
 
 /// The system call of the current thread has done what it was to do, with so many words of an answer.
@@ -276,13 +306,19 @@ fn invoke_object<E: End>(k: &mut Kernel, slot: Link<Slot>, how: How) -> E::Out {
         }
         None => MessageInfo::new(info.label(), 0, 0, info.length().min(MESSAGE_REGISTERS) as u64),
     };
+    if info.extra_caps() > 0
+        && ahead::is_far(k, thread)
+        && let Err(preempted) = ahead::point(k)
+    {
+        return E::end(k, Err(preempted));
+    }
     let [extra, ref more @ ..] = caps;
     latency::note(k, tag, info.label());
     match tag {
-        tag::CNODE => invoke_cnode::<E>(k, slot, info, buffer, extra, Some(more), how.call),
-        tag::FRAME => invoke_frame::<E>(k, slot, info, buffer, extra, Some(more), how.call),
-        tag::UNTYPED => invoke_untyped::<E>(k, slot, info, buffer, extra, Some(more), how.call),
-        _ => invoke_other::<E>(k, slot, info, buffer, extra, Some(more), how.call),
+        tag::CNODE => invoke_cnode::<E>(k, slot, info, buffer, extra, Some(more), how.is_call()),
+        tag::FRAME => invoke_frame::<E>(k, slot, info, buffer, extra, Some(more), how.is_call()),
+        tag::UNTYPED => invoke_untyped::<E>(k, slot, info, buffer, extra, Some(more), how.is_call()),
+        _ => invoke_other::<E>(k, slot, info, buffer, extra, Some(more), how.is_call()),
     }
 }
 
@@ -351,7 +387,7 @@ quick_handler!(map = vspace::quick_map);
 #[inline(never)]
 fn anew<E: End>(k: &mut Kernel) -> E::Out {
     let cptr = k.core().current.get().get(k).context.get(reg::CAP);
-    invoke::<E>(k, cptr, How::CALL)
+    invoke::<E>(k, cptr, How::Call)
 }
 
 /// Invokes objects whose invocations are rarer.
@@ -417,12 +453,10 @@ fn end<E: End>(k: &mut Kernel, call: bool, result: Result<Done, Stop>) -> E::Out
 #[inline(always)]
 fn message_to(k: &Kernel, thread: &Tcb, cap: Words, how: How, parcel: Option<&Parcel>) -> Option<Next> {
     if let Some(ep) = cap.endpoint_for_send() {
-        let How { call, blocking, donate } = how;
         let how = Sending {
-            blocking,
-            call,
-            // A call lends the scheduling context to a passive receiver.
-            donate: donate || call,
+            blocking: how.is_blocking(),
+            call: how.is_call(),
+            donate: how.donates(),
             badge: cap.badge(),
             grant: cap.endpoint_grant(),
             grant_reply: cap.endpoint_grant_reply(),

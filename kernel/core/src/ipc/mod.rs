@@ -3,6 +3,7 @@
 //! A message moves directly from sender to receiver when both are there; whoever comes first waits in a queue. Everything
 //! here returns what the scheduler must do ([`Next`](crate::sched::next::Next)).
 
+pub mod ahead;
 pub mod answer;
 pub mod cancel;
 pub mod end;

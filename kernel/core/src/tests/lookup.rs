@@ -1,12 +1,19 @@
-use pecan_abi::{CNodeCapData, CapRights, Label, ObjectType};
+use pecan_abi::{CNodeCapData, CapRights, Label, ObjectType, Syscall, ipc::buffer};
+use pecan_arch::reg;
 use pecan_mem::{Cap, LookupFailure, NotificationState, Tcb, ThreadState};
 
 use crate::{
-    base::error::{Preempted, SyscallError},
+    base::{
+        error::{Preempted, SyscallError},
+        message,
+    },
     cap::{derivation, lookup},
     delete,
     invoke::{self, How},
-    ipc::fault_message,
+    ipc::{
+        endpoint::{self, Sending},
+        fault_message,
+    },
     testing::*,
 };
 
@@ -171,7 +178,7 @@ fn a_capability_to_send_along_that_is_not_there_is_a_fault() {
     for (blocking, state) in [(false, ThreadState::Running), (true, ThreadState::Inactive)] {
         w.set_message(w.thread, 0, &[1], &[1 << ROOT_RADIX]);
         w.k.set_current(w.thread.get(&w.k));
-        let how = How { call: false, blocking, donate: false };
+        let how = if blocking { How::Send } else { How::NBSend };
         assert!(invoke::invoke::<Told>(&mut w.k, FREE, how).is_ok());
         // Nobody handles it, and nothing is sent.
         assert_eq!((w.thread.get(&w.k).state.get(), ep.get(&w.k).head()), (state, None));
@@ -190,7 +197,7 @@ fn a_call_in_a_cspace_of_several_cnodes_can_be_stopped_before_it_does_anything()
     assert!(delete::delete(&mut w.k, cspace).is_ok());
     derivation::insert(&w.k, w.slot(FREE).get(&w.k).words(), w.slot(FREE), cspace);
 
-    let how = How { call: false, blocking: true, donate: false };
+    let how = How::Send;
     let ntfn = w.make(ObjectType::Notification, 0, FREE + 1);
     let Cap::Notification { ntfn, .. } = ntfn else { panic!("not a notification") };
     let mut signal = |late| {
@@ -209,4 +216,89 @@ fn a_call_in_a_cspace_of_several_cnodes_can_be_stopped_before_it_does_anything()
     assert_eq!(signal(wcet), (done, ThreadState::Running, active), "none came");
     pecan_arch::host::raise_irq(pecan_arch::IRQ_USER_MIN);
     assert_eq!(signal(0), (done, ThreadState::Running, active), "it has not been long");
+}
+
+/// A thread in whose CSpace every way has two steps at least, and four bits are left at the slots of the root CNode. It
+/// sends a CNode to a place in that CSpace and receives through it, by names that led nowhere when the system call began.
+#[test]
+fn what_is_looked_up_ahead_is_what_is_there_when_it_is_needed() {
+    const SPARE: u32 = 4;
+    const ENDPOINTS: [u64; 2] = [FREE + 2, FREE + 3];
+    // CNodes of 16 slots: one is sent, the other holds the capability to it.
+    let (sent, holder, place) = (FREE + 4, FREE + 5, FREE + 6);
+    // Of the thread that receives the CNode, and of the one that waits to send.
+    let (tcbs, frames) = ([FREE + 7, FREE + 8], [FREE + 9, FREE + 10]);
+    for (grant, message_waits) in [(true, true), (true, false), (false, true)] {
+        let mut w = World::new();
+        w.make(ObjectType::CNode, 1, FREE);
+        let guard = CNodeCapData::new(0, u64::from(63 - SPARE) - ROOT_RADIX as u64).0;
+        let words = [0, 1, CNODE, DEPTH, CapRights::ALL.0, guard];
+        assert_eq!(w.call(FREE, Label::CNodeMint, &words, &[CNODE]), Ok(vec![]));
+        ENDPOINTS.iter().for_each(|&at| drop(w.make(ObjectType::Endpoint, 0, at)));
+        [sent, holder].iter().for_each(|&at| drop(w.make(ObjectType::CNode, SPARE as u64, at)));
+        w.make(ObjectType::Reply, 0, FREE + 1);
+        for (node, at, from) in [(sent, 5, ENDPOINTS[1]), (sent, 6, FREE + 1), (holder, 3, sent)] {
+            let words = [at, SPARE as u64, from, DEPTH, CapRights::ALL.0];
+            assert_eq!(w.call(node, Label::CNodeCopy, &words, &[CNODE]), Ok(vec![]));
+        }
+        if !grant {
+            let rights = CapRights::new(false, false, true, true);
+            assert_eq!(w.copy(FREE + 11, ENDPOINTS[0], rights), Ok(vec![]));
+        }
+        let to = if grant { ENDPOINTS[0] } else { FREE + 11 };
+        let [receiver, sender] = [0, 1].map(|n| {
+            let Cap::Tcb { tcb } = w.make(ObjectType::Tcb, 0, tcbs[n]) else { unreachable!() };
+            w.make(ObjectType::Page4K, 0, frames[n]);
+            for (from, to) in [(CNODE, Tcb::SLOT_CSPACE), (frames[n], Tcb::SLOT_IPC_BUFFER)] {
+                derivation::insert(&w.k, w.words(from), w.slot(from), tcb.get(&w.k).slots[to].link());
+            }
+            tcb.get(&w.k).ipc_buffer.set(0x1000);
+            tcb
+        });
+        let endpoints = ENDPOINTS.map(|at| match w.cap(at) {
+            Cap::Endpoint { ep, .. } => ep,
+            _ => unreachable!(),
+        });
+        let k = &*w.k;
+        let words = message::buffer_for_writing(k, receiver.get(k)).expect("it has a buffer");
+        words.set(buffer::RECEIVE_CNODE, CNODE);
+        words.set(buffer::RECEIVE_INDEX, place);
+        words.set(buffer::RECEIVE_DEPTH, DEPTH);
+        let _ = endpoint::receive(k, receiver.get(k), endpoints[0].get(k), true, None);
+        if message_waits {
+            w.set_message(sender, 77, &[1, 2, 3, 4, 5], &[]);
+            let how = Sending {
+                blocking: true,
+                call: false,
+                donate: false,
+                badge: 9,
+                grant: true,
+                grant_reply: true,
+                parcel: None,
+            };
+            let _ = endpoint::send(&w.k, sender.get(&w.k), endpoints[1].get(&w.k), how);
+        }
+
+        // From here on in the CSpace of several CNodes.
+        let cspace = w.thread.get(&w.k).slots[Tcb::SLOT_CSPACE].link();
+        assert!(delete::delete(&mut w.k, cspace).is_ok());
+        derivation::insert(&w.k, w.slot(FREE).get(&w.k).words(), w.slot(FREE), cspace);
+        let thread = w.thread;
+        w.set_message(thread, 0, &[], &[holder << SPARE | 3]);
+        for (register, value) in
+            [(reg::CAP, place << SPARE | 5), (reg::REPLY, place << SPARE | 6), (reg::SEND_DEST, to << SPARE)]
+        {
+            thread.get(&w.k).context.set(register, value);
+        }
+        w.syscall(Syscall::NBSendRecv);
+        w.check();
+        assert_eq!(w.cap(place) == w.cap(sent), grant);
+        let state = thread.get(&w.k).state.get();
+        match (grant, message_waits) {
+            (true, true) => assert_eq!((state, w.message(thread).0), (ThreadState::Running, 77)),
+            (true, false) => assert!(matches!(state, ThreadState::BlockedOnReceive { reply: Some(_), .. })),
+            // There is no endpoint, and nobody handles the fault.
+            (false, _) => assert_eq!(state, ThreadState::Inactive),
+        }
+    }
 }

@@ -29,6 +29,8 @@ tests! {
     as_many_objects_as_a_call_makes: UntypedRetype / NoError;
     an_address_at_the_end_of_sixty_four_cnodes: CNodeCopy / NoError;
     the_longest_message_with_the_longest_ways;
+    ways_through_a_cnode_that_a_message_brings;
+    a_receiver_finds_its_place_after_the_longest_ways;
     a_server_and_its_clients_at_the_longest_ways;
     a_long_chain_of_calls_is_cut: CNodeDelete / NoError;
     a_deep_tree_of_copies_is_revoked: CNodeRevoke / NoError;
@@ -40,7 +42,7 @@ tests! {
 }
 
 /// Instructions that the kernel may run at one go with interrupts off.
-const LIMIT: u64 = 12_000;
+const LIMIT: u64 = 5_000;
 
 /// Forgets what the kernel measured so far.
 fn begin() {
@@ -347,7 +349,12 @@ fn an_address_at_the_end_of_sixty_four_cnodes(env: &Env) {
             let moved = inv::cnode_move(0, space.nth_last(3).0, space.nth_last(3).1, 0, far.0, far.1);
             let ((d, d_bits), (p, p_bits), (s, s_bits)) = (far, space.nth_last(3), at);
             let rotated = inv::cnode_rotate(0, d, d_bits, 0, 0, p, p_bits, 0, 0, s, s_bits);
-            u64::from(copied.and(moved).and(rotated).is_ok())
+            // With more capabilities than it takes.
+            let more = [0, 1 << space.bits, 1 << (2 * space.bits)];
+            let (to, from) = (space.nth_last(4), p);
+            let words = [to.0, to.1.into(), from, p_bits.into(), CapRights::ALL.0];
+            let copied_again = invoke_as(0, Label::CNodeCopy, &more, &words);
+            u64::from(copied.and(moved).and(rotated).and(copied_again).is_ok())
         });
         end("copy, move, rotate");
         assert!(caller.has_returned() && caller.join() == 1);
@@ -402,14 +409,84 @@ fn the_longest_message_with_the_longest_ways(env: &Env) {
     }
 }
 
-fn a_server_and_its_clients_at_the_longest_ways(env: &Env) {
+fn ways_through_a_cnode_that_a_message_brings(env: &Env) {
+    // The receiver wants the capability in the second slot of the first CNode of the sender, who then receives by addresses
+    // that lead through what has come there.
     for (radix, guard) in DEEPEST {
+        let (from, to) = (env.endpoint(), env.endpoint());
+        let [s, m, beyond]: [Deep; 3] = core::array::from_fn(|_| Deep::new(env, radix, guard));
+        let top = 1 << (64 - m.bits);
+        let s_caps = [1, 2, 3].map(|n| s.put(n, env.notification()));
+        let s_from = s.put(4, from);
+        let m_to = m.put(5, to);
+        let bridge = env.slot();
+        inv::cnode_mint(ROOT, bridge, DEPTH, ROOT, beyond.cnodes + 1, DEPTH, CapRights::ALL, CNodeCapData::new(0, guard).0)
+            .expect("mint");
+        let m_caps = [m.put(0, bridge), m.put(1, env.notification()), m.put(2, env.notification())];
+        let (m_from, m_reply) = (top | beyond.put(4, from), top | beyond.put(6, env.reply()));
+
+        let (place, r_reply) = (m.cnodes, env.reply());
+        let receiver = env.thread(HIGH);
+        receiver.start(move || {
+            raw::set_receive_slot(place, 1, radix.into());
+            u64::from(is_all(&raw::recv(to, r_reply), 1))
+        });
+        let sender = s.thread(env, HIGH);
+        sender.start(move || {
+            raw::send(s_from, info(0, &s_caps, &all_words()), registers(&all_words()));
+            1
+        });
+        let middle = m.thread(env, LOW);
+        begin();
+        middle.start(move || {
+            raw::set_receive_slot(top, 1, 64);
+            let message = info(0, &m_caps, &all_words());
+            u64::from(is_all(&raw::nb_send_recv(m_to, message, registers(&all_words()), m_from, m_reply), 1))
+        });
+        inv::tcb_set_priority(middle.tcb, slot::INIT_THREAD_TCB, HIGH).expect("priority");
+        end("send and receive");
+        for thread in [receiver, sender, middle] {
+            assert!(thread.has_returned() && thread.join() == 1, "{radix} {guard}");
+        }
+    }
+}
+
+fn a_receiver_finds_its_place_after_the_longest_ways(env: &Env) {
+    // Two threads of each priority wait, and then one above them all.
+    let (endpoint, crowd) = (env.endpoint(), Crowd::new(env, 9));
+    crowd.block_all(WAIT, endpoint);
+    for index in 0..crowd.len() {
+        crowd.with(index, |tcb| inv::tcb_set_priority(tcb, slot::INIT_THREAD_TCB, index / 2 % 255).expect("priority"));
+    }
+    for (radix, guard) in DEEPEST {
+        let space = Deep::new(env, radix, guard);
+        let (from, reply) = (space.put(4, endpoint), space.put(5, env.reply()));
+        let receiver = space.thread(env, 255);
+        begin();
+        receiver.start(move || raw::recv(from, reply).badge);
+        end("receive");
+        assert!(!receiver.has_returned());
+        let badged = env.mint(endpoint, 7);
+        raw::send(badged, info(0, &[], &[]), registers(&[]));
+        assert_eq!(receiver.join(), 7);
+    }
+}
+
+fn a_server_and_its_clients_at_the_longest_ways(env: &Env) {
+    // The server's own ways are as long, or short.
+    let [long, longest, _] = DEEPEST;
+    for ((radix, guard), is_far) in [(long, true), (longest, true), (longest, false)] {
         let endpoint = env.endpoint();
         let spaces: [Deep; 3] = core::array::from_fn(|_| Deep::new(env, radix, guard));
-        let service = spaces.map(|space| space.put(4, endpoint));
-        let caps = spaces.map(|space| [1, 2, 3].map(|n| space.put(n, env.notification())));
-        let reply = spaces[0].put(5, env.reply());
-        let server = spaces[0].thread(env, LOW);
+        let mut service = spaces.map(|space| space.put(4, endpoint));
+        let mut caps = spaces.map(|space| [1, 2, 3].map(|n| space.put(n, env.notification())));
+        if !is_far {
+            (service[0], caps[0]) = (endpoint, [(); 3].map(|()| env.notification()));
+        }
+        let (reply, place, server) = match is_far {
+            true => (spaces[0].put(5, env.reply()), (0, 1), spaces[0].thread(env, LOW)),
+            false => (env.reply(), (ROOT, env.slot()), env.thread(LOW)),
+        };
         begin();
         let clients = [1, 2].map(|n| {
             let client = spaces[n].thread(env, HIGH);
@@ -422,7 +499,7 @@ fn a_server_and_its_clients_at_the_longest_ways(env: &Env) {
             client
         });
         server.start(move || {
-            raw::set_receive_slot(0, 1, 64);
+            raw::set_receive_slot(place.0, place.1, 64);
             let mut served = u64::from(is_all(&raw::recv(service[0], reply), 1));
             // The first answer without capabilities: the fast path tries. In the last slot is one by now.
             let message = info(0, &[], &all_words());
