@@ -1,6 +1,6 @@
 //! Boots that a root task cannot test on itself: several machines, and what the kernel says to bad input.
 //!
-//! They count among the conformance tests, under names that start with `boot::`.
+//! They count among the conformance tests, under names that start with `boot::`, as those of that suite's module `boot` do.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How the names of these tests start.
-pub const PREFIX: &str = "boot::";
+const PREFIX: &str = "boot::";
 
 /// How long one boot may take.
 const TIME: Duration = Duration::from_secs(60);

@@ -67,9 +67,6 @@ pub fn run(
     let mut tally = boot::run(ws, toolchain, &kernel, hardware_debug, filter, length)?;
     for (name, path) in &programs {
         let path = told(ws, name, path, benchmark, filter)?;
-        if filter.is_some_and(|f| f.starts_with(boot::PREFIX)) {
-            continue;
-        }
         let cpus = if length == Length::Quick { &CPUS[..1] } else { &CPUS[..] };
         for cpu in cpus {
             println!("{name} on a processor {cpu}:");
