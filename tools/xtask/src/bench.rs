@@ -192,7 +192,8 @@ impl Filter<'_> {
 }
 
 /// Rows that are measured on the image of the release kernel.
-const IMAGE_ROWS: [&str; 5] = ["text", "text-boot", "static-data", "indirect-branches", "vector-uses"];
+const IMAGE_ROWS: [&str; 6] =
+    ["text", "text-boot", "static-data", "indirect-branches", "vector-uses", "unmasked-indices"];
 /// Rows that come from following a round trip.
 const LINE_ROWS: [&str; 2] = ["lines-code", "lines-data"];
 
@@ -238,8 +239,11 @@ impl<'a> Bench<'a> {
         indirect.iter().for_each(|function| println!("indirect jump or call in {function}"));
         let vector = forbidden::vector(&elf)?;
         vector.iter().for_each(|function| println!("floating-point or vector instruction in {function}"));
+        let unmasked = forbidden::unmasked(&elf)?;
+        unmasked.iter().for_each(|what| println!("no mask: {what}"));
         let [text, boot, data] = [sizes.text, sizes.boot_text, sizes.data + sizes.zeroed];
-        let figures = [text, boot, data, indirect.len() as u64, vector.len() as u64];
+        let found = [indirect, vector, unmasked].map(|found| found.len() as u64);
+        let figures = [text, boot, data].into_iter().chain(found);
         Ok(IMAGE_ROWS.map(String::from).into_iter().zip(figures).collect())
     }
 }

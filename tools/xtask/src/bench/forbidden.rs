@@ -1,14 +1,17 @@
-//! Instructions that must not be in the kernel, as a disassembler finds them.
+//! Instructions that must not be in the kernel, and some that must be, as a disassembler finds them.
 //!
 //! Indirect jumps and calls: where a processor without protection of its own would go on, while it does not know yet, with
 //! what user level has taught it. And those that use floating-point or vector registers, which hold what user level left
 //! there: saving and loading them all is the only thing the kernel does with them.
+//!
+//! The masks by which an index that user level chooses stays in range while the processor only guesses that it does
+//! (Spectre v1): the compiler once left one out, where the index had just been compared.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use iced_x86::{
-    CpuidFeature, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic,
+    CpuidFeature, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind,
 };
 use object::{Object, ObjectSection, ObjectSymbol};
 
@@ -24,6 +27,68 @@ pub fn vector(elf: &Path) -> Result<Vec<String>> {
     let mut found = functions_with(elf, ".text", vectors)?;
     found.extend(functions_with(elf, BOOT_TEXT, vectors)?);
     Ok(found)
+}
+
+/// The section in which the port notes where it masks an index (`mask_surely`), a word each. No machine loads it.
+const MASKS: &str = ".masks";
+
+/// Functions of the release kernel in which user level chooses an index of a CNode or of a root table, by a part of the
+/// symbol's name, and how many of them: on the fast paths, in walks, and in the short forms of invocations.
+const MASKED: [(&str, usize); 10] = [
+    ("pecan_call", 1),
+    ("pecan_reply_recv", 2),
+    ("pecan_send", 1),
+    ("pecan_wait", 1),
+    ("pecan_poll", 1),
+    ("lookup4walk", 1),
+    ("tables5entry", 1),
+    ("invoke12copy_or_move", 2),
+    ("invoke3map", 1),
+    ("invoke14invoke_untyped", 1),
+];
+
+/// What is wrong with the masks of indices: functions that have too few of them, and those that are no masks.
+pub fn unmasked(elf: &Path) -> Result<Vec<String>> {
+    let file = fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
+    let elf = object::read::elf::ElfFile64::<object::Endianness>::parse(file.as_slice())?;
+    let section =
+        |name| elf.section_by_name(name).with_context(|| format!("the kernel has no section {name}"));
+    let (text, notes) = (section(".text")?, section(MASKS)?);
+    let words = notes.data()?.chunks_exact(8).filter_map(|word| word.try_into().ok().map(u64::from_le_bytes));
+    let symbols: Vec<(u64, &str)> = elf
+        .symbols()
+        .filter(|s| s.section_index() == Some(text.index()))
+        .filter_map(|s| Some((s.address(), s.name().ok().filter(|name| !name.is_empty())?)))
+        .collect();
+    Ok(missing((text.data()?, text.address()), words, &symbols, &MASKED))
+}
+
+/// The functions of `listed` in which fewer notes than listed lead to a mask.
+fn missing(
+    (code, address): (&[u8], u64),
+    notes: impl Iterator<Item = u64>,
+    symbols: &[(u64, &str)],
+    listed: &[(&str, usize)],
+) -> Vec<String> {
+    let is_mask = |at: u64| {
+        let rest = code.get(at.checked_sub(address)? as usize..)?;
+        let and = instructions(rest, at).next()?;
+        let is_register =
+            |operand| and.op_kind(operand) == OpKind::Register && and.op_register(operand).is_gpr64();
+        Some(and.mnemonic() == Mnemonic::And && is_register(0) && is_register(1))
+    };
+    let (masks, others): (Vec<u64>, Vec<u64>) = notes.partition(|at| is_mask(*at) == Some(true));
+    let mut wrong: Vec<String> = others.iter().map(|at| format!("{at:#x}, which is no mask")).collect();
+    // Several symbols can stand for one address.
+    let start = |at: u64| symbols.iter().map(|s| s.0).filter(|start| *start <= at).max();
+    for (name, least) in listed {
+        let in_it = |at: &&u64| symbols.iter().any(|s| Some(s.0) == start(**at) && s.1.contains(name));
+        let found = masks.iter().filter(in_it).count();
+        if found < *least {
+            wrong.push(format!("{name}: {found} of {least} indices are masked"));
+        }
+    }
+    wrong
 }
 
 /// The functions in whose code, of one section, something is found: once for each address that is.
@@ -108,6 +173,20 @@ mod tests {
             0xc3, 0x90,
         ];
         assert_eq!(branches(&code, 0x1000), [0x1000, 0x1002, 0x1008]);
+    }
+
+    #[test]
+    fn an_index_that_is_not_masked_is_told() {
+        // and rax, rcx; and eax, ecx; and rax, [rcx]; and rdx, rsi; ret.
+        let code = [0x48, 0x21, 0xc8, 0x21, 0xc8, 0x48, 0x23, 0x01, 0x48, 0x21, 0xf2, 0xc3];
+        let symbols = [(0x1000, "one_a"), (0x1000, "also_a"), (0x1008, "two_b")];
+        let told = |notes: &[u64], listed: &[(&str, usize)]| {
+            missing((&code, 0x1000), notes.iter().copied(), &symbols, listed)
+        };
+        assert_eq!(told(&[0x1000, 0x1008], &[("one_a", 1), ("also_a", 1), ("_b", 1)]), [""; 0]);
+        assert_eq!(told(&[0x1000], &[("one_a", 2), ("_b", 1), ("gone", 1)]).len(), 3);
+        // What is noted and is no mask of 64 bits in registers, or lies elsewhere.
+        assert_eq!(told(&[0x1003, 0x1005, 0x100b, 0x2000, 0xf00], &[]).len(), 5);
     }
 
     #[test]
