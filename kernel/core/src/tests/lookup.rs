@@ -234,8 +234,12 @@ fn what_is_looked_up_ahead_is_what_is_there_when_it_is_needed() {
         let guard = CNodeCapData::new(0, u64::from(63 - SPARE) - ROOT_RADIX as u64).0;
         let words = [0, 1, CNODE, DEPTH, CapRights::ALL.0, guard];
         assert_eq!(w.call(FREE, Label::CNodeMint, &words, &[CNODE]), Ok(vec![]));
-        ENDPOINTS.iter().for_each(|&at| drop(w.make(ObjectType::Endpoint, 0, at)));
-        [sent, holder].iter().for_each(|&at| drop(w.make(ObjectType::CNode, SPARE as u64, at)));
+        for at in ENDPOINTS {
+            w.make(ObjectType::Endpoint, 0, at);
+        }
+        for at in [sent, holder] {
+            w.make(ObjectType::CNode, SPARE.into(), at);
+        }
         w.make(ObjectType::Reply, 0, FREE + 1);
         for (node, at, from) in [(sent, 5, ENDPOINTS[1]), (sent, 6, FREE + 1), (holder, 3, sent)] {
             let words = [at, SPARE as u64, from, DEPTH, CapRights::ALL.0];
