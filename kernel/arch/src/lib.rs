@@ -12,6 +12,7 @@ mod boot;
 )]
 mod calibrate;
 mod contract;
+#[cfg(any(test, pecan_arch = "x86_64"))]
 mod devices;
 #[cfg(any(test, target_os = "none"))]
 mod firmware;

@@ -113,10 +113,12 @@ impl Entry {
             Entry { table: Table { link, level }, index: index as usize }
         };
         // Written out, which leaves few instructions of each level.
-        const { assert!(ROOT_LEVEL == 3) };
+        const { assert!(matches!(ROOT_LEVEL, 2 | 3)) };
         let mut entry = at(root.0, ROOT_LEVEL);
-        if level < 3 {
-            entry = at(entry.child(k).ok_or(3usize)?.link, 2);
+        if ROOT_LEVEL == 2 || level < 3 {
+            if ROOT_LEVEL == 3 {
+                entry = at(entry.child(k).ok_or(3usize)?.link, 2);
+            }
             if level < 2 {
                 entry = at(entry.child(k).ok_or(2usize)?.link, 1);
                 if level < 1 {

@@ -23,6 +23,7 @@ macro_rules! duties {
     };
 }
 
+#[cfg(pecan_arch = "x86_64")]
 use duties;
 
 /// The same of functions that have obligations, which are the port's.

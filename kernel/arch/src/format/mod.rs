@@ -4,13 +4,19 @@
 //! A folder per processor, with the same file names in each. Several formats can be in use at once: those of a machine's
 //! first stage, second stage and devices are types of their own.
 
+#[cfg(any(test, not(pecan_arch = "x86_64")))]
+#[macro_use]
+mod context;
 #[cfg(any(test, pecan_arch = "aarch64"))]
+#[cfg_attr(not(pecan_arch = "aarch64"), allow(dead_code, reason = "tests of formats run on every host"))]
 pub mod aarch64;
 mod breakpoint;
 mod event;
 #[cfg(any(test, pecan_arch = "riscv64"))]
+#[cfg_attr(not(pecan_arch = "riscv64"), allow(dead_code, reason = "tests of formats run on every host"))]
 pub mod riscv64;
 #[cfg(any(test, pecan_arch = "x86_64"))]
+#[cfg_attr(not(pecan_arch = "x86_64"), allow(dead_code, reason = "tests of formats run on every host"))]
 pub mod x86_64;
 
 #[cfg(all(not(target_os = "none"), pecan_arch = "aarch64"))]

@@ -59,7 +59,7 @@ fn vspace(w: &mut World) -> Link<PageTable> {
     w.make(ObjectType::Untyped, 12, FREE);
     let made = w.call(ASID_CONTROL, Label::AsidControlMakePool, &[FREE + 1, DEPTH], &[FREE, CNODE]);
     assert_eq!(made, Ok(vec![]));
-    w.make(ObjectType::Pml4, 0, FREE + 2);
+    w.make(ObjectType::VSPACE, 0, FREE + 2);
     w.make(ObjectType::Pdpt, 0, FREE + 3);
     // The pool's first ASID is the kernel's.
     assert_eq!(w.call(FREE + 1, Label::AsidPoolAssign, &[], &[FREE + 2]), Ok(vec![]));

@@ -23,6 +23,7 @@ impl NewCap {
                 Control::Sched { core } => Cap::SchedControl { core },
                 Control::Asid => Cap::AsidControl,
                 Control::Irq => Cap::IrqControl,
+                #[allow(unreachable_code, reason = "architectures without any have no value here")]
                 Control::Arch(control) => Cap::Arch(control.cap()),
                 Control::Domain => Cap::Domain,
             }

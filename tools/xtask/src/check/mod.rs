@@ -29,6 +29,7 @@ pub fn run(ws: &Workspace) -> Outcome {
     let metadata = Metadata::load(ws)?;
     let mut report = Report::default();
     report.findings("layering", rules::layering(&house, &files));
+    report.findings("files of the same names", rules::same_files(&house, &files));
     report.findings("layers of the portable kernel", layers::kept(&house.core_layers, &files));
     report.findings("SAFETY comments", rules::explained(&files));
     report.findings("the seal of the kernel's memory", rules::sealed(&house, &files));

@@ -1,7 +1,7 @@
 //! The rules of the house that only look at files and manifests. Each returns what it finds wrong.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -24,10 +24,21 @@ pub struct House {
     unsafe_allowed: BTreeMap<String, String>,
     long_files: BTreeMap<String, String>,
     kernel_layers: BTreeMap<String, Vec<String>>,
+    /// Folders that have files of the same names.
+    same_files: Vec<SameFiles>,
     /// The layers of `pecan-core`.
     pub core_layers: Layers,
     /// Of each file of `pecan-mem`, the public functions that are safe to call and have unsafe code in them.
     sealed: BTreeMap<String, Vec<String>>,
+}
+
+/// Folders of which each has files of the same names.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SameFiles {
+    folders: Vec<String>,
+    /// Files that only one of them has, each with its reason.
+    exceptions: BTreeMap<String, String>,
 }
 
 impl House {
@@ -146,6 +157,12 @@ pub fn layering(house: &House, files: &[File]) -> Vec<String> {
                 "target_arch",
                 "does not belong into the portable kernel: put it behind the port contract",
             );
+            if !file.path.ends_with("/arch/mod.rs") && !file.is_test() {
+                report(
+                    "pecan_arch =",
+                    "chooses an architecture: in the portable kernel only the `mod.rs` of an `arch` folder does",
+                );
+            }
         }
         if !house.unsafe_allowed.keys().any(|dir| file.path.starts_with(&format!("{dir}/"))) {
             report("unsafe", "is not allowed here: see unsafe_allowed in tools/xtask/house.toml");
@@ -154,6 +171,27 @@ pub fn layering(house: &House, files: &[File]) -> Vec<String> {
     let core = files.iter().find(|f| f.path == "kernel/core/src/lib.rs");
     if core.is_some_and(|f| f.source.lines_with("forbid unsafe_code").is_empty()) {
         wrong.push("kernel/core/src/lib.rs: lacks #![forbid(unsafe_code)]".into());
+    }
+    wrong
+}
+
+/// Each port has the files that the others have, so that who knows one finds the way in all; and so have the folders of
+/// each architecture.
+pub fn same_files(house: &House, files: &[File]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for SameFiles { folders, exceptions } in &house.same_files {
+        let names = |folder: &String| -> BTreeSet<&str> {
+            let within = files.iter().filter_map(|f| f.path.strip_prefix(folder.as_str())?.strip_prefix('/'));
+            within.filter(|name| !exceptions.contains_key(&format!("{folder}/{name}"))).collect()
+        };
+        let all: BTreeSet<&str> = folders.iter().flat_map(names).collect();
+        for folder in folders {
+            let own = names(folder);
+            let missing = all.difference(&own).map(|name| format!("{folder} has no {name}, as others have"));
+            wrong.extend(missing);
+        }
+        let gone = exceptions.keys().filter(|path| !files.iter().any(|f| f.path == **path));
+        wrong.extend(gone.map(|path| format!("same_files in tools/xtask/house.toml: there is no {path}")));
     }
     wrong
 }
@@ -280,6 +318,23 @@ mod tests {
         let wrong = sealed(&house, &files);
         assert_eq!(wrong.len(), 2, "{wrong:?}");
         assert!(wrong[0].starts_with("kernel/mem/src/a.rs: `new`") && wrong[1].ends_with("`gone`"));
+    }
+
+    #[test]
+    fn files_that_only_one_port_has_are_found() {
+        let mut house = house();
+        let folders = ["a/x".to_string(), "a/y".to_string()].to_vec();
+        let exceptions = [("a/x/own.rs", "why"), ("a/x/gone.rs", "why")];
+        let exceptions = exceptions.map(|(path, why)| (path.to_string(), why.to_string())).into();
+        house.same_files = vec![SameFiles { folders, exceptions }];
+        let files = ["a/x/both.rs", "a/y/both.rs", "a/x/own.rs", "a/y/new.rs"].map(|path| file(path, ""));
+        assert_eq!(
+            same_files(&house, &files),
+            [
+                "a/x has no new.rs, as others have",
+                "same_files in tools/xtask/house.toml: there is no a/x/gone.rs"
+            ]
+        );
     }
 
     #[test]

@@ -3,8 +3,25 @@
 
 use crate::format::{Reg, RegisterFile};
 
-/// Word `n` is general register `n`; then what the processor keeps of user level elsewhere.
-pub struct Registers;
+plain_context!(WORDS, INITIAL, accepted);
+
+/// Words of the context.
+const WORDS: usize = 37;
+/// Bytes of the instruction that makes a system call.
+#[cfg(not(target_os = "none"))]
+const SYSCALL_BYTES: u64 = 4;
+/// What differs from zero in a new thread: at EL0, with nothing masked, SPSR is zero, too.
+const INITIAL: [(Reg, u64); 0] = [];
+/// N, Z, C and V: all of SPSR that is user level's.
+const FLAGS_USER: u64 = 0xf << 28;
+/// What user level can change without the kernel, and what a program reads of the other one.
+#[cfg(not(target_os = "none"))]
+pub const LIVE_REGISTERS: [Reg; 2] = [TPIDR, TPIDRRO];
+
+/// User level chooses the condition flags only.
+fn accepted(register: Reg, value: u64) -> u64 {
+    if register == SPSR { value & FLAGS_USER } else { value }
+}
 
 const fn x(n: u8) -> Reg {
     Reg(n)
@@ -22,8 +39,9 @@ const FAULT_IP: Reg = Reg(34);
 const TPIDR: Reg = Reg(35);
 const TPIDRRO: Reg = Reg(36);
 
-impl RegisterFile for Registers {
-    const WORDS: usize = 37;
+/// Word `n` is general register `n`; then what the processor keeps of user level elsewhere.
+impl RegisterFile for UserContext {
+    const WORDS: usize = WORDS;
 
     const CAP: Reg = x(0);
     const INFO: Reg = x(1);
@@ -136,15 +154,15 @@ mod tests {
 
     #[test]
     fn orders_are_those_of_the_interface() {
-        registers_are_told_apart::<Registers>();
-        assert_eq!(names(Registers::FRAME), "pc sp spsr x0 x1 x2 x3 x4 x5 x6 x7 x8 x16 x17 x18 x29 x30");
+        registers_are_told_apart::<UserContext>();
+        assert_eq!(names(UserContext::FRAME), "pc sp spsr x0 x1 x2 x3 x4 x5 x6 x7 x8 x16 x17 x18 x29 x30");
         assert_eq!(
-            names(Registers::INTEGER),
+            names(UserContext::INTEGER),
             "x9 x10 x11 x12 x13 x14 x15 x19 x20 x21 x22 x23 x24 x25 x26 x27 x28 tpidr_el0 tpidrro_el0"
         );
-        assert_eq!(names(Registers::SYSCALL_MESSAGE), "x0 x1 x2 x3 x4 x5 x6 x7 pc sp x30 spsr");
-        assert_eq!(names(Registers::EXCEPTION_MESSAGE), "pc sp spsr");
-        let all = [Registers::FRAME, &Registers::INTEGER[..17]].concat();
-        assert_eq!(Registers::TIMEOUT_MESSAGE, all, "the whole context but the thread registers");
+        assert_eq!(names(UserContext::SYSCALL_MESSAGE), "x0 x1 x2 x3 x4 x5 x6 x7 pc sp x30 spsr");
+        assert_eq!(names(UserContext::EXCEPTION_MESSAGE), "pc sp spsr");
+        let all = [UserContext::FRAME, &UserContext::INTEGER[..17]].concat();
+        assert_eq!(UserContext::TIMEOUT_MESSAGE, all, "the whole context but the thread registers");
     }
 }

@@ -1,4 +1,5 @@
-//! AArch64: page-table format, registers and message orders.
-
+pub mod boot;
+pub mod breakpoint;
 pub mod context;
+pub mod irq;
 pub mod paging;

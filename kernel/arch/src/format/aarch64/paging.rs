@@ -3,7 +3,43 @@
 //! The manual counts levels from the root, 0, to the frames of 4 KiB, 3; here it is the other way round, as everywhere in
 //! the kernel.
 
+use core::num::NonZeroU64;
+
+use pecan_abi::aarch64::constants::vm_attributes::EXECUTE_NEVER;
+
 use crate::format::{self, PageRights, PageTableEntry, PhysAddr};
+
+/// An address space as the processor is told of it, in one word (TTBR0_EL1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Space(NonZeroU64);
+
+impl Space {
+    /// Where the identifier is.
+    const ASID_SHIFT: u32 = 48;
+
+    /// None of the address spaces that there are: to be switched to by nobody.
+    pub const NONE: Self = Self(NonZeroU64::MIN);
+
+    /// The address space with this root table, which does not lie at 0, and ASID.
+    pub(crate) fn new(root: PhysAddr, asid: u16) -> Self {
+        Self(NonZeroU64::new(root.0 | u64::from(asid) << Self::ASID_SHIFT).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// The root table.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn root(self) -> PhysAddr {
+        PhysAddr(self.0.get() & ((1 << Self::ASID_SHIFT) - 1))
+    }
+
+    /// The ASID.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn asid(self) -> u16 {
+        (self.0.get() >> Self::ASID_SHIFT) as u16
+    }
+}
+
+/// The kernel's entries of a root table: none, its tables have a register of their own (TTBR1_EL1).
+pub const KERNEL_ROOT_ENTRIES: [usize; 0] = [];
 
 /// How a frame is cached: an index into MAIR_EL1 ([`MAIR`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,9 +57,16 @@ impl CacheAttr {
     pub const fn of_frame(device: bool, word: u64) -> Self {
         if device && word & 1 == 0 { Self::DEVICE } else { Self::WRITE_BACK }
     }
+
+    /// User level may fetch instructions from a frame with this attribute word.
+    #[inline(always)]
+    pub const fn may_execute(word: u64) -> bool {
+        word & EXECUTE_NEVER == 0
+    }
 }
 
 /// The attributes that [`CacheAttr`] indexes, as MAIR_EL1 wants them: write-back with allocation, Device-nGnRnE.
+#[cfg_attr(not(target_os = "none"), allow(dead_code))]
 pub const MAIR: u64 = 0x00ff;
 
 /// A page-table entry.

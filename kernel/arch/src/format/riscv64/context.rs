@@ -3,8 +3,23 @@
 
 use crate::format::{Reg, RegisterFile};
 
-/// Word `n` is register `xn`; `x0` holds nothing, so its word is where user level goes on.
-pub struct Registers;
+plain_context!(WORDS, INITIAL, accepted);
+
+/// Words of the context.
+const WORDS: usize = 33;
+/// Bytes of the instruction that makes a system call.
+#[cfg(not(target_os = "none"))]
+const SYSCALL_BYTES: u64 = 4;
+/// What differs from zero in a new thread.
+const INITIAL: [(Reg, u64); 0] = [];
+/// What user level can change without the kernel: all registers are saved.
+#[cfg(not(target_os = "none"))]
+pub const LIVE_REGISTERS: [Reg; 0] = [];
+
+/// Every value will do in every register.
+fn accepted(_register: Reg, value: u64) -> u64 {
+    value
+}
 
 const fn x(n: u8) -> Reg {
     Reg(n)
@@ -32,8 +47,9 @@ const TP: Reg = x(4);
 /// The instruction that entered the kernel.
 const FAULT_IP: Reg = Reg(32);
 
-impl RegisterFile for Registers {
-    const WORDS: usize = 33;
+/// Word `n` is register `xn`; `x0` holds nothing, so its word is where user level goes on.
+impl RegisterFile for UserContext {
+    const WORDS: usize = WORDS;
 
     const CAP: Reg = a(0);
     const INFO: Reg = a(1);
@@ -105,12 +121,12 @@ mod tests {
 
     #[test]
     fn orders_are_those_of_the_interface() {
-        registers_are_told_apart::<Registers>();
-        assert_eq!(names(Registers::FRAME), "pc ra sp gp s0 s1 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11");
-        assert_eq!(names(Registers::INTEGER), "a0 a1 a2 a3 a4 a5 a6 a7 t0 t1 t2 t3 t4 t5 t6 tp");
-        assert_eq!(names(Registers::SYSCALL_MESSAGE), "pc sp ra a0 a1 a2 a3 a4 a5 a6");
-        assert_eq!(names(Registers::EXCEPTION_MESSAGE), "pc sp");
-        let all = [Registers::FRAME, Registers::INTEGER].concat();
-        assert_eq!(Registers::TIMEOUT_MESSAGE, all, "the whole context");
+        registers_are_told_apart::<UserContext>();
+        assert_eq!(names(UserContext::FRAME), "pc ra sp gp s0 s1 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11");
+        assert_eq!(names(UserContext::INTEGER), "a0 a1 a2 a3 a4 a5 a6 a7 t0 t1 t2 t3 t4 t5 t6 tp");
+        assert_eq!(names(UserContext::SYSCALL_MESSAGE), "pc sp ra a0 a1 a2 a3 a4 a5 a6");
+        assert_eq!(names(UserContext::EXCEPTION_MESSAGE), "pc sp");
+        let all = [UserContext::FRAME, UserContext::INTEGER].concat();
+        assert_eq!(UserContext::TIMEOUT_MESSAGE, all, "the whole context");
     }
 }

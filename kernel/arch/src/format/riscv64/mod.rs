@@ -1,4 +1,5 @@
-//! RISC-V, 64 bits: page-table format, registers and message orders.
-
+pub mod boot;
+pub mod breakpoint;
 pub mod context;
+pub mod irq;
 pub mod paging;

@@ -1,10 +1,62 @@
 //! The page-table format of RISC-V: Sv39 (privileged specification, section "Sv39: Page-Based 39-bit Virtual-Memory System").
 
+use core::num::NonZeroU64;
+
+use pecan_abi::riscv64::constants::vm_attributes::EXECUTE_NEVER;
+
 use crate::format::{PageRights, PageTableEntry, PhysAddr};
+
+/// An address space as the processor is told of it, in one word (satp, less its mode).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Space(NonZeroU64);
+
+impl Space {
+    /// Where the identifier is.
+    const ASID_SHIFT: u32 = 44;
+
+    /// None of the address spaces that there are: to be switched to by nobody.
+    pub const NONE: Self = Self(NonZeroU64::MIN);
+
+    /// The address space with this root table, which does not lie at 0, and ASID.
+    pub(crate) fn new(root: PhysAddr, asid: u16) -> Self {
+        Self(NonZeroU64::new(root.0 >> 12 | u64::from(asid) << Self::ASID_SHIFT).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// The root table.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn root(self) -> PhysAddr {
+        PhysAddr((self.0.get() & ((1 << Self::ASID_SHIFT) - 1)) << 12)
+    }
+
+    /// The ASID.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn asid(self) -> u16 {
+        (self.0.get() >> Self::ASID_SHIFT) as u16
+    }
+}
+
+/// The kernel's entries of a root table that are not empty: the window on memory, and the kernel's image at the end.
+pub const KERNEL_ROOT_ENTRIES: [usize; 2] = [Pte::ROOT_USER_ENTRIES, 511];
 
 /// How a frame is cached: as the platform says for its address. Entries have no say in it (without Svpbmt).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CacheAttr;
+
+impl CacheAttr {
+    /// Ordinary memory.
+    pub const WRITE_BACK: Self = Self;
+
+    /// For a frame, from the interface's attribute word, which has no say in it either.
+    pub const fn of_frame(_device: bool, _word: u64) -> Self {
+        Self
+    }
+
+    /// User level may fetch instructions from a frame with this attribute word.
+    #[inline(always)]
+    pub const fn may_execute(word: u64) -> bool {
+        word & EXECUTE_NEVER == 0
+    }
+}
 
 /// A page-table entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

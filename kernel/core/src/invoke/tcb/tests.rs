@@ -40,8 +40,8 @@ fn world() -> (World, Link<Tcb>) {
         (ObjectType::Notification, 0, NTFN),
         (ObjectType::Page4K, 0, FRAME),
         (ObjectType::CNode, 4, OTHER_CNODE),
-        (ObjectType::Pml4, 0, VSPACE),
-        (ObjectType::Pml4, 0, OTHER_VSPACE),
+        (ObjectType::VSPACE, 0, VSPACE),
+        (ObjectType::VSPACE, 0, OTHER_VSPACE),
     ];
     for (ty, bits, slot) in made {
         w.make(ty, bits, slot);

@@ -1,4 +1,7 @@
 //! Tests of mapping against a model, and of every error.
+//!
+//! They are of x86_64: of its page tables each level is a type of its own.
+#![cfg(pecan_arch = "x86_64")]
 
 use std::collections::BTreeMap;
 
@@ -40,7 +43,7 @@ fn world() -> World {
     make_pool(&mut w, 0, SPARE + 30);
     make_pool(&mut w, 0, POOL);
     for dest in [VSPACE, VSPACE2] {
-        w.make(ObjectType::Pml4, 0, dest);
+        w.make(ObjectType::VSPACE, 0, dest);
         assert_eq!(w.call(POOL, Label::AsidPoolAssign, &[], &[dest]), Ok(vec![]));
     }
     w.make(ObjectType::Pdpt, 0, PDPT);
@@ -188,7 +191,7 @@ fn errors_of_page_map() {
     w.fails(at(PAGE), &[0x1000, RW, 0], &[], Error::TruncatedMessage, &[]);
     w.fails(at(PAGE), &[0x1000, RW, 0], &[CNODE], Error::InvalidCapability, &[1]);
     w.fails(at(PAGE), &[0x1000, RW, 0], &[PT], Error::InvalidCapability, &[1]);
-    w.make(ObjectType::Pml4, 0, SPARE);
+    w.make(ObjectType::VSPACE, 0, SPARE);
     w.fails(at(PAGE), &[0x1000, RW, 0], &[SPARE], Error::InvalidCapability, &[1]);
     w.fails(at(PAGE), &[USER_TOP, RW, 0], &[VSPACE], Error::InvalidArgument, &[0]);
     w.fails(at(PAGE), &[u64::MAX - 4095, RW, 0], &[VSPACE], Error::InvalidArgument, &[0]);
@@ -317,7 +320,7 @@ fn asid_pools() {
     w.fails(make(ASID_CONTROL), &[POOL + 1, DEPTH], &[SPARE + 1, CNODE], Error::DeleteFirst, &[]);
 
     let assign = (POOL, Label::AsidPoolAssign);
-    w.make(ObjectType::Pml4, 0, VSPACE);
+    w.make(ObjectType::VSPACE, 0, VSPACE);
     w.make(ObjectType::Pdpt, 0, PDPT);
     w.fails(assign, &[], &[], Error::TruncatedMessage, &[]);
     w.fails(assign, &[], &[PDPT], Error::InvalidCapability, &[1]);
@@ -331,7 +334,7 @@ fn asid_pools() {
     let Cap::AsidPool { pool, .. } = w.cap(POOL) else { unreachable!() };
     let full = w.words(VSPACE).vspace().map(|(root, _)| root);
     (2..512).for_each(|asid| pool.get(&w.k).set_root(asid, full));
-    w.make(ObjectType::Pml4, 0, VSPACE2);
+    w.make(ObjectType::VSPACE, 0, VSPACE2);
     w.fails(assign, &[], &[VSPACE2], Error::DeleteFirst, &[]);
     (2..512).for_each(|asid| pool.get(&w.k).set_root(asid, None));
     // A deleted address space gives its ASID back, and the pool its memory.
@@ -366,7 +369,7 @@ fn a_thread_leaves_an_address_space_that_dies() {
         w.call(POOL, Label::AsidPoolAssign, &[], &[VSPACE]).map_err(|e| e.0),
         Err(Error::InvalidCapability)
     );
-    w.make(ObjectType::Pml4, 0, SPARE);
+    w.make(ObjectType::VSPACE, 0, SPARE);
     assert_eq!(w.call(POOL, Label::AsidPoolAssign, &[], &[SPARE]), Ok(vec![]));
     assert!(tables::find_root(&w.k, 512).is_some());
     assert_eq!(tables::root(&w.k, tcb.get(&w.k)), None);
