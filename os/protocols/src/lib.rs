@@ -6,7 +6,7 @@ extern crate alloc;
 
 mod control;
 
-use pecan_service::{Bytes, Caller, Later, service};
+use pecan_service::{Bytes, Caller, Description, Later, service};
 
 pub use control::*;
 
@@ -72,6 +72,14 @@ pub trait Echo {
     fn ping(&mut self, caller: Caller, value: u64) -> u64;
 }
 
+/// The date, as a clock has it that goes on while the machine is off.
+#[service(name = "clock", version = 1)]
+pub trait Clock {
+    /// Seconds since the beginning of 1970 in UTC; 0 if the clock says no time.
+    #[idempotent]
+    fn seconds(&mut self, caller: Caller) -> u64;
+}
+
 /// The initial task, as every component sees it. It is the same endpoint on which a component exits.
 #[service(name = "supervisor", version = 1)]
 pub trait Supervisor {
@@ -83,3 +91,14 @@ pub trait Supervisor {
     /// To a server: which of its clients' places have lost their client since it last asked, a bit each.
     fn departures(&mut self, caller: Caller) -> u64;
 }
+
+/// What each of the protocols consists of.
+pub const ALL: [Description; 7] = [
+    ConsoleClient::DESCRIPTION,
+    TimerClient::DESCRIPTION,
+    PowerClient::DESCRIPTION,
+    EchoClient::DESCRIPTION,
+    ControlClient::DESCRIPTION,
+    SupervisorClient::DESCRIPTION,
+    ClockClient::DESCRIPTION,
+];

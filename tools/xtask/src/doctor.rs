@@ -50,6 +50,14 @@ const TOOLCHAIN: Need = Need {
 /// What everything needs, in the order in which it is looked for.
 const NEEDS: [Need; 3] = [QEMU, LINKER, TOOLCHAIN];
 
+/// What only systems with components in C need (`systems/c.toml`).
+const CC: Need = Need {
+    what: "a C compiler, for components in C",
+    packages: &["gcc"],
+    component: None,
+    found: || program("cc"),
+};
+
 /// What only the fuzzer for the host needs, for its library.
 const CXX: Need = Need {
     what: "a C++ compiler, for `fuzz --host`",
@@ -215,10 +223,11 @@ pub fn doctor(_ws: &Workspace) -> Outcome {
     NEEDS.iter().for_each(|n| report(n, false));
     report(&CLIPPY, true);
     report(&RUSTFMT, true);
+    report(&CC, true);
     report(&CXX, true);
     report(&LLVM, true);
     IMAGE_NEEDS.iter().for_each(|n| report(n, true));
-    let optional = Missing::of([&CLIPPY, &RUSTFMT, &CXX, &LLVM].into_iter().chain(&IMAGE_NEEDS));
+    let optional = Missing::of([&CLIPPY, &RUSTFMT, &CC, &CXX, &LLVM].into_iter().chain(&IMAGE_NEEDS));
     if !optional.is_empty() {
         println!(
             "what is absent is installed when a command needs it, or now: {}",
@@ -255,13 +264,18 @@ pub fn toolchain(_ws: &Workspace) -> Result<Toolchain> {
 /// The toolchain for bare metal, with what `check` needs, installed if it is not there.
 pub fn toolchain_for_checks(ws: &Workspace) -> Result<Toolchain> {
     toolchain(ws)?;
-    ensure(&[CLIPPY, RUSTFMT])?;
+    ensure(&[CLIPPY, RUSTFMT, CC])?;
     Toolchain::find()
 }
 
 /// Makes sure that QEMU is there.
 pub fn qemu() -> Result<()> {
     ensure(&[QEMU])
+}
+
+/// Makes sure that there is a C compiler.
+pub fn cc() -> Result<()> {
+    ensure(&[CC])
 }
 
 /// Makes sure that there is a C++ compiler.
@@ -354,7 +368,7 @@ mod tests {
     fn the_container_has_every_package() {
         let text = fs::read_to_string(Workspace::find().unwrap().join("Containerfile")).unwrap();
         let words: Vec<&str> = text.split_whitespace().collect();
-        for need in NEEDS.iter().chain([&CLIPPY, &RUSTFMT, &CXX]).chain(&IMAGE_NEEDS) {
+        for need in NEEDS.iter().chain([&CLIPPY, &RUSTFMT, &CC, &CXX]).chain(&IMAGE_NEEDS) {
             for package in need.packages {
                 assert!(words.contains(package), "{package}, for {}", need.what);
             }

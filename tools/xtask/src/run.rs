@@ -120,6 +120,9 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
 /// Builds a system and puts it together into a root task.
 pub fn assemble(ws: &Workspace, toolchain: &Toolchain, name: &str) -> Result<PathBuf> {
     let system = System::load(ws, name)?;
+    if system.has_c(ws)? {
+        doctor::cc()?;
+    }
     let programs =
         build::programs(ws, toolchain, &format!("building the system {name}"), &system.packages())?;
     let dir = ws.bare().join("systems").join(name);

@@ -49,6 +49,10 @@ pub const SOFT_FLOAT: &str = "x86_64-unknown-none";
 /// The description of the target of all other programs, which the compiler does not know of itself.
 pub const HARD_FLOAT: &str = "user/targets/x86_64-pecan.json";
 
+/// How C is compiled for programs.
+const C_FLAGS: &str = "-ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
+    -mcmodel=small -mno-red-zone";
+
 /// A toolchain that can build for bare metal.
 #[derive(Clone, Debug)]
 pub struct Toolchain {
@@ -147,6 +151,11 @@ impl Toolchain {
         command.env("CARGO_ENCODED_RUSTFLAGS", self.flags(ws, purpose).join("\u{1f}"));
         command.args(["--target", purpose.target(), "--target-dir"]).arg(target_dir);
         command.env("RUSTC_BOOTSTRAP", "1").arg("-Zjson-target-spec");
+        // For crates that compile C by themselves (`tinyrlibc`): the host's compiler serves, as for components in C
+        // (`pecan_build::c`).
+        let soft_float = if purpose == Purpose::User { "" } else { " -mgeneral-regs-only" };
+        command.env("TARGET_CC", std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+        command.env("TARGET_CFLAGS", format!("{C_FLAGS}{soft_float}"));
         let crates = if purpose == Purpose::Kernel { "core" } else { "core,alloc" };
         command.arg(format!("-Zbuild-std={crates}")).arg("-Zbuild-std-features=compiler-builtins-mem");
         if ui_color() {

@@ -133,6 +133,7 @@ impl Room {
 
     /// Makes a thread in this room. It does not run before [`Thread::start`]. If it cannot be made, the error comes with the
     /// room, which is as it was.
+    #[allow(clippy::result_large_err, reason = "what comes with the error is to be used again")]
     pub fn thread(mut self, space: &OwnSpace, params: &ThreadParams) -> Result<Thread, (Error, Self)> {
         match self.try_thread(space, params) {
             Ok((tcb, sched_context)) => Ok(Thread { tcb, sched_context, room: self }),
@@ -254,6 +255,7 @@ impl Thread {
 
     /// Ends it, wherever it is, and destroys all that it was made of. Returns its room for another thread; after an error it
     /// comes back with the thread.
+    #[allow(clippy::result_large_err, reason = "what comes with the error is to be used again")]
     pub fn destroy(mut self) -> Result<Room, (Error, Self)> {
         match self.room.clear() {
             Ok(()) => Ok(self.room),

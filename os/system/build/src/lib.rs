@@ -1,5 +1,8 @@
 //! What the build script of a component calls.
 
+#[cfg(feature = "c")]
+pub mod c;
+
 use std::{env, fmt::Write, fs, path::Path};
 
 use pecan_manifest::{Interface, Protocol};
@@ -26,22 +29,48 @@ struct Metadata {
 /// ends with a message.
 pub fn component() {
     if let Err(message) = build() {
-        println!("cargo::error={}", message.trim_end().replace('\n', "\ncargo::error="));
+        fail(&message);
     }
 }
 
-fn build() -> Result<(), String> {
+/// The same for a component in C: also compiles its C files, with headers of the services that its roles name.
+#[cfg(feature = "c")]
+pub fn c_component(sources: &[&str]) {
+    let built = build().and_then(|interface| {
+        let served = interface.serves.values().map(|served| &served.protocol);
+        let protocols = interface.uses.values().chain(served).map(|protocol| &*protocol.name);
+        c::headers(protocols)
+    });
+    match built.and_then(|()| {
+        env::var("DEP_PECAN_C_INCLUDE")
+            .map_err(|_| "a component in C depends on pecan-c: add it to [dependencies] in Cargo.toml".into())
+    }) {
+        Ok(include) => c::compile("component", sources, &[include]),
+        Err(message) => fail(&message),
+    }
+}
+
+/// Ends the build with a message.
+fn fail(message: &str) {
+    println!("cargo::error={}", message.trim_end().replace('\n', "\ncargo::error="));
+}
+
+/// A variable that cargo sets for build scripts.
+fn variable(name: &str) -> Result<String, String> {
+    env::var(name).map_err(|_| format!("{name} is not set: call this from build.rs"))
+}
+
+fn build() -> Result<Interface, String> {
     let script = env::var("DEP_PECAN_RUNTIME_LINKER_SCRIPT")
         .map_err(|_| "a component depends on pecan-runtime: add it to [dependencies] in Cargo.toml")?;
     println!("cargo::rustc-link-arg-bins=-T{script}");
     println!("cargo::rerun-if-changed=Cargo.toml");
-    let variable =
-        |name: &str| env::var(name).map_err(|_| format!("{name} is not set: call this from build.rs"));
     let path = Path::new(&variable("CARGO_MANIFEST_DIR")?).join("Cargo.toml");
     let text = fs::read_to_string(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
     let interface = interface(&text).map_err(|e| format!("cannot use {}: {e}", path.display()))?;
     let out = Path::new(&variable("OUT_DIR")?).join("roles.rs");
-    fs::write(&out, module(&interface)).map_err(|e| format!("cannot write {}: {e}", out.display()))
+    fs::write(&out, module(&interface)).map_err(|e| format!("cannot write {}: {e}", out.display()))?;
+    Ok(interface)
 }
 
 /// The interface in the text of a `Cargo.toml`; without one the component serves and uses nothing.

@@ -26,7 +26,7 @@ pub use pecan_manifest::layout::LOG_SIGNAL;
 pub use pecan_protocols as protocols;
 pub use pecan_runtime::{Outcome, component, exit, print, println};
 pub use pecan_service::{self as service, ticks};
-pub use role::{Serves, Uses};
+pub use role::{Serves, Uses, endpoint};
 
 /// Makes a function the `main` of a component: `fn() -> impl Outcome`. The module `roles` has the component's roles as its
 /// `Cargo.toml` says them.

@@ -68,7 +68,7 @@ impl Serves {
 }
 
 /// The endpoint that the start page has under a name, or the null capability.
-pub(crate) fn endpoint(name: &str) -> Cap<Endpoint> {
+pub fn endpoint(name: &str) -> Cap<Endpoint> {
     cap(name).unwrap_or(Cap::NULL)
 }
 

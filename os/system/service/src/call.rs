@@ -15,6 +15,23 @@ pub struct Method {
     pub number: u64,
     /// Whether it may be called again when it is not known whether it was carried out.
     pub idempotent: bool,
+    /// Whether the server answers when it can, and not at once.
+    pub later: bool,
+    /// The name and the type of each argument, as the trait has them.
+    pub arguments: &'static [(&'static str, &'static str)],
+    /// The type of the answer.
+    pub answer: &'static str,
+}
+
+/// A protocol, for those who make something else of its trait, as a header for C.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Description {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: u32,
+    /// Its methods, in the order of the trait.
+    pub methods: &'static [Method],
 }
 
 /// The bit of a label that tells calls of services from all other messages.

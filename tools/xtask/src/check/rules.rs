@@ -18,6 +18,8 @@ use crate::{paths::Workspace, process, toolchain};
 #[serde(deny_unknown_fields)]
 pub struct House {
     licences: Vec<String>,
+    /// The licences of dependencies whose manifests name only a file.
+    licence_files: BTreeMap<String, String>,
     longest_file: usize,
     /// Packages for the host that are not among the default members.
     pub host_packages: Vec<String>,
@@ -280,8 +282,9 @@ pub fn readmes(ws: &Workspace, metadata: &Metadata) -> Vec<String> {
 /// Dependencies have licences that go with ours.
 pub fn licences(house: &House, metadata: &Metadata) -> Vec<String> {
     let outside = metadata.packages.iter().filter(|p| p.source.is_some());
+    let licence = |p: &&Package| p.license.as_ref().or_else(|| house.licence_files.get(&p.name)).cloned();
     outside
-        .filter(|p| !p.license.as_deref().is_some_and(|l| licences::acceptable(l, &house.licences)))
+        .filter(|p| !licence(p).is_some_and(|l| licences::acceptable(&l, &house.licences)))
         .map(|p| {
             let licence = p.license.as_deref().unwrap_or("none in its manifest");
             format!(

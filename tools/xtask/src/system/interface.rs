@@ -1,7 +1,7 @@
 //! What components serve and use, as their crates say.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -42,6 +42,14 @@ pub fn packages(ws: &Workspace) -> Result<Packages> {
         |path: &Path| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
     let packages = metadata.packages.into_iter();
     packages.map(|p| Ok((p.name, (p.manifest_path.clone(), read(&p.manifest_path)?)))).collect()
+}
+
+/// The packages of components in C: those that depend on `pecan-c`.
+pub fn packages_in_c(ws: &Workspace) -> Result<BTreeSet<String>> {
+    let depends =
+        |line: &str| line.strip_prefix("pecan-c").is_some_and(|rest| rest.starts_with(['.', ' ', '=']));
+    let in_c = packages(ws)?.into_iter().filter(|(_, (_, text))| text.lines().any(depends));
+    Ok(in_c.map(|(name, _)| name).collect())
 }
 
 /// The interface of a package, and where its crate says it.

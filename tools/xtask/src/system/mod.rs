@@ -72,6 +72,12 @@ impl System {
         &self.manifest
     }
 
+    /// Whether a component is in C.
+    pub fn has_c(&self, ws: &Workspace) -> Result<bool> {
+        let in_c = interface::packages_in_c(ws)?;
+        Ok(self.programs.keys().any(|(package, _)| in_c.contains(package)))
+    }
+
     /// Every package that the system needs built, and what for.
     pub fn packages(&self) -> Vec<(&str, Purpose)> {
         let programs = self.programs.keys().map(|(package, purpose)| (package.as_str(), *purpose));

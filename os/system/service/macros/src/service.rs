@@ -194,10 +194,23 @@ fn generate(protocol: &Protocol, mut item: ItemTrait, methods: &[Method]) -> Tok
     let calls = methods.iter().map(call);
     let arms = methods.iter().map(|m| arm(service, m));
     let proofs = methods.iter().map(proof);
-    let table = methods.iter().map(|Method { name, number, idempotent, .. }| {
-        let name = name.to_string();
-        quote!(::pecan_service::Method { name: #name, number: #number, idempotent: #idempotent })
-    });
+    let table =
+        methods.iter().map(|Method { name, number, idempotent, later, arguments, returns, .. }| {
+            let name = name.to_string();
+            let arguments = arguments.iter().map(|Argument { name, ty, .. }| {
+                let (name, ty) = (name.to_string(), quote!(#ty).to_string());
+                quote!((#name, #ty))
+            });
+            let answer = quote!(#returns).to_string();
+            quote!(::pecan_service::Method {
+                name: #name,
+                number: #number,
+                idempotent: #idempotent,
+                later: #later,
+                arguments: &[#(#arguments),*],
+                answer: #answer,
+            })
+        });
     let generated = quote! {
         #(#docs)*
         ///
@@ -214,6 +227,12 @@ fn generate(protocol: &Protocol, mut item: ItemTrait, methods: &[Method]) -> Tok
             pub const VERSION: u32 = #version;
             /// The methods, in the order of the trait.
             pub const METHODS: &'static [::pecan_service::Method] = &[#(#table),*];
+            /// What the protocol consists of.
+            pub const DESCRIPTION: ::pecan_service::Description = ::pecan_service::Description {
+                name: Self::PROTOCOL,
+                version: Self::VERSION,
+                methods: Self::METHODS,
+            };
 
             /// A client that calls through an endpoint capability.
             pub const fn new(
