@@ -8,6 +8,7 @@ mod ipc;
 mod objects;
 mod partner;
 mod probe;
+mod ring;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -80,6 +81,7 @@ fn main(boot: BootInfo) -> Result<()> {
     ipc::measure(&mut partners, &mut objects)?;
     ipc::measure_irq(&mut partners, &mut objects, ports)?;
     objects::measure(&mut objects)?;
+    ring::measure()?;
     println!("bench: done");
     Ok(())
 }
