@@ -79,10 +79,11 @@ impl Configuration {
     }
 }
 
-/// The configuration at hand.
+/// The configuration at hand. Extensions always have their numbers: those are nobody else's, and which of them a kernel has
+/// is its own matter.
 pub(crate) const CONFIGURATION: Configuration = match HARDWARE_DEBUG {
-    true => Configuration::PLAIN.with(Setting::HardwareDebug),
-    false => Configuration::PLAIN,
+    true => Configuration::PLAIN.with(Setting::Extensions).with(Setting::HardwareDebug),
+    false => Configuration::PLAIN.with(Setting::Extensions),
 };
 
 /// What a label asks of the configuration.
@@ -169,7 +170,7 @@ impl Architecture {
         None
     }
 
-    /// True if some configuration has the label.
+    /// True if some configuration has the label, or it is an extension.
     pub const fn knows(&self, label: &str) -> bool {
         let mut i = 0;
         while i < lists::COMMON.len() {
@@ -181,6 +182,13 @@ impl Architecture {
         i = 0;
         while i < self.own.len() {
             if is_same(self.own[i].label, label) {
+                return true;
+            }
+            i += 1;
+        }
+        i = 0;
+        while i < extension::LABELS.len() {
+            if is_same(extension::LABELS[i].0, label) {
                 return true;
             }
             i += 1;
@@ -199,4 +207,36 @@ impl Architecture {
 /// Compares two names, upper and lower case aside.
 const fn is_same(a: &str, b: &str) -> bool {
     a.as_bytes().eq_ignore_ascii_case(b.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The labels of an architecture that has one of the ABI and one extension.
+    mod extended {
+        define_labels! {
+            X86_64:
+            /// Of the ABI.
+            TcbSetFlags,
+            /// Of Pecan.
+            SetEventBuffer = "TCBSetEventBuffer",
+        }
+    }
+
+    #[test]
+    fn an_extension_has_its_reserved_number_and_shifts_no_other() {
+        use extended::Label;
+        assert_eq!(Label::SetEventBuffer.word(), 0x1_0020);
+        assert_eq!(Label::from_word(0x1_0020), Some(Label::SetEventBuffer));
+        assert_eq!(Label::TcbSetFlags.word(), crate::x86_64::Label::TcbSetFlags.word());
+        assert!(Label::SetEventBuffer.exists());
+        let (on, off) = (Configuration::PLAIN.with(Setting::Extensions), Configuration::PLAIN);
+        assert_eq!(Label::SetEventBuffer.word_in(on), Some(0x1_0020));
+        assert_eq!(Label::SetEventBuffer.word_in(off), None);
+        for label in Label::ALL.iter().filter(|label| **label != Label::SetEventBuffer) {
+            assert_eq!(label.word_in(on), label.word_in(off), "{}", label.name());
+        }
+        assert_eq!(Label::from_word(0x1_0000), None, "reserved, and not there");
+    }
 }

@@ -271,7 +271,9 @@ fn invocations(out: &mut String) {
 
 /// The number of a label; in brackets that with hardware breakpoints, if it is another.
 fn label(label: Label) -> String {
-    let number = |configuration| label.word_in(configuration).map(|number| number.to_string());
+    let number = |configuration: Configuration| {
+        label.word_in(configuration.with(Setting::Extensions)).map(|number| number.to_string())
+    };
     let with = number(Configuration::PLAIN.with(Setting::HardwareDebug)).unwrap_or_default();
     match number(Configuration::PLAIN) {
         Some(plain) if plain == with => plain,
@@ -302,7 +304,8 @@ fn extensions(out: &mut String) {
         writeln!(out, "| {number} | system call `{name}` | in debug kernels |").unwrap();
     }
     for (name, number) in extension::LABELS {
-        writeln!(out, "| {number:#x} | label `{name}` | no |").unwrap();
+        let there = if Label::from_word(*number).is_some() { "yes" } else { "no" };
+        writeln!(out, "| {number:#x} | label `{name}` | {there} |").unwrap();
     }
     for (name, number) in extension::TCB_FLAGS {
         writeln!(out, "| {number:#x} | flag of threads `{name}` | no |").unwrap();
