@@ -79,11 +79,6 @@ impl Settings {
     pub fn period_us(&self) -> u64 {
         self.period_ms.unwrap_or(self.budget_ms) * 1000
     }
-
-    /// log2 of the bytes of its memory.
-    pub const fn memory_bits(&self) -> u32 {
-        self.memory.0.trailing_zeros()
-    }
 }
 
 /// When a component is started.

@@ -85,12 +85,15 @@ impl System {
     }
 
     /// Whether the components that are made of a program have memory for it. What it takes at least beside its pages
-    /// is a thread, its time, a CSpace, four tables, a start page and an IPC buffer.
+    /// is a thread, its time, a CSpace, four tables, a start page and an IPC buffer, and the slots in which the initial
+    /// task has the capabilities to all that.
     fn check_memory(&self, program: &str, footprint: u64) -> Result<()> {
         const OVERHEAD: u64 = 9 << 12;
+        const SLOT: u64 = 32;
         let components = self.manifest.components.iter().map(|c| &c.settings);
         for component in components.filter(|c| c.program() == program) {
-            let (needed, memory) = ((footprint + OVERHEAD) >> 10, component.memory.0 >> 10);
+            let slots = (footprint >> 12).next_power_of_two() * SLOT;
+            let (needed, memory) = ((footprint + OVERHEAD + slots) >> 10, component.memory.0 >> 10);
             ensure!(
                 needed <= memory,
                 "component `{}` needs {needed}K of memory at least, but has {memory}K\n  to mend it: give it more \
@@ -159,7 +162,7 @@ mod tests {
         system.check_memory("p", 200 << 10).unwrap();
         system.check_memory("other", 1 << 30).unwrap();
         let error = system.check_memory("p", 250 << 10).unwrap_err().to_string();
-        assert!(error.contains("`small` needs 286K of memory at least, but has 256K"), "{error}");
+        assert!(error.contains("`small` needs 288K of memory at least, but has 256K"), "{error}");
     }
 
     #[test]

@@ -48,6 +48,8 @@ impl Rule {
 const RESERVED: [&str; 8] = ["service", "reply", "replies", "supervisor", "log", "tcb", "cspace", "vspace"];
 /// The most interrupts of a component.
 const IRQS_MAX: usize = 16;
+/// Memory is counted in pages.
+const PAGE: u64 = 4096;
 /// The least memory of a component, and the most.
 const MEMORY: [Size; 2] = [Size(128 << 10), Size(1 << 30)];
 /// What the initial task and the kernel take of the machine's memory, at most.
@@ -129,9 +131,9 @@ fn numbers(component: &Component, part: &Part, problems: &mut Vec<Problem>) {
     }
     let memory = settings.memory.0;
     let [least, most] = MEMORY;
-    if !(least..=most).contains(&settings.memory) || !memory.is_power_of_two() {
-        let next = Size(memory.clamp(least.0, most.0).next_power_of_two());
-        let title = format!("memory is a power of two from {least} to {most}");
+    if !(least..=most).contains(&settings.memory) || !memory.is_multiple_of(PAGE) {
+        let next = Size(memory.clamp(least.0, most.0).next_multiple_of(PAGE));
+        let title = format!("memory is a multiple of {} from {least} to {most}", Size(PAGE));
         wrong(&title, "memory", "not such a size", format!("write \"{next}\""));
     }
     let back_off = settings.back_off;
