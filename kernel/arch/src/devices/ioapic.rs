@@ -17,7 +17,7 @@ const ACTIVE_LOW: u32 = 1 << 13;
 
 /// How a pin raises interrupts.
 #[derive(Clone, Copy)]
-pub struct Entry {
+pub struct Redirection {
     /// The processor's vector.
     pub vector: u8,
     /// Level-triggered rather than edge-triggered.
@@ -45,9 +45,9 @@ pub fn direct(ioapic: &impl Window, pin: usize, local_apic: u32) {
 }
 
 /// Sets how a pin raises interrupts. Where it is directed comes first: this is what arms it.
-pub fn set(ioapic: &impl Window, pin: usize, entry: Entry) {
+pub fn set(ioapic: &impl Window, pin: usize, entry: Redirection) {
     let bit = |on, bit| if on { bit } else { 0 };
-    let Entry { vector, level, active_low, masked } = entry;
+    let Redirection { vector, level, active_low, masked } = entry;
     let bits = bit(masked, MASKED) | bit(level, LEVEL) | bit(active_low, ACTIVE_LOW);
     ioapic.write(ENTRIES + 2 * pin as u32, u32::from(vector) | bits);
 }
@@ -84,9 +84,9 @@ mod tests {
     fn an_entry_has_the_bits_of_the_manual() {
         let chip = Chip::default();
         direct(&chip, 7, 3);
-        set(&chip, 7, Entry { vector: 0x45, level: true, active_low: true, masked: false });
+        set(&chip, 7, Redirection { vector: 0x45, level: true, active_low: true, masked: false });
         assert_eq!([0x1e, 0x1f].map(|index| chip.read(index)), [0xa045, 3 << 24]);
-        set(&chip, 7, Entry { vector: 0x45, level: false, active_low: false, masked: true });
+        set(&chip, 7, Redirection { vector: 0x45, level: false, active_low: false, masked: true });
         assert_eq!(chip.read(0x1e), 0x1_0045);
     }
 }

@@ -157,7 +157,7 @@ pub fn ioapic_pins(index: usize) -> usize {
 
 fn write_entry(irq: usize, p: IoapicPin, masked: bool) {
     let vector = (irq + VECTOR_OFFSET) as u8;
-    let entry = ioapic::Entry { vector, level: p.level, active_low: p.active_low, masked };
+    let entry = ioapic::Redirection { vector, level: p.level, active_low: p.active_low, masked };
     ioapic::set(&Ioapic(p.ioapic), p.pin, entry);
 }
 

@@ -31,7 +31,7 @@ const LONGEST_CAUSE: usize = 5;
 /// Why the kernel was entered. With a number it makes a word, see [`begin`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
-pub enum Entry {
+pub enum EntryKind {
     /// A system call; the number is its own, without the sign.
     Syscall = 1,
     /// An exception; the number is its vector.
@@ -49,7 +49,7 @@ const TO_POINT: u64 = 1 << 41;
 /// begin or end at a preemption point in 40 and 41, and [`note`] adds the kind of the capability invoked in bits 32 to
 /// 39 and the label in 0 to 31.
 #[inline(always)]
-pub fn begin(k: &Kernel, entry: Entry, number: u64) {
+pub fn begin(k: &Kernel, entry: EntryKind, number: u64) {
     if MEASURE_LATENCY {
         pecan_arch::paint_stack();
         let number = (number as i64).unsigned_abs();
@@ -178,7 +178,7 @@ mod tests {
         let measured = |ticks: u64, cause: u64| if MEASURE_LATENCY { (ticks + STUBS, cause) } else { (0, 0) };
         assert_eq!(told(&w), (0, 0));
         for (ticks, number) in [(100, 5), (70, 6)] {
-            leave::begin(k, Entry::Syscall, number);
+            leave::begin(k, EntryKind::Syscall, number);
             note(k, Tag::ZOMBIE, 0x9_0000_0034);
             advance_time(ticks);
             leave::leave(k);
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(told(&w), measured(100, first));
         assert_eq!(told(&w).0, 0, "since it was last asked");
         // Of three stretches the one in the middle; what is printed does not count.
-        leave::begin(k, Entry::Interrupt, 0x121);
+        leave::begin(k, EntryKind::Interrupt, 0x121);
         advance_time(500);
         restart(k);
         for (ticks, end) in [(10, point as fn(&Kernel)), (90, point), (20, leave)] {
@@ -197,7 +197,7 @@ mod tests {
             end(k);
         }
         assert_eq!(told(&w), measured(90, 3 << 56 | 0x21 << 48 | FROM_POINT | TO_POINT));
-        leave::begin(k, Entry::Exception, 14);
+        leave::begin(k, EntryKind::Exception, 14);
         point(k);
         advance_time(95);
         leave::leave(k);

@@ -19,7 +19,7 @@ use pecan_config::{DEBUG, TRACK_KERNEL_ENTRIES, TRACK_UTILISATION};
 use pecan_mem::{Kernel, Tcb, follow, object::Usage, retype, state::Tracking};
 
 use crate::{
-    base::{latency::Entry, message, track},
+    base::{latency::EntryKind, message, track},
     cap::{derivation, lookup},
     entry::debug,
 };
@@ -36,7 +36,7 @@ fn add(to: &Cell<u64>, n: u64) {
 
 /// The kernel is entered.
 #[inline(always)]
-pub fn begin(k: &Kernel, why: Entry, number: u64) {
+pub fn begin(k: &Kernel, why: EntryKind, number: u64) {
     if let Some(t) = track::tracking(k) {
         t.from.set(Some(k.core().current.get()));
         if TRACK_KERNEL_ENTRIES {
@@ -47,17 +47,17 @@ pub fn begin(k: &Kernel, why: Entry, number: u64) {
 }
 
 /// What is known of an entry from the first. That of an interrupt or an exception is told later ([`note`]).
-fn entry_of(k: &Kernel, why: Entry, number: u64) -> KernelEntry {
+fn entry_of(k: &Kernel, why: EntryKind, number: u64) -> KernelEntry {
     match why {
-        Entry::Syscall if Syscall::is_core(number as i64) => {
+        EntryKind::Syscall if Syscall::is_core(number as i64) => {
             let thread = k.core().current.get().get(k);
             let cap = lookup::cap(k, thread, thread.context.get(reg::CAP));
             let cap_type = cap.map_or(0, |slot| slot.get(k).words().type_number());
             let label = MessageInfo(thread.context.get(reg::INFO)).label();
             KernelEntry::syscall((number as i64).unsigned_abs(), cap_type, label)
         }
-        Entry::Syscall => KernelEntry::other(EntryPath::UnknownSyscall, number),
-        Entry::Exception | Entry::Interrupt => KernelEntry::other(EntryPath::Unknown, number),
+        EntryKind::Syscall => KernelEntry::other(EntryPath::UnknownSyscall, number),
+        EntryKind::Exception | EntryKind::Interrupt => KernelEntry::other(EntryPath::Unknown, number),
     }
 }
 

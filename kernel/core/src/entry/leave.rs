@@ -3,14 +3,14 @@
 use pecan_mem::{Kernel, Link, Tcb};
 
 use crate::{
-    base::latency::{self, Entry},
+    base::latency::{self, EntryKind},
     entry::benchmark,
     sched::{choose, next::Next},
 };
 
 /// The kernel is entered; `number` is that of the system call (with its sign), or the vector.
 #[inline(always)]
-pub fn begin(k: &Kernel, why: Entry, number: u64) {
+pub fn begin(k: &Kernel, why: EntryKind, number: u64) {
     latency::begin(k, why, number);
     benchmark::begin(k, why, number);
 }

@@ -12,7 +12,7 @@ use pecan_config::{CHECK_INVARIANTS_EVERY, MEASURE_LATENCY, TRACK_KERNEL_ENTRIES
 use pecan_mem::{Endpoint, Entered, Kernel, Link, Reply, Slot, Tcb, ThreadState};
 
 use crate::{
-    base::{error::Preempted, latency::Entry},
+    base::{error::Preempted, latency::EntryKind},
     entry::{
         benchmark, exception,
         fast::{
@@ -105,7 +105,7 @@ const LOOKS_AT_CURRENT: bool =
 
 /// An entry begins.
 #[inline(always)]
-fn enter<E: Exit>(entered: &Entered, why: Entry, number: u64) {
+fn enter<E: Exit>(entered: &Entered, why: EntryKind, number: u64) {
     if LOOKS_AT_CURRENT {
         entered.note();
         E::look(entered.kernel());
@@ -140,7 +140,7 @@ fn idle<E: Exit>(k: &mut Kernel) -> E::Left {
 pub fn wait_for_interrupts<E: Exit>(k: &mut Kernel) -> E::Left {
     loop {
         idle_wait();
-        leave::begin(k, Entry::Interrupt, 0);
+        leave::begin(k, EntryKind::Interrupt, 0);
         if let Some(irq) = take_pending_irq() {
             let thread = interrupt::interrupt(k, irq).get(k);
             if thread.state.get() != ThreadState::Idle {
@@ -204,7 +204,7 @@ fn resumed_at<E: Exit>(k: &Kernel, resumed: Resumed) -> E::Left {
 /// `Call` on the capability at `cptr`.
 #[inline(always)]
 pub fn call<E: Exit>(entered: Entered<'_>, cptr: u64) -> E::Left {
-    enter::<E>(&entered, Entry::Syscall, Syscall::Call as u64);
+    enter::<E>(&entered, EntryKind::Syscall, Syscall::Call as u64);
     match fast::call(entered.kernel(), entered.running(), cptr) {
         Ok(switch) => switched_fast::<E>(entered.kernel(), switch),
         Err(Miss::Met(Met { to, ep, reply, badge })) => call_met::<E>(to, ep, reply, entered, badge),
@@ -260,7 +260,7 @@ fn slow_call<E: Exit>(entered: Entered<'_>) -> E::Left {
 /// `ReplyRecv` on the capability at `cptr`.
 #[inline(always)]
 pub fn reply_recv<E: Exit>(entered: Entered<'_>, cptr: u64) -> E::Left {
-    enter::<E>(&entered, Entry::Syscall, Syscall::ReplyRecv as u64);
+    enter::<E>(&entered, EntryKind::Syscall, Syscall::ReplyRecv as u64);
     match fast::reply_recv(entered.kernel(), entered.running(), cptr) {
         Ok(switch) => switched_fast::<E>(entered.kernel(), switch),
         Err(Miss::Met(Met { to, ep, reply, .. })) => reply_met::<E>(to, ep, reply, entered),
@@ -323,7 +323,7 @@ fn reply_recv_other_form<E: Exit>(entered: Entered<'_>) -> E::Left {
 #[inline(always)]
 pub fn send<E: Exit>(entered: Entered<'_>, cptr: u64, info: u64, blocking: bool) -> E::Left {
     let call = if blocking { Syscall::Send } else { Syscall::NBSend };
-    enter::<E>(&entered, Entry::Syscall, call as u64);
+    enter::<E>(&entered, EntryKind::Syscall, call as u64);
     match signals::send(entered.kernel(), entered.running(), cptr, info) {
         Ok(Sent::Noted(resumed)) => resumed_fast::<E>(entered.kernel(), resumed),
         Ok(Sent::Received(switch)) => switched_fast::<E>(entered.kernel(), switch),
@@ -349,7 +349,7 @@ fn send_directly<E: Exit>(entered: Entered<'_>, blocking: bool) -> E::Left {
 #[inline(always)]
 pub fn wait<E: Exit>(entered: Entered<'_>, cptr: u64, info: u64, blocking: bool) -> E::Left {
     let call = if blocking { Syscall::Wait } else { Syscall::NBWait };
-    enter::<E>(&entered, Entry::Syscall, call as u64);
+    enter::<E>(&entered, EntryKind::Syscall, call as u64);
     match signals::wait(entered.kernel(), entered.running(), cptr, blocking) {
         Some(cap) => {
             let resumed = Resumed { thread: entered.running().get(), cap, info };
@@ -362,7 +362,7 @@ pub fn wait<E: Exit>(entered: Entered<'_>, cptr: u64, info: u64, blocking: bool)
 /// Any system call of every profile that has no sequence of its own.
 #[inline(always)]
 pub fn syscall<E: Exit>(entered: Entered<'_>, call: Syscall) -> E::Left {
-    enter::<E>(&entered, Entry::Syscall, call as u64);
+    enter::<E>(&entered, EntryKind::Syscall, call as u64);
     slow_syscall::<E>(entered, call)
 }
 
@@ -374,7 +374,7 @@ fn slow_syscall<E: Exit>(entered: Entered<'_>, call: Syscall) -> E::Left {
 /// The system calls that are not in every profile, or do not exist.
 #[inline(always)]
 pub fn special_syscall<E: Exit>(entered: Entered<'_>, number: i64) -> E::Left {
-    enter::<E>(&entered, Entry::Syscall, number as u64);
+    enter::<E>(&entered, EntryKind::Syscall, number as u64);
     let k = entered.settle();
     let next = syscall::special_syscall(k, number);
     resume::<E>(k, next)
@@ -384,7 +384,7 @@ pub fn special_syscall<E: Exit>(entered: Entered<'_>, number: i64) -> E::Left {
 /// [`Exception`].
 #[inline(always)]
 pub fn exception<E: Exit>(entered: Entered<'_>, vector: u64, error: u64, address: u64) -> E::Left {
-    enter::<E>(&entered, Entry::Exception, vector);
+    enter::<E>(&entered, EntryKind::Exception, vector);
     let exception = decode_exception(vector, error, address);
     benchmark::note_exception(entered.kernel(), exception);
     match exception {
@@ -422,7 +422,7 @@ pub fn interrupt<E: Exit>(entered: Entered<'_>, vector: u64) -> E::Left {
         Claim::Nothing => return E::user(entered.kernel(), entered.running().get()),
         Claim::Exception => return claimed_exception::<E>(entered, vector),
     };
-    enter::<E>(&entered, Entry::Interrupt, vector);
+    enter::<E>(&entered, EntryKind::Interrupt, vector);
     let k = entered.settle();
     let next = interrupt::interrupt(k, irq);
     resume::<E>(k, next)

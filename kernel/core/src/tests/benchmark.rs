@@ -13,7 +13,7 @@ use pecan_config::{BENCHMARK, DEBUG, TRACK_KERNEL_ENTRIES, TRACK_UTILISATION};
 use pecan_mem::{Cap, Kernel, Link, Tcb, ThreadState, cap::tag, retype};
 
 use crate::{
-    base::{latency::Entry, message},
+    base::{latency::EntryKind, message},
     cap::derivation,
     delete::last,
     entry::{benchmark, leave, syscall},
@@ -28,7 +28,7 @@ const ENTRY: u64 = 10;
 /// Makes a benchmark system call as user level does; the thread that runs then.
 fn enter(w: &mut World, call: Syscall, arg: u64) -> Link<Tcb> {
     w.k.core().current.get().get(&w.k).context.set(reg::CAP, arg);
-    leave::begin(&w.k, Entry::Syscall, call as u64);
+    leave::begin(&w.k, EntryKind::Syscall, call as u64);
     host::advance_time(ENTRY);
     let next = syscall::special_syscall(&mut w.k, call as i64);
     leave::leave(&w.k);
@@ -45,7 +45,7 @@ fn ask(w: &mut World, call: Syscall, arg: u64) -> u64 {
 
 /// An entry that switches to a thread.
 fn switch(k: &Kernel, to: Link<Tcb>) {
-    leave::begin(k, Entry::Syscall, Syscall::Yield as u64);
+    leave::begin(k, EntryKind::Syscall, Syscall::Yield as u64);
     host::advance_time(ENTRY);
     k.set_current(to.get(k));
     leave::leave(k);
@@ -219,7 +219,7 @@ fn a_thread_that_goes_while_it_is_in_the_kernel_is_forgotten() {
     ask(&mut w, Syscall::BenchmarkResetLog, 0);
     switch(&w.k, other);
     host::advance_time(50);
-    leave::begin(&w.k, Entry::Syscall, Syscall::Call as u64);
+    leave::begin(&w.k, EntryKind::Syscall, Syscall::Call as u64);
     let _ = last::end_thread(&mut w.k, other);
     let _ = choose::schedule(&w.k, next::Next::Choose);
     w.k.set_current(first.get(&w.k));
@@ -266,41 +266,41 @@ fn each_kind_of_entry_is_logged() {
     let call = |number, cap_type, label| KernelEntry::syscall(number, cap_type, label);
     let page_fault = |instruction| Exception::PageFault { address: 1, instruction, status: 2 };
     context.set(reg::INFO, 0x12345 << 12 | 3);
-    let cases: &[(Entry, i64, u64, Note, KernelEntry)] = &[
-        (Entry::Syscall, -1, TCB, |_| (), call(1, tag::TCB.number(), 0x12345)),
+    let cases: &[(EntryKind, i64, u64, Note, KernelEntry)] = &[
+        (EntryKind::Syscall, -1, TCB, |_| (), call(1, tag::TCB.number(), 0x12345)),
         (
-            Entry::Syscall,
+            EntryKind::Syscall,
             -2,
             CNODE,
             |k| benchmark::note_fast(k),
             call(2, tag::CNODE.number(), 0x12345).fast(),
         ),
-        (Entry::Syscall, -11, FREE + 1, |_| (), call(11, tag::NULL.number(), 0x12345)),
-        (Entry::Syscall, -5, u64::MAX, |_| (), call(5, tag::NULL.number(), 0x12345)),
-        (Entry::Syscall, -25, TCB, |_| (), entry(EntryPath::UnknownSyscall, -25_i64 as u64)),
-        (Entry::Syscall, 99, TCB, |_| (), entry(EntryPath::UnknownSyscall, 99)),
+        (EntryKind::Syscall, -11, FREE + 1, |_| (), call(11, tag::NULL.number(), 0x12345)),
+        (EntryKind::Syscall, -5, u64::MAX, |_| (), call(5, tag::NULL.number(), 0x12345)),
+        (EntryKind::Syscall, -25, TCB, |_| (), entry(EntryPath::UnknownSyscall, -25_i64 as u64)),
+        (EntryKind::Syscall, 99, TCB, |_| (), entry(EntryPath::UnknownSyscall, 99)),
         (
-            Entry::Interrupt,
+            EntryKind::Interrupt,
             32,
             TCB,
             |k| benchmark::note_interrupt(k, IRQ_TIMER),
             entry(EntryPath::Interrupt, IRQ_TIMER as u64),
         ),
         (
-            Entry::Exception,
+            EntryKind::Exception,
             14,
             TCB,
             |k| benchmark::note_exception(k, Exception::User { number: 6, code: 0 }),
             entry(EntryPath::UserLevelFault, 6),
         ),
         (
-            Entry::Exception,
+            EntryKind::Exception,
             1,
             TCB,
             |k| benchmark::note_exception(k, Exception::Debug { software: true }),
             entry(EntryPath::DebugFault, 1),
         ),
-        (Entry::Exception, 7, TCB, |_| (), entry(EntryPath::Unknown, 7)),
+        (EntryKind::Exception, 7, TCB, |_| (), entry(EntryPath::Unknown, 7)),
     ];
     let run = |k: &Kernel, why, number: i64, cptr, note: &dyn Fn(&Kernel)| {
         context.set(reg::CAP, cptr);
@@ -314,7 +314,7 @@ fn each_kind_of_entry_is_logged() {
         run(k, why, number, cptr, &note);
     }
     for instruction in [false, true] {
-        run(k, Entry::Exception, 14, TCB, &|k| benchmark::note_exception(k, page_fault(instruction)));
+        run(k, EntryKind::Exception, 14, TCB, &|k| benchmark::note_exception(k, page_fault(instruction)));
     }
     let count = cases.len() as u64 + 2;
     assert_eq!(ask(&mut w, Syscall::BenchmarkFinalizeLog, 0), count);
@@ -325,7 +325,7 @@ fn each_kind_of_entry_is_logged() {
     assert_eq!(logged(&w, FREE, count), (KernelEntry(0), 0, 0));
     // A time that is too long for its field.
     assert_eq!(ask(&mut w, Syscall::BenchmarkResetLog, 0), 0);
-    leave::begin(&w.k, Entry::Interrupt, 0);
+    leave::begin(&w.k, EntryKind::Interrupt, 0);
     host::advance_time(1 << 40);
     leave::leave(&w.k);
     assert_eq!(ask(&mut w, Syscall::BenchmarkFinalizeLog, 0), 1);
