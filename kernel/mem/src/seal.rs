@@ -239,6 +239,13 @@
 //!     pecan_arch::switch_vspace(root.space(1));
 //! }
 //! ```
+//! ```compile_fail,E0133
+//! # use pecan_arch::Space;
+//! # use pecan_mem::Kernel;
+//! fn switch(k: &Kernel) {
+//!     k.switch_vspace(Space::none());
+//! }
+//! ```
 //! What a thread knows of its spaces comes from its own slots.
 //! ```
 //! # use pecan_mem::{Kernel, Tcb};
@@ -306,5 +313,20 @@
 //!     entered.kernel().set_current(other);
 //!     entered.kernel().end_epoch();
 //!     entered.settle()
+//! }
+//! ```
+//!
+//! # Words of a context that are no user registers
+//! The processor returns to the privilege that a selector among them says.
+//! ```
+//! # use pecan_arch::{UserContext, reg};
+//! fn resume_at(context: &UserContext, address: u64) {
+//!     context.set(reg::NEXT_IP, address);
+//! }
+//! ```
+//! ```compile_fail,E0423
+//! # use pecan_arch::{Reg, UserContext};
+//! fn privileged(context: &UserContext) {
+//!     context.set(Reg(20), 8);
 //! }
 //! ```

@@ -199,6 +199,7 @@ const _: () = page_table_entry::<Pte>();
 const _: fn(bool, u64) -> CacheAttr = CacheAttr::of_frame;
 const _: fn(u64) -> bool = CacheAttr::may_execute;
 const _: CacheAttr = CacheAttr::WRITE_BACK;
+const _: unsafe fn() -> Space = Space::none;
 const _: &[usize] = &KERNEL_ROOT_ENTRIES;
 const _: [usize; 4] = [IRQ_USER_MIN, IRQ_USER_MAX, IRQ_TIMER, MAX_IRQ];
 const _: u64 = IRQ_FIRST_NUMBER;

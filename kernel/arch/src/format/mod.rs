@@ -94,9 +94,10 @@ pub const fn level_shift<E: PageTableEntry>(level: usize) -> u32 {
     12 + E::INDEX_BITS * level as u32
 }
 
-/// Index of a register in a saved context.
+/// Index of a register in a saved context. Ports alone make them: some words of a context are no user registers, such as
+/// the selector by which the processor is told that it returns to user level.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Reg(pub u8);
+pub struct Reg(pub(crate) u8);
 
 /// The registers of a user thread as the kernel saves them: which words they are, what portable code uses them for, and
 /// the orders in which messages and the interface list them.

@@ -53,6 +53,10 @@ pub mod rare {
     pub const BITS: u32 = 8;
 }
 
+/// The address space of a thread without one.
+// SAFETY: a thread with it is marked by `rare::NO_SPACE`, or nothing is known of its spaces; then nobody gets it.
+const NO_SPACE: Space = unsafe { Space::none() };
+
 /// A slot that is always empty.
 struct NoSlot(Slot);
 
@@ -171,7 +175,7 @@ impl Tcb {
         unsafe {
             (*this).context.start();
             (*this).fpu.start();
-            (&raw mut (*this).space).write(Cell::new(Space::NONE));
+            (&raw mut (*this).space).write(Cell::new(NO_SPACE));
             (&raw mut (*this).slots_at).write(Cell::new(no_slots()));
             (*this).state.start();
             (&raw mut (*this).fault).write(Cell::new(Fault::None));
@@ -288,7 +292,7 @@ impl Tcb {
             _ => self.forget_slots(),
         }
         let space = vspace::root(k, self).map(|(root, asid)| root.space(asid));
-        self.space.set(space.unwrap_or(Space::NONE));
+        self.space.set(space.unwrap_or(NO_SPACE));
         let no_space = if space.is_some() { 0 } else { rare::NO_SPACE };
         self.ready.set(k.epoch() << rare::BITS | self.rare() | no_space);
     }

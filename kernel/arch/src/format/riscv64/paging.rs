@@ -14,8 +14,13 @@ impl Space {
     /// Where the identifier is.
     const ASID_SHIFT: u32 = 44;
 
-    /// None of the address spaces that there are: to be switched to by nobody.
-    pub const NONE: Self = Self(NonZeroU64::MIN);
+    /// None of the address spaces that there are.
+    ///
+    /// # Safety
+    /// Nobody switches to it: there is no root table behind it.
+    pub const unsafe fn none() -> Self {
+        Self(NonZeroU64::MIN)
+    }
 
     /// The address space with this root table, which does not lie at 0, and ASID.
     pub(crate) fn new(root: PhysAddr, asid: u16) -> Self {

@@ -94,6 +94,9 @@ const FLAGS_USER: u64 = if pecan_config::HARDWARE_DEBUG { 0x0025_0dd5 } else { 0
 const FLAG_TRAP: u64 = 1 << 8;
 /// RF: no debug exception from a breakpoint on the next instruction.
 const FLAG_RESUME: u64 = 1 << 16;
+/// Flags that a thread can have: those that user level can set by its own instructions, and RF. So the I/O privilege level
+/// is 0 and there is no virtual-8086 mode, whoever writes them.
+const FLAGS_POSSIBLE: u64 = 0x0025_4fd7;
 /// What an instruction pointer that no processor accepts becomes where a thread is to resume: a kernel address, so that
 /// the thread page-faults at user level instead of making the return instruction fault inside the kernel.
 pub(crate) const HARMLESS_IP: u64 = 0xffff_8000_0000_0000;
@@ -156,8 +159,8 @@ impl UserContext {
         self.words[r.0 as usize].get()
     }
 
-    /// Writes a register with a value that the kernel made. Segment bases must be canonical and flags must come
-    /// from [`UserContext::get`]: values from user level go through [`UserContext::set_user`]. An address to
+    /// Writes a register with a value that the kernel made. Segment bases must be canonical: values from user
+    /// level go through [`UserContext::set_user`]. Flags that no thread can have are dropped. An address to
     /// resume at that is not canonical (a fault can report such a one) becomes one that page-faults.
     #[inline(always)]
     pub fn set(&self, r: Reg, mut value: u64) {
@@ -165,6 +168,8 @@ impl UserContext {
             self.force_full_restore();
             if r == NEXT_IP && !is_canonical(value) {
                 value = HARMLESS_IP;
+            } else if r == FLAGS {
+                value = value & FLAGS_POSSIBLE | FLAGS_INITIAL;
             }
         }
         self.words[r.0 as usize].set(value);
@@ -319,6 +324,8 @@ mod tests {
         c.set_user(FLAGS, u64::MAX);
         assert_eq!(c.get(FLAGS), if pecan_config::HARDWARE_DEBUG { 0x25_0fd7 } else { 0xed7 });
         assert_eq!(c.get(FLAGS) & 0x7000, 0, "neither IOPL nor NT");
+        c.set(FLAGS, u64::MAX);
+        assert_eq!(c.get(FLAGS) & 0x1a_3000, 0, "neither IOPL nor virtual-8086 mode");
         c.set_user(FAULT_IP, 0x0000_8000_0000_0000);
         assert_eq!(c.get(FAULT_IP), 0);
         c.set(NEXT_IP, 0x1234_0000_0000_0000);

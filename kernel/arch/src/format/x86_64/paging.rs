@@ -16,8 +16,13 @@ impl Space {
     /// Bits of the word that are for the identifier.
     pub(crate) const ASID: u64 = 0xfff;
 
-    /// None of the address spaces that there are: to be switched to by nobody.
-    pub const NONE: Self = Self(NonZeroU64::MIN);
+    /// None of the address spaces that there are.
+    ///
+    /// # Safety
+    /// Nobody switches to it: there is no root table behind it.
+    pub const unsafe fn none() -> Self {
+        Self(NonZeroU64::MIN)
+    }
 
     /// The address space with this word, which must not be 0: no root table lies there.
     #[inline(always)]
