@@ -105,9 +105,12 @@ impl<'a> BootMemory<'a> {
     }
 
     /// Ends the use of the module and of the memory that the kernel boots in: both become free, and no more objects can be
-    /// made, only untyped memory.
+    /// made, only untyped memory. Once; after that nothing happens.
     pub fn release(&mut self) {
-        self.released = true;
+        // Once: what it makes free is handed out after that.
+        if core::mem::replace(&mut self.released, true) {
+            return;
+        }
         let module = core::mem::take(&mut self.module).whole_pages();
         for gone in self.boot.boot_only.into_iter().chain([module]) {
             for region in self.boot.memory {
@@ -129,7 +132,7 @@ impl<'a> BootMemory<'a> {
     /// Makes an object of zeroed memory, as high up as possible. `None` if there is no memory left for it, or after
     /// [`BootMemory::release`].
     pub fn alloc(&mut self, kind: ObjectKind) -> Option<NewCap> {
-        if self.released || kind.bits() == ObjectKind::IMPOSSIBLE {
+        if self.released || kind.bits() >= ObjectKind::IMPOSSIBLE {
             return None;
         }
         let at = take_top(&mut self.free, kind.bits())?;

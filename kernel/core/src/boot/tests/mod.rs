@@ -526,3 +526,40 @@ fn the_largest_pieces_are_kept_when_there_are_too_many() {
     }
     assert_eq!(level_shift(0), pecan_mem::boot::MIN_PIECE_BITS);
 }
+
+/// What is free and what the kernel boots in: two pages of 3 MiB.
+fn little_memory<R>(f: impl FnOnce(BootMemory<'_>) -> R) -> R {
+    host::kernel(8 << 20);
+    let boot = BootData {
+        memory: &[PhysRegion::new(MIB, 4 * MIB)],
+        usable: 3 * MIB,
+        reserved: &[],
+        boot_only: [MIB, 2 * MIB].map(|at| PhysRegion::new(at, at + 4096)),
+        withheld: &[],
+        phys_limit: PhysAddr(1 << 40),
+        module: None,
+        extras: arch::extras(),
+    };
+    f(host::boot_memory(&boot))
+}
+
+#[test]
+fn what_the_kernel_boots_in_becomes_free_once() {
+    little_memory(|mut memory| {
+        for is_first in [true, false] {
+            memory.release();
+            let pieces = core::iter::from_fn(|| memory.take_untyped(false, 12)).count();
+            assert_eq!((pieces > 0, memory.free_bytes()), (is_first, 0));
+        }
+    });
+}
+
+#[test]
+fn nothing_of_an_impossible_size_is_made_at_boot() {
+    little_memory(|mut memory| {
+        let free = memory.free_bytes();
+        for kind in [59, 60, 64, 67, 255].map(|radix| ObjectKind::CNode { radix }) {
+            assert!(memory.alloc(kind).is_none() && memory.free_bytes() == free, "{kind:?}");
+        }
+    });
+}
