@@ -13,6 +13,8 @@
 //! An operation that is asked for something impossible (a full destination, a capability that does not come
 //! from its source) changes nothing and returns false.
 
+use core::hint::cold_path;
+
 use crate::{
     Kernel,
     cap::{ArchCap, NewCap, Words, tag},
@@ -116,13 +118,18 @@ pub(crate) fn insert_after(
 
 /// Puts the capabilities to a batch of new objects into empty slots side by side, as many as there are of both, as
 /// children of the untyped memory that they were made of, the first one's behind the others. Of an object that gets
-/// none nobody will know until the memory is reset.
+/// none nobody will know until the memory is reset. That is so of all of them if the capability to the memory has left its
+/// slot: they would be no children of it.
 #[inline]
 pub fn place<'k>(batch: Batch<'k>, slots: impl FnOnce(&'k Kernel) -> &'k [Slot]) {
-    let Batch { k, mut words, size, count, parent, .. } = batch;
+    let Batch { k, mut words, size, count, parent, left, .. } = batch;
     let k: &'k Kernel = k;
     let slots = slots(k);
     let before = parent.get(k);
+    if before.words() != left {
+        cold_path();
+        return;
+    }
     let after = before.next();
     let slots = &slots[..slots.len().min(count as usize)];
     let mut last = None;

@@ -8,6 +8,7 @@ use pecan_abi::constants::{MIN_SCHED_CONTEXT_BITS, MIN_UNTYPED_BITS, tcb_bits};
 use pecan_arch::{
     FpuState, KERNEL_ROOT_ENTRIES, MAX_FRAME_LEVEL, PT_LEVELS, PageTableEntry, PhysAddr, Pte, phys_to_virt,
 };
+use pecan_config::RESET_CHUNK_BITS;
 
 use crate::{
     Kernel,
@@ -92,10 +93,15 @@ impl ObjectKind {
     }
 }
 
-/// Zeroes up to `2^chunk_bits` bytes below the watermark of an untyped capability and lowers it by as much.
+/// Zeroes up to `2^RESET_CHUNK_BITS` bytes below the watermark of an untyped capability and lowers it by as much.
 /// True once there is nothing more to do: the watermark is 0, or the memory is not free, as capabilities descend
 /// from this one.
-pub fn reset_step(k: &mut Kernel, slot: Link<Slot>, chunk_bits: u32) -> bool {
+pub fn reset_step(k: &mut Kernel, slot: Link<Slot>) -> bool {
+    // Whole words, or the watermark would go down and leave behind what is not zero.
+    const {
+        assert!(RESET_CHUNK_BITS >= size_of::<u64>().ilog2());
+        assert!(RESET_CHUNK_BITS < u64::BITS);
+    }
     if derivation::has_children(k, slot) {
         return true;
     }
@@ -103,7 +109,7 @@ pub fn reset_step(k: &mut Kernel, slot: Link<Slot>, chunk_bits: u32) -> bool {
     let words = slot.words();
     let Some((base, bits, device, used)) = words.untyped() else { return true };
     let used = used.min(1 << bits);
-    let rest = if device || used == 0 { 0 } else { (used - 1) >> chunk_bits << chunk_bits };
+    let rest = if device || used == 0 { 0 } else { (used - 1) >> RESET_CHUNK_BITS << RESET_CHUNK_BITS };
     if !device {
         let start = phys_to_virt(PhysAddr(base.0 + rest)) as *mut u64;
         // SAFETY: the memory is this capability's, RAM (hence mapped), and nothing else refers to it: no
@@ -131,6 +137,8 @@ pub struct Batch<'k> {
     pub(crate) parent: Link<Slot>,
     /// How much of that was in use before.
     used: u64,
+    /// What has been left in its slot. Who is lent the lock meanwhile can move it away; then the batch is lost.
+    pub(crate) left: Words,
     /// See [`Batch::is_work`].
     is_work: bool,
 }
@@ -148,11 +156,15 @@ impl Batch<'_> {
         self.is_work
     }
 
-    /// Gives the memory back: it is free and zero, as it was before the objects were made.
+    /// Gives the memory back: it is free and zero, as it was before the objects were made. Nothing happens if the
+    /// capability to it has left its slot.
     #[inline(always)]
     pub fn give_back(self) {
-        let Batch { k, kind, count, parent, used, .. } = self;
-        // SAFETY: nothing has happened since `carve` has made these objects: the batch had the lock.
+        let Batch { k, kind, count, parent, used, left, .. } = self;
+        if parent.get(k).words() != left {
+            return;
+        }
+        // SAFETY: nothing has happened to this memory since `carve` has made these objects: the batch had the lock.
         unsafe { undo(k, parent, kind, count, used) }
     }
 }
@@ -195,13 +207,14 @@ pub fn carve(k: &mut Kernel, parent: Link<Slot>, kind: ObjectKind, count: u64) -
     }
     let object_bits = kind.bits();
     let (start, end) = placement(bits, used, object_bits, count)?;
-    slot.set_words(words.with_used(end));
+    let left = words.with_used(end);
+    slot.set_words(left);
     let (first, size) = (PhysAddr(base.0 + start), 1 << object_bits);
     // SAFETY: this memory is the untyped capability's, so it is zero, aligned to the object's size, and nothing refers to it.
     let is_work = unsafe { complete(kind, first, size as usize, count) };
     // SAFETY: such an object lies there now.
     let words = unsafe { first_cap(kind, first, device) }.pack();
-    Some(Batch { k, kind, words, size, count, parent, used, is_work })
+    Some(Batch { k, kind, words, size, count, parent, used, left, is_work })
 }
 
 /// Makes an object.

@@ -151,10 +151,18 @@
 //! # use pecan_mem::{Kernel, Link, Slot, derivation, retype::{self, ObjectKind}};
 //! fn both(k: &mut Kernel, untyped: Link<Slot>, slots: &[Slot]) {
 //!     let endpoints = retype::carve(k, untyped, ObjectKind::Endpoint, 4).unwrap();
-//!     while !retype::reset_step(k, untyped, 12) {}
+//!     while !retype::reset_step(k, untyped) {}
 //!     let replies = retype::carve(k, untyped, ObjectKind::Reply, 2).unwrap();
 //!     derivation::place(endpoints, |_| slots);
 //!     derivation::place(replies, |_| slots);
+//! }
+//! ```
+//!
+//! Memory is cleared in whole words, so nobody says by how much.
+//! ```compile_fail,E0061
+//! # use pecan_mem::{Kernel, Link, Slot, retype};
+//! fn clear(k: &mut Kernel, untyped: Link<Slot>) {
+//!     while !retype::reset_step(k, untyped, 0) {}
 //! }
 //! ```
 //!
@@ -285,7 +293,7 @@
 //! # use pecan_mem::{Kernel, Link, Slot, Tcb, retype};
 //! fn stale(k: &mut Kernel, thread: Link<Tcb>, untyped: Link<Slot>) -> u8 {
 //!     let thread = thread.get(k);
-//!     retype::reset_step(k, untyped, 12);
+//!     retype::reset_step(k, untyped);
 //!     thread.priority.get()
 //! }
 //! ```

@@ -2,7 +2,7 @@
 
 use pecan_abi::CapRights;
 
-use pecan_arch::{CacheAttr, PageRights, PageTableEntry};
+use pecan_arch::{CacheAttr, PageRights, PageTableEntry, PhysAddr};
 
 use crate::{
     CNodeRef, Cap, Link, Mapping, Slot, Tcb, Words, ZombieKind, derivation,
@@ -17,7 +17,7 @@ fn world() -> (Machine, CNodeRef) {
     let cap = k.boot_object(ObjectKind::CNode { radix: 5 });
     let Cap::CNode { cnode, .. } = cap else { panic!("{cap:?}") };
     assert!(derivation::insert_root(&k, forge(cap), cnode.slot(0)));
-    let base = pecan_arch::PhysAddr(1 << 20);
+    let base = PhysAddr(1 << 20);
     let untyped = Cap::Untyped { base, bits: 16, device: false, used: 0 };
     assert!(derivation::insert_root(&k, forge(untyped), cnode.slot(1)));
     let thread = k.boot_object(ObjectKind::Tcb);
@@ -183,16 +183,62 @@ fn memory_with_descendants_is_not_cleared() {
     };
     assert!(make(&mut k, ObjectKind::Tcb, slots, 1));
     let before = used(&slots[1]);
-    assert!(retype::reset_step(&mut k, slots[1].link(), 20));
+    assert!(retype::reset_step(&mut k, slots[1].link()));
     assert_eq!((used(&slots[1]), before > 0), (before, true));
     derivation::remove(&k, slots[3].link());
-    assert!(retype::reset_step(&mut k, slots[1].link(), 20));
+    assert!(retype::reset_step(&mut k, slots[1].link()));
     assert_eq!(used(&slots[1]), 0);
     // A copy takes over what there is; the other one has nothing to give.
     assert!(derivation::insert(&k, slots[1].words(), slots[1].link(), slots[3].link()));
     assert_eq!((used(&slots[1]), used(&slots[3])), (1 << 16, 0));
     assert!(retype::carve(&mut k, slots[1].link(), ObjectKind::Endpoint, 1).is_none());
     assert!(retype::carve(&mut k, slots[0].link(), ObjectKind::Endpoint, 1).is_none());
+}
+
+/// Takes away what is in slot 3 and clears the memory that it was made of.
+fn clear(k: &mut Machine, slots: &[Slot]) {
+    derivation::remove(k, slots[3].link());
+    while !retype::reset_step(k, slots[1].link()) {}
+}
+
+#[test]
+fn memory_is_zero_when_it_is_used_again() {
+    let (mut k, cnode) = world();
+    let slots = all(&k, cnode);
+    assert!(make(&mut k, ObjectKind::Frame { level: 0 }, slots, 1));
+    let buffer = retype::ipc_buffer(slots[3].words(), 0, true).expect("a frame");
+    (0..128).for_each(|i| buffer.get(&k).set(i, 0x4141_4141_4141_4141));
+    clear(&mut k, slots);
+    assert!(make(&mut k, ObjectKind::CNode { radix: 2 }, slots, 1));
+    let Cap::CNode { cnode, .. } = slots[3].cap() else { panic!() };
+    assert!((0..4).map(|i| cnode.get(&k, i)).all(|slot| slot.is_empty() && slot.next().is_none()));
+}
+
+#[test]
+fn a_batch_whose_memory_has_left_its_slot_is_lost() {
+    let (mut k, cnode) = world();
+    let slots = all(&k, cnode);
+    let [parent, other, third] = [1, 9, 10].map(|i: usize| slots[i].link());
+    let untyped = Cap::Untyped { base: PhysAddr(1 << 21), bits: 16, device: false, used: 4096 };
+    assert!(derivation::insert_root(&k, forge(untyped), other));
+    // Placed behind the slot, the objects would be children of nothing, and their memory free to be used once more.
+    let batch = retype::carve(&mut k, parent, ObjectKind::Tcb, 1).expect("there is memory");
+    assert!(derivation::move_cap(batch.kernel(), parent, third));
+    derivation::place(batch, |_| &slots[3..]);
+    assert!(slots[3].is_empty() && slots[1].is_empty() && slots[1].next().is_none());
+    assert!(derivation::move_cap(&k, third, parent));
+    // Given back to another capability, memory in use would become free.
+    let batch = retype::carve(&mut k, parent, ObjectKind::Endpoint, 1).expect("there is memory");
+    derivation::swap(batch.kernel(), parent, other);
+    batch.give_back();
+    assert_eq!(slots[1].cap(), untyped);
+    // In the last moment, too.
+    let batch = retype::carve(&mut k, other, ObjectKind::Tcb, 1).expect("there is memory");
+    derivation::place(batch, |k| {
+        derivation::swap(k, parent, other);
+        &slots[3..]
+    });
+    assert!(slots[3].is_empty() && !derivation::has_children(&k, parent));
 }
 
 #[test]

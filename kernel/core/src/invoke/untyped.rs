@@ -8,7 +8,7 @@ use core::hint::cold_path;
 
 use pecan_abi::{Label, ObjectType, Paging, constants::MAX_UNTYPED_BITS};
 use pecan_arch::frame_level_supported;
-use pecan_config::{RESET_CHUNK_BITS, RETYPE_FAN_OUT_LIMIT};
+use pecan_config::RETYPE_FAN_OUT_LIMIT;
 use pecan_mem::{
     CNodeRef, Cap, Kernel, Link, LookupFailure, Slot,
     cap::tag,
@@ -137,7 +137,7 @@ fn object_kind(object_type: u64, size_bits: u64) -> Decoded<(ObjectKind, u32)> {
 
 fn commit(k: &mut Kernel, op: Retype) -> Result<Done, Stop> {
     if op.reset {
-        while !retype::reset_step(k, op.parent, RESET_CHUNK_BITS) {
+        while !retype::reset_step(k, op.parent) {
             preempt::preemption_point(k)?;
         }
     }

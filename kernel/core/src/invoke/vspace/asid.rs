@@ -52,8 +52,8 @@ pub(super) fn decode_control(k: &Kernel, inv: Invocation<'_>) -> Decoded<MakePoo
 
 pub(super) fn make_pool(k: &mut Kernel, op: MakePool) {
     let kind = ObjectKind::AsidPool { base: op.base };
-    // The untyped is a page: zeroed at once.
-    while !retype::reset_step(k, op.untyped, kind.bits()) {}
+    // The untyped is a page: zeroed without a preemption point.
+    while !retype::reset_step(k, op.untyped) {}
     if let Some(batch) = retype::carve(k, op.untyped, kind, 1) {
         derivation::place(batch, |k| core::slice::from_ref(op.dest.get(k)));
     }
