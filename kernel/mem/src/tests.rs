@@ -242,6 +242,25 @@ fn a_batch_whose_memory_has_left_its_slot_is_lost() {
 }
 
 #[test]
+fn words_of_an_object_that_was_there_are_none_to_one_of_another_extent() {
+    for (old, new) in [
+        (ObjectKind::CNode { radix: 10 }, ObjectKind::CNode { radix: 1 }),
+        (ObjectKind::SchedContext { bits: 12 }, ObjectKind::SchedContext { bits: 7 }),
+        (ObjectKind::PageTable { level: ROOT_LEVEL as u8 }, ObjectKind::PageTable { level: 0 }),
+    ] {
+        let (mut k, cnode) = world();
+        let slots = all(&k, cnode);
+        assert!(make(&mut k, old, slots, 1));
+        let stale = slots[3].words();
+        clear(&mut k, slots);
+        assert!(make(&mut k, new, slots, 1));
+        let words = slots[3].words();
+        assert!(!derivation::insert(&k, stale, slots[3].link(), slots[4].link()) && slots[4].is_empty());
+        assert!(!slots[3].replace(stale) && slots[3].words() == words, "{old:?} {new:?}");
+    }
+}
+
+#[test]
 fn there_are_no_objects_of_impossible_sizes() {
     let (mut k, cnode) = world();
     let slots = all(&k, cnode);

@@ -14,7 +14,7 @@ impl Words {
         self.w0 & (TAG_MASK & !(BOTH << TAG_SHIFT)) == (tag::ENDPOINT.number() & !BOTH) << TAG_SHIFT
     }
 
-    /// [`Words::same_object`] where this is known to be a capability to an object in memory that the kernel uses.
+    /// [`Words::same_object`] where this is known to be a capability to an object of a kind that has one extent.
     #[inline(always)]
     pub(crate) fn same_in_memory(self, other: Words) -> bool {
         (self.w0 ^ other.w0) & (TAG_MASK | !KIND) == 0
@@ -24,12 +24,10 @@ impl Words {
     /// true of them.
     #[inline(always)]
     pub fn same_object(self, other: Words) -> bool {
-        const LEVEL: u64 = 3 << OWN_SHIFT;
         let differ = self.w0 ^ other.w0;
         match self.tag().identity() {
             Identity::Never => false,
-            Identity::Address => self.same_in_memory(other),
-            Identity::Frame => differ & (TAG_MASK | !KIND | LEVEL) == 0,
+            Identity::Address { extent } => differ & (TAG_MASK | !KIND | extent << OWN_SHIFT) == 0,
             Identity::Words => differ == 0 && self.w1 == other.w1,
         }
     }

@@ -44,10 +44,9 @@ pub enum Tag {
 pub(super) enum Identity {
     /// They never are: it is no object.
     Never,
-    /// By its address in the kernel's window.
-    Address,
-    /// By its physical address and its size.
-    Frame,
+    /// By its address and its extent, which these bits of the kind's own hold. Words that somebody kept of an object whose
+    /// memory has another one now, of another extent, are none to that one.
+    Address { extent: u64 },
     /// By all of both words.
     Words,
 }
@@ -73,10 +72,10 @@ impl Tag {
     pub(super) const fn identity(self) -> Identity {
         match self {
             NULL | UNTYPED | ZOMBIE | ENDING | ENDING_IRQ_HANDLER => Identity::Never,
-            ENDPOINT | NOTIFICATION | REPLY | CNODE | TCB | SCHED_CONTEXT | PAGE_TABLE | ASID_POOL => {
-                Identity::Address
-            }
-            FRAME => Identity::Frame,
+            ENDPOINT | NOTIFICATION | REPLY | TCB | ASID_POOL => Identity::Address { extent: 0 },
+            CNODE | SCHED_CONTEXT => Identity::Address { extent: 63 },
+            PAGE_TABLE => Identity::Address { extent: 7 },
+            FRAME => Identity::Address { extent: 3 },
             ASID_CONTROL | ARCH | IRQ_CONTROL | IRQ_HANDLER | DOMAIN | SCHED_CONTROL => Identity::Words,
         }
     }
