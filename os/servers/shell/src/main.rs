@@ -62,7 +62,11 @@ impl Shell {
             }
             typed.drain(..used);
             for part in echo.chunks(WRITE_MAX) {
-                self.console.write(part)?;
+                match self.console.write(part) {
+                    // Rather twice than not at all.
+                    Err(CallError::ServerRestarted { .. }) => self.console.write(part)?,
+                    other => other?,
+                }
             }
             match event {
                 Event::Line(line) => return Ok(Some(line)),

@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use pecan::{Cap, startup::well_known, types::Endpoint};
 use pecan_protocols::{ConsoleClient, SupervisorClient, WRITE_MAX};
+use pecan_service::CallError;
 
 use crate::role;
 
@@ -28,15 +29,24 @@ pub fn connect_console() {
     pecan_runtime::set_console(print);
 }
 
+/// Prints. What a console that died may not have printed is printed again: rather twice than not at all.
+fn print_through(call: impl Fn() -> Result<(), CallError>) {
+    if let Err(CallError::ServerRestarted { .. }) = call() {
+        // There is nobody to tell that printing does not work.
+        let _ = call();
+    }
+}
+
 fn print(bytes: &[u8]) {
     let console = endpoint(&CONSOLE);
     for chunk in bytes.chunks(WRITE_MAX) {
-        // There is nobody to tell that printing does not work.
-        let _ = if console.is_null() {
-            SupervisorClient::new(endpoint(&SUPERVISOR)).log(chunk)
-        } else {
-            ConsoleClient::new(console).write(chunk)
-        };
+        print_through(|| {
+            if console.is_null() {
+                SupervisorClient::new(endpoint(&SUPERVISOR)).log(chunk)
+            } else {
+                ConsoleClient::new(console).write(chunk)
+            }
+        });
     }
 }
 
@@ -49,8 +59,7 @@ pub fn write(text: &str) {
     let mut rest = text.as_bytes();
     while !rest.is_empty() {
         let len = page.write(rest);
-        // As in `print`.
-        let _ = client.write_page(len as u64);
+        print_through(|| client.write_page(len as u64));
         rest = &rest[len..];
     }
 }

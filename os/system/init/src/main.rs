@@ -5,6 +5,7 @@
 
 extern crate alloc;
 
+mod calls;
 mod clock;
 mod control;
 mod devices;

@@ -23,6 +23,7 @@ use pecan_service::{CallError, Later, shared};
 use pecan_supervision::{BackOff, Health, Next, Restart, Watch, Why};
 
 use crate::{
+    calls,
     clock::Clock,
     devices::Devices,
     instance::{self, Channel, Given, Live, ServerEnd, StartError},
@@ -364,7 +365,10 @@ impl System {
         let name = names.find(|name| !taken(name)).ok_or(ControlError::NoResources)?;
         let index = self.add(name, spec, args);
         match self.start(index) {
-            Ok(()) => Ok(self.entries[index].id),
+            Ok(()) => {
+                self.unearth(spec);
+                Ok(self.entries[index].id)
+            }
             Err(error) => {
                 self.entries.remove(index);
                 Err(if matches!(error, StartError::TooLong) {
@@ -492,6 +496,9 @@ impl System {
             return;
         }
         self.entries.remove(index);
+        if self.services[spec].is_some() && self.is_gone(spec) {
+            self.bury(spec);
+        }
         if !answered {
             self.endings.push_back((id, ending));
             if self.endings.len() > ENDINGS {
@@ -538,11 +545,10 @@ impl System {
     fn restart(&mut self, index: usize) -> bool {
         let entry = &mut self.entries[index];
         entry.restarts += 1;
-        let spec = entry.spec;
         say!("*** {} is started again", entry.name);
         let runs = self.start(index).is_ok();
         if runs {
-            self.call_again(spec);
+            self.end_calls(index);
         }
         runs
     }
@@ -626,21 +632,20 @@ impl System {
         say!("the machine cannot be restarted");
     }
 
-    /// Lets those clients of a server call again whose calls its predecessor took with it. They are stopped in the
-    /// middle of a call; a thread that is resumed there makes it once more.
-    fn call_again(&mut self, server: usize) {
-        for (live, cptrs, _) in clients(&mut self.entries, self.archive.system(), server) {
-            if cptrs.into_iter().any(|cptr| live.is_calling(cptr)) {
-                // A thread that runs, or waits to be received, is none the worse for it.
-                let _ = live.tcb.resume();
-            }
+    /// Ends the calls of a server's clients that its predecessor took with it.
+    fn end_calls(&mut self, index: usize) {
+        let (server, generation) = (self.entries[index].spec, self.entries[index].restarts);
+        let description = self.archive.system();
+        for (live, cptrs, _, spec) in clients(&mut self.entries, description, server) {
+            let elf = self.archive.file(&description.components[spec].settings.program());
+            calls::end(live, &cptrs, elf, generation);
         }
     }
 
     /// Lets the clients of a server know that it does not come back: the initial task answers in its place.
     fn bury(&mut self, server: usize) {
         let endpoint = self.memory.slot_of(self.endpoint);
-        for (live, cptrs, id) in clients(&mut self.entries, self.archive.system(), server) {
+        for (live, cptrs, id, _) in clients(&mut self.entries, self.archive.system(), server) {
             for cptr in cptrs {
                 let calling = live.is_calling(cptr);
                 if let Err(error) = live.redirect(cptr, id, endpoint) {
@@ -681,7 +686,9 @@ impl System {
     /// Whether a server is gone and does not come back by itself.
     fn is_gone(&self, server: usize) -> bool {
         let started = self.entries.iter().find(|e| e.spec == server);
-        started.is_some_and(|e| matches!(e.watch.health(), Health::Ended | Health::Failed))
+        // What is started when somebody asks for it is gone until then.
+        let on_demand = self.description().components[server].settings.start == Start::Demand;
+        started.map_or(on_demand, |e| matches!(e.watch.health(), Health::Ended | Health::Failed))
     }
 }
 
@@ -690,14 +697,14 @@ fn clients<'a>(
     entries: &'a mut [Entry],
     description: &'a pecan_manifest::System,
     server: usize,
-) -> impl Iterator<Item = (&'a mut Live, Vec<u64>, u64)> {
+) -> impl Iterator<Item = (&'a mut Live, Vec<u64>, u64, usize)> {
     let to = Server::Component(server as u16);
     let leads_there = move |number: usize| description.channels.get(number).is_some_and(|c| c.server == to);
-    let live = entries.iter_mut().filter_map(|entry| Some((entry.id, entry.live.as_mut()?)));
-    live.map(move |(id, live)| {
+    let live = entries.iter_mut().filter_map(|entry| Some((entry.id, entry.spec, entry.live.as_mut()?)));
+    live.map(move |(id, spec, live)| {
         let ends = live.channels().iter().filter(|(number, _)| leads_there(*number));
         let cptrs = ends.map(|(_, cptr)| *cptr).collect();
-        (live, cptrs, id)
+        (live, cptrs, id, spec)
     })
 }
 

@@ -233,7 +233,7 @@ fn run_suite(ws: &Workspace, suite: Suite, args: &Args) -> Result<Tally> {
     doctor::qemu()?;
     tally.add(match suite {
         Suite::Conformance => conformance::run(ws, &toolchain, profile, filter, length)?,
-        Suite::Scenarios => scenarios::run(ws, &toolchain, profile, filter)?,
+        Suite::Scenarios => scenarios::run(ws, &toolchain, profile, filter, length == Length::Long)?,
         Suite::Fuzz => fuzz::run(ws, &toolchain, profile, filter, length)?,
         Suite::Host | Suite::Spec => unreachable!("these do not need the toolchain"),
     });

@@ -46,12 +46,19 @@ pub fn files(ws: &Workspace) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Plays every scenario and counts.
-pub fn run(ws: &Workspace, toolchain: &Toolchain, profile: &str, filter: Option<&str>) -> Result<Tally> {
+/// Plays every scenario and counts; those whose names end with `_long` only if asked to.
+pub fn run(
+    ws: &Workspace,
+    toolchain: &Toolchain,
+    profile: &str,
+    filter: Option<&str>,
+    long: bool,
+) -> Result<Tally> {
     let mut tally = Tally::default();
     let name = |p: &Path| p.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut files = files(ws)?;
     files.retain(|f| filter.is_none_or(|filter| name(f).contains(filter)));
+    files.retain(|f| long || !name(f).ends_with("_long"));
     let kernel = build::kernel(ws, toolchain, profile)?;
     let default = run::assemble(ws, toolchain, "default")?;
     let mut root_tasks = BTreeMap::from([("default".to_string(), default.clone())]);
