@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+mod children;
 mod device;
 mod output;
 mod role;
@@ -19,6 +20,7 @@ use pecan_manifest::layout::{self, resource};
 use pecan_protocols::SupervisorClient;
 use pecan_service::{Dispatch, Replies, Server};
 
+pub use children::{estate, program};
 pub use device::{Irq, Ports, irq, log, ports};
 pub use output::{connect_console, write};
 pub use pecan;
@@ -26,6 +28,7 @@ pub use pecan_manifest::layout::LOG_SIGNAL;
 pub use pecan_protocols as protocols;
 pub use pecan_runtime::{Outcome, component, exit, print, println};
 pub use pecan_service::{self as service, ticks};
+pub use pecan_supervision as supervision;
 pub use role::{Serves, Uses, endpoint};
 
 /// Makes a function the `main` of a component: `fn() -> impl Outcome`. The module `roles` has the component's roles as its

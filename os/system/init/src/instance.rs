@@ -23,6 +23,7 @@ use pecan::{
 use pecan_manifest::{Badge, Component, IrqSource, RoleName, layout, layout::resource};
 use pecan_protocols::CapInfo;
 use pecan_service::Text;
+use pecan_supervision::{Piece, Rooms, names};
 
 use crate::{
     devices::Devices,
@@ -39,6 +40,10 @@ const LARGE_PAGE: u64 = 1 << LARGE_PAGE_BITS;
 const PAGES_OF_LARGE: u64 = LARGE_PAGE / PAGE_SIZE;
 /// More pages than this are large ones, as far as the room has slots for them.
 const SMALL_PAGES_MAX: u64 = 4096;
+/// Slots that a component which makes others has for itself: for what it needs, and two for each piece of memory.
+const CHILDREN_SLOTS: u64 = 256;
+/// log2 of the most components that such a component can have at once, and its own room.
+const CHILDREN_ROOMS_BITS: u32 = 8;
 /// The most slots of a component.
 const SLOTS_MAX: u64 = 1024;
 /// To call takes the right to send, and the one to be replied to.
@@ -117,6 +122,8 @@ pub struct Live {
     /// Its CSpace, and log2 of the slots of that.
     cnode: Cap<CNode>,
     cnode_bits: u32,
+    /// The memory of which it may make components of its own.
+    children: Vec<Piece>,
 }
 
 impl Live {
@@ -205,6 +212,7 @@ impl Live {
 
     /// Destroys it and gives back all it was made of.
     pub fn dismantle(self, memory: &mut Memory) {
+        memory.give_back_pieces(self.children);
         memory.give_back(self.home);
     }
 }
@@ -322,7 +330,17 @@ pub fn start(
     let bytes = component.settings.memory.0;
     let pages = bytes / PAGE_SIZE;
     let slots = SLOTS + pages.min(SMALL_PAGES_MAX) + pages / PAGES_OF_LARGE;
-    let mut home = memory.take(bytes, slots)?;
+    let children = match &component.settings.children {
+        Some(bytes) => memory.take_pieces(bytes.0)?,
+        None => Vec::new(),
+    };
+    let mut home = match memory.take(bytes, slots) {
+        Ok(home) => home,
+        Err(error) => {
+            memory.give_back_pieces(children);
+            return Err(error.into());
+        }
+    };
     let live = match prepare(component, given, &mut home) {
         Ok((tcb, space, cnode, cnode_bits, sched_context)) => Live {
             home,
@@ -338,8 +356,10 @@ pub fn start(
             bottom: 0,
             cnode,
             cnode_bits,
+            children,
         },
         Err(error) => {
+            memory.give_back_pieces(children);
             memory.give_back(home);
             return Err(error);
         }
@@ -368,7 +388,8 @@ fn prepare(component: &Component, given: &Given<'_>, home: &mut Home) -> Result<
     let replies = replies(component);
     let settings = &component.settings;
     let caps = 2 + given.channels.len() + settings.irqs.len() + settings.ports.len();
-    let count = caps as u64 + 1 + replies;
+    let own = if settings.children.is_some() { CHILDREN_SLOTS } else { 0 };
+    let count = caps as u64 + 1 + replies + own;
     if count > SLOTS_MAX {
         return Err(StartError::TooLong);
     }
@@ -407,6 +428,7 @@ impl Maker<'_> {
         let entry = self.load(given.elf)?;
         self.give_services(given)?;
         self.give_devices(given, devices)?;
+        let cspace = self.give_children(given)?;
         self.page.add_parameter(resource::TSC_MHZ, given.tsc_mhz);
         self.page.add_parameter(well_known::KERNEL_CONSOLE, 0);
         let buffer = self.live.space.reserve(PAGE_SIZE, PAGE_SIZE)?;
@@ -419,24 +441,25 @@ impl Maker<'_> {
             let frame = self.frame(address, CapRights::READ, Some(part.to_vec()))?;
             self.live.frames.insert(address, frame);
         }
-        self.run(given, fault_ep, (buffer, ipc_frame), entry, start)
+        self.run(given, cspace, fault_ep, (buffer, ipc_frame), (entry, start))
     }
 
     /// Lets the thread run.
     fn run(
         &mut self,
         given: &Given<'_>,
+        cspace: CSpaceRoot,
         fault_ep: Cap<Endpoint>,
         (ipc_buffer, ipc_frame): (u64, Cap<SmallPage>),
-        entry: u64,
-        start_page: u64,
+        (entry, start_page): (u64, u64),
     ) -> Result<(), StartError> {
         let settings = &self.component.settings;
         let Live { tcb, sched_context, .. } = self.live;
         let time = SchedParams::new(settings.budget_us(), settings.period_us()).with_badge(given.id);
         given.sched_control.configure(sched_context, time)?;
-        let cspace = CSpaceRoot::single_level(self.live.cnode, self.live.cnode_bits);
-        let priorities = Priorities { authority: boot::TCB, mcp: 0, priority: settings.priority };
+        // Who makes components can give them its own priority at most.
+        let mcp = if settings.children.is_some() { settings.priority } else { 0 };
+        let priorities = Priorities { authority: boot::TCB, mcp, priority: settings.priority };
         // SAFETY: the thread is the component's, which is another program.
         unsafe {
             tcb.configure(cspace, self.live.space.cap(), ipc_buffer, ipc_frame)?;
@@ -448,6 +471,59 @@ impl Maker<'_> {
         let registers = UserContext { rip: entry, rflags: RFLAGS, rdi: start_page, ..UserContext::default() };
         // SAFETY: as above.
         unsafe { tcb.write_registers(true, &registers) }?;
+        Ok(())
+    }
+
+    /// Gives it what it takes to make components of its own, if its description says so (`pecan_supervision::Estate`);
+    /// returns the root of its CSpace.
+    fn give_children(&mut self, given: &Given<'_>) -> Result<CSpaceRoot, StartError> {
+        let Live { cnode, cnode_bits, tcb, .. } = self.live;
+        if self.component.settings.children.is_none() {
+            return Ok(CSpaceRoot::single_level(cnode, cnode_bits));
+        }
+        let guard = Rooms::guard_of_table(CHILDREN_ROOMS_BITS);
+        let table = self.objects().make_sized::<CNode>(CHILDREN_ROOMS_BITS)?;
+        Rooms::furnish(table, CHILDREN_ROOMS_BITS, self.memory.slot_of(cnode), cnode_bits)?;
+        let slot = self.slot();
+        slot.mint_cnode_from(self.memory.slot_of(table), guard)?;
+        self.page.add_cap(names::ROOMS, slot.index);
+        self.record(slot.index, "CNode", "", 0, "its CSpace, to make components");
+        let vspace = self.live.space.cap();
+        self.give_copy(self.memory.slot_of(tcb), well_known::TCB, "thread", "itself, to make components")?;
+        self.give_copy(
+            self.memory.slot_of(vspace),
+            well_known::VSPACE,
+            "VSpace",
+            "its address space, to make components",
+        )?;
+        let pool = self.memory.slot_of(boot::ASID_POOL);
+        self.give_copy(pool, names::ASID_POOL, "ASID pool", "address spaces, to make components")?;
+        let time = self.memory.slot_of(given.sched_control);
+        self.give_copy(time, names::TIME, "scheduling control", "time, to make components")?;
+        for n in 0..self.live.children.len() {
+            let piece = &self.live.children[n];
+            let (name, bytes) = (format!("{}{n}", names::UNTYPED), piece.bytes());
+            let untyped = self.memory.slot_of(piece.untyped());
+            self.give_copy(untyped, &name, "untyped", &format!("{bytes} bytes, to make components"))?;
+            self.page.add_parameter(&name, bytes.ilog2().into());
+        }
+        let address = self.live.space.reserve(given.elf.len() as u64, PAGE_SIZE)?;
+        for (n, page) in given.elf.chunks(PAGE_SIZE as usize).enumerate() {
+            self.frame(address + n as u64 * PAGE_SIZE, CapRights::READ, Some(page.to_vec()))?;
+        }
+        self.page.add_memory(names::PROGRAM, address, given.elf.len() as u64);
+        self.page.add_parameter(names::ROOMS, CHILDREN_ROOMS_BITS.into());
+        self.page.add_parameter(names::FIRST_SLOT, self.next);
+        self.page.add_parameter(names::SLOTS, (1 << cnode_bits) - self.next);
+        Ok(CSpaceRoot { cnode: table, guard })
+    }
+
+    /// Gives the component a copy of a capability.
+    fn give_copy(&mut self, from: Slot, name: &str, kind: &str, object: &str) -> Result<(), StartError> {
+        let slot = self.slot();
+        slot.copy_from(from, CapRights::ALL)?;
+        self.page.add_cap(name, slot.index);
+        self.record(slot.index, kind, "", 0, object);
         Ok(())
     }
 

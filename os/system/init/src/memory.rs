@@ -95,7 +95,7 @@ impl Memory {
 
     /// Takes `bytes` for a component, with at least `slots` slots that are made of it.
     pub fn take(&mut self, bytes: u64, slots: u64) -> Result<Home> {
-        let pieces = self.stock.take_bytes(bytes, &mut Untypeds(&mut self.cspace))?;
+        let pieces = self.take_pieces(bytes)?;
         let mut regions: Vec<_> = pieces.iter().map(Piece::region).collect();
         let room = self.room(&mut regions, slots);
         match room {
@@ -105,6 +105,11 @@ impl Memory {
                 Err(error)
             }
         }
+    }
+
+    /// Takes memory as it is, in as few pieces as there are.
+    pub fn take_pieces(&mut self, bytes: u64) -> Result<Vec<Piece>> {
+        self.stock.take_bytes(bytes, &mut Untypeds(&mut self.cspace))
     }
 
     fn room(&mut self, regions: &mut [Region], slots: u64) -> Result<Room> {
@@ -120,7 +125,8 @@ impl Memory {
         self.rooms.give_back(home.room);
     }
 
-    fn give_back_pieces(&mut self, pieces: Vec<Piece>) {
+    /// Destroys all that was made of some memory, and takes it back.
+    pub fn give_back_pieces(&mut self, pieces: Vec<Piece>) {
         for piece in pieces {
             // SAFETY: the component ends with what it is made of; whoever has names of that gives them up with its home. The
             // initial task has mapped nothing of it.

@@ -15,7 +15,7 @@ use pecan::{
     vspace::PAGE_SIZE,
 };
 use pecan_manifest::{
-    Archive, Badge, Server, Start, layout,
+    Archive, Badge, OnGiveUp, Server, Start, layout,
     symbols::{self, Functions},
 };
 use pecan_protocols::{ControlError, Ending, State};
@@ -532,6 +532,9 @@ impl System {
                     entry.state = State::Failed;
                     let failures = entry.watch.failures();
                     say!("*** {} failed {failures} times in a row and is given up", entry.name);
+                    if self.on_give_up(index) {
+                        return;
+                    }
                     break;
                 }
             }
@@ -539,6 +542,32 @@ impl System {
         self.bury(self.entries[index].spec);
         self.keep_way_back();
         self.clock.arm(true);
+    }
+
+    /// Does what a component's description says comes when it is given up; returns whether it runs again.
+    fn on_give_up(&mut self, index: usize) -> bool {
+        match self.spec(&self.entries[index]).settings.on_give_up.clone() {
+            OnGiveUp::Stay => false,
+            OnGiveUp::Reboot => {
+                self.reboot();
+                false
+            }
+            OnGiveUp::Restart(names) => {
+                // Once: what does not help would be done for ever.
+                if !self.entries[index].watch.ask_for_help() {
+                    return false;
+                }
+                for name in names {
+                    let Some(other) = self.entries.iter().position(|e| *e.name == *name) else { continue };
+                    if self.entries[other].live.is_some() {
+                        self.end(other, Ending { state: State::Killed, status: 0 });
+                    } else if self.start_with_servers(other).is_err() {
+                        say!("*** {name} cannot be started for it");
+                    }
+                }
+                self.restart(index)
+            }
+        }
     }
 
     /// Starts a component again; returns whether it runs.

@@ -39,6 +39,12 @@ pub struct Settings {
     pub period_ms: Option<u64>,
     /// The memory that everything of it is made of, kernel objects included.
     pub memory: Size,
+    /// Memory of which it may make components of its own, at most of its own priority; without it, it may not.
+    #[serde(default)]
+    pub children: Option<Size>,
+    /// What happens when it has failed too often.
+    #[serde(default)]
+    pub on_give_up: OnGiveUp,
     /// For roles that it serves, how many clients they have at once; otherwise as many as there are channels.
     #[serde(default)]
     pub places: BTreeMap<RoleName, u16>,
@@ -125,6 +131,19 @@ impl Default for BackOff {
     fn default() -> Self {
         Self { first_ms: 100, most_ms: 10_000, calm_ms: 30_000, failures: 8 }
     }
+}
+
+/// What happens when a component has failed too often.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnGiveUp {
+    /// It stays dead, and an operator can start it.
+    #[default]
+    Stay,
+    /// The machine is restarted.
+    Reboot,
+    /// These components are ended and started again, then it is itself. If that does not help, it stays dead.
+    Restart(Vec<ComponentName>),
 }
 
 /// An interrupt: either `isa`, or `ioapic` and `pin`.

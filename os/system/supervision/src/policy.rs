@@ -89,6 +89,8 @@ pub struct Watch {
     back_off: BackOff,
     health: Health,
     failures: u32,
+    /// Whether others were restarted for its sake since it last ran for a while.
+    helped: bool,
     /// When it was last started.
     started: u64,
 }
@@ -96,7 +98,7 @@ pub struct Watch {
 impl Watch {
     /// For a component that was not started yet.
     pub const fn new(restart: Restart, back_off: BackOff) -> Self {
-        Self { restart, back_off, health: Health::Ended, failures: 0, started: 0 }
+        Self { restart, back_off, health: Health::Ended, failures: 0, helped: false, started: 0 }
     }
 
     /// What it is doing.
@@ -119,6 +121,7 @@ impl Watch {
     pub fn ended(&mut self, why: Why, now: u64) -> Next {
         if self.health == Health::Running && now.saturating_sub(self.started) >= self.back_off.calm {
             self.failures = 0;
+            self.helped = false;
         }
         let again = match (self.restart, why) {
             (Restart::Never, _) | (Restart::OnFailure, Why::Done) => false,
@@ -151,6 +154,17 @@ impl Watch {
         matches!(self.health, Health::BackOff { until } if until <= now)
     }
 
+    /// It was given up, and others are restarted for its sake: then it begins anew. Once: returns `false` if that was done
+    /// before and has not let it run for a while.
+    pub const fn ask_for_help(&mut self) -> bool {
+        if self.helped {
+            return false;
+        }
+        self.helped = true;
+        self.failures = 0;
+        true
+    }
+
     /// It is not started any more, for a reason of whoever keeps it.
     pub const fn give_up(&mut self) {
         self.health = Health::Failed;
@@ -159,6 +173,7 @@ impl Watch {
     /// An operator starts it: what was before does not count.
     pub const fn forgive(&mut self) {
         self.failures = 0;
+        self.helped = false;
     }
 }
 
@@ -257,6 +272,20 @@ mod tests {
         let _ = watch.ended(Why::Done, 0);
         watch.started(0);
         assert_eq!(watch.ended(Why::Done, 0), Next::StartAt(100 * MS));
+    }
+
+    #[test]
+    fn help_comes_once_until_it_has_run_for_a_while() {
+        let mut watch = watch(Restart::Always);
+        waits(&mut watch, 0);
+        assert!(watch.ask_for_help());
+        watch.started(1);
+        waits(&mut watch, 1);
+        assert!(!watch.ask_for_help());
+        // It is started by hand, and runs: help would do again.
+        watch.started(2);
+        let _ = watch.ended(Why::Failed, 40 * S);
+        assert!(watch.ask_for_help());
     }
 
     #[test]

@@ -56,20 +56,34 @@ impl Rooms {
     /// Puts a table of `2^table_bits` rooms above the CSpace of a thread, which becomes room 0.
     pub fn found(keeper: Keeper, objects: &mut Objects<'_>, table_bits: u32) -> Result<Self> {
         let table = objects.make_sized::<CNode>(table_bits)?;
-        let first = table.slot_in(table_bits, 0);
-        first.mint_cnode_from(keeper.cnode.slot(keeper.cnode.cptr()), guard(keeper.cnode_bits))?;
+        Self::furnish(table, table_bits, keeper.cnode.slot(keeper.cnode.cptr()), keeper.cnode_bits)?;
         let root = objects.slots.take(1)?;
         let from = objects.slots.slot_of(table.cptr());
         // SAFETY: the table was made just now, and its name is not used after it was moved; what is moved is a CNode. Every
         // address of the CSpace so far is the same in the new one.
         let root = unsafe {
-            root.mutate_from(from, CNodeCapData::skip_to(Self::SLOT_BITS + table_bits).0)?;
+            root.mutate_from(from, Self::guard_of_table(table_bits).0)?;
             objects.slots.give_back(from);
             let root = root.cap();
             keeper.tcb.set_space(Cap::<Endpoint>::NULL, CSpaceRoot::new(root), keeper.vspace)?;
             root
         };
-        Ok(Self { root, count: 1 << table_bits, next: 1, free: BTreeSet::new() })
+        Ok(Self::in_table(root, table_bits))
+    }
+
+    /// The rooms of a table in which there is only room 0, and that is the root of the CSpace.
+    pub const fn in_table(root: Cap<CNode>, table_bits: u32) -> Self {
+        Self { root, count: 1 << table_bits, next: 1, free: BTreeSet::new() }
+    }
+
+    /// Puts a CNode of `2^cnode_bits` slots into a new table of `2^table_bits` rooms, as room 0.
+    pub fn furnish(table: Cap<CNode>, table_bits: u32, cnode: Slot, cnode_bits: u32) -> Result<()> {
+        table.slot_in(table_bits, 0).mint_cnode_from(cnode, guard(cnode_bits))
+    }
+
+    /// The guard that a table of `2^table_bits` rooms has as the root of a CSpace.
+    pub const fn guard_of_table(table_bits: u32) -> CNodeCapData {
+        CNodeCapData::skip_to(Self::SLOT_BITS + table_bits)
     }
 
     /// The root of the CSpace.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use pecan_manifest::{Badge, Channel, Component, INIT, Ports, Server, Size, Start, layout};
+use pecan_manifest::{
+    Badge, Channel, Component, INIT, OnGiveUp, Ports, Server, Settings, Size, Start, layout,
+};
 use serde::Deserialize;
 
 use super::{
@@ -63,6 +65,7 @@ pub fn check(draft: &mut Draft, problems: &mut Vec<Problem>) {
     }
     devices(draft, problems);
     one_log(draft, problems);
+    helpers(draft, problems);
     roles(draft, problems);
     places(draft, problems);
     memory(draft, problems);
@@ -74,6 +77,26 @@ pub fn check(draft: &mut Draft, problems: &mut Vec<Problem>) {
 /// Where a value of a component is.
 fn at(draft: &Draft, component: usize, key: &str) -> Place {
     draft.parts[component].node.at(key)
+}
+
+/// Who is restarted when another component is given up is started with the system.
+fn helpers(draft: &Draft, problems: &mut Vec<Problem>) {
+    for (n, component) in draft.system.components.iter().enumerate() {
+        let OnGiveUp::Restart(names) = &component.settings.on_give_up else { continue };
+        for name in names.iter().filter(|name| **name == component.settings.name || !starts(draft, name)) {
+            let title = format!("`{name}` is no other component that starts with the system");
+            let problem =
+                Problem::new(title, at(draft, n, "on_give_up"), "it cannot be restarted for this one");
+            problems
+                .push(problem.help("name components that are started at boot, and not the component itself"));
+        }
+    }
+}
+
+/// Whether a component of a name is started with the system.
+fn starts(draft: &Draft, name: &str) -> bool {
+    let mut settings = draft.system.components.iter().map(|c| &c.settings);
+    settings.any(|s| *s.name == *name && s.start == Start::Boot)
 }
 
 fn names(draft: &Draft, problems: &mut Vec<Problem>) {
@@ -135,6 +158,10 @@ fn numbers(component: &Component, part: &Part, problems: &mut Vec<Problem>) {
         let next = Size(memory.clamp(least.0, most.0).next_multiple_of(PAGE));
         let title = format!("memory is a multiple of {} from {least} to {most}", Size(PAGE));
         wrong(&title, "memory", "not such a size", format!("write \"{next}\""));
+    }
+    if settings.children.is_some_and(|children| !(least..=most).contains(&children)) {
+        let title = format!("memory for children is {least} to {most}");
+        wrong(&title, "children", "not such a size", format!("write at least \"{least}\""));
     }
     let back_off = settings.back_off;
     let longest = back_off.first_ms.max(back_off.most_ms).max(back_off.calm_ms);
@@ -349,7 +376,8 @@ fn places(draft: &mut Draft, problems: &mut Vec<Problem>) {
 fn memory(draft: &Draft, problems: &mut Vec<Problem>) {
     let (machine, node) = &draft.machine;
     let settings = || draft.system.components.iter().map(|c| &c.settings);
-    let boot: u64 = settings().filter(|s| s.start == Start::Boot).map(|s| s.memory.0).sum();
+    let all = |s: &Settings| s.memory.0 + s.children.map_or(0, |children| children.0);
+    let boot: u64 = settings().filter(|s| s.start == Start::Boot).map(all).sum();
     let room = machine.memory.0.saturating_sub(SYSTEM_MEMORY);
     let largest = (0..draft.parts.len()).max_by_key(|n| draft.system.components[*n].settings.memory);
     let Some(largest) = largest else { return };
@@ -363,7 +391,7 @@ fn memory(draft: &Draft, problems: &mut Vec<Problem>) {
         ));
     } else if let Some(n) = (0..draft.parts.len()).find(|n| {
         let settings = &draft.system.components[*n].settings;
-        settings.start == Start::Demand && boot + settings.memory.0 > room
+        settings.start == Start::Demand && boot + all(settings) > room
     }) {
         problem = Some(Problem::new(
             format!(
