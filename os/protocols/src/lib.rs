@@ -17,15 +17,19 @@ pub const READ_MAX: usize = 256;
 /// The most bytes of a line that [`ConsoleClient::read_line`] returns.
 pub const LINE_MAX: usize = 900;
 
-/// A console for several clients. Output of different clients never mixes within a line.
+/// A console for several clients. Output of different clients never mixes within a line. What is written is shown as text:
+/// characters that do not print appear as their numbers.
+///
+/// What is typed goes to the client that owns the keyboard, or to the one that it lends the keyboard to. The description
+/// says who owns it; in a system without an owner it goes to the last that reads.
 #[service(name = "console", version = 1)]
 pub trait Console {
     /// Writes text. A line appears when it is complete; the unfinished last line when the same client reads or
-    /// flushes.
-    fn write(&mut self, caller: Caller, #[max(WRITE_MAX)] text: &[u8]);
-    /// Writes the first `len` bytes of the page shared with this client.
-    fn write_page(&mut self, caller: Caller, len: u64);
-    /// Waits for input and takes it as it was typed, without showing it.
+    /// flushes. Returns when there is room for more.
+    fn write(&mut self, caller: Caller, #[max(WRITE_MAX)] text: &[u8], later: Later<()>);
+    /// Writes the first `len` bytes of the page shared with this client. Returns when there is room for more.
+    fn write_page(&mut self, caller: Caller, len: u64, later: Later<()>);
+    /// Waits for input and takes what there is of it, not beyond the end of a line, as it was typed, without showing it.
     #[idempotent]
     fn read(&mut self, caller: Caller, later: Later<Bytes<READ_MAX>>);
     /// Waits for a line, showing it while it is typed; without its end.
@@ -34,6 +38,17 @@ pub trait Console {
     /// Shows the unfinished line, and waits until all output has left the machine.
     #[idempotent]
     fn flush(&mut self, caller: Caller, later: Later<()>);
+    /// Shows `line` behind the unfinished line, with the cursor after so many of its characters: for a client that edits
+    /// what it reads. It is gone with the next text that the client writes.
+    #[idempotent]
+    fn edit(&mut self, caller: Caller, #[max(LINE_MAX)] line: &str, cursor: u64, later: Later<()>);
+    /// Lends the keyboard to the client of this badge, or takes it back with 0; Ctrl-C that nobody reads ends the program
+    /// of this number, none for 0. `false` for those who do not own the keyboard.
+    #[idempotent]
+    fn foreground(&mut self, caller: Caller, client: u64, program: u64) -> bool;
+    /// Whether Ctrl-C was pressed since this was last asked, and not taken for input. `false` for those who do not own
+    /// the keyboard.
+    fn interrupted(&mut self, caller: Caller) -> bool;
 }
 
 /// Time, in microseconds since the machine started.
@@ -85,9 +100,9 @@ pub trait Clock {
 pub trait Supervisor {
     /// Puts text into the system log, under the component's name: for those that have no console.
     fn log(&mut self, caller: Caller, #[max(WRITE_MAX)] text: &[u8]);
-    /// Somebody at the terminal wants the programs to end that are being waited for. Only who shows the system log
-    /// can say so.
-    fn interrupt(&mut self, caller: Caller);
+    /// Somebody at the terminal wants the program of a number to end, or with 0 those that somebody waits for. Only who
+    /// shows the system log can say so, and no service ends that way.
+    fn interrupt(&mut self, caller: Caller, program: u64);
     /// To a server: which of its clients' places have lost their client since it last asked, a bit each.
     fn departures(&mut self, caller: Caller) -> u64;
 }

@@ -26,8 +26,8 @@ enum State {
     Return,
     /// After an escape character.
     Escape,
-    /// In a control sequence, up to its final letter.
-    Sequence,
+    /// In a control sequence, up to its final letter; the last byte before that.
+    Sequence(u8),
 }
 
 impl Console {
@@ -35,10 +35,16 @@ impl Console {
     pub fn feed(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             self.state = match (self.state, byte) {
-                (State::Escape, b'[') => State::Sequence,
+                (State::Escape, b'[') => State::Sequence(b'['),
                 (State::Escape, _) => State::Text,
-                (State::Sequence, b'@'..=b'~') => State::Text,
-                (State::Sequence, _) => State::Sequence,
+                (State::Sequence(last), key @ b'@'..=b'~') => {
+                    // The whole line is erased.
+                    if (last, key) == (b'2', b'K') {
+                        self.partial.clear();
+                    }
+                    State::Text
+                }
+                (State::Sequence(_), byte) => State::Sequence(byte),
                 (before, 0x1b) => {
                     if before == State::Return {
                         self.partial.clear();
@@ -156,6 +162,7 @@ mod tests {
         assert_eq!(console("\x1b[1;32mgreen\x1b[0m \x1b7x\n").lines(), ["green x"]);
         assert_eq!(console("pecan> pz\x08s\n").lines(), ["pecan> ps"]);
         assert_eq!(console("50 %\r100 %\r\n").lines(), ["100 %"]);
+        assert_eq!(console("50 %\x1b[2K\r\r\n").lines(), [""]);
     }
 
     #[test]

@@ -40,6 +40,21 @@ pub fn split(line: &str) -> Vec<&str> {
     commands.map(str::trim).filter(|c| !c.is_empty()).collect()
 }
 
+/// The command that is being typed at the end of a line: its words before the last one, and the last one, which is empty
+/// after a space. `None` within quotes.
+pub fn unfinished(line: &str) -> Option<(Vec<&str>, &str)> {
+    let (mut quoted, mut start) = (false, 0);
+    for (at, c) in line.char_indices() {
+        quoted ^= c == '"';
+        if c == ';' && !quoted {
+            start = at + 1;
+        }
+    }
+    let command = &line[start..];
+    let last = command.rfind([' ', '\t']).map_or(0, |at| at + 1);
+    (!quoted).then(|| (command[..last].split_whitespace().collect(), &command[last..]))
+}
+
 /// The commands of a line. Words are separated by spaces, commands by `;`. What is between double quotes is one
 /// word; `$?` outside of them is `status`.
 pub fn commands(line: &str, status: u64) -> Result<Vec<Command>, Wrong> {
@@ -100,6 +115,15 @@ mod tests {
         assert_eq!(split("echo \"a;b\" c;ps"), ["echo \"a;b\" c", "ps"]);
         assert_eq!(split("echo \"a;b"), ["echo \"a;b"]);
         assert!(split(" ; ;").is_empty());
+    }
+
+    #[test]
+    fn the_command_that_is_being_typed_is_found() {
+        assert_eq!(unfinished(""), Some((Vec::new(), "")));
+        assert_eq!(unfinished("ki"), Some((Vec::new(), "ki")));
+        assert_eq!(unfinished("ps; run  hello "), Some((["run", "hello"].into(), "")));
+        assert_eq!(unfinished("echo \"a;b\";kill t"), Some((["kill"].into(), "t")));
+        assert_eq!(unfinished("echo \"ki"), None);
     }
 
     #[test]

@@ -4,199 +4,211 @@
 
 extern crate alloc;
 
+mod output;
 mod port;
 
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::vec::Vec;
 
 use pecan_component::{
-    Irq, LOG_SIGNAL, clients, irq, log, main, pecan, ports,
+    Irq, LOG_SIGNAL, Serves, clients, irq, log, main, pecan, ports,
     protocols::{Console, LINE_MAX, READ_MAX},
     serve,
-    service::{Bytes, Caller, Later, Owed, shared::StreamReader},
-    supervisor,
+    service::{Badge, Bytes, Caller, Later, Owed, shared::StreamReader},
+    startup, supervisor,
 };
 use pecan_ns16550::Ns16550;
-use pecan_terminal::{Editor, Event, Screen};
+use pecan_terminal::{Editor, Event, Keyboard, Reader, Screen};
 
+use output::Output;
 use port::Com;
 
 main!(main);
 
-/// Output that waits for the port. More than this makes writers wait.
-const QUEUE_MAX: usize = 16 << 10;
+/// The roles in which this component is called, in the order of their clients' places: the owner's is the keyboard, and what
+/// clients of the last write goes to the terminal as it is.
+const ROLES: [Serves; 3] = [roles::CLIENTS, roles::OWNER, roles::RAW];
 /// Ctrl-C.
 const INTERRUPT: u8 = 0x03;
 /// Input that waits for a reader. More than this is dropped.
 const INPUT_MAX: usize = 4096;
-/// How often the port is asked whether it takes more, before output is dropped: a port that is not there.
-const PATIENCE: u32 = 1_000_000;
+/// Columns of the terminal, unless an argument says otherwise.
+const COLUMNS: usize = 80;
 
-/// Somebody who waits for input.
-struct Reader {
-    client: usize,
-    how: How,
+/// Whether a byte ends a line.
+fn is_end(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
 }
 
-enum How {
-    /// Wants bytes as they come.
+/// What a reader wants.
+enum Wanted {
+    /// Bytes as they come.
     Raw(Later<Bytes<READ_MAX>>),
-    /// Wants a line.
+    /// A line.
     Line(Later<Bytes<LINE_MAX>>, Editor),
 }
 
 struct Terminal {
-    port: Ns16550<Com>,
+    output: Output,
     irq: Option<Irq>,
     log: Option<StreamReader<'static>>,
     screen: Screen,
     /// The place of the system log, after those of the clients.
     log_place: usize,
-    output: VecDeque<u8>,
     input: Vec<u8>,
-    /// The last to come is served first: who waits longer may be gone.
-    readers: Vec<Reader>,
+    keyboard: Keyboard<Wanted>,
+    /// Those who wrote when there was no room for more.
+    writers: Owed<Later<()>>,
     flushes: Owed<Later<()>>,
 }
 
 impl Terminal {
-    fn write_as(&mut self, client: usize, text: &[u8]) {
-        // What the initial task had to say came first.
+    /// Draws on the screen, below what the initial task had to say before.
+    fn draw(&mut self, draw: impl FnOnce(&mut Screen, &mut Vec<u8>)) {
         self.show_log();
         let mut out = Vec::new();
-        self.screen.write(client, text, &mut out);
-        self.send(&out);
+        draw(&mut self.screen, &mut out);
+        self.output.put(&out);
+        self.pump();
     }
 
-    fn show(&mut self, client: usize) {
-        self.show_log();
-        let mut out = Vec::new();
-        self.screen.show(client, &mut out);
-        self.send(&out);
-    }
-
-    /// Shows what is new in the system log, which has the place after those of the clients.
+    /// Shows what is new in the system log, which has the place after those of the clients. What finds no room stays in
+    /// the log's ring.
     fn show_log(&mut self) {
         let mut text = [0; 512];
-        while let Some(Ok(count @ 1..)) = self.log.as_mut().map(|log| log.read(&mut text)) {
+        while self.output.has_room()
+            && let Some(Ok(count @ 1..)) = self.log.as_mut().map(|log| log.read(&mut text))
+        {
             let mut out = Vec::new();
             self.screen.write(self.log_place, &text[..count], &mut out);
-            self.send(&out);
+            self.output.put(&out);
+            self.output.pump(false);
         }
     }
 
-    /// Queues bytes for the port.
-    fn send(&mut self, bytes: &[u8]) {
-        self.output.extend(bytes);
-        self.pump();
-        let mut patience = PATIENCE;
-        while self.output.len() > QUEUE_MAX {
-            self.pump();
-            patience -= 1;
-            if patience == 0 {
-                self.output.clear();
-            }
-        }
-    }
-
-    /// Sends what the port takes. The rest goes when it interrupts.
+    /// Sends what the port takes, and answers those who waited for that. The rest goes when the port interrupts.
     fn pump(&mut self) {
-        // The only error is a port that is not ours; there would be nobody to tell.
-        let _ = self.try_pump();
-    }
-
-    fn try_pump(&mut self) -> pecan::Result<()> {
-        while !self.output.is_empty() {
-            let (next, _) = self.output.as_slices();
-            let sent = self.port.transmit(next)?;
-            if sent == 0 {
-                return self.port.interrupt_when_empty(true);
-            }
-            self.output.drain(..sent);
+        let flushing = self.flushes.iter().next().is_some();
+        let all_gone = self.output.pump(flushing);
+        if self.output.has_room() {
+            self.writers.take_if(|_| true).for_each(|later| later.answer(&()));
         }
-        self.port.interrupt_when_empty(false)?;
-        if self.flushes.iter().next().is_some() {
-            for _ in 0..PATIENCE {
-                if self.port.is_idle()? {
-                    break;
-                }
-            }
+        if all_gone {
             self.flushes.take_if(|_| true).for_each(|later| later.answer(&()));
         }
-        Ok(())
+    }
+
+    /// Answers a client that has written something: now, or when there is room again.
+    fn written(&mut self, client: usize, later: Later<()>) {
+        if self.output.has_room() {
+            later.answer(&());
+        } else {
+            self.writers.put(client, later);
+        }
     }
 
     fn take_input(&mut self) {
-        while let Ok(Some(byte)) = self.port.receive() {
-            if byte == INTERRUPT && self.readers.is_empty() {
+        while let Some(byte) = self.output.receive() {
+            if byte == INTERRUPT && !self.takes_interrupts() {
                 self.input.clear();
                 self.interrupt();
             } else if self.input.len() < INPUT_MAX {
                 self.input.push(byte);
+                // Who has its line reads no more, and Ctrl-C after that is no input for it.
+                if is_end(byte) {
+                    self.serve_readers();
+                }
             }
         }
         self.serve_readers();
     }
 
+    /// Whether Ctrl-C is input: the keyboard's owner edits a line of its own, or somebody reads a line here.
+    fn takes_interrupts(&self) -> bool {
+        self.keyboard
+            .peek()
+            .is_some_and(|r| matches!(r.wants, Wanted::Line(..)) || self.keyboard.is_owner(r.client))
+    }
+
     /// Ctrl-C: what runs in the foreground is to end.
     fn interrupt(&mut self) {
-        self.write_as(self.log_place, b"^C\n");
+        let place = self.log_place;
+        self.draw(|screen, out| screen.write(place, b"^C\n", out));
+        let program = self.keyboard.interrupt();
         // A supervisor that does not listen is no supervisor; there is nobody else to tell.
-        let _ = supervisor().interrupt();
+        let _ = supervisor().interrupt(program);
     }
 
     /// Gives the input to who waits for it.
     fn serve_readers(&mut self) {
         while !self.input.is_empty() {
-            let Some(Reader { client, how }) = self.readers.pop() else { return };
-            match how {
-                How::Raw(later) => {
-                    let rest = self.input.split_off(self.input.len().min(READ_MAX));
-                    later.answer(&bytes(&self.input));
-                    self.input = rest;
+            let Some(Reader { client, wants }) = self.keyboard.next() else { return };
+            match wants {
+                Wanted::Raw(later) => {
+                    // What comes after a line may be for the program that the line starts.
+                    let end = self.input.iter().position(|b| is_end(*b)).map_or(usize::MAX, |end| end + 1);
+                    let end = end.saturating_add(usize::from(self.input.get(end - 1..=end) == Some(b"\r\n")));
+                    let count = self.input.len().min(READ_MAX).min(end);
+                    later.answer(&bytes(&self.input[..count]));
+                    self.input.drain(..count);
                 }
-                How::Line(later, mut editor) => {
-                    let mut echo = Vec::new();
-                    let mut event = Event::Typing;
-                    let mut used = 0;
-                    while used < self.input.len() && event == Event::Typing {
-                        event = editor.feed(self.input[used], &mut echo);
-                        used += 1;
-                    }
-                    self.input.drain(..used);
-                    self.write_as(client, &echo);
-                    self.show(client);
-                    match event {
-                        Event::Typing => {
-                            self.readers.push(Reader { client, how: How::Line(later, editor) });
-                        }
-                        Event::Line(line) => later.answer(&bytes(line.as_bytes())),
-                        Event::End => later.answer(&Bytes::default()),
-                        // The reader is what is to end. If it does not, its call is given up.
-                        Event::Interrupt => {
-                            let _ = supervisor().interrupt();
-                        }
-                    }
-                }
+                Wanted::Line(later, editor) => self.edit_line(client, later, editor),
             }
         }
     }
 
-    fn wait_for_input(&mut self, caller: Caller, how: How) {
+    /// Goes on with the line that a client waits for.
+    fn edit_line(&mut self, client: usize, later: Later<Bytes<LINE_MAX>>, mut editor: Editor) {
+        let mut event = Event::Typing;
+        let mut used = 0;
+        while used < self.input.len() && matches!(event, Event::Typing | Event::Complete) {
+            event = editor.feed(self.input[used]);
+            used += 1;
+        }
+        self.input.drain(..used);
+        match event {
+            Event::Typing | Event::Complete => {
+                self.draw(|screen, out| screen.edit(client, &editor.text(), editor.cursor(), out));
+                self.keyboard.wait(client, Wanted::Line(later, editor));
+            }
+            Event::Line(line) => {
+                self.draw(|screen, out| screen.write(client, (line.clone() + "\n").as_bytes(), out));
+                later.answer(&bytes(line.as_bytes()));
+            }
+            Event::End => {
+                self.draw(|screen, out| screen.write(client, b"\n", out));
+                later.answer(&Bytes::default());
+            }
+            Event::TooLong(_) => {
+                self.draw(|screen, out| screen.write(client, b"\nThe line is too long. Once more: ", out));
+                self.keyboard.wait(client, Wanted::Line(later, editor));
+                self.draw(|screen, out| screen.show(client, out));
+            }
+            // The reader is what is to end. If it does not, its call is given up.
+            Event::Interrupt(_) => self.interrupt(),
+        }
+    }
+
+    fn wait_for_input(&mut self, caller: Caller, wants: Wanted) {
         let client = caller.place();
-        self.show(client);
-        self.readers.retain(|r| r.client != client);
-        self.readers.push(Reader { client, how });
+        // Who reads in the background does not come to the front.
+        if self.keyboard.is_held_by(client) {
+            self.draw(|screen, out| screen.show(client, out));
+        }
+        self.keyboard.wait(client, wants);
         self.serve_readers();
     }
 
     fn signal(&mut self, signals: u64) {
         if signals >> LOG_SIGNAL & 1 != 0 {
             self.show_log();
+            self.pump();
         }
         if let Some(irq) = self.irq.filter(|irq| irq.is_in(signals)) {
             // The line goes down only when nothing is left to do, and only a line that goes up is noticed.
-            let _ = self.port.acknowledge();
+            self.output.acknowledge();
             self.take_input();
+            self.pump();
+            self.show_log();
             self.pump();
             let _ = irq.acknowledge();
         }
@@ -204,41 +216,72 @@ impl Terminal {
 }
 
 impl Console for Terminal {
-    fn write(&mut self, caller: Caller, text: &[u8]) {
-        self.write_as(caller.place(), text);
+    fn write(&mut self, caller: Caller, text: &[u8], later: Later<()>) {
+        let client = caller.place();
+        self.draw(|screen, out| screen.write(client, text, out));
+        self.written(client, later);
     }
 
-    fn write_page(&mut self, caller: Caller, len: u64) {
+    fn write_page(&mut self, caller: Caller, len: u64, later: Later<()>) {
         let client = caller.place();
-        if let Some(page) = roles::CLIENTS.page(client) {
+        if let Some(page) = ROLES.iter().find_map(|role| role.page(client)) {
             let mut text = alloc::vec![0; page.len().min(usize::try_from(len).unwrap_or(usize::MAX))];
             page.read(&mut text);
-            self.write_as(client, &text);
+            self.draw(|screen, out| screen.write(client, &text, out));
         }
+        self.written(client, later);
     }
 
     fn read(&mut self, caller: Caller, later: Later<Bytes<READ_MAX>>) {
-        self.wait_for_input(caller, How::Raw(later));
+        self.wait_for_input(caller, Wanted::Raw(later));
     }
 
     fn read_line(&mut self, caller: Caller, later: Later<Bytes<LINE_MAX>>) {
-        self.wait_for_input(caller, How::Line(later, Editor::new()));
+        self.wait_for_input(caller, Wanted::Line(later, Editor::new(LINE_MAX)));
     }
 
     fn flush(&mut self, caller: Caller, later: Later<()>) {
         let client = caller.place();
-        self.show(client);
+        self.draw(|screen, out| screen.show(client, out));
         self.flushes.put(client, later);
         self.pump();
     }
 
-    fn gone(&mut self, place: usize) {
-        self.readers.retain(|r| r.client != place);
-        self.flushes.forget(place);
-        let mut out = Vec::new();
-        self.screen.leave(place, &mut out);
-        self.send(&out);
+    fn edit(&mut self, caller: Caller, line: &str, cursor: u64, later: Later<()>) {
+        let client = caller.place();
+        let cursor = usize::try_from(cursor).unwrap_or(usize::MAX);
+        if self.keyboard.is_held_by(client) {
+            self.draw(|screen, out| screen.edit(client, line, cursor, out));
+        }
+        self.written(client, later);
     }
+
+    fn foreground(&mut self, caller: Caller, client: u64, program: u64) -> bool {
+        let lent = (client != 0).then(|| Badge::from_word(client).place().into());
+        let done = self.keyboard.lend(caller.place(), lent, program);
+        if let Some(reader) = self.keyboard.peek().map(|r| r.client) {
+            self.draw(|screen, out| screen.show(reader, out));
+        }
+        self.serve_readers();
+        done
+    }
+
+    fn interrupted(&mut self, caller: Caller) -> bool {
+        self.keyboard.take_interrupt(caller.place())
+    }
+
+    fn gone(&mut self, place: usize) {
+        self.keyboard.leave(place);
+        self.writers.forget(place);
+        self.flushes.forget(place);
+        self.draw(|screen, out| screen.leave(place, out));
+        self.serve_readers();
+    }
+}
+
+/// The columns in the argument `columns=N`.
+fn columns() -> Option<usize> {
+    startup().arguments().find_map(|a| a.strip_prefix("columns="))?.parse().ok()
 }
 
 /// As many of the bytes as an answer takes.
@@ -248,20 +291,25 @@ fn bytes<const N: usize>(input: &[u8]) -> Bytes<N> {
 
 fn main() -> pecan::Result<u64> {
     let Some(com1) = ports("com1") else { return Ok(1) };
-    let port = Ns16550::new(Com(com1))?;
     let clients = clients();
+    let first = |role: Serves| role.first_place().unwrap_or(clients);
+    let mut screen = Screen::new(clients + 1, columns().unwrap_or(COLUMNS));
+    (first(roles::RAW)..clients).for_each(|place| screen.set_raw(place, true));
+    let owner = first(roles::OWNER);
+    let owner = (owner < first(roles::RAW)).then_some(owner);
     let mut terminal = Terminal {
-        port,
+        output: Output::new(Ns16550::new(Com(com1))?),
         irq: irq("com1"),
         log: log(),
-        screen: Screen::new(clients + 1),
+        screen,
         log_place: clients,
-        output: VecDeque::new(),
         input: Vec::new(),
-        readers: Vec::new(),
+        keyboard: Keyboard::new(owner),
+        writers: Owed::new(clients),
         flushes: Owed::new(clients),
     };
     terminal.show_log();
     terminal.take_input();
+    terminal.pump();
     serve::<roles::Dispatch, _>(&mut terminal, Terminal::signal)
 }

@@ -15,13 +15,18 @@ use pecan_terminal::words::commands;
 use crate::Shell;
 
 /// Status of a command that was given the wrong arguments.
-const USAGE: u64 = 2;
-/// Status of a program that was killed.
+pub const USAGE: u64 = 2;
+/// Status of a program that was killed, and of a command that Ctrl-C ended.
 const KILLED: u64 = 125;
 /// Status of a program that died of a fault.
 const FAULTED: u64 = 126;
 /// Status of a command that does not exist.
 const UNKNOWN: u64 = 127;
+
+/// How the initial task names the console's roles in its lists of capabilities.
+const CONSOLE: &str = ": console.";
+/// Microseconds for which a command of the shell's own does not look whether Ctrl-C was pressed.
+const BLIND_US: u64 = 50_000;
 
 /// Why a command did not do what it should.
 enum Failure {
@@ -53,74 +58,136 @@ struct Command {
     arguments: &'static str,
     about: &'static str,
     run: fn(&mut Shell, &[String], bool) -> Outcome,
+    takes: Takes,
+}
+
+/// What the first argument of a command can be.
+#[derive(Clone, Copy)]
+enum Takes {
+    /// Nothing that is known beforehand.
+    Anything,
+    /// The name of a program.
+    Program,
+    /// The name of a component.
+    Component,
+    /// The name of a program that runs beside the shell.
+    Job,
+    /// One of the words in the help, which are separated by `|`.
+    Word,
 }
 
 const COMMANDS: &[Command] = &[
-    Command { name: "help", arguments: "", about: "list the commands", run: Shell::help },
-    Command { name: "ps", arguments: "", about: "list the components", run: Shell::ps },
+    Command {
+        name: "help",
+        arguments: "",
+        about: "list the commands",
+        run: Shell::help,
+        takes: Takes::Anything,
+    },
+    Command {
+        name: "ps",
+        arguments: "",
+        about: "list the components",
+        run: Shell::ps,
+        takes: Takes::Anything,
+    },
     Command {
         name: "caps",
         arguments: "NAME",
         about: "list the capabilities of a component",
         run: Shell::caps,
+        takes: Takes::Component,
     },
-    Command { name: "mem", arguments: "", about: "show who has how much memory", run: Shell::mem },
+    Command {
+        name: "mem",
+        arguments: "",
+        about: "show who has how much memory",
+        run: Shell::mem,
+        takes: Takes::Anything,
+    },
     Command {
         name: "ping",
         arguments: "N",
         about: "make N round trips to another component",
         run: Shell::ping,
+        takes: Takes::Anything,
     },
     Command {
         name: "programs",
         arguments: "",
         about: "list the programs that can be run",
         run: Shell::programs,
+        takes: Takes::Anything,
     },
     Command {
         name: "run",
         arguments: "PROGRAM [ARGUMENT ...] [&]",
         about: "run a program; with & beside the shell",
         run: Shell::run,
+        takes: Takes::Program,
     },
     Command {
         name: "wait",
         arguments: "[NAME]",
         about: "wait for the end of programs that run beside the shell",
         run: Shell::wait,
+        takes: Takes::Job,
     },
-    Command { name: "kill", arguments: "NAME", about: "end a component", run: Shell::kill },
+    Command {
+        name: "kill",
+        arguments: "NAME",
+        about: "end a component",
+        run: Shell::kill,
+        takes: Takes::Component,
+    },
     Command {
         name: "start",
         arguments: "NAME",
         about: "start a component that was given up or has ended",
         run: Shell::start,
+        takes: Takes::Component,
     },
     Command {
         name: "crash",
         arguments: "null|stack|illegal|div0|panic|cap|fpu|frames",
         about: "let a program die that way",
         run: Shell::crash,
+        takes: Takes::Word,
     },
     Command {
         name: "repeat",
         arguments: "N COMMAND ...",
         about: "do a command N times, or until it fails",
         run: Shell::repeat,
+        takes: Takes::Anything,
     },
-    Command { name: "sleep", arguments: "MS", about: "wait for so many milliseconds", run: Shell::sleep },
-    Command { name: "uptime", arguments: "", about: "show the time since boot", run: Shell::uptime },
+    Command {
+        name: "sleep",
+        arguments: "MS",
+        about: "wait for so many milliseconds",
+        run: Shell::sleep,
+        takes: Takes::Anything,
+    },
+    Command {
+        name: "uptime",
+        arguments: "",
+        about: "show the time since boot",
+        run: Shell::uptime,
+        takes: Takes::Anything,
+    },
     Command {
         name: "echo",
         arguments: "[TEXT ...]",
         about: "print the text; $? is the status of the last command",
         run: Shell::print,
+        takes: Takes::Anything,
     },
     Command {
         name: "exit",
         arguments: "[STATUS]",
         about: "switch the machine off, with the status of the last command or another",
         run: Shell::exit,
+        takes: Takes::Anything,
     },
 ];
 
@@ -128,8 +195,9 @@ impl Shell {
     /// Does what a line says.
     pub fn line(&mut self, line: &str) {
         // Taken apart anew for each command, because `$?` is what the one before it left.
+        self.interrupted = false;
         let mut done = 0;
-        loop {
+        while !self.is_interrupted() {
             let command = match commands(line, self.status) {
                 Ok(commands) => commands.into_iter().nth(done),
                 Err(wrong) => {
@@ -142,6 +210,38 @@ impl Shell {
             self.command(&command.words, command.background);
             done += 1;
         }
+    }
+
+    /// What can come after these words of a command.
+    pub fn known(&self, words: &[&str]) -> Vec<String> {
+        let (command, arguments) = match words {
+            // What is repeated is a command, too.
+            ["repeat", _, command @ ..] => return self.known(command),
+            [command, arguments @ ..] => (*command, arguments),
+            [] => return COMMANDS.iter().map(|c| c.name.into()).collect(),
+        };
+        let Some(command) = COMMANDS.iter().find(|c| c.name == command && arguments.is_empty()) else {
+            return Vec::new();
+        };
+        // Who does not answer knows no names.
+        match command.takes {
+            Takes::Anything => Vec::new(),
+            Takes::Program => (0..)
+                .map_while(|n| self.control.program(n).ok().flatten())
+                .map(|p| String::from(&*p.name))
+                .collect(),
+            Takes::Component => (0..)
+                .map_while(|n| self.control.component(n).ok().flatten())
+                .map(|c| String::from(&*c.name))
+                .collect(),
+            Takes::Job => self.jobs.iter().map(|(name, _)| name.clone()).collect(),
+            Takes::Word => command.arguments.split('|').map(String::from).collect(),
+        }
+    }
+
+    /// An end of a command if Ctrl-C was pressed.
+    fn go_on(&mut self) -> Outcome {
+        if self.is_interrupted() { Err(Failure::Status(KILLED)) } else { Ok(()) }
     }
 
     fn command(&mut self, words: &[String], background: bool) {
@@ -253,6 +353,7 @@ impl Shell {
         let [count, command @ ..] = arguments else { return Err(Failure::Usage) };
         let count = number(count).filter(|_| !command.is_empty()).ok_or(Failure::Usage)?;
         for _ in 0..count {
+            self.go_on()?;
             self.command(command, background);
             if self.status != 0 {
                 return Err(Failure::Status(self.status));
@@ -265,7 +366,13 @@ impl Shell {
         let [count] = arguments else { return Err(Failure::Usage) };
         let count = number(count).filter(|n| (1..=10_000_000).contains(n)).ok_or(Failure::Usage)?;
         let (mut all, mut least) = (0, u64::MAX);
+        let mut looked = ticks();
         for n in 0..count {
+            let now = ticks();
+            if now.wrapping_sub(looked) > BLIND_US * tsc_mhz() {
+                self.go_on()?;
+                looked = now;
+            }
             let start = ticks();
             let answer = self.echo.ping(n)?;
             let taken = ticks().wrapping_sub(start);
@@ -310,8 +417,36 @@ impl Shell {
         Ok(())
     }
 
-    /// Waits for the end of a program, and says how it was if it was a bad one.
+    /// The badge of a program at the console, if it has a channel there.
+    fn badge_at_console(&self, name: &str) -> Result<Option<u64>, CallError> {
+        for index in 0.. {
+            // A program that has ended already has none.
+            let Ok(Some(cap)) = self.control.capability(name, index)? else { break };
+            if cap.object.contains(CONSOLE) {
+                return Ok(Some(cap.badge));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits for the end of a program, which has the keyboard until then and which Ctrl-C ends, and says how it was if it was
+    /// a bad one.
     fn ended(&mut self, id: u64) -> Outcome {
+        if let Some(name) = self.control.name(id)? {
+            let badge = self.badge_at_console(&name)?.unwrap_or(0);
+            self.console.foreground(badge, id)?;
+            // Ctrl-C before that did not end it; from now on it does.
+            if self.is_interrupted() {
+                // It may have ended by itself.
+                let _ = self.control.kill(&name)?;
+            }
+        }
+        let ended = self.wait_for(id);
+        self.console.foreground(0, 0)?;
+        ended
+    }
+
+    fn wait_for(&mut self, id: u64) -> Outcome {
         match self.control.wait(id)?? {
             Ending { state: State::Exited, status: 0 } => Ok(()),
             Ending { state: State::Exited, status } => Err(Failure::Status(status)),
@@ -367,7 +502,12 @@ impl Shell {
     fn sleep(&mut self, arguments: &[String], _: bool) -> Outcome {
         let [ms] = arguments else { return Err(Failure::Usage) };
         let ms = number(ms).filter(|ms| *ms <= 3_600_000).ok_or(Failure::Usage)?;
-        self.timer.sleep(ms * 1000)?;
+        let mut now = self.timer.now()?;
+        let end = now + ms * 1000;
+        while now < end {
+            self.go_on()?;
+            now = self.timer.alarm(end.min(now + BLIND_US))?;
+        }
         Ok(())
     }
 

@@ -6,15 +6,17 @@ extern crate alloc;
 
 mod commands;
 
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::VecDeque, string::String, vec::Vec};
 
 use pecan_component::{
     main, println,
-    protocols::{ConsoleClient, ControlClient, EchoClient, PowerClient, TimerClient, WRITE_MAX},
+    protocols::{ConsoleClient, ControlClient, EchoClient, LINE_MAX, PowerClient, TimerClient},
     service::CallError,
     startup, ticks, tsc_mhz, write,
 };
-use pecan_terminal::{Editor, Event};
+use pecan_terminal::{Completion, Editor, Event, complete, words};
+
+use commands::USAGE;
 
 main!(main);
 
@@ -28,8 +30,13 @@ struct Shell {
     echo: EchoClient,
     power: PowerClient,
     timer: TimerClient,
+    editor: Editor,
+    /// What was typed and not looked at yet.
+    typed: VecDeque<u8>,
     /// The status of the last command.
     status: u64,
+    /// Ctrl-C was pressed while the present line was done.
+    interrupted: bool,
     /// The programs that were started and not waited for: the name and the number of each.
     jobs: Vec<(String, u64)>,
     /// Bytes of memory that were free when that was last asked.
@@ -44,45 +51,75 @@ impl Shell {
             echo: roles::ECHO.client(),
             power: roles::POWER.client(),
             timer: roles::TIMER.client(),
+            editor: Editor::new(LINE_MAX),
+            typed: VecDeque::new(),
             status: 0,
+            interrupted: false,
             jobs: Vec::new(),
             free: None,
         }
     }
 
     /// Reads a line; `None` when there is nothing more to read.
-    fn read_line(&self, editor: &mut Editor, typed: &mut Vec<u8>) -> Result<Option<String>, CallError> {
+    fn read_line(&mut self) -> Result<Option<String>, CallError> {
+        write(PROMPT);
         loop {
-            let mut echo = Vec::new();
-            let mut event = Event::Typing;
-            let mut used = 0;
-            while used < typed.len() && event == Event::Typing {
-                event = editor.feed(typed[used], &mut echo);
-                used += 1;
-            }
-            typed.drain(..used);
-            for part in echo.chunks(WRITE_MAX) {
-                match self.console.write(part) {
-                    // Rather twice than not at all.
-                    Err(CallError::ServerRestarted { .. }) => self.console.write(part)?,
-                    other => other?,
+            while let Some(byte) = self.typed.pop_front() {
+                match self.editor.feed(byte) {
+                    Event::Typing => {}
+                    Event::Complete => self.complete(),
+                    Event::Line(line) => {
+                        println!("{line}");
+                        return Ok(Some(line));
+                    }
+                    Event::TooLong(line) => {
+                        println!("{line}\nthis line is longer than {LINE_MAX} bytes and is not run");
+                        self.status = USAGE;
+                        return Ok(Some(String::new()));
+                    }
+                    Event::Interrupt(line) => {
+                        println!("{line}^C");
+                        return Ok(Some(String::new()));
+                    }
+                    Event::End => {
+                        println!();
+                        return Ok(None);
+                    }
                 }
             }
-            match event {
-                Event::Line(line) => return Ok(Some(line)),
-                Event::Interrupt => return Ok(Some(String::new())),
-                Event::End => return Ok(None),
-                // Reading also shows what was written.
-                Event::Typing => typed.extend_from_slice(&self.console.read()?),
-            }
+            self.console.edit(&self.editor.text(), self.editor.cursor() as u64)?;
+            self.typed.extend(self.console.read()?.iter());
         }
+    }
+
+    /// Completes the word before the cursor, or lists what it can become.
+    fn complete(&mut self) {
+        let before = self.editor.before_cursor();
+        let Some((words, word)) = words::unfinished(&before) else { return };
+        let known = self.known(&words);
+        let Completion { insert, choices } = complete(word, known.iter().map(String::as_str));
+        self.editor.insert(&insert);
+        if !choices.is_empty() {
+            println!("{}\n{}", self.editor.text(), choices.join("  "));
+            write(PROMPT);
+        }
+    }
+
+    /// Whether Ctrl-C was pressed while the present line was done. What was typed before it does not count any more.
+    fn is_interrupted(&mut self) -> bool {
+        // A console that does not answer has no Ctrl-C either.
+        if self.console.interrupted().unwrap_or(false) {
+            self.interrupted = true;
+            self.typed.clear();
+        }
+        self.interrupted
     }
 }
 
 fn main() -> u64 {
     let mut shell = Shell::new();
-    let mut editor = Editor::new();
-    let mut typed = Vec::new();
+    // The programs that it starts read only what it lets them. If somebody else has the keyboard, it is not ours to give.
+    let _ = shell.console.foreground(0, 0);
     let ms = ticks() / tsc_mhz() / 1000;
     println!(
         "This is Pecan, {}.{:03} s after it was switched on. `help` lists the commands.",
@@ -93,8 +130,7 @@ fn main() -> u64 {
         shell.line(argument);
     }
     loop {
-        write(PROMPT);
-        match shell.read_line(&mut editor, &mut typed) {
+        match shell.read_line() {
             Ok(Some(line)) => shell.line(&line),
             Ok(None) => {}
             // Without a console there is nobody to serve.

@@ -1,7 +1,7 @@
 //! The roles of a component, in which it calls others and is called. Its build script makes a constant of each
 //! (`pecan-build`).
 
-use alloc::format;
+use alloc::{format, string::String};
 
 use pecan::{Cap, types::Endpoint};
 use pecan_manifest::layout::resource;
@@ -58,11 +58,19 @@ impl Serves {
         caller.role() == self.number
     }
 
+    /// The first of the places of the clients of this role. Those of the role that comes next by name follow.
+    pub fn first_place(&self) -> Option<usize> {
+        usize::try_from(crate::startup().parameter(&self.resource())?).ok()
+    }
+
+    fn resource(&self) -> String {
+        format!("{}{}", resource::ROLE, self.name)
+    }
+
     /// The page shared with a client of this role, by the client's place.
     pub fn page(&self, place: usize) -> Option<Shared> {
-        let name = format!("{}{}", resource::ROLE, self.name);
-        let first = usize::try_from(crate::startup().parameter(&name)?).ok()?;
-        let page = memory(&name)?.part(place.checked_sub(first)?.checked_mul(4096)?, 4096);
+        let at = place.checked_sub(self.first_place()?)?.checked_mul(4096)?;
+        let page = memory(&self.resource())?.part(at, 4096);
         (!page.is_empty()).then_some(page)
     }
 }

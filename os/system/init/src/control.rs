@@ -1,6 +1,6 @@
 //! The initial task's own services: `control` for those whose description gives it to them, `supervisor` for all.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
 use pecan::{
     LongMessage, Message, boot,
@@ -65,6 +65,15 @@ impl System {
     }
 }
 
+/// A text with its control characters as numbers: without a console, it goes to the terminal as it is.
+fn without_controls(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars() {
+        if c.is_control() { shown += &format!("\\x{:02x}", u32::from(c)) } else { shown.push(c) }
+    }
+    shown
+}
+
 impl Supervisor for System {
     fn log(&mut self, caller: Caller, text: &[u8]) {
         let Some(index) = self.find(caller.generation()) else { return };
@@ -74,14 +83,14 @@ impl Supervisor for System {
             log.iter().position(|b| *b == b'\n').or((log.len() > LOG_LINE).then_some(LOG_LINE))
         {
             let line: Vec<u8> = log.drain(..=end).collect();
-            say!("{name}: {}", String::from_utf8_lossy(&line).trim_end());
+            say!("{name}: {}", without_controls(String::from_utf8_lossy(&line).trim_end()));
         }
     }
 
-    fn interrupt(&mut self, caller: Caller) {
+    fn interrupt(&mut self, caller: Caller, program: u64) {
         let index = self.find(caller.generation());
         if index.is_some_and(|index| self.spec(&self.entries[index]).settings.log) {
-            System::interrupt(self);
+            System::interrupt(self, program);
         }
     }
 

@@ -408,11 +408,11 @@ impl System {
         Ok(())
     }
 
-    /// Ends the programs that somebody waits for.
-    pub fn interrupt(&mut self) {
-        // A service is not in the foreground, even if somebody waits for its end.
-        let in_front = |e: &Entry| !e.waiters.is_empty() && self.spec(e).settings.start == Start::Demand;
-        let ids: Vec<_> = self.entries.iter().filter(|e| in_front(e)).map(|e| e.id).collect();
+    /// Ends the program of a number, or with 0 the programs that somebody waits for. Services are not ended that way.
+    pub fn interrupt(&mut self, program: u64) {
+        let is_meant = |e: &Entry| if program == 0 { !e.waiters.is_empty() } else { e.id == program };
+        let is_due = |e: &Entry| is_meant(e) && self.spec(e).settings.start == Start::Demand;
+        let ids: Vec<_> = self.entries.iter().filter(|e| is_due(e)).map(|e| e.id).collect();
         while let Some(index) = self.entries.iter().position(|e| ids.contains(&e.id)) {
             self.end(index, Ending { state: State::Killed, status: 0 });
         }

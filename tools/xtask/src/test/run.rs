@@ -28,8 +28,9 @@ struct Case {
     /// Its arguments, separated by spaces; `PORT`, `ROOT` and `KERNEL` stand for a port that is in use, and for files in a
     /// folder with a space and a comma in its name.
     args: &'static str,
-    /// What is typed, before anything has started.
-    input: &'static str,
+    /// What is typed, each text once the one before it in the pair was printed. `LONG` stands for 3,000 characters, `MANY`
+    /// for a hundred commands.
+    input: &'static [(&'static str, &'static str)],
     status: i32,
     /// What it must print.
     expected: &'static str,
@@ -39,55 +40,98 @@ const CASES: &[Case] = &[
     Case {
         name: "input_that_comes_before_the_system_is_not_lost",
         args: "",
-        input: "echo one\necho two; echo three\nexit 3\n",
+        input: &[("", "echo one\necho two; echo three\nexit 3\n")],
         status: 3,
         expected: "two\r\nthree\r\npecan> exit 3",
     },
     Case {
         name: "an_unknown_processor",
         args: "--cpu nosuch",
-        input: "",
+        input: &[],
         status: 1,
         expected: "QEMU failed",
     },
     Case {
         name: "a_folder_as_root_task",
         args: "--root-task /tmp",
-        input: "",
+        input: &[],
         status: 1,
         expected: "is not a file",
     },
-    Case { name: "a_port_that_is_in_use", args: "--gdb=PORT", input: "", status: 1, expected: "is in use" },
-    Case { name: "a_timeout", args: "--timeout 3", input: "", status: 124, expected: "still ran after 3 s" },
+    Case { name: "a_port_that_is_in_use", args: "--gdb=PORT", input: &[], status: 1, expected: "is in use" },
+    Case { name: "a_timeout", args: "--timeout 3", input: &[], status: 124, expected: "still ran after 3 s" },
     Case {
         name: "a_timeout_of_commands",
         args: "--timeout 3 --exec sleep_3000000",
-        input: "",
+        input: &[],
         status: 124,
         expected: "the time of 3 s was over",
     },
     Case {
         name: "a_kernel_that_cannot_start",
         args: "--cpu max,-lm",
-        input: "",
+        input: &[],
         status: 1,
         expected: "the kernel stopped itself",
     },
     Case {
         name: "paths_with_spaces_and_commas",
         args: "--root-task ROOT --kernel KERNEL --exec exit_5",
-        input: "",
+        input: &[],
         status: 5,
         expected: "pecan> exit 5",
     },
     Case {
         name: "a_semicolon_between_quotes",
         args: "--exec echo_\"a;_b\";_exit_6",
-        input: "",
+        input: &[],
         status: 6,
         expected: "pecan> echo \"a; b\"\r\na; b\r\npecan> exit 6",
     },
+    typed("a_program_reads_what_is_typed", "Hello, Jürgen.", &[("", "run ask\nJürgen\nexit 7\n")]),
+    typed(
+        "a_program_in_the_background_does_not",
+        "pecan> echo mine\r\nmine\r\npecan> exit 7",
+        &[("", "run ask &\n"), ("ask runs", "echo mine\nexit 7\n")],
+    ),
+    typed("a_tab_completes", "pecan> programs \r\nhello", &[("", "prog\t\nexit 7\n")]),
+    typed(
+        "a_line_that_is_too_long_is_not_run",
+        "900 bytes and is not run",
+        &[("", "LONG\n"), ("not run", "exit 7\n")],
+    ),
+    typed("many_lines_at_once", "line 99\r\npecan> exit 7", &[("", "MANY"), ("line 99\r", "exit 7\n")]),
+    typed(
+        "ctrl_c_ends_sleep",
+        "^C",
+        &[("", "sleep 3000000\n"), ("sleep 3000000", "\x03"), ("^C", "exit 7\n")],
+    ),
+    typed(
+        "ctrl_c_ends_repeat",
+        "^C",
+        &[("", "repeat 99999999 uptime\n"), (" s\r\n", "\x03"), ("^C", "exit 7\n")],
+    ),
+    typed(
+        "ctrl_c_ends_ping",
+        "^C",
+        &[("", "ping 10000000\n"), ("ping 10000000", "\x03"), ("^C", "exit 7\n")],
+    ),
+    typed("ctrl_c_ends_a_program", "^C", &[("", "run nap 3000000\n"), ("nap", "\x03"), ("^C", "exit 7\n")]),
+    typed(
+        "ctrl_c_ends_the_rest_of_a_line",
+        "^C\r\npecan> exit 7",
+        &[("", "sleep 3000000; echo rest\n"), ("rest", "\x03"), ("^C", "exit 7\n")],
+    ),
 ];
+
+/// A call in which the shell is typed at and ends with status 7.
+const fn typed(
+    name: &'static str,
+    expected: &'static str,
+    input: &'static [(&'static str, &'static str)],
+) -> Case {
+    Case { name, args: "", input, status: 7, expected }
+}
 
 /// Files with a space and a comma in their names; removed with this.
 struct Odd(PathBuf);
@@ -161,10 +205,21 @@ fn call(ws: &Workspace, case: &Case, odd: &Odd) -> Result<()> {
         .stderr(file)
         .spawn()
         .context("cannot start xtask")?;
-    // A call that ends early takes no input.
-    let _ = child.stdin.take().context("standard input is piped")?.write_all(case.input.as_bytes());
-    let status = end(&mut child)?;
-    let text = String::from_utf8_lossy(&fs::read(&out)?).into_owned();
+    let mut stdin = child.stdin.take().context("standard input is piped")?;
+    let printed = || -> Result<String> { Ok(String::from_utf8_lossy(&fs::read(&out)?).into_owned()) };
+    let many: String = (0..100).map(|n| format!("echo line {n}\n")).collect();
+    let deadline = Instant::now() + TIME;
+    for (after, text) in case.input {
+        while !printed()?.contains(after) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let text = text.replace("LONG", &"x".repeat(3000)).replace("MANY", &many);
+        // A call that ends early takes no input.
+        let _ = stdin.write_all(text.as_bytes());
+    }
+    drop(stdin);
+    let status = end(&mut child, deadline)?;
+    let text = printed()?;
     ensure!(
         status == Some(case.status),
         "it ended with status {status:?} rather than {}:\n{text}",
@@ -175,8 +230,7 @@ fn call(ws: &Workspace, case: &Case, odd: &Odd) -> Result<()> {
 }
 
 /// Waits for the end of a call; one that takes too long is ended, and has no status.
-fn end(child: &mut Child) -> Result<Option<i32>> {
-    let deadline = Instant::now() + TIME;
+fn end(child: &mut Child, deadline: Instant) -> Result<Option<i32>> {
     while Instant::now() < deadline {
         if let Some(status) = child.try_wait()? {
             return Ok(status.code());

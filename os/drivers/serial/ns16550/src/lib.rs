@@ -114,6 +114,11 @@ impl<R: Registers> Ns16550<R> {
         self.registers.read(FIFO).map(drop)
     }
 
+    /// Whether the port takes bytes now; then at most one byte of what was sent has not left the machine.
+    pub fn takes_more(&mut self) -> Result<bool, R::Error> {
+        Ok(self.registers.read(LINE_STATUS)? & TRANSMITTER_EMPTY != 0)
+    }
+
     /// Whether all that was sent has left the machine.
     pub fn is_idle(&mut self) -> Result<bool, R::Error> {
         Ok(self.registers.read(LINE_STATUS)? & LINE_IDLE != 0)
@@ -190,7 +195,7 @@ mod tests {
         assert_eq!(port.transmit(&[]), Ok(0));
         port.registers.full = true;
         assert_eq!(port.transmit(&[7; 40]), Ok(0));
-        assert_eq!(port.is_idle(), Ok(false));
+        assert_eq!((port.is_idle(), port.takes_more()), (Ok(false), Ok(false)));
         assert_eq!(model.output, vec![7; 16]);
     }
 
