@@ -285,7 +285,7 @@ macro_rules! invocations {
             invocation::{Direction, Invocation, Object, Param, ParamType, part},
         };
 
-        /// Every invocation, in the order of their labels. Those of a configuration are the ones whose label it has
+        /// Every invocation, in the order of [`Label::ALL`]. Those of a configuration are the ones whose label it has
         /// ([`Label::exists`]).
         pub const INVOCATIONS: &[Invocation<Label>] = table! {
             "Creates objects of one type, with a capability to each in consecutive slots."

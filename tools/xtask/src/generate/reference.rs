@@ -271,15 +271,19 @@ fn invocations(out: &mut String) {
 
 /// The number of a label; in brackets that with hardware breakpoints, if it is another.
 fn label(label: Label) -> String {
-    let number = |configuration: Configuration| {
-        label.word_in(configuration.with(Setting::Extensions)).map(|number| number.to_string())
-    };
+    let number =
+        |configuration: Configuration| label.word_in(configuration.with(Setting::Extensions)).map(written);
     let with = number(Configuration::PLAIN.with(Setting::HardwareDebug)).unwrap_or_default();
     match number(Configuration::PLAIN) {
         Some(plain) if plain == with => plain,
         Some(plain) => format!("{plain} ({with})"),
         None => format!("({with})"),
     }
+}
+
+/// The number of a label: in hexadecimal if it is reserved, as in the list of extensions.
+fn written(number: u64) -> String {
+    if extension::LABEL_RANGE.contains(&number) { format!("{number:#x}") } else { number.to_string() }
 }
 
 /// What is reserved for additions to the ABI.
@@ -305,7 +309,7 @@ fn extensions(out: &mut String) {
     }
     for (name, number) in extension::LABELS {
         let there = if Label::from_word(*number).is_some() { "yes" } else { "no" };
-        writeln!(out, "| {number:#x} | label `{name}` | {there} |").unwrap();
+        writeln!(out, "| {} | label `{name}` | {there} |", written(*number)).unwrap();
     }
     for (name, number) in extension::TCB_FLAGS {
         writeln!(out, "| {number:#x} | flag of threads `{name}` | no |").unwrap();
@@ -408,6 +412,15 @@ fn boot_information(out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_extension_has_the_same_number_wherever_it_stands() {
+        for (name, number) in extension::LABELS {
+            assert!(text().contains(&format!("| {} | label `{name}` |", written(*number))));
+            assert!(written(*number).starts_with("0x"), "{name} looks like a number of the ABI");
+        }
+        assert_eq!(written(45), "45");
+    }
 
     #[test]
     fn every_invocation_and_error_is_in_the_reference() {
