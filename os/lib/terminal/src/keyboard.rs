@@ -59,7 +59,7 @@ impl<T> Keyboard<T> {
     }
 
     /// Takes out who gets the next input.
-    pub fn next(&mut self) -> Option<Reader<T>> {
+    pub fn next_reader(&mut self) -> Option<Reader<T>> {
         self.turn().map(|at| self.readers.remove(at))
     }
 
@@ -119,7 +119,7 @@ mod tests {
     }
 
     fn next(keyboard: &mut Keyboard<()>) -> Option<usize> {
-        keyboard.next().map(|r| r.client)
+        keyboard.next_reader().map(|r| r.client)
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Terminal {
     /// Gives the input to who waits for it.
     fn serve_readers(&mut self) {
         while !self.input.is_empty() {
-            let Some(Reader { client, wants }) = self.keyboard.next() else { return };
+            let Some(Reader { client, wants }) = self.keyboard.next_reader() else { return };
             match wants {
                 Wanted::Raw(later) => {
                     // What comes after a line may be for the program that the line starts.
