@@ -50,6 +50,9 @@ impl Board {
     }
 }
 
+/// The memory of a machine of which nothing else is said.
+const MEMORY: &str = "1G";
+
 /// What machine to run on.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Machine {
@@ -59,9 +62,9 @@ pub struct Machine {
     /// Processor, in QEMU's names.
     #[arg(long, default_value = "max")]
     cpu: String,
-    /// Memory, in QEMU's notation.
-    #[arg(long, default_value = "1G")]
-    memory: String,
+    /// Memory, in QEMU's notation. Without it, what the description of the system says; 1G if that says nothing.
+    #[arg(long)]
+    memory: Option<String>,
     /// Cores; one, until the kernel runs on more.
     #[arg(long, default_value_t = 1, value_parser = one_core)]
     smp: u32,
@@ -89,7 +92,7 @@ impl Default for Machine {
         Machine {
             machine: Board::Pc,
             cpu: "max".into(),
-            memory: "1G".into(),
+            memory: None,
             smp: 1,
             command_line: String::new(),
             icount: false,
@@ -99,9 +102,14 @@ impl Default for Machine {
 }
 
 impl Machine {
+    /// Gives the machine so many bytes of memory, unless the command line says how many.
+    pub fn offer_memory(&mut self, bytes: u64) {
+        self.memory.get_or_insert_with(|| format!("{}K", bytes >> 10));
+    }
+
     /// A machine of that kind, with that processor and memory in QEMU's names.
     pub fn of(machine: Board, cpu: &str, memory: &str) -> Self {
-        Machine { machine, cpu: cpu.into(), memory: memory.into(), ..Machine::default() }
+        Machine { machine, cpu: cpu.into(), memory: Some(memory.into()), ..Machine::default() }
     }
 
     /// The machine for measurements, whose clock advances by one nanosecond per instruction.
@@ -169,7 +177,16 @@ impl Boot<'_> {
         let machine = self.machine;
         let mut qemu = Command::new("qemu-system-x86_64");
         let board = machine.machine.name();
-        qemu.args(["-accel", "tcg", "-machine", board, "-cpu", &machine.cpu, "-m", &machine.memory]);
+        qemu.args([
+            "-accel",
+            "tcg",
+            "-machine",
+            board,
+            "-cpu",
+            &machine.cpu,
+            "-m",
+            machine.memory.as_deref().unwrap_or(MEMORY),
+        ]);
         qemu.args(["-smp", &machine.smp.to_string()]);
         qemu.args(["-display", "none", "-nic", "none", "-no-reboot", "-device", EXIT_PORT]);
         if let Some(device) = machine.device {

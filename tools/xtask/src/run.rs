@@ -80,7 +80,11 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
             kernel.elf.strip_prefix(ws.root()).unwrap_or(&kernel.elf).display()
         ));
     }
-    let boot = Boot { machine: &args.machine, kernel: &kernel.image, root_task: Some(&root_task), gdb };
+    let mut machine = args.machine.clone();
+    if args.root_task.is_none() && args.package.is_none() {
+        machine.offer_memory(System::load(ws, &args.system)?.memory().0);
+    }
+    let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb };
     // A run under a debugger takes as long as it takes.
     let patience = if gdb.is_some() { 24 * 3600 } else { TIMEOUT };
     let timeout = Duration::from_secs(args.timeout.unwrap_or(patience));

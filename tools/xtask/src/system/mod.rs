@@ -16,6 +16,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use pecan_manifest::Size;
 
 use crate::{build, paths::Workspace, toolchain::Purpose, ui};
 use interface::Packages;
@@ -35,6 +36,8 @@ pub struct System {
     programs: BTreeMap<(String, Purpose), String>,
     /// What the initial task is told of the system.
     manifest: pecan_manifest::System,
+    /// The memory of the machine that it is for.
+    memory: Size,
 }
 
 impl System {
@@ -64,7 +67,7 @@ impl System {
         let components = draft.system.components.iter().map(|c| &c.settings);
         let programs =
             components.map(|c| ((c.package.clone(), purpose(c)), c.program().into_owned())).collect();
-        Ok(System { root: draft.root, programs, manifest: draft.system })
+        Ok(System { root: draft.root, programs, manifest: draft.system, memory: draft.machine.0.memory })
     }
 
     /// What the initial task is told of the system.
@@ -76,6 +79,11 @@ impl System {
     pub fn has_c(&self, ws: &Workspace) -> Result<bool> {
         let in_c = interface::packages_in_c(ws)?;
         Ok(self.programs.keys().any(|(package, _)| in_c.contains(package)))
+    }
+
+    /// The memory of the machine that it is for.
+    pub fn memory(&self) -> Size {
+        self.memory
     }
 
     /// Every package that the system needs built, and what for.
