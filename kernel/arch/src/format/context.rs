@@ -26,6 +26,14 @@ macro_rules! plain_context {
                 }
             }
 
+            /// Makes a context that [`UserContext::start`] has made all zero again.
+            #[inline]
+            pub fn clear_start(&self) {
+                for (register, _) in $initial {
+                    self.set(register, 0);
+                }
+            }
+
             /// Reads a register.
             #[inline(always)]
             pub fn get(&self, register: Reg) -> u64 {

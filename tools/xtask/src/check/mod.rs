@@ -11,6 +11,7 @@ mod source;
 use std::process::Command;
 
 use anyhow::Result;
+use pecan_abi::label::{ARCHITECTURES, X86_64};
 
 use crate::{
     Outcome, build, doctor, generate,
@@ -46,6 +47,7 @@ pub fn run(ws: &Workspace) -> Outcome {
     );
     report.findings("format", format(ws));
     report.result("lints on the host", host_lints(ws, &house));
+    report.result("the portable kernel for other architectures", other_architectures(ws));
     report.result("documentation", documentation(ws));
     report.result("lints on bare metal", bare_metal_lints(ws, &toolchain, &house, &metadata));
     figures::print(ws, &files);
@@ -119,6 +121,20 @@ fn host_lints(ws: &Workspace, house: &House) -> Result<()> {
         cargo.args(["--package", p]);
     });
     process::strict_step("linting what the host builds apart", &mut cargo)
+}
+
+/// Compiles the portable kernel on the host with the formats and the interface of every architecture but x86_64, with which
+/// the host's tests are built.
+fn other_architectures(ws: &Workspace) -> Result<()> {
+    let mut result = Ok(());
+    for architecture in ARCHITECTURES.iter().filter(|a| a.name != X86_64.name) {
+        let name = architecture.name;
+        let mut cargo = host_cargo(ws);
+        cargo.args(["check", "--package", "pecan-core", "--target-dir"]);
+        cargo.arg(ws.root().join(format!("target/host-{name}"))).env("PECAN_ARCH", name);
+        result = result.and(process::strict_step(&format!("compiling for {name} on the host"), &mut cargo));
+    }
+    result
 }
 
 fn documentation(ws: &Workspace) -> Result<()> {
