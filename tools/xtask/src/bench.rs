@@ -306,6 +306,13 @@ fn print(rows: &[Row]) {
         (Some(n), Some(sel4)) if sel4 > 0 => format!("{:.2}", n as f64 / sel4 as f64),
         _ => "-".into(),
     };
+    println!(
+        "ours, budget, aim, seL4: instructions, user and kernel together; bytes for text and data; else what the row counts"
+    );
+    println!(
+        "budget: more than this fails; aim: what the project works towards; ratio: ours to seL4's; stores: writes to memory;"
+    );
+    println!("{}: cycles by a model of that processor", cycles::PROCESSORS.join(", "));
     print!("{:<16}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}", "id", "ours", "budget", "aim", "seL4", "ratio", "stores");
     cycles::PROCESSORS.iter().for_each(|processor| print!("{processor:>9}"));
     println!("  what");
