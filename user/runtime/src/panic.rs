@@ -27,21 +27,29 @@ mod handler {
         // A panic while printing one says nothing more.
         if !PANICKING.swap(true, Ordering::Relaxed) {
             println!("{info}");
-            let frame: u64;
-            // SAFETY: it only copies a register.
-            unsafe { asm!("mov {}, rbp", out(reg) frame, options(nomem, nostack, preserves_flags)) };
-            let thread = ThreadBlock::current();
-            let stack = thread.stack_bottom..thread.stack_top;
-            let read = |address: u64| {
-                let address = address as usize;
-                let inside = stack.contains(&address) && stack.contains(&(address + 7));
-                // SAFETY: the word is within the stack this thread runs on, and aligned as the walk promises.
-                inside.then(|| unsafe { (address as *const u64).read() })
-            };
-            for address in Frames::new(frame, read).take(32) {
-                println!("  called from {address:#x}");
+            if crate::startup().is_none() {
+                print_callers();
             }
         }
         super::stop()
+    }
+
+    /// Prints the addresses from which this was called. Only for programs that nobody looks after: a component's supervisor
+    /// reports them with names.
+    fn print_callers() {
+        let frame: u64;
+        // SAFETY: it only copies a register.
+        unsafe { asm!("mov {}, rbp", out(reg) frame, options(nomem, nostack, preserves_flags)) };
+        let thread = ThreadBlock::current();
+        let stack = thread.stack_bottom..thread.stack_top;
+        let read = |address: u64| {
+            let address = address as usize;
+            let inside = stack.contains(&address) && stack.contains(&(address + 7));
+            // SAFETY: the word is within the stack this thread runs on, and aligned as the walk promises.
+            inside.then(|| unsafe { (address as *const u64).read() })
+        };
+        for address in Frames::new(frame, read).take(32) {
+            println!("  called from {address:#x}");
+        }
     }
 }
