@@ -14,6 +14,7 @@ tests! {
     issue_of_one_port_in_use: X86IoPortControlIssue / RevokeFirst;
     issue_again_after_deletion: X86IoPortControlIssue / NoError;
     issue_of_an_empty_range: X86IoPortControlIssue / InvalidArgument;
+    issue_of_ports_that_do_not_exist: X86IoPortControlIssue / InvalidArgument;
     issue_into_a_used_slot: X86IoPortControlIssue / DeleteFirst;
     issue_with_a_root_that_is_no_cnode: X86IoPortControlIssue / FailedLookup;
     issue_with_a_depth_out_of_range: X86IoPortControlIssue / RangeError;
@@ -83,6 +84,17 @@ fn issue_of_an_empty_range(env: &Env) {
     env.refused(Error::InvalidArgument { index: 1 }, || {
         inv::io_port_control_issue(CONTROL, 0x501, 0x500, ROOT, dest, DEPTH)
     });
+}
+
+fn issue_of_ports_that_do_not_exist(env: &Env) {
+    // Not the ports that the low 16 bits name.
+    let dest = env.slot();
+    for (first, last, index) in [(0x1_0500, 0x1_0500, 0), (0x500, 0x1_0500, 1), (1 << 63 | 0x500, 0x500, 0)] {
+        env.refused(Error::InvalidArgument { index }, || {
+            inv::io_port_control_issue(CONTROL, first, last, ROOT, dest, DEPTH)
+        });
+    }
+    issue(env, 0x500, 0x500);
 }
 
 fn issue_into_a_used_slot(env: &Env) {
