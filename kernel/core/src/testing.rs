@@ -1,13 +1,16 @@
 //! A small world for the tests of this crate: a machine with one thread, whose CSpace is a CNode with a few
 //! capabilities at well-known addresses. Tests make system calls in the name of that thread.
 
-use pecan_abi::{CNodeCapData, CapRights, Error, Label, MessageInfo, ObjectType, Syscall, ipc::buffer};
+use pecan_abi::{
+    CNodeCapData, CapRights, Error, Label, MessageInfo, ObjectType, Paging, Syscall, ipc::buffer,
+};
 use pecan_arch::{PhysAddr, reg};
 use pecan_mem::{
     CNodeRef, Cap, Kernel, Link, Slot, Tcb, ThreadState, Words,
     cap::arch,
     retype::ObjectKind,
     testing::{FREE_START, Machine, forge, initial},
+    vspace::ROOT_LEVEL,
 };
 
 use crate::{
@@ -269,6 +272,24 @@ impl World {
     pub fn make(&mut self, ty: ObjectType, size_bits: u64, dest: u64) -> Cap {
         self.retype(UNTYPED_2M, ty, size_bits, dest, 1).expect("there is memory and the slot is empty");
         self.cap(dest)
+    }
+
+    /// Makes a paging structure of this level; out of [`UNTYPED_2M`] where the architecture has a type for it.
+    pub fn make_table(&mut self, level: u8, dest: u64) -> Cap {
+        let types = (0..).map_while(ObjectType::from_word);
+        match types.into_iter().find(|ty| ty.paging() == Some(Paging::Table { level })) {
+            Some(ty) => self.make(ty, 0, dest),
+            None => {
+                let table = self.k.boot_object(ObjectKind::PageTable { level });
+                assert!(derivation::insert_root(&self.k, forge(table), self.slot(dest)));
+                table
+            }
+        }
+    }
+
+    /// Makes the root of an address space.
+    pub fn make_vspace(&mut self, dest: u64) -> Cap {
+        self.make_table(ROOT_LEVEL as u8, dest)
     }
 
     /// Copies within the root CNode.

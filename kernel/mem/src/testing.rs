@@ -277,9 +277,14 @@ impl Machine {
 
     /// What the kernel keeps of capabilities that only this architecture has, in words.
     pub fn words_of_arch(&self) -> std::vec::Vec<u64> {
+        const WORDS: usize = size_of::<ArchState>() / size_of::<u64>();
+        if WORDS == 0 {
+            // Nor is it aligned to words then.
+            return std::vec::Vec::new();
+        }
         let kept = &raw const self.kernel.global().arch;
-        // SAFETY: it is initialised, aligned to words if it is not empty, and nothing writes to it meanwhile.
-        unsafe { core::slice::from_raw_parts(kept.cast(), size_of::<ArchState>() / 8) }.to_vec()
+        // SAFETY: it is initialised, aligned to words, and nothing writes to it meanwhile.
+        unsafe { core::slice::from_raw_parts(kept.cast(), WORDS) }.to_vec()
     }
 
     /// Writes to free memory, as user level does through a mapped frame.

@@ -2,7 +2,7 @@
 
 use pecan_abi::CapRights;
 
-use pecan_arch::{CacheAttr, PageRights, PageTableEntry, PhysAddr};
+use pecan_arch::{CacheAttr, PT_LEVELS, PageRights, PageTableEntry, PhysAddr};
 
 use crate::{
     CNodeRef, Cap, Link, Mapping, Slot, Tcb, Words, ZombieKind, derivation,
@@ -286,34 +286,35 @@ fn an_entry_takes_what_belongs_into_its_table() {
     let (mut k, cnode) = world();
     let slots = all(&k, cnode);
     let mut cap = |kind| forge(k.boot_object(kind)).words();
-    let tables = [0, 1, 2, 3].map(|level| cap(ObjectKind::PageTable { level }));
+    let tables: Vec<Words> = (0..PT_LEVELS as u8).map(|level| cap(ObjectKind::PageTable { level })).collect();
     let frame = cap(ObjectKind::Frame { level: 0 });
     let rights = PageRights { read: true, write: true, execute: true };
     let frame_of = |words| Content::frame(words, rights, CacheAttr::WRITE_BACK);
-    let root: Root = tables[3].unassigned_root().expect("a root");
-    assert!(tables[2].unassigned_root().is_none() && frame.unassigned_root().is_none());
+    let root: Root = tables[ROOT_LEVEL].unassigned_root().expect("a root");
+    assert!(tables[ROOT_LEVEL - 1].unassigned_root().is_none() && frame.unassigned_root().is_none());
     // No content comes of other capabilities, and a root belongs nowhere.
     let others = [slots[0].words(), slots[1].words(), slots[2].words(), Words::NULL];
     assert!(others.into_iter().all(|cap| Content::table(cap).is_none() && frame_of(cap).is_none()));
     assert!(frame_of(tables[0]).is_none() && Content::table(frame).is_none());
-    assert!(Content::table(tables[3]).is_none());
-    let [pt, pd, pdpt] = [0, 1, 2].map(|level: usize| Content::table(tables[level]).expect("a table"));
-    let page = frame_of(frame).expect("a frame");
+    assert!(Content::table(tables[ROOT_LEVEL]).is_none());
+    // What belongs into the tables of each level.
+    let below = tables[..ROOT_LEVEL].iter().map(|table| Content::table(*table).expect("a table"));
+    let contents: Vec<Content> = [frame_of(frame).expect("a frame")].into_iter().chain(below).collect();
     let at = |level| Entry::find(&k, root, 0x7000, level).expect("the tables are there");
     // The root's level is the highest there is.
     assert_eq!((at(ROOT_LEVEL), at(9).table().level()), (at(9), ROOT_LEVEL));
     assert_eq!(Entry::find(&k, root, 0x7000, 0), Err(ROOT_LEVEL));
-    assert!([pt, pd, page].into_iter().all(|content| !at(3).set(&k, content)) && at(3).set(&k, pdpt));
-    assert!([pt, pdpt, page].into_iter().all(|content| !at(2).set(&k, content)) && at(2).set(&k, pd));
-    assert!([pd, pdpt, page].into_iter().all(|content| !at(1).set(&k, content)) && at(1).set(&k, pt));
-    assert!([pt, pd, pdpt].into_iter().all(|content| !at(0).set(&k, content)) && at(0).set(&k, page));
+    for level in (0..PT_LEVELS).rev() {
+        let fits = |i: usize| at(level).set(&k, contents[i]);
+        assert!((0..PT_LEVELS).all(|other| other == level || !fits(other)) && fits(level));
+    }
     assert!(at(0).child(&k).is_none() && at(1).child(&k).is_some_and(|table| table.level() == 0));
     // The kernel's half is nobody's, and a root is not emptied.
     assert!(root.table().entries().all(|entry| entry.index() < pecan_arch::ROOT_USER_ENTRIES));
     let kernel = Entry::find(&k, root, 1 << 63 | 0xffff << 47, ROOT_LEVEL).expect("an entry");
     assert!(kernel.index() < pecan_arch::ROOT_USER_ENTRIES);
-    [tables[3], frame].into_iter().for_each(|cap| vspace::empty_table(&k, cap));
-    assert!(at(3).get(&k).is_present() && at(0).get(&k).is_present());
+    [tables[ROOT_LEVEL], frame].into_iter().for_each(|cap| vspace::empty_table(&k, cap));
+    assert!(at(ROOT_LEVEL).get(&k).is_present() && at(0).get(&k).is_present());
     vspace::empty_table(&k, tables[0]);
     assert!(!at(0).get(&k).is_present());
 }

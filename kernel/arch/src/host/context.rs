@@ -2,7 +2,7 @@
 
 use super::machine::machine;
 pub use crate::format::arch::context::LIVE_REGISTERS;
-use crate::{UserContext, reg};
+use crate::{Reg, UserContext, reg};
 
 pub fn context_switch(from: &UserContext, to: &UserContext) {
     sync_context(from);
@@ -25,6 +25,21 @@ pub fn short_context_switch(from: &UserContext, to: &UserContext) -> bool {
 
 pub fn load_context(to: &UserContext) {
     machine().live.set(LIVE_REGISTERS.map(|r| to.get(r)));
+}
+
+/// What the processor has in this register of the thread that runs; `None` if it is among those that are always saved.
+pub fn live(register: Reg) -> Option<u64> {
+    let at = LIVE_REGISTERS.iter().position(|r| *r == register)?;
+    machine().live.get().get(at).copied()
+}
+
+/// Sets what [`live`] gives, as user level does. False if the register is always saved.
+pub fn set_live(register: Reg, value: u64) -> bool {
+    let mut all = machine().live.get();
+    let at = LIVE_REGISTERS.iter().position(|r| *r == register);
+    let live = at.and_then(|at| all.get_mut(at)).map(|live| *live = value).is_some();
+    machine().live.set(all);
+    live
 }
 
 pub fn sync_context(current: &UserContext) {

@@ -2,9 +2,9 @@
 
 use std::string::ToString;
 
-use pecan_abi::{Label, ObjectType};
-use pecan_arch::{PageTableEntry, Pte};
-use pecan_mem::{Cap, Link, PageTable, SchedContext, testing::set_entry};
+use pecan_abi::{Label, ObjectType, arch::TABLE_LABELS};
+use pecan_arch::{PageTableEntry, Pte, level_shift};
+use pecan_mem::{Cap, Link, PageTable, SchedContext, testing::set_entry, vspace::ROOT_LEVEL};
 
 use crate::{
     invariants::{Broken, Scratch, check, check_in},
@@ -59,11 +59,15 @@ fn vspace(w: &mut World) -> Link<PageTable> {
     w.make(ObjectType::Untyped, 12, FREE);
     let made = w.call(ASID_CONTROL, Label::AsidControlMakePool, &[FREE + 1, DEPTH], &[FREE, CNODE]);
     assert_eq!(made, Ok(vec![]));
-    w.make(ObjectType::VSPACE, 0, FREE + 2);
-    w.make(ObjectType::Pdpt, 0, FREE + 3);
+    w.make_vspace(FREE + 2);
+    let level = ROOT_LEVEL - 1;
+    w.make_table(level as u8, FREE + 3);
     // The pool's first ASID is the kernel's.
     assert_eq!(w.call(FREE + 1, Label::AsidPoolAssign, &[], &[FREE + 2]), Ok(vec![]));
-    assert_eq!(w.call(FREE + 3, Label::X86PdptMap, &[5 << 39, 0], &[FREE + 2]), Ok(vec![]));
+    assert_eq!(
+        w.call(FREE + 3, TABLE_LABELS[level].0, &[5 << level_shift(ROOT_LEVEL), 0], &[FREE + 2]),
+        Ok(vec![])
+    );
     assert_eq!(look(w), Ok(()));
     let Cap::PageTable { table, .. } = w.cap(FREE + 2) else { panic!("no address space") };
     table

@@ -1,7 +1,7 @@
 //! Who runs when.
 
 use pecan_abi::{Label, ObjectType, Syscall};
-use pecan_arch::{Exception, INTEGER_REGISTERS, IRQ_TIMER, host, reg, us_to_ticks};
+use pecan_arch::{Exception, IRQ_TIMER, host, reg, us_to_ticks};
 use pecan_mem::{Link, Tcb, ThreadState};
 
 use crate::{
@@ -426,24 +426,21 @@ fn nobody_gets_the_registers_of_a_thread_when_nobody_runs() {
     units::load_units(&w.k, first.get(&w.k));
     first.get(&w.k).context.set(reg::TLS_BASE, 7);
     pecan_arch::load_context(&first.get(&w.k).context);
-    host::machine().live.set([8, 9]);
+    let live = || host::LIVE_REGISTERS.iter().zip(8..);
+    live().for_each(|(r, value)| assert!(host::set_live(*r, value)));
     let idle = invoke_suspend_self(&mut w);
     assert_eq!(idle, w.k.core().idle_thread.link());
     // Its bases are saved, and its vector registers stay in the processor until somebody else wants the unit.
     let context = &first.get(&w.k).context;
-    assert_eq!((context.get(reg::TLS_BASE), context.get(INTEGER_REGISTERS[1])), (8, 9));
+    live().for_each(|(r, value)| assert_eq!(context.get(*r), value));
     assert_eq!(w.k.core().fpu_owner.get(), Some(first));
-    host::machine().live.set([1, 2]);
+    live().for_each(|(r, value)| assert!(host::set_live(*r, value - 7)));
     let next = stop::restart(&w.k, first.get(&w.k));
     assert_eq!(choose::schedule(&w.k, next).link(), first);
     assert_eq!(w.k.core().fpu_owner.get(), Some(first));
-    assert_eq!(host::machine().live.get(), [8, 9]);
+    live().for_each(|(r, value)| assert_eq!(host::live(*r), Some(value)));
     let idle = &idle.get(&w.k).context;
-    assert_eq!(
-        (idle.get(reg::TLS_BASE), idle.get(INTEGER_REGISTERS[1])),
-        (0, 0),
-        "nor is anything saved in the idle thread"
-    );
+    live().for_each(|(r, _)| assert_eq!(idle.get(*r), 0, "nor is anything saved in the idle thread"));
 }
 
 #[test]

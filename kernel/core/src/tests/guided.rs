@@ -1,4 +1,7 @@
 //! `docs/guided.md` follows a call and a page fault. Here they are made, and what they change is what the page says.
+//!
+//! The page follows them on x86_64.
+#![cfg(pecan_arch = "x86_64")]
 
 use std::{collections::BTreeMap, fs, path::Path};
 

@@ -1,10 +1,11 @@
 //! What is half deleted: a slot whose deletion has been stopped, seen by others.
 
 use pecan_abi::{Error, Label, ObjectType, Syscall};
-use pecan_arch::{IRQ_USER_MIN, host, reg, us_to_ticks};
+use pecan_arch::{IRQ_FIRST_NUMBER, IRQ_USER_MIN, host, reg, us_to_ticks};
 use pecan_mem::{Cap, Endpoint, Link, Tcb, ThreadState};
 
 use crate::{
+    invoke::arch::testing::request,
     ipc::notification,
     sched::{budget, refill},
     testing::*,
@@ -93,18 +94,14 @@ fn an_interrupt_handler_that_is_half_deleted_cannot_be_copied() {
         let mut w = World::new();
         let waiters = notification_with_waiters(&mut w, FREE);
         const HANDLER: u64 = FREE + 7;
-        let msi = [HANDLER, DEPTH, 0, 0, 0, 0, 5];
-        assert_eq!(w.call(IRQ_CONTROL, Label::X86IrqIssueIrqHandlerMsi, &msi, &[CNODE]), OK);
+        let number = IRQ_FIRST_NUMBER + 5;
+        let (label, words) = request(HANDLER, number);
+        assert_eq!(w.call(IRQ_CONTROL, label, &words, &[CNODE]), OK);
         assert_eq!(w.call(HANDLER, Label::IrqSetIrqHandler, &[], &[FREE]), OK);
         assert_eq!(w.delete(FREE), OK);
         stopped(&mut w, CNODE, Label::CNodeDelete, &[HANDLER, DEPTH], &[]);
-        w.fails(
-            (IRQ_CONTROL, Label::X86IrqIssueIrqHandlerMsi),
-            &[FREE + 9, DEPTH, 0, 0, 0, 0, 5],
-            &[CNODE],
-            Error::RevokeFirst,
-            &[],
-        );
+        let again = request(FREE + 9, number).1;
+        w.fails((IRQ_CONTROL, label), &again, &[CNODE], Error::RevokeFirst, &[]);
         let irq = IRQ_USER_MIN + 5;
         assert!(host::irq_line(irq).masked);
         if revoked {
@@ -115,7 +112,7 @@ fn an_interrupt_handler_that_is_half_deleted_cannot_be_copied() {
             is_half_deleted(&mut w, HANDLER, FREE + 8);
         }
         assert!(waiters.iter().all(|&t| is_restarted(&w, t)), "a thread waits for ever");
-        assert_eq!(w.call(IRQ_CONTROL, Label::X86IrqIssueIrqHandlerMsi, &msi, &[CNODE]), OK);
+        assert_eq!(w.call(IRQ_CONTROL, label, &words, &[CNODE]), OK);
         w.check();
     }
 }

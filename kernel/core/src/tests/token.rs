@@ -1,16 +1,17 @@
 //! Tests that the kernel lock owns no object: links lead to the kernel's own objects while `&mut Kernel` is in hand.
 
 use pecan_abi::{Label, ObjectType};
+use pecan_arch::{IRQ_FIRST_NUMBER, IRQ_USER_MIN};
 use pecan_mem::{Cap, Kernel, Link, Slot};
 
-use crate::{cap::derivation, delete, testing::*};
+use crate::{cap::derivation, delete, invoke::arch::testing::request, testing::*};
 
 const IRQ: usize = 21;
 
 /// Gives the interrupt a handler at `FREE` that signals the notification at `FREE + 1`, and returns the kernel's slot.
 fn bind(w: &mut World) -> Link<Slot> {
-    let msi = [FREE, DEPTH, 0, 0, 0, 0, IRQ as u64 - 16];
-    assert_eq!(w.call(IRQ_CONTROL, Label::X86IrqIssueIrqHandlerMsi, &msi, &[CNODE]), Ok(vec![]));
+    let (label, words) = request(FREE, IRQ_FIRST_NUMBER + (IRQ - IRQ_USER_MIN) as u64);
+    assert_eq!(w.call(IRQ_CONTROL, label, &words, &[CNODE]), Ok(vec![]));
     assert_eq!(w.cap(FREE), Cap::IrqHandler { irq: IRQ as u16 });
     w.make(ObjectType::Notification, 0, FREE + 1);
     assert_eq!(w.call(FREE, Label::IrqSetIrqHandler, &[], &[FREE + 1]), Ok(vec![]));

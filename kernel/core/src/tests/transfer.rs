@@ -5,7 +5,7 @@ use pecan_abi::{
     fault::FaultTag,
     ipc::{MSG_MAX_LENGTH, buffer},
 };
-use pecan_arch::reg;
+use pecan_arch::{EXCEPTION_MESSAGE, reg};
 use pecan_mem::{Cap, Endpoint, EndpointRights, Fault, Link, Tcb, ThreadState};
 
 use crate::{
@@ -188,7 +188,11 @@ fn only_who_calls_or_faults_waits_for_an_answer() {
         let _ = endpoint::receive(&w.k, to, ep.get(&w.k), true, Some(reply));
         assert_eq!(to.context.get(reg::CAP), 5);
         // A fault is told instead of what happens to be in the registers of a message.
-        let told = if fault == Fault::None { (0, 0) } else { (FaultTag::UserException as u64, 5) };
+        let told = if fault == Fault::None {
+            (0, 0)
+        } else {
+            (FaultTag::UserException as u64, EXCEPTION_MESSAGE.len() + 2)
+        };
         let info = MessageInfo(to.context.get(reg::INFO));
         assert_eq!((info.label(), info.length()), told);
         let expected =

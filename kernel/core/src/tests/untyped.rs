@@ -1,4 +1,4 @@
-use pecan_abi::{Error, Label, ObjectType};
+use pecan_abi::{Error, Label, ObjectType, Paging, constants::MAX_UNTYPED_BITS};
 use pecan_arch::host;
 use pecan_config::RETYPE_FAN_OUT_LIMIT;
 use pecan_mem::{Cap, testing::FREE_START};
@@ -20,6 +20,8 @@ fn every_kind_of_object_can_be_made() {
             ObjectType::CNode => 1,
             ObjectType::SchedContext => 7,
             ObjectType::LargePage | ObjectType::HugePage => continue,
+            // Not made yet.
+            _ if ty.paging() == Some(Paging::AnyTable) => continue,
             _ => 0,
         };
         let at = FREE + 4 * i as u64;
@@ -55,6 +57,7 @@ fn retype_checks_its_arguments_in_the_documented_order() {
     let mut w = World::new();
     let (ep, cnode) = (ObjectType::Endpoint as u64, CNODE);
     let slots = 1 << ROOT_RADIX;
+    let max = u64::from(MAX_UNTYPED_BITS);
     let small_range = |min, max| (Error::RangeError, vec![min, max]);
 
     assert_eq!(w.call(UNTYPED, Label::TcbResume, &[], &[]), Err((Error::IllegalOperation, vec![])));
@@ -66,12 +69,12 @@ fn retype_checks_its_arguments_in_the_documented_order() {
     for (ty, size) in [
         (ep, 64),
         (ep, u64::MAX),
-        (ObjectType::Untyped as u64, 48),
-        (ObjectType::CNode as u64, 43),
-        (ObjectType::SchedContext as u64, 48),
+        (ObjectType::Untyped as u64, max + 1),
+        (ObjectType::CNode as u64, max - 4),
+        (ObjectType::SchedContext as u64, max + 1),
         (ObjectType::Tcb as u64, 1 << 32),
     ] {
-        assert_eq!(retype(&mut w, &[ty, size, 0, 99, FREE, 1], &[cnode]), small_range(0, 47), "{ty} {size}");
+        assert_eq!(retype(&mut w, &[ty, size, 0, 99, FREE, 1], &[cnode]), small_range(0, max), "{ty} {size}");
     }
     for (ty, size) in [(ObjectType::Untyped, 3), (ObjectType::CNode, 0), (ObjectType::SchedContext, 6)] {
         let words = [ty as u64, size, 0, 99, FREE, 1];
@@ -136,6 +139,8 @@ fn device_memory_becomes_frames_and_untypeds_only() {
             ObjectType::Untyped => continue,
             ObjectType::Page4K => OK,
             ObjectType::LargePage | ObjectType::HugePage => Err((Error::NotEnoughMemory, vec![1 << 12])),
+            // Not made yet.
+            _ if ty.paging() == Some(Paging::AnyTable) => Err((Error::InvalidArgument, vec![0])),
             _ => Err((Error::InvalidArgument, vec![1])),
         };
         assert_eq!(w.retype(DEVICE, ty, size, FREE, 1), expected, "{ty:?}");
@@ -181,7 +186,11 @@ fn clearing_memory_is_preemptible() {
 #[test]
 fn making_many_objects_is_preemptible() {
     const COUNT: u64 = 128;
-    for (ty, size) in [(ObjectType::Tcb, 0), (ObjectType::SchedContext, 8), (ObjectType::Pml4, 0)] {
+    for (ty, size) in [(ObjectType::Tcb, 0), (ObjectType::SchedContext, 8), (ObjectType::VSPACE, 0)] {
+        if ty.paging() == Some(Paging::AnyTable) {
+            // Not made yet, and no work.
+            continue;
+        }
         let mut w = World::new();
         w.make(ObjectType::CNode, 7, FREE);
         // Other memory of the same capability is in use, so the rest is not cleared again.

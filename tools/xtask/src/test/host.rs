@@ -23,6 +23,9 @@ const OTHER_PROFILES: [(&str, &str, &str); 3] = [
     ("entries", "pecan-core", "tests::benchmark::"),
 ];
 
+/// The architectures of which the portable kernel is tested beside that of the host's port.
+const OTHER_ARCHITECTURES: [&str; 2] = ["aarch64", "riscv64"];
+
 /// How tests are built.
 #[derive(Clone, Copy)]
 enum Build {
@@ -30,6 +33,8 @@ enum Build {
     Plain,
     /// The same, without what takes seconds of itself.
     Fast,
+    /// As the kernel of this architecture, and as [`Build::Fast`].
+    Architecture(&'static str),
     /// With AddressSanitizer, overflow checks and assertions.
     Sanitized,
     /// For this profile of the kernel.
@@ -47,7 +52,8 @@ pub fn run(ws: &Workspace, filter: Option<&str>, length: Length) -> Result<Tally
     tally.add(cargo_test(ws, &USER_PACKAGES, filter.as_slice(), build)?);
     if length == Length::Quick {
         leave_out(
-            "three quarters of the rounds of random tests, what only other profiles compile in, and loom",
+            "three quarters of the rounds of random tests, what only other profiles and architectures compile in, \
+             and loom",
         );
         return Ok(tally);
     }
@@ -59,6 +65,9 @@ pub fn run(ws: &Workspace, filter: Option<&str>, length: Length) -> Result<Tally
             _ => tests,
         };
         tally.add(cargo_test(ws, &[package], &[filter], Build::Profile(profile))?);
+    }
+    for arch in OTHER_ARCHITECTURES {
+        tally.add(cargo_test(ws, &KERNEL_PACKAGES, filter.as_slice(), Build::Architecture(arch))?);
     }
     Ok(tally)
 }
@@ -126,6 +135,10 @@ fn cargo_test(ws: &Workspace, packages: &[&str], filters: &[&str], build: Build)
         Build::Plain | Build::Miri(_) => {}
         Build::Fast => {
             command.env("PECAN_FAST", "1");
+        }
+        Build::Architecture(arch) => {
+            command.env("PECAN_ARCH", arch).env("PECAN_FAST", "1").args(["--lib", "--target-dir"]);
+            command.arg(format!("target/host-{arch}"));
         }
         Build::Sanitized => {
             // A folder of its own, and a target named, so that build scripts and macros are left alone. Doc tests are

@@ -65,3 +65,15 @@ pub fn encode_exception(exception: Exception) -> (u64, u64, u64) {
         Exception::User { number, code } => (number, code, 0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Intel SDM, volume 3, section "Exception Classifications": debug exceptions of data, breakpoint, overflow.
+    #[test]
+    fn traps_are_those_of_the_manual() {
+        let traps: Vec<u64> = (0..256).filter(|number| is_trap(*number)).collect();
+        assert_eq!(traps, [1, 3, 4]);
+    }
+}

@@ -8,12 +8,14 @@ use core::mem::offset_of;
 
 use pecan_abi::{
     boot::{BootInfo, slot},
-    constants::ELF_MACHINE,
+    constants::{ELF_MACHINE, PADDR_USER_DEVICE_TOP, USER_TOP},
 };
-use pecan_arch::{BootData, PageTableEntry, PhysAddr, PhysRegion, host::take_console, level_shift, reg};
+use pecan_arch::{
+    BootData, PT_LEVELS, PageTableEntry, PhysAddr, PhysRegion, host::take_console, level_shift, reg,
+};
 use pecan_mem::{
     Cap, Kernel, Link, Slot, Tcb, ThreadState, boot::BootMemory, cap::arch::INITIAL, follow, host,
-    retype::ObjectKind,
+    retype::ObjectKind, vspace::ROOT_LEVEL,
 };
 
 use crate::{
@@ -141,7 +143,10 @@ fn root_task_starts_as_the_abi_says() {
                 other => panic!("{other:?} among the paging structures"),
             })
             .collect();
-        assert_eq!(levels, [(2, 0), (1, 0), (0, 0x40_0000)]);
+        // One of each level below the root, at the start of what it covers.
+        let start = |level| 0x40_0000 >> level_shift(level + 1) << level_shift(level + 1);
+        let expected = (0..ROOT_LEVEL).rev().map(|level| (level as u8, start(level)));
+        assert_eq!(levels, expected.collect::<Vec<_>>());
         let control = region(offset_of!(BootInfo, sched_control));
         assert_eq!(slot_cap(k, tcb, control.0), Cap::SchedControl { core: 0 });
         let empty = region(offset_of!(BootInfo, empty));
@@ -221,7 +226,8 @@ fn all_memory_is_given_out_once() {
         let ram: u64 = list.iter().filter(|u| !u.2).map(|u| u.1).sum();
         // All but the root task's own objects: of its CNode, its tables and its frames the sizes are known.
         let tcb_and_sc = (1 << ObjectKind::Tcb.bits()) + 128;
-        let objects = (32 << pecan_config::ROOT_CNODE_SIZE_BITS) + (4 + 1 + 9 + 3) * 4096 + tcb_and_sc;
+        let objects =
+            (32 << pecan_config::ROOT_CNODE_SIZE_BITS) + (PT_LEVELS as u64 + 1 + 9 + 3) * 4096 + tcb_and_sc;
         assert!((0..4096).contains(&(SIZE - 2 * MIB - objects - ram)), "{ram} bytes of untyped memory");
         let said = take_console();
         let (all, hundredths) = (SIZE - MIB, (ram + objects) * 10_000 / (SIZE - MIB));
@@ -242,7 +248,7 @@ fn all_memory_is_given_out_once() {
             assert!(base > 0xfee0_0fff || base + size <= 0xfee0_0000, "so do its devices");
         }
         let devices: u64 = list.iter().filter(|u| u.2).map(|u| u.1).sum();
-        assert_eq!(devices, (1 << 40) - (SIZE - MIB) - 0x1000);
+        assert_eq!(devices, (1 << 40).min(PADDR_USER_DEVICE_TOP) - (SIZE - MIB) - 0x1000);
         // Frames that are in use are not among the untypeds.
         let (root, _) = tables::root(k, tcb).unwrap();
         for page in (0x40_0000..0x40_c000).step_by(4096) {
@@ -295,7 +301,8 @@ fn what_cannot_boot_is_refused_by_name() {
     assert_eq!(found, (8 - 1 - 1) * MIB - 0x1_8000 - 4096);
     let huge = executable(0x40_0000, &[(0x40_0000, &[1], 1 << 30)]);
     assert!(matches!(error(8 * MIB, &huge), BootError::NoSlots { pages: 0x4_0000 }));
-    let top = executable(0x7fff_ffff_d000, &[(0x7fff_ffff_d000, &[1], 1)]);
+    let last = USER_TOP - 0x2000;
+    let top = executable(last, &[(last, &[1], 1)]);
     assert!(matches!(error(8 * MIB, &top), BootError::NoAddressSpace { .. }));
     let not_elf = error(8 * MIB, b"#!/bin/sh");
     let mut cut_off = executable(0x40_0000, &[(0x40_0000, &[1], 1)]);
@@ -314,7 +321,7 @@ fn what_cannot_boot_is_refused_by_name() {
         (error(8 * MIB, &large), "takes 16652 KiB, 6044 KiB are free; give the machine more"),
         (
             error(8 * MIB, &top),
-            "ends at 0x7fffffffd001, which leaves no room for its IPC buffer: link it to lower",
+            &format!("ends at {:#x}, which leaves no room for its IPC buffer: link it to lower", last + 1),
         ),
     ] {
         take_console();
@@ -334,7 +341,8 @@ fn a_root_task_may_fill_its_cspace() {
     let slots = 1u64 << pecan_config::ROOT_CNODE_SIZE_BITS;
     // Capabilities besides those to the image: the fixed slots, the tables for up to 1 GiB, the page of extra boot
     // information, the one to the scheduler.
-    let others = |pages: u64| slot::NUM_INITIAL_CAPS + 2 + (pages + 3).div_ceil(512) + 1 + 1;
+    let upper_tables = ROOT_LEVEL as u64 - 1;
+    let others = |pages: u64| slot::NUM_INITIAL_CAPS + upper_tables + (pages + 3).div_ceil(512) + 1 + 1;
     // The largest that leaves `left` slots.
     let fitting = |left: u64| (0..slots).rev().find(|&n| n + others(n) + left <= slots).unwrap();
     for left in [0, 1, 40] {
@@ -371,7 +379,9 @@ fn elf_headers_are_checked() {
     assert_eq!(with(0, b"X"), Err(ElfError::NotElf));
     assert_eq!(with(4, &[1]), Err(ElfError::NotElf64));
     assert_eq!(with(5, &[2]), Err(ElfError::NotElf64));
-    assert_eq!(with(18, &[183]), Err(ElfError::Machine { found: 183 }));
+    // The number of some other machine.
+    let found = ELF_MACHINE as u8 ^ 1;
+    assert_eq!(with(18, &[found]), Err(ElfError::Machine { found: found.into() }));
     assert_eq!(with(16, &[3]), Err(ElfError::PositionIndependent));
     assert_eq!(with(16, &[1]), Err(ElfError::NotExecutable { found: 1 }));
     assert_eq!(with(54, &[32]), Err(ElfError::BadHeaders));

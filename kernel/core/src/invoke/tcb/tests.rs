@@ -1,7 +1,7 @@
 //! Invocations on threads: what they do, and each error with nothing changed.
 
 use pecan_abi::{CNodeCapData, CapRights, Error, Label, ObjectType};
-use pecan_arch::{FRAME_REGISTERS, INTEGER_REGISTERS, reg};
+use pecan_arch::{FRAME_REGISTERS, INTEGER_REGISTERS, Reg, UserContext, host, reg};
 use pecan_mem::{Cap, Link, Tcb, ThreadState};
 
 use crate::{
@@ -40,12 +40,12 @@ fn world() -> (World, Link<Tcb>) {
         (ObjectType::Notification, 0, NTFN),
         (ObjectType::Page4K, 0, FRAME),
         (ObjectType::CNode, 4, OTHER_CNODE),
-        (ObjectType::VSPACE, 0, VSPACE),
-        (ObjectType::VSPACE, 0, OTHER_VSPACE),
     ];
     for (ty, bits, slot) in made {
         w.make(ty, bits, slot);
     }
+    w.make_vspace(VSPACE);
+    w.make_vspace(OTHER_VSPACE);
     w.mint(EP_SEND, EP, CapRights(1), 0).expect("mints");
     w.mint(EP_RECEIVE, EP, CapRights(2), 0).expect("mints");
     w.mint(NTFN_SEND, NTFN, CapRights(1), 0).expect("mints");
@@ -107,29 +107,50 @@ fn every_invocation_needs_its_arguments() {
     fails(&mut w, Label::CNodeDelete, &[0, 0], &[], Error::IllegalOperation, &[]);
 }
 
+/// How many registers the interface has.
+const ALL_REGISTERS: u64 = (FRAME_REGISTERS.len() + INTEGER_REGISTERS.len()) as u64;
+
+/// The registers in the order of the interface.
+fn registers() -> Vec<Reg> {
+    [FRAME_REGISTERS, INTEGER_REGISTERS].concat()
+}
+
+/// Where a register is in that order.
+fn place(register: Reg) -> u64 {
+    registers().iter().position(|r| *r == register).expect("the interface has it") as u64
+}
+
+/// The words that write to each register a value of its own: 0x1000 and its place.
+fn writes_all() -> Vec<u64> {
+    [0, ALL_REGISTERS].into_iter().chain((0..ALL_REGISTERS).map(|i| 0x1000 + i)).collect()
+}
+
 #[test]
 fn registers_are_written_and_read_back_in_the_order_of_the_abi() {
     let (mut w, target) = world();
-    let mut words = vec![0, 20];
-    words.extend((0..20).map(|i| 0x1000 + i));
+    let words = writes_all();
     ok(&mut w, Label::TcbWriteRegisters, &words, &[]);
     let context = &target.get(&w.k).context;
     assert_eq!(context.get(reg::NEXT_IP), 0x1000);
-    assert_eq!(context.get(reg::SP), 0x1001);
-    assert_eq!(context.get(FRAME_REGISTERS[17]), 0x1011);
-    assert_eq!(context.get(INTEGER_REGISTERS[1]), 0x1013);
+    // What user level may not choose the processor's format keeps.
+    let accepted = UserContext::new();
+    for (i, register) in registers().into_iter().enumerate().skip(1) {
+        accepted.set_user(register, 0x1000 + i as u64);
+        assert_eq!(context.get(register), accepted.get(register), "register {i}");
+    }
     assert_eq!(target.get(&w.k).state.get(), ThreadState::Inactive);
-    let read = ok(&mut w, Label::TcbReadRegisters, &[0, 20], &[]);
-    assert_eq!(read.len(), 20);
-    assert_eq!(read[..2], words[2..4]);
-    assert_eq!(read[3..], words[5..]);
-    assert_eq!(read[2] & 0x202, 0x202, "interrupts stay on");
-    assert_eq!(read[2] & 0x3000, 0, "and the privileged flags off");
+    let read = ok(&mut w, Label::TcbReadRegisters, &[0, ALL_REGISTERS], &[]);
+    assert_eq!(read.len() as u64, ALL_REGISTERS);
+    assert_eq!(read[0], 0x1000);
+    let expected = registers().into_iter().map(|register| accepted.get(register));
+    assert_eq!(read[1..], expected.collect::<Vec<_>>()[1..]);
+    let sp = accepted.get(reg::SP);
+    assert_eq!(sp, 0x1000 + place(reg::SP), "the stack is where user level says");
     // A part, with the thread started.
     ok(&mut w, Label::TcbWriteRegisters, &[1, 1, 0x2000], &[]);
     let thread = target.get(&w.k);
     assert_eq!(thread.state.get(), ThreadState::Restart);
-    assert_eq!(thread.context.get(reg::SP), 0x1001);
+    assert_eq!(thread.context.get(reg::SP), sp);
     assert_eq!(ok(&mut w, Label::TcbReadRegisters, &[1, 2], &[]), [0x2000, 0x1001]);
     assert_eq!(target.get(&w.k).state.get(), ThreadState::Inactive, "suspended on request");
 }
@@ -137,8 +158,9 @@ fn registers_are_written_and_read_back_in_the_order_of_the_abi() {
 #[test]
 fn register_errors() {
     let (mut w, _) = world();
-    fails(&mut w, Label::TcbReadRegisters, &[1, 0], &[], Error::RangeError, &[1, 20]);
-    fails(&mut w, Label::TcbReadRegisters, &[1, 21], &[], Error::RangeError, &[1, 20]);
+    fails(&mut w, Label::TcbReadRegisters, &[1, 0], &[], Error::RangeError, &[1, ALL_REGISTERS]);
+    let more = ALL_REGISTERS + 1;
+    fails(&mut w, Label::TcbReadRegisters, &[1, more], &[], Error::RangeError, &[1, ALL_REGISTERS]);
     fails(&mut w, Label::TcbWriteRegisters, &[1, 3, 0, 0], &[], Error::TruncatedMessage, &[]);
     fails(&mut w, Label::TcbCopyRegisters, &[15], &[EP], Error::InvalidCapability, &[1]);
     for (label, words) in [(Label::TcbReadRegisters, vec![0, 1]), (Label::TcbWriteRegisters, vec![0, 1, 5])] {
@@ -150,23 +172,24 @@ fn register_errors() {
 fn registers_are_copied_in_two_parts() {
     let (mut w, target) = world();
     w.make(ObjectType::Tcb, 0, NOTHING);
-    let mut words = vec![0, 20];
-    words.extend((0..20).map(|i| 0x1000 + i));
-    w.call(NOTHING, Label::TcbWriteRegisters, &words, &[]).expect("writes");
+    w.call(NOTHING, Label::TcbWriteRegisters, &writes_all(), &[]).expect("writes");
     ok(&mut w, Label::TcbCopyRegisters, &[4], &[NOTHING]);
     let context = &target.get(&w.k).context;
-    assert_eq!((context.get(reg::NEXT_IP), context.get(reg::SP)), (0x1000, 0x1001));
+    assert_eq!((context.get(reg::NEXT_IP), context.get(reg::SP)), (0x1000, 0x1000 + place(reg::SP)));
     assert_eq!(context.get(reg::TLS_BASE), 0);
     ok(&mut w, Label::TcbCopyRegisters, &[8 | 2], &[NOTHING]);
-    assert_eq!(target.get(&w.k).context.get(reg::TLS_BASE), 0x1012);
+    assert_eq!(target.get(&w.k).context.get(reg::TLS_BASE), 0x1000 + place(reg::TLS_BASE));
     assert_eq!(target.get(&w.k).state.get(), ThreadState::Restart);
     ok(&mut w, Label::TcbCopyRegisters, &[1], &[TARGET]);
     assert_eq!(target.get(&w.k).state.get(), ThreadState::Inactive);
     // Those of the thread that asks may be in the processor only; and it is not suspended unless it asks for that.
-    pecan_arch::host::machine().live.set([0x7000, 0x8000]);
+    if !host::set_live(reg::TLS_BASE, 0x7000) {
+        w.thread.get(&w.k).context.set(reg::TLS_BASE, 0x7000);
+    }
     ok(&mut w, Label::TcbCopyRegisters, &[8], &[TCB]);
     assert_eq!(target.get(&w.k).context.get(reg::TLS_BASE), 0x7000);
-    assert_eq!(target.get(&w.k).context.get(reg::SP), 0x1001, "it is of the other part");
+    let sp = target.get(&w.k).context.get(reg::SP);
+    assert_eq!(sp, 0x1000 + place(reg::SP), "it is of the other part");
     assert_eq!(w.thread.get(&w.k).state.get(), ThreadState::Running);
 }
 
@@ -375,7 +398,8 @@ fn tls_base_and_flags() {
     assert_eq!(target.get(&w.k).context.get(reg::TLS_BASE), 0x7000);
     // One's own takes effect at once.
     w.call(TCB, Label::TcbSetTlsBase, &[0x8000], &[]).expect("sets");
-    assert_eq!(pecan_arch::host::machine().live.get()[0], 0x8000);
+    let own = w.thread.get(&w.k).context.get(reg::TLS_BASE);
+    assert_eq!(host::live(reg::TLS_BASE).unwrap_or(own), 0x8000);
     assert_eq!(ok(&mut w, Label::TcbSetFlags, &[0, !0], &[]), [1], "only flags that exist are set");
     assert_eq!(ok(&mut w, Label::TcbSetFlags, &[0, 0], &[]), [1]);
     assert_eq!(ok(&mut w, Label::TcbSetFlags, &[1, 1], &[]), [1], "set wins over clear");
