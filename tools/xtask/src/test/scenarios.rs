@@ -10,6 +10,11 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
     time::Duration,
 };
 
@@ -63,32 +68,23 @@ pub fn run(
     let default = run::assemble(ws, toolchain, "default")?;
     let mut root_tasks = BTreeMap::from([("default".to_string(), default.clone())]);
     let machine = Machine::counting();
+    let mut scenarios = Vec::new();
     for file in files {
         let name = name(&file);
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let played = parse(&text).and_then(|scenario| {
+        let ready = parse(&text).and_then(|scenario| {
             if !root_tasks.contains_key(&scenario.system) {
                 let built = run::assemble(ws, toolchain, &scenario.system)?;
                 root_tasks.insert(scenario.system.clone(), built);
             }
-            let root_task = root_tasks.get(&scenario.system).map(PathBuf::as_path);
-            let boot = Boot { machine: &machine, kernel: &kernel.image, root_task, gdb: None };
-            play(&scenario.steps, Shell::start(boot.session(false, TIME)?)?)
+            Ok((scenario.steps, root_tasks[&scenario.system].clone()))
         });
-        match played {
-            Ok(()) => {
-                println!("test {name} ... ok");
-                tally.passed += 1;
-            }
-            Err(error) => {
-                println!("test {name} ... FAILED\n{error}");
-                tally.fail(format!(
-                    "scenario {name}: {}",
-                    error.to_string().lines().next().unwrap_or_default()
-                ));
-            }
-        }
+        scenarios.push((name, ready));
     }
+    tally.add(play_all(scenarios, |steps, root_task| {
+        let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(root_task), gdb: None };
+        play(steps, Shell::start(boot.session(false, TIME)?)?)
+    }));
     for system in HELD {
         let name = format!("held_{system}");
         if filter.is_some_and(|filter| !name.contains(filter)) {
@@ -154,6 +150,49 @@ fn parse(text: &str) -> Result<Scenario> {
     Ok(Scenario { system, steps })
 }
 
+/// What a scenario needs: what is typed and must be printed, and the root task.
+type Ready = (Vec<Step>, PathBuf);
+
+/// Plays scenarios, as many at once as there are processors: the clock of each machine counts its own instructions, so they do
+/// not notice one another.
+fn play_all(
+    scenarios: Vec<(String, Result<Ready>)>,
+    play: impl Fn(&[Step], &Path) -> Result<()> + Sync,
+) -> Tally {
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let next = Mutex::new(scenarios.into_iter().enumerate());
+    let failures = Mutex::new(Vec::new());
+    let passed = AtomicUsize::new(0);
+    let work = || {
+        // Taken by itself: the lock would be held through the body of a `while let`.
+        let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+        while let Some((n, (name, ready))) = take() {
+            match ready.and_then(|(steps, root_task)| play(&steps, &root_task)) {
+                Ok(()) => {
+                    println!("test {name} ... ok");
+                    passed.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    println!("test {name} ... FAILED\n{error}");
+                    let line = error.to_string().lines().next().unwrap_or_default().to_string();
+                    let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+                    failures.push((n, format!("scenario {name}: {line}")));
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(work);
+        }
+    });
+    let mut failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failures.sort();
+    let mut tally = Tally { passed: passed.into_inner(), ..Tally::default() };
+    failures.into_iter().for_each(|(_, failure)| tally.fail(failure));
+    tally
+}
+
 fn play(steps: &[Step], mut shell: Shell) -> Result<()> {
     for (n, step) in steps.iter().enumerate() {
         let (done, mut printed) = shell.command(&step.command)?;
@@ -205,6 +244,22 @@ fn line_matches(expected: &str, printed: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_scenarios_are_played_and_failures_are_told_in_order() {
+        let step = |command: &str| Step { command: command.into(), expected: Vec::new() };
+        let mut scenarios: Vec<(String, Result<Ready>)> =
+            (0..40).map(|n| (format!("s{n}"), Ok((vec![step(&n.to_string())], PathBuf::new())))).collect();
+        scenarios.push(("unread".into(), Err(anyhow::anyhow!("no line starts so\nand more"))));
+        let tally = play_all(scenarios, |steps, _| {
+            let n: u32 = steps[0].command.parse()?;
+            if n % 10 == 3 { bail!("{n} is wrong") } else { Ok(()) }
+        });
+        let told = ["3", "13", "23", "33"].map(|n| format!("scenario s{n}: {n} is wrong"));
+        assert_eq!(tally.failures[..4], told);
+        assert_eq!(tally.failures[4..], ["scenario unread: no line starts so"]);
+        assert_eq!(tally.passed, 36);
+    }
 
     #[test]
     fn a_transcript_is_commands_and_what_they_print() {
