@@ -11,6 +11,24 @@
 
 pub use pecan::*;
 
+/// Makes functions of a module of `pecan` safe.
+macro_rules! unchecked {
+    ($($module:ident)::+: $(fn $name:ident($($arg:ident: $ty:ty),*) $(-> $result:ty)?;)*) => {
+        unchecked! { @each [$($module)::+] $([$name ($($arg: $ty),*) $($result)?])* }
+    };
+    (@each $module:tt $([$name:ident $args:tt $($result:ty)?])*) => {
+        $( unchecked! { @one $module $name $args $($result)? } )*
+    };
+    (@one [$($module:ident)::+] $name:ident ($($arg:ident: $ty:ty),*) $($result:ty)?) => {
+        #[doc = concat!("[`", stringify!($($module)::+), "::", stringify!($name), "`].")]
+        #[inline]
+        pub fn $name($($arg: $ty),*) $(-> $result)? {
+            // SAFETY: see the crate's documentation.
+            unsafe { $($module)::+::$name($($arg),*) }
+        }
+    };
+}
+
 /// [`pecan::raw`] with safe functions.
 pub mod raw {
     pub mod invocations;
@@ -20,53 +38,14 @@ pub mod raw {
 
     pub use pecan::raw::*;
 
-    /// [`pecan::raw::send`].
-    #[inline]
-    pub fn send(dest: CPtr, info: MessageInfo, regs: Registers) {
-        // SAFETY: see the crate's documentation.
-        unsafe { pecan::raw::send(dest, info, regs) }
-    }
-
-    /// [`pecan::raw::nb_send`].
-    #[inline]
-    pub fn nb_send(dest: CPtr, info: MessageInfo, regs: Registers) {
-        // SAFETY: see the crate's documentation.
-        unsafe { pecan::raw::nb_send(dest, info, regs) }
-    }
-
-    /// [`pecan::raw::call`].
-    #[inline]
-    pub fn call(dest: CPtr, info: MessageInfo, regs: Registers) -> Reply {
-        // SAFETY: see the crate's documentation.
-        unsafe { pecan::raw::call(dest, info, regs) }
-    }
-
-    /// [`pecan::raw::nb_send_recv`].
-    #[inline]
-    pub fn nb_send_recv(dest: CPtr, info: MessageInfo, regs: Registers, src: CPtr, reply: CPtr) -> Reply {
-        // SAFETY: see the crate's documentation.
-        unsafe { pecan::raw::nb_send_recv(dest, info, regs, src, reply) }
-    }
-
-    /// [`pecan::raw::nb_send_wait`].
-    #[inline]
-    pub fn nb_send_wait(dest: CPtr, info: MessageInfo, regs: Registers, src: CPtr) -> Reply {
-        // SAFETY: see the crate's documentation.
-        unsafe { pecan::raw::nb_send_wait(dest, info, regs, src) }
-    }
-
-    /// [`pecan::raw::any_syscall`].
-    #[inline]
-    pub fn any_syscall(
-        number: i64,
-        cap: CPtr,
-        info: MessageInfo,
-        regs: Registers,
-        reply: CPtr,
-        dest: CPtr,
-    ) -> Reply {
-        // SAFETY: see the crate's documentation.
-        unsafe { pecan::raw::any_syscall(number, cap, info, regs, reply, dest) }
+    unchecked! { pecan::raw:
+        fn send(dest: CPtr, info: MessageInfo, regs: Registers);
+        fn nb_send(dest: CPtr, info: MessageInfo, regs: Registers);
+        fn call(dest: CPtr, info: MessageInfo, regs: Registers) -> Reply;
+        fn nb_send_recv(dest: CPtr, info: MessageInfo, regs: Registers, src: CPtr, reply: CPtr) -> Reply;
+        fn nb_send_wait(dest: CPtr, info: MessageInfo, regs: Registers, src: CPtr) -> Reply;
+        fn any_syscall(number: i64, cap: CPtr, info: MessageInfo, regs: Registers, reply: CPtr, dest: CPtr) -> Reply;
+        fn benchmark_set_log_buffer(frame: CPtr) -> Result<()>;
     }
 
     /// [`pecan::raw::invoke`].
@@ -79,12 +58,5 @@ pub mod raw {
     ) -> Result<Reply> {
         // SAFETY: see the crate's documentation.
         unsafe { pecan::raw::invoke(service, label, caps, words) }
-    }
-
-    /// [`pecan::raw::benchmark_set_log_buffer`].
-    #[inline]
-    pub fn benchmark_set_log_buffer(frame: CPtr) -> Result<()> {
-        // SAFETY: see the crate's documentation.
-        unsafe { pecan::raw::benchmark_set_log_buffer(frame) }
     }
 }
