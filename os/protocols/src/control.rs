@@ -5,6 +5,8 @@ use core::fmt;
 
 use pecan_service::{Caller, Later, Reader, Text, Unbounded, Wire, Writer, service};
 
+use crate::Granted;
+
 /// The most bytes of the name under which a component runs.
 pub const NAME_MAX: usize = 40;
 /// The most bytes of what is shown of a component's purpose.
@@ -71,19 +73,15 @@ pub struct ProgramInfo {
     pub about: Text<ABOUT_MAX>,
 }
 
-/// A capability that a component has.
+/// A capability that a component has, or memory that it shares, with the names that the description gives it.
 #[derive(Wire, Clone, PartialEq, Eq, Debug)]
 pub struct CapInfo {
-    /// Its address in the component's CSpace; 0 for what the kernel keeps for its thread.
-    pub slot: u64,
-    /// What kind of object it refers to.
-    pub kind: Text<32>,
-    /// Its rights, a letter each.
-    pub rights: Text<8>,
-    /// Its badge; 0 for none.
-    pub badge: u64,
-    /// Which object it is.
-    pub object: Text<120>,
+    /// What it is.
+    pub granted: Granted,
+    /// What the component calls it; empty if it has no name for it.
+    pub name: Text<NAME_MAX>,
+    /// Where a channel leads: the server and its role, with a dot between them.
+    pub to: Text<80>,
 }
 
 /// Memory that somebody has.

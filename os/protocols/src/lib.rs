@@ -5,10 +5,12 @@
 extern crate alloc;
 
 mod control;
+mod granted;
 
 use pecan_service::{Bytes, Caller, Description, Later, service};
 
 pub use control::*;
+pub use granted::Granted;
 
 /// The most bytes of text in one message of [`ConsoleClient::write`] and of [`SupervisorClient::log`].
 pub const WRITE_MAX: usize = 900;

@@ -5,14 +5,14 @@ use core::fmt::Write;
 
 use pecan_component::{
     exit, println,
-    protocols::{Arguments, CapInfo, ComponentInfo, ControlError, Ending, MemoryInfo, State},
+    protocols::{Arguments, ComponentInfo, ControlError, Ending, Granted, MemoryInfo, State},
     service::CallError,
     ticks, tsc_mhz, write,
 };
 
 use pecan_terminal::words::commands;
 
-use crate::Shell;
+use crate::{Shell, caps::Shown};
 
 /// Status of a command that was given the wrong arguments.
 pub const USAGE: u64 = 2;
@@ -23,8 +23,8 @@ const FAULTED: u64 = 126;
 /// Status of a command that does not exist.
 const UNKNOWN: u64 = 127;
 
-/// How the initial task names the console's roles in its lists of capabilities.
-const CONSOLE: &str = ": console.";
+/// What names of the console's roles begin with.
+const CONSOLE: &str = "console.";
 /// Microseconds for which a command of the shell's own does not look whether Ctrl-C was pressed.
 const BLIND_US: u64 = 50_000;
 
@@ -316,7 +316,7 @@ impl Shell {
         );
         for index in 0.. {
             let Some(info) = self.control.capability(name, index)?? else { break };
-            let CapInfo { slot, kind, rights, badge, object } = info;
+            let Shown { slot, kind, rights, badge, object } = Shown::of(&info);
             let slot = if slot == 0 { "-".into() } else { format!("{slot}") };
             let badge = if badge == 0 { String::new() } else { format!("{badge:#x}") };
             line(&mut text, format_args!("{slot:>4} {kind:<18} {rights:<6} {badge:>18}  {object}"));
@@ -422,8 +422,10 @@ impl Shell {
         for index in 0.. {
             // A program that has ended already has none.
             let Ok(Some(cap)) = self.control.capability(name, index)? else { break };
-            if cap.object.contains(CONSOLE) {
-                return Ok(Some(cap.badge));
+            if let Granted::Channel { badge, .. } = cap.granted
+                && cap.to.starts_with(CONSOLE)
+            {
+                return Ok(Some(badge));
             }
         }
         Ok(None)

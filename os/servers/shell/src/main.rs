@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+mod caps;
 mod commands;
 
 use alloc::{collections::VecDeque, string::String, vec::Vec};

@@ -7,10 +7,10 @@ use pecan::{
     fault::Fault,
     startup::{EXIT_LABEL, GROW_LABEL},
 };
-use pecan_manifest::{Badge, Kind, Start};
+use pecan_manifest::{Badge, INIT, IrqSource, Kind, Start};
 use pecan_protocols::{
-    Arguments, CapInfo, ComponentInfo, Control, ControlDispatch, ControlError, Ending, MemoryInfo, NAME_MAX,
-    ProgramInfo, State, Supervisor, SupervisorDispatch,
+    Arguments, CapInfo, ComponentInfo, Control, ControlDispatch, ControlError, Ending, Granted, MemoryInfo,
+    NAME_MAX, ProgramInfo, State, Supervisor, SupervisorDispatch,
 };
 use pecan_service::{Answered, CallError, Caller, Dispatch, Later, Refusal, Replies, Text, Writer};
 use pecan_supervision::Health;
@@ -26,6 +26,36 @@ const CONTROL: &str = "control";
 const LOG_LINE: usize = 400;
 
 impl System {
+    /// What a component of the description holds, with the names that the description has for it.
+    fn named(&self, spec: usize, granted: Granted) -> CapInfo {
+        let description = self.description();
+        let settings = &description.components[spec].settings;
+        let irq =
+            |source| settings.irqs.iter().find(|irq| irq.source() == Some(source)).map(|irq| &*irq.name);
+        let mut to = Text::default();
+        let name = match granted {
+            Granted::Channel { channel, .. } | Granted::ChannelMemory { channel, .. } => {
+                description.channels.get(usize::from(channel)).map(|edge| {
+                    let (server, role) = description.server_name(edge);
+                    to = Text::cut(&format!("{server}.{role}"));
+                    description.client_role(edge)
+                })
+            }
+            Granted::RoleMemory { role, .. } => {
+                let mut roles = description.components[spec].interface.serves.keys();
+                roles.nth(role.into()).map(|role| &**role)
+            }
+            Granted::IsaIrq { isa, .. } => irq(IrqSource::Isa(isa)),
+            Granted::PinIrq { ioapic, pin, .. } => irq(IrqSource::Pin { ioapic, pin }),
+            Granted::Ports { first, last, .. } => {
+                let mut ports = settings.ports.iter();
+                ports.find(|p| (p.first, p.last) == (first, last)).map(|ports| &*ports.name)
+            }
+            _ => None,
+        };
+        CapInfo { granted, name: Text::cut(name.unwrap_or_default()), to }
+    }
+
     /// Handles a message. What is answered now is added to `answer`; or it is a message of its own, which stands in place of
     /// an error.
     pub fn handle(
@@ -113,26 +143,17 @@ fn own_info() -> ComponentInfo {
 }
 
 /// What the initial task itself may do.
-fn own_caps() -> Vec<CapInfo> {
-    let cap = |slot, kind: &str, object: &str| CapInfo {
-        slot,
-        kind: Text::cut(kind),
-        rights: Text::default(),
-        badge: 0,
-        object: Text::cut(object),
-    };
-    Vec::from([
-        cap(boot::TCB.cptr(), "thread", "itself"),
-        cap(boot::CNODE.cptr(), "CNode", "its CSpace, with all that is made for components"),
-        cap(boot::VSPACE.cptr(), "VSpace", "its address space"),
-        cap(boot::IRQ_CONTROL.cptr(), "IRQ control", "all interrupts"),
-        cap(boot::ASID_CONTROL.cptr(), "ASID control", "all address spaces"),
-        cap(boot::ASID_POOL.cptr(), "ASID pool", "the first address spaces"),
-        cap(boot::IO_PORT_CONTROL.cptr(), "I/O port control", "all I/O ports"),
-        cap(boot::DOMAIN.cptr(), "domain control", "all domains"),
-        cap(boot::SCHED_CONTEXT.cptr(), "scheduling context", "its time"),
-    ])
-}
+const OWN: [Granted; 9] = [
+    Granted::Thread { slot: boot::TCB.cptr(), vectors: false },
+    Granted::CSpace { slot: boot::CNODE.cptr() },
+    Granted::VSpace { slot: boot::VSPACE.cptr() },
+    Granted::IrqControl { slot: boot::IRQ_CONTROL.cptr() },
+    Granted::AsidControl { slot: boot::ASID_CONTROL.cptr() },
+    Granted::AsidPool { slot: boot::ASID_POOL.cptr() },
+    Granted::PortControl { slot: boot::IO_PORT_CONTROL.cptr() },
+    Granted::DomainControl { slot: boot::DOMAIN.cptr() },
+    Granted::Time { slot: boot::SCHED_CONTEXT.cptr(), budget: 0, period: 0 },
+];
 
 impl Control for System {
     fn component(&mut self, _: Caller, index: u64) -> Option<ComponentInfo> {
@@ -173,12 +194,13 @@ impl Control for System {
         index: u64,
     ) -> Result<Option<CapInfo>, ControlError> {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
-        if component == "init" {
-            return Ok(own_caps().into_iter().nth(index));
+        if component == INIT {
+            let own = OWN.get(index);
+            return Ok(own.map(|own| CapInfo { granted: *own, name: Text::default(), to: Text::default() }));
         }
         let entry = self.entries.iter().find(|e| e.name == component).ok_or(ControlError::NoSuchComponent)?;
         let live = entry.live.as_ref().ok_or(ControlError::NotRunning)?;
-        Ok(live.record.get(index).cloned())
+        Ok(live.granted.get(index).map(|granted| self.named(entry.spec, *granted)))
     }
 
     fn memory(&mut self, _: Caller, index: u64) -> Option<MemoryInfo> {

@@ -21,8 +21,7 @@ use pecan::{
     vspace::{AddressSpace, PAGE_SIZE},
 };
 use pecan_manifest::{Badge, Component, IrqSource, RoleName, layout, layout::resource};
-use pecan_protocols::CapInfo;
-use pecan_service::Text;
+use pecan_protocols::Granted;
 use pecan_supervision::{Piece, Rooms, names};
 
 use crate::{
@@ -112,9 +111,8 @@ pub struct Live {
     pub log_signal: Option<Cap<Notification>>,
     /// What signals it, if it serves, that clients are gone.
     pub gone_signal: Option<Cap<Notification>>,
-    /// What it was given, for the record.
-    pub record: Vec<CapInfo>,
-    channels: Vec<(usize, u64)>,
+    /// What it holds.
+    pub granted: Vec<Granted>,
     /// Its pages.
     frames: BTreeMap<u64, Cap<SmallPage>>,
     /// The lowest address of its program, where its stack is.
@@ -173,8 +171,11 @@ impl Live {
     }
 
     /// Its ends of channels: the number of each channel in the description, and the address of the capability.
-    pub fn channels(&self) -> &[(usize, u64)] {
-        &self.channels
+    pub fn channels(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.granted.iter().filter_map(|granted| match granted {
+            Granted::Channel { slot, channel, .. } => Some((usize::from(*channel), *slot)),
+            _ => None,
+        })
     }
 
     /// Whether its thread is in a call to the endpoint at an address, or was just now.
@@ -190,11 +191,19 @@ impl Live {
         unsafe { slot.delete() }?;
         let badge = Badge::gone(id).word();
         slot.mint_from(supervisor, CALL_RIGHTS, badge)?;
-        for cap in self.record.iter_mut().filter(|c| c.slot == cptr) {
-            cap.badge = badge;
-            cap.object = Text::cut(&format!("{}{IS_GONE}", cap.object));
-        }
+        self.note_channel(cptr, badge, true);
         Ok(())
+    }
+
+    /// Notes where a channel leads now.
+    fn note_channel(&mut self, cptr: u64, now: u64, is_gone: bool) {
+        for granted in &mut self.granted {
+            if let Granted::Channel { slot, badge, gone, .. } = granted
+                && *slot == cptr
+            {
+                (*badge, *gone) = (now, is_gone);
+            }
+        }
     }
 
     /// Lets its calls of a service, which the initial task has answered, go to the service again.
@@ -203,10 +212,7 @@ impl Live {
         // SAFETY: as in `redirect`.
         unsafe { slot.delete() }?;
         slot.mint_from(endpoint, CALL_RIGHTS, badge.word())?;
-        for cap in self.record.iter_mut().filter(|c| c.slot == cptr) {
-            cap.badge = badge.word();
-            cap.object = Text::cut(cap.object.trim_end_matches(IS_GONE));
-        }
+        self.note_channel(cptr, badge.word(), false);
         Ok(())
     }
 
@@ -217,19 +223,16 @@ impl Live {
     }
 }
 
-/// How the record says that the initial task answers in a server's place.
-const IS_GONE: &str = ", which is gone";
-
 /// A component's end of a channel.
 pub struct Channel<'a> {
     /// The number of the channel in the description.
     pub number: usize,
     /// What the component calls it.
     pub role: &'a str,
-    /// Where it leads: the server, and the server's role.
-    pub to: (&'a str, &'a str),
     /// The server's endpoint.
     pub endpoint: Cap<Endpoint>,
+    /// Whether the server is gone, and the initial task answers in its place.
+    pub gone: bool,
     /// What the server knows the client by.
     pub badge: Badge,
     /// The page that client and server share.
@@ -350,8 +353,7 @@ pub fn start(
             sched_context,
             log_signal: None,
             gone_signal: None,
-            record: Vec::new(),
-            channels: Vec::new(),
+            granted: Vec::new(),
             frames: BTreeMap::new(),
             bottom: 0,
             cnode,
@@ -411,19 +413,14 @@ impl Maker<'_> {
     fn make(&mut self, given: &Given<'_>, devices: &mut Devices) -> Result<(), StartError> {
         let badge = Badge::fault(given.id).word();
         let fault_ep = self.objects().mint(given.supervisor, CapRights::ALL, badge)?;
-        let registers =
-            if self.component.settings.fpu { "itself" } else { "itself, without vector registers" };
-        self.record(0, "thread", "", 0, registers);
-        self.record(0, "CNode", "", 0, "its CSpace");
-        self.record(0, "VSpace", "", 0, "its address space");
-        let (budget, period) = (self.component.settings.budget_us(), self.component.settings.period_us());
-        let time = if budget == period {
-            format!("turns of {budget} us")
-        } else {
-            format!("{budget} us in every {period} us")
-        };
-        self.record(0, "scheduling context", "", 0, &time);
-        self.record(0, "endpoint", "wg", Badge::fault(given.id).word(), "its fault handler, init");
+        let settings = &self.component.settings;
+        self.live.granted.extend([
+            Granted::Thread { slot: 0, vectors: settings.fpu },
+            Granted::CSpace { slot: 0 },
+            Granted::VSpace { slot: 0 },
+            Granted::Time { slot: 0, budget: settings.budget_us(), period: settings.period_us() },
+            Granted::FaultHandler { badge },
+        ]);
 
         let entry = self.load(given.elf)?;
         self.give_services(given)?;
@@ -487,24 +484,20 @@ impl Maker<'_> {
         let slot = self.slot();
         slot.mint_cnode_from(self.memory.slot_of(table), guard)?;
         self.page.add_cap(names::ROOMS, slot.index);
-        self.record(slot.index, "CNode", "", 0, "its CSpace, to make components");
-        let vspace = self.live.space.cap();
-        self.give_copy(self.memory.slot_of(tcb), well_known::TCB, "thread", "itself, to make components")?;
-        self.give_copy(
-            self.memory.slot_of(vspace),
-            well_known::VSPACE,
-            "VSpace",
-            "its address space, to make components",
-        )?;
+        self.live.granted.push(Granted::CSpace { slot: slot.index });
+        let vectors = self.component.settings.fpu;
+        let vspace = self.memory.slot_of(self.live.space.cap());
+        self.give_copy(self.memory.slot_of(tcb), well_known::TCB, |slot| Granted::Thread { slot, vectors })?;
+        self.give_copy(vspace, well_known::VSPACE, |slot| Granted::VSpace { slot })?;
         let pool = self.memory.slot_of(boot::ASID_POOL);
-        self.give_copy(pool, names::ASID_POOL, "ASID pool", "address spaces, to make components")?;
+        self.give_copy(pool, names::ASID_POOL, |slot| Granted::AsidPool { slot })?;
         let time = self.memory.slot_of(given.sched_control);
-        self.give_copy(time, names::TIME, "scheduling control", "time, to make components")?;
+        self.give_copy(time, names::TIME, |slot| Granted::SchedControl { slot })?;
         for n in 0..self.live.children.len() {
             let piece = &self.live.children[n];
             let (name, bytes) = (format!("{}{n}", names::UNTYPED), piece.bytes());
             let untyped = self.memory.slot_of(piece.untyped());
-            self.give_copy(untyped, &name, "untyped", &format!("{bytes} bytes, to make components"))?;
+            self.give_copy(untyped, &name, |slot| Granted::Untyped { slot, bytes })?;
             self.page.add_parameter(&name, bytes.ilog2().into());
         }
         let address = self.live.space.reserve(given.elf.len() as u64, PAGE_SIZE)?;
@@ -519,11 +512,16 @@ impl Maker<'_> {
     }
 
     /// Gives the component a copy of a capability.
-    fn give_copy(&mut self, from: Slot, name: &str, kind: &str, object: &str) -> Result<(), StartError> {
+    fn give_copy(
+        &mut self,
+        from: Slot,
+        name: &str,
+        granted: impl FnOnce(u64) -> Granted,
+    ) -> Result<(), StartError> {
         let slot = self.slot();
         slot.copy_from(from, CapRights::ALL)?;
         self.page.add_cap(name, slot.index);
-        self.record(slot.index, kind, "", 0, object);
+        self.live.granted.push(granted(slot.index));
         Ok(())
     }
 
@@ -632,49 +630,38 @@ impl Maker<'_> {
         self.live.cnode.slot_in(self.live.cnode_bits, self.next - 1)
     }
 
-    fn record(&mut self, slot: u64, kind: &str, rights: &str, badge: u64, object: &str) {
-        self.live.record.push(CapInfo {
-            slot,
-            kind: Text::cut(kind),
-            rights: Text::cut(rights),
-            badge,
-            object: Text::cut(object),
-        });
-    }
-
-    /// Gives the component a badged capability to call an endpoint with.
+    /// Gives the component a badged capability to call an endpoint with; returns its address.
     fn give_endpoint(
         &mut self,
         endpoint: Cap<Endpoint>,
         name: &str,
         badge: Badge,
-        object: &str,
     ) -> Result<u64, StartError> {
         let slot = self.slot();
         slot.mint_from(self.memory.slot_of(endpoint), CALL_RIGHTS, badge.word())?;
         self.page.add_cap(name, slot.index);
-        self.record(slot.index, "endpoint", "wp", badge.word(), object);
         Ok(slot.index)
     }
 
     fn give_services(&mut self, given: &Given<'_>) -> Result<(), StartError> {
         let badge = Badge::supervisor(given.id);
-        self.give_endpoint(given.supervisor, well_known::SUPERVISOR, badge, "its supervisor, init")?;
-        for channel in &given.channels {
-            let Channel { number, role, to: (server, server_role), endpoint, badge, page } = channel;
-            let object = format!("{role}: {server}.{server_role}");
-            let cptr = self.give_endpoint(*endpoint, role, *badge, &object)?;
-            self.live.channels.push((*number, cptr));
+        let slot = self.give_endpoint(given.supervisor, well_known::SUPERVISOR, badge)?;
+        self.live.granted.push(Granted::Supervisor { slot, badge: badge.word() });
+        for Channel { number, role, endpoint, badge, gone, page } in &given.channels {
+            let slot = self.give_endpoint(*endpoint, role, *badge)?;
+            let (channel, badge) = (*number as u16, badge.word());
+            self.live.granted.push(Granted::Channel { slot, badge, channel, gone: *gone });
             if let Some(page) = page {
                 let address = self.map_shared(core::slice::from_ref(page), CapRights::READ_WRITE)?;
                 self.page.add_memory(role, address, PAGE_SIZE);
+                self.live.granted.push(Granted::ChannelMemory { address, bytes: PAGE_SIZE, channel });
             }
         }
         let Some(ServerEnd { endpoint, pages }) = &given.service else { return Ok(()) };
         let slot = self.slot();
         slot.copy_from(self.memory.slot_of(*endpoint), CapRights::READ)?;
         self.page.add_cap(resource::SERVICE, slot.index);
-        self.record(slot.index, "endpoint", "r", 0, "its own, for those who call it");
+        self.live.granted.push(Granted::Service { slot: slot.index });
         let component = self.component;
         self.page.add_parameter(resource::CLIENTS, component.clients() as u64);
         for (n, (role, pages)) in component.interface.serves.keys().zip(pages).enumerate() {
@@ -682,7 +669,9 @@ impl Maker<'_> {
             self.page.add_parameter(&name, component.first_place(n) as u64);
             if !pages.is_empty() {
                 let address = self.map_shared(pages, CapRights::READ_WRITE)?;
-                self.page.add_memory(&name, address, pages.len() as u64 * PAGE_SIZE);
+                let bytes = pages.len() as u64 * PAGE_SIZE;
+                self.page.add_memory(&name, address, bytes);
+                self.live.granted.push(Granted::RoleMemory { address, bytes, role: n as u8 });
             }
         }
         let replies = replies(component);
@@ -693,7 +682,7 @@ impl Maker<'_> {
             let slot = self.slot();
             // SAFETY: the object was made just now, and its name is not used again.
             unsafe { slot.move_from(self.memory.slot_of(reply)) }?;
-            self.record(slot.index, "reply", "", 0, &format!("caller {}", n + 1));
+            self.live.granted.push(Granted::Reply { slot: slot.index, caller: n as u16 + 1 });
         }
         Ok(())
     }
@@ -706,15 +695,15 @@ impl Maker<'_> {
             let name = format!("{}{}", resource::PORTS, ports.name);
             self.page.add_cap(&name, slot.index);
             self.page.add_parameter(&name, ports.first.into());
-            let object = format!("ports {:#x} to {:#x}, {}", ports.first, ports.last, ports.name);
-            self.record(slot.index, "I/O ports", "rw", 0, &object);
+            let (first, last) = (ports.first, ports.last);
+            self.live.granted.push(Granted::Ports { slot: slot.index, first, last });
         }
         if self.component.settings.irqs.is_empty() && given.log.is_none() && given.service.is_none() {
             return Ok(());
         }
         let notification = self.objects().make::<Notification>()?;
         self.live.tcb.bind_notification(notification)?;
-        self.record(0, "notification", "r", 0, "its signals");
+        self.live.granted.push(Granted::Signals);
         for (bit, irq) in self.component.settings.irqs.iter().enumerate() {
             let handler = devices.irq(&mut self.memory.cspace, irq)?;
             let signal = self.objects().mint(notification, CapRights::WRITE, Badge::SIGNAL | 1 << bit)?;
@@ -726,14 +715,12 @@ impl Maker<'_> {
             let name = format!("{}{}", resource::IRQ, irq.name);
             self.page.add_cap(&name, slot.index);
             self.page.add_parameter(&name, bit as u64);
-            let object = match irq.source() {
-                Some(IrqSource::Isa(isa)) => format!("interrupt {isa} of the ISA bus, {}", irq.name),
-                Some(IrqSource::Pin { ioapic, pin }) => {
-                    format!("interrupt of I/O APIC {ioapic} pin {pin}, {}", irq.name)
-                }
-                None => format!("interrupt {}", irq.name),
-            };
-            self.record(slot.index, "IRQ handler", "", 0, &object);
+            let slot = slot.index;
+            self.live.granted.push(match irq.source() {
+                Some(IrqSource::Isa(isa)) => Granted::IsaIrq { slot, isa },
+                Some(IrqSource::Pin { ioapic, pin }) => Granted::PinIrq { slot, ioapic, pin },
+                None => return Err(StartError::NoIrqSource(irq.name.clone())),
+            });
         }
         if given.service.is_some() {
             let badge = Badge::SIGNAL | 1 << layout::GONE_SIGNAL;
@@ -741,10 +728,13 @@ impl Maker<'_> {
         }
         if let Some(pages) = &given.log {
             let (own, reader) = pages.split_at(pages.len() - (layout::LOG_READER_SIZE / PAGE_SIZE) as usize);
-            let address = self.map_shared(own, CapRights::READ)?;
-            self.page.add_memory(resource::LOG, address, own.len() as u64 * PAGE_SIZE);
-            let address = self.map_shared(reader, CapRights::READ_WRITE)?;
-            self.page.add_memory(resource::LOG_READER, address, reader.len() as u64 * PAGE_SIZE);
+            let parts = [(resource::LOG, own, false), (resource::LOG_READER, reader, true)];
+            for (name, pages, writable) in parts {
+                let rights = if writable { CapRights::READ_WRITE } else { CapRights::READ };
+                let (address, bytes) = (self.map_shared(pages, rights)?, pages.len() as u64 * PAGE_SIZE);
+                self.page.add_memory(name, address, bytes);
+                self.live.granted.push(Granted::Log { address, bytes, writable });
+            }
             let badge = Badge::SIGNAL | 1 << layout::LOG_SIGNAL;
             self.live.log_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
         }

@@ -270,9 +270,8 @@ impl System {
         let mut channels = Vec::new();
         let description = self.archive.system();
         for (number, edge) in description.channels_of(entry.spec) {
-            let (role, to) = (description.client_role(edge), description.server_name(edge));
-            let channel =
-                Channel { number, role, to, endpoint: self.endpoint, badge: Badge::gone(id), page: None };
+            let (role, endpoint) = (description.client_role(edge), self.endpoint);
+            let channel = Channel { number, role, endpoint, badge: Badge::gone(id), gone: false, page: None };
             let server = match edge.server {
                 Server::Init => {
                     let place = self.own.place_or_more((id, number)) as u16;
@@ -282,10 +281,11 @@ impl System {
                 Server::Component(server) => usize::from(server),
             };
             if self.is_gone(server) {
-                channels.push(channel);
+                channels.push(Channel { gone: true, ..channel });
                 continue;
             }
-            let no_place = || StartError::NoPlace(format!("{}.{}", to.0, to.1));
+            let (name, server_role) = description.server_name(edge);
+            let no_place = || StartError::NoPlace(format!("{name}.{server_role}"));
             let service = self.services.get_mut(server).and_then(Option::as_mut).ok_or_else(no_place)?;
             let endpoint = service.endpoint;
             let served = service.roles.get_mut(usize::from(edge.server_role)).ok_or_else(no_place)?;
@@ -693,7 +693,7 @@ impl System {
         let endpoint = self.memory.slot_of(service.endpoint);
         let description = self.archive.system();
         for (id, live) in self.entries.iter_mut().filter_map(|e| Some((e.id, e.live.as_mut()?))) {
-            let ends: Vec<_> = live.channels().to_vec();
+            let ends: Vec<_> = live.channels().collect();
             for (number, cptr) in ends {
                 let Some(edge) = description.channels.get(number) else { continue };
                 if edge.server != Server::Component(server as u16) {
@@ -731,8 +731,8 @@ fn clients<'a>(
     let leads_there = move |number: usize| description.channels.get(number).is_some_and(|c| c.server == to);
     let live = entries.iter_mut().filter_map(|entry| Some((entry.id, entry.spec, entry.live.as_mut()?)));
     live.map(move |(id, spec, live)| {
-        let ends = live.channels().iter().filter(|(number, _)| leads_there(*number));
-        let cptrs = ends.map(|(_, cptr)| *cptr).collect();
+        let ends = live.channels().filter(|(number, _)| leads_there(*number));
+        let cptrs = ends.map(|(_, cptr)| cptr).collect();
         (live, cptrs, id, spec)
     })
 }

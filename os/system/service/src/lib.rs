@@ -17,7 +17,7 @@ pub use call::{CALL, CallError, Channel, Description, IDEMPOTENT, Method};
 pub use pecan_manifest::Badge;
 pub use pecan_service_macros::{Wire, service};
 pub use server::{Answered, Caller, Dispatch, Later, Owed, Refusal, Replies, Server};
-pub use wire::{Bounded, Reader, Unbounded, WORDS_MAX, Wire, Writer, sum, words_of};
+pub use wire::{Bounded, Reader, Unbounded, WORDS_MAX, Wire, Writer, most, sum, words_of};
 
 #[doc(hidden)]
 pub use pecan as __pecan;

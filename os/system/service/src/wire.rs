@@ -20,6 +20,18 @@ pub const fn sum(words: &[usize]) -> usize {
     }
 }
 
+/// The most of several numbers of words.
+#[doc(hidden)]
+pub const fn most(words: &[usize]) -> usize {
+    match words.split_first() {
+        Some((first, rest)) => {
+            let most = most(rest);
+            if *first > most { *first } else { most }
+        }
+        None => 0,
+    }
+}
+
 /// A message that is being made.
 #[derive(Debug)]
 pub struct Writer {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use pecan_manifest::{Component, IrqSource, Start, System};
+use pecan_manifest::{Channel, Component, IrqSource, Server, Start, System, layout};
 
 use crate::{
     qemu::Boot,
@@ -89,6 +89,9 @@ fn described(system: &System, number: usize, component: &Component) -> Vec<Strin
     for (_, channel) in system.channels_of(number) {
         let (server, role) = system.server_name(channel);
         add("endpoint", "wp", format!("{}: {server}.{role}", system.client_role(channel)));
+        if shares_page(system, channel) {
+            add("memory", "rw", format!("4K, shared with {server}.{role}"));
+        }
     }
     let serves = !component.interface.serves.is_empty();
     if serves {
@@ -96,6 +99,16 @@ fn described(system: &System, number: usize, component: &Component) -> Vec<Strin
         for n in 1..=component.clients() + 1 {
             add("reply", "", format!("caller {n}"));
         }
+    }
+    for ((role, served), places) in component.interface.serves.iter().zip(&component.places) {
+        if served.page && *places > 0 {
+            add("memory", "rw", format!("{}K, shared with those who call {role}", places * 4));
+        }
+    }
+    if settings.log {
+        let reader = layout::LOG_READER_SIZE >> 10;
+        add("memory", "r", format!("{}K, the system log", (layout::LOG_SIZE >> 10) - reader));
+        add("memory", "rw", format!("{reader}K, the system log"));
     }
     for ports in &settings.ports {
         add("I/O ports", "rw", format!("ports {:#x} to {:#x}, {}", ports.first, ports.last, ports.name));
@@ -112,6 +125,13 @@ fn described(system: &System, number: usize, component: &Component) -> Vec<Strin
         add("IRQ handler", "", format!("{from}, {}", irq.name));
     }
     all
+}
+
+/// Whether a channel comes with a page that client and server share.
+fn shares_page(system: &System, channel: &Channel) -> bool {
+    let Server::Component(server) = channel.server else { return false };
+    let mut roles = system.components[usize::from(server)].interface.serves.values();
+    roles.nth(channel.server_role.into()).is_some_and(|role| role.page)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub fn service(attributes: TokenStream, item: TokenStream) -> TokenStream {
     service::expand(attributes.into(), item.into()).unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
-/// Lets a structure travel as its fields, in order, and an enumeration without data as the numbers of its variants.
+/// Lets a structure travel as its fields, in order, and an enumeration as the numbers of its variants, each with its fields.
 #[proc_macro_derive(Wire)]
 pub fn wire(item: TokenStream) -> TokenStream {
     wire::expand(item.into()).unwrap_or_else(|error| error.to_compile_error()).into()

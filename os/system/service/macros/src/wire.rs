@@ -28,26 +28,16 @@ pub fn expand(item: TokenStream) -> Result<TokenStream> {
             )
         }
         Data::Enum(data) => {
-            for variant in &data.variants {
-                if !matches!(variant.fields, Fields::Unit) {
-                    return Err(Error::new(
-                        variant.span(),
-                        "the variants of an enumeration that travels have no data",
-                    ));
-                }
-                if variant.discriminant.is_none() {
-                    return Err(Error::new(variant.span(), "a variant that travels has a number: `= N`"));
-                }
-            }
-            let variants: Vec<_> = data.variants.iter().map(|v| &v.ident).collect();
+            let variants = data.variants.iter().map(Variant::of).collect::<Result<Vec<_>>>()?;
+            let words = variants.iter().map(|v| &v.words);
+            let encoders = variants.iter().map(|v| &v.encode);
+            let decoders = variants.iter().map(|v| &v.decode);
             (
-                quote!(1),
-                quote!(to.word(*self as u64);),
+                quote!(1 + ::pecan_service::most(&[#(#words),*])),
+                quote!(match self { #(#encoders)* }),
                 quote! {
                     let number = from.word()?;
-                    #(if number == Self::#variants as u64 {
-                        return ::core::option::Option::Some(Self::#variants);
-                    })*
+                    #(#decoders)*
                     ::core::option::Option::None
                 },
             )
@@ -78,6 +68,47 @@ pub fn expand(item: TokenStream) -> Result<TokenStream> {
     })
 }
 
+/// A variant of an enumeration: its number travels, and then its fields.
+struct Variant {
+    words: TokenStream,
+    encode: TokenStream,
+    decode: TokenStream,
+}
+
+impl Variant {
+    fn of(variant: &syn::Variant) -> Result<Self> {
+        let name = &variant.ident;
+        let Some((_, number)) = &variant.discriminant else {
+            return Err(Error::new(variant.span(), "a variant that travels has a number: `= N`"));
+        };
+        let fields = match &variant.fields {
+            Fields::Unit => Vec::new(),
+            Fields::Named(fields) => fields.named.iter().collect(),
+            Fields::Unnamed(_) => {
+                return Err(Error::new(variant.span(), "the fields of a variant that travels have names"));
+            }
+        };
+        let names: Vec<_> = fields.iter().filter_map(|f| f.ident.as_ref()).collect();
+        let types: Vec<_> = fields.iter().map(|f| &f.ty).collect();
+        Ok(Self {
+            words: quote!(0 #(+ <#types as ::pecan_service::Bounded>::WORDS)*),
+            encode: quote! {
+                Self::#name { #(#names),* } => {
+                    to.word(#number);
+                    #(::pecan_service::Wire::encode(#names, to);)*
+                }
+            },
+            decode: quote! {
+                if number == #number {
+                    return ::core::option::Option::Some(Self::#name {
+                        #(#names: <#types as ::pecan_service::Wire<'m>>::decode(from)?,)*
+                    });
+                }
+            },
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,7 +118,7 @@ mod tests {
         let cases = [
             ("struct A<T> {\n x: T }", "no parameters", 1),
             ("struct A(u8);", "have names", 1),
-            ("enum A {\n B(u8),\n}", "no data", 2),
+            ("enum A {\n B(u8) = 1,\n}", "have names", 2),
             ("enum A {\n B = 1,\n C,\n}", "a number", 3),
             ("\nunion A { x: u8 }", "union", 2),
         ];
@@ -102,5 +133,6 @@ mod tests {
     fn structures_and_numbers_travel() {
         assert!(expand("struct A { x: u8, y: u64 }".parse().unwrap()).is_ok());
         assert!(expand("enum A { X = 0, Y = 7 }".parse().unwrap()).is_ok());
+        assert!(expand("#[repr(u64)] enum A { X { y: u8, z: u64 } = 0, Y = 7 }".parse().unwrap()).is_ok());
     }
 }

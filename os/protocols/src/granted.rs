@@ -1,0 +1,163 @@
+//! What a component holds, as data: whoever makes components keeps a list of these for each, and everything that is said
+//! of a component's authority comes from it.
+
+use pecan_service::Wire;
+
+/// A capability of a component, or memory that it shares. `slot` is the capability's address in the component's CSpace; 0
+/// for what the kernel keeps for its thread.
+#[repr(u64)]
+#[derive(Wire, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Granted {
+    /// Its thread.
+    Thread {
+        /// Where.
+        slot: u64,
+        /// Whether it may use floating-point and vector registers.
+        vectors: bool,
+    } = 0,
+    /// Its CSpace.
+    CSpace {
+        /// Where.
+        slot: u64,
+    } = 1,
+    /// Its address space.
+    VSpace {
+        /// Where.
+        slot: u64,
+    } = 2,
+    /// Its time: so many microseconds in each period. Without a period nobody bounds it.
+    Time {
+        /// Where.
+        slot: u64,
+        /// Microseconds of processor time in a period.
+        budget: u64,
+        /// Microseconds of a period.
+        period: u64,
+    } = 3,
+    /// The endpoint to which the kernel reports its faults.
+    FaultHandler {
+        /// The badge of the reports.
+        badge: u64,
+    } = 4,
+    /// The endpoint of its supervisor.
+    Supervisor {
+        /// Where.
+        slot: u64,
+        /// What the supervisor knows it by.
+        badge: u64,
+    } = 5,
+    /// The endpoint of a server, at the end of a channel.
+    Channel {
+        /// Where.
+        slot: u64,
+        /// What the server knows it by.
+        badge: u64,
+        /// The number of the channel in the description.
+        channel: u16,
+        /// Whether the server is gone and the initial task answers in its place.
+        gone: bool,
+    } = 6,
+    /// The endpoint on which it is called.
+    Service {
+        /// Where.
+        slot: u64,
+    } = 7,
+    /// A reply object.
+    Reply {
+        /// Where.
+        slot: u64,
+        /// For which of its callers, from 1.
+        caller: u16,
+    } = 8,
+    /// The notification that is bound to its thread.
+    Signals = 9,
+    /// The handler of an interrupt of the ISA bus.
+    IsaIrq {
+        /// Where.
+        slot: u64,
+        /// The interrupt's number on the bus.
+        isa: u8,
+    } = 10,
+    /// The handler of an interrupt at a pin of an I/O interrupt controller.
+    PinIrq {
+        /// Where.
+        slot: u64,
+        /// Which controller, from 0.
+        ioapic: u8,
+        /// Which of its pins.
+        pin: u8,
+    } = 11,
+    /// A range of I/O ports.
+    Ports {
+        /// Where.
+        slot: u64,
+        /// The first port.
+        first: u16,
+        /// The last port.
+        last: u16,
+    } = 12,
+    /// Memory that it shares with the server of a channel.
+    ChannelMemory {
+        /// Its address.
+        address: u64,
+        /// Its bytes.
+        bytes: u64,
+        /// The number of the channel in the description.
+        channel: u16,
+    } = 13,
+    /// Memory that it shares with the clients of a role.
+    RoleMemory {
+        /// Its address.
+        address: u64,
+        /// Its bytes.
+        bytes: u64,
+        /// The role's number.
+        role: u8,
+    } = 14,
+    /// A part of the system log.
+    Log {
+        /// Its address.
+        address: u64,
+        /// Its bytes.
+        bytes: u64,
+        /// Whether it may write there.
+        writable: bool,
+    } = 15,
+    /// Memory of which it may make components.
+    Untyped {
+        /// Where.
+        slot: u64,
+        /// Its bytes.
+        bytes: u64,
+    } = 16,
+    /// Gives address spaces their identifiers.
+    AsidPool {
+        /// Where.
+        slot: u64,
+    } = 17,
+    /// Authority over the time of a core.
+    SchedControl {
+        /// Where.
+        slot: u64,
+    } = 18,
+    /// Authority over all interrupts.
+    IrqControl {
+        /// Where.
+        slot: u64,
+    } = 19,
+    /// Authority over all address spaces.
+    AsidControl {
+        /// Where.
+        slot: u64,
+    } = 20,
+    /// Authority over all I/O ports.
+    PortControl {
+        /// Where.
+        slot: u64,
+    } = 21,
+    /// Authority over all domains.
+    DomainControl {
+        /// Where.
+        slot: u64,
+    } = 22,
+}
