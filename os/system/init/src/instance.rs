@@ -12,7 +12,7 @@ use pecan::{
     CSpaceRoot, Cap, CapRights, FrameType, Priorities, SchedParams, Slot, UserContext,
     abi::{
         Syscall,
-        constants::{LARGE_PAGE_BITS, tcb_flag, vm_attributes},
+        constants::{LARGE_PAGE_BITS, max_extra_refills, tcb_flag, vm_attributes},
     },
     alloc::Objects,
     boot,
@@ -20,7 +20,7 @@ use pecan::{
     types::{CNode, Endpoint, LargePage, Notification, Reply, SchedContext, SchedControl, SmallPage, Tcb},
     vspace::{AddressSpace, PAGE_SIZE},
 };
-use pecan_manifest::{Badge, Component, IrqSource, RoleName, layout, layout::resource};
+use pecan_manifest::{Badge, Component, IrqSource, RoleName, Settings, layout, layout::resource};
 use pecan_protocols::Granted;
 use pecan_supervision::{Piece, Rooms, names};
 
@@ -386,6 +386,20 @@ fn replies(component: &Component) -> u64 {
 }
 
 /// Makes thread, address space and CSpace.
+/// The time of a component. Who was promised some in each period gets it, even if others delay it within the period: so
+/// the next period does not begin later for that. Each time it is preempted takes a refill.
+fn time(settings: &Settings) -> SchedParams {
+    let (budget, period) = (settings.budget_us(), settings.period_us());
+    match settings.period_ms {
+        Some(_) => SchedParams {
+            sporadic: true,
+            extra_refills: max_extra_refills(SCHED_CONTEXT_BITS) as u64,
+            ..SchedParams::new(budget, period)
+        },
+        None => SchedParams::round_robin(budget),
+    }
+}
+
 fn prepare(component: &Component, given: &Given<'_>, home: &mut Home) -> Result<Basics, StartError> {
     let replies = replies(component);
     let settings = &component.settings;
@@ -452,8 +466,7 @@ impl Maker<'_> {
     ) -> Result<(), StartError> {
         let settings = &self.component.settings;
         let Live { tcb, sched_context, .. } = self.live;
-        let time = SchedParams::new(settings.budget_us(), settings.period_us()).with_badge(given.id);
-        given.sched_control.configure(sched_context, time)?;
+        given.sched_control.configure(sched_context, time(settings).with_badge(given.id))?;
         // Who makes components can give them its own priority at most.
         let mcp = if settings.children.is_some() { settings.priority } else { 0 };
         let priorities = Priorities { authority: boot::TCB, mcp, priority: settings.priority };

@@ -20,12 +20,12 @@ use alloc::vec::Vec;
 use core::convert::Infallible;
 
 use pecan::{
-    LongMessage,
-    abi::constants::tcb_flag,
+    LongMessage, SchedParams,
+    abi::constants::{MIN_SCHED_CONTEXT_BITS, max_extra_refills, tcb_flag},
     boot::{self, BootInfo},
     types::Reply,
 };
-use pecan_manifest::{Archive, ArchiveError, Badge};
+use pecan_manifest::{Archive, ArchiveError, Badge, layout};
 use pecan_service::{Answered, CallError, Replies, Writer};
 
 use system::System;
@@ -36,6 +36,14 @@ pecan_runtime::root_task!(main);
 const REPLIES: u64 = 33;
 
 /// Where the boot archive is: its address and its length. `cargo xtask` fills it in when it puts archive and initial
+/// The initial task's own time, once the system is up: whoever lets it work much, by dying, printing or asking, takes no more
+/// than this from others. To start a component takes it some 3 ms.
+const TIME: SchedParams = SchedParams {
+    sporadic: true,
+    extra_refills: max_extra_refills(MIN_SCHED_CONTEXT_BITS) as u64,
+    ..SchedParams::new(layout::INIT_BUDGET, layout::INIT_PERIOD)
+};
+
 /// task together; as the compiler must not know what it reads here, it is read as volatile.
 #[used]
 #[unsafe(no_mangle)]
@@ -88,6 +96,7 @@ fn main(boot: BootInfo) -> Result<Infallible, Failure> {
     let mut replies = Replies::new(&replies);
     system.start_all();
 
+    boot.sched_control(0)?.configure(boot::SCHED_CONTEXT, TIME)?;
     let endpoint = system.endpoint();
     let (mut question, mut answer) = (LongMessage::new(0), Writer::new(0));
     let mut badge = endpoint.recv_long(replies.current(), &mut question);

@@ -12,6 +12,15 @@ pub const CLIENTS_MAX: u64 = 64;
 /// The most channels of a component.
 pub const CHANNELS_MAX: u64 = 16;
 
+/// The most slots of a component's CSpace.
+pub const SLOTS_MAX: u64 = 1024;
+/// Slots of a component beside those of its channels, devices and clients: none, its supervisor, its endpoint.
+pub const SLOTS_OTHERS: u64 = 3;
+/// The time of the initial task once the system is up, in microseconds: so much in each period.
+pub const INIT_BUDGET: u64 = 10_000;
+/// The period of that.
+pub const INIT_PERIOD: u64 = 40_000;
+
 /// The bit, among a component's signals, that says that there is something new in the system log.
 pub const LOG_SIGNAL: u32 = 32;
 /// The bit, among a server's signals, that says that clients are gone; the initial task says which.
