@@ -121,6 +121,8 @@ pub enum ControlError {
     TooLong = 5,
     /// It runs already.
     Running = 6,
+    /// As many of it run as its description allows.
+    TooMany = 7,
 }
 
 impl fmt::Display for ControlError {
@@ -133,6 +135,7 @@ impl fmt::Display for ControlError {
             Self::Essential => "the system cannot do without it",
             Self::TooLong => "the arguments are too long",
             Self::Running => "it runs already",
+            Self::TooMany => "as many of it run as its description allows",
         })
     }
 }

@@ -160,4 +160,9 @@ pub enum Granted {
         /// Where.
         slot: u64,
     } = 22,
+    /// The endpoint to which the kernel reports that it has used up its budget.
+    TimeoutHandler {
+        /// The badge of the reports.
+        badge: u64,
+    } = 23,
 }

@@ -105,6 +105,9 @@ pub trait Supervisor {
     /// Somebody at the terminal wants the program of a number to end, or with 0 those that somebody waits for. Only who
     /// shows the system log can say so, and no service ends that way.
     fn interrupt(&mut self, caller: Caller, program: u64);
+    /// A sign of life, for those of whom the description expects some. A server gives it by itself, between two calls.
+    #[idempotent]
+    fn pulse(&mut self, caller: Caller);
     /// To a server: which of its clients' places have lost their client since it last asked, a bit each.
     fn departures(&mut self, caller: Caller) -> u64;
 }
@@ -119,3 +122,24 @@ pub const ALL: [Description; 7] = [
     SupervisorClient::DESCRIPTION,
     ClockClient::DESCRIPTION,
 ];
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::ALL;
+
+    #[test]
+    fn no_two_protocols_and_no_two_methods_are_the_same() {
+        for (n, protocol) in ALL.iter().enumerate() {
+            assert!(ALL[..n].iter().all(|other| other.name != protocol.name), "{}", protocol.name);
+        }
+        let mut methods: Vec<_> =
+            ALL.iter().flat_map(|p| p.methods.iter().map(|m| (m.number, p.name, m.name))).collect();
+        methods.sort_unstable();
+        for pair in methods.windows(2) {
+            assert_ne!(pair[0].0, pair[1].0, "{pair:?} have the same number");
+        }
+        assert!(methods.len() > 20);
+    }
+}

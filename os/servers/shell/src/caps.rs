@@ -42,6 +42,9 @@ impl Shown {
             Granted::FaultHandler { badge } => {
                 Self { badge, ..line(0, "endpoint", "wg", "its fault handler, init".into()) }
             }
+            Granted::TimeoutHandler { badge } => {
+                Self { badge, ..line(0, "endpoint", "wg", "its timeout handler, init".into()) }
+            }
             Granted::Supervisor { slot, badge } => {
                 Self { badge, ..line(slot, "endpoint", "wp", "its supervisor, init".into()) }
             }

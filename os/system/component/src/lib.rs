@@ -65,6 +65,13 @@ pub fn supervisor() -> SupervisorClient {
     SUPERVISOR.client()
 }
 
+/// Gives a sign of life: what a component with a `heartbeat_ms` in its description does that often at least. A server need
+/// not: [`serve`] does it when it is asked.
+pub fn pulse() {
+    // A supervisor that does not answer expects none either.
+    let _ = supervisor().pulse();
+}
+
 /// How many clients this component can have, in all roles that it serves. Their places are numbered from 0.
 pub fn clients() -> usize {
     startup().parameter(resource::CLIENTS).unwrap_or(0) as usize
@@ -87,6 +94,9 @@ pub fn serve<D: Dispatch<S>, S>(server: &mut S, mut signal: impl FnMut(&mut S, u
     // SAFETY: the initial task put as many reply objects there, one after the other.
     let replies: Vec<_> = (0..count).map(|n| unsafe { first.offset(n) }).collect();
     Server::new(endpoint, Replies::new(&replies)).run::<D, S>(server, |server, bits, gone| {
+        if bits >> layout::PULSE_SIGNAL & 1 != 0 {
+            pulse();
+        }
         if bits >> layout::GONE_SIGNAL & 1 != 0 {
             // An initial task that does not answer has no more clients to speak of.
             let places = supervisor().departures().unwrap_or(0);

@@ -68,10 +68,7 @@ impl System {
         let caller = Caller { badge };
         // What a component may ask for is what the badge says, and only a channel to `init` gives it one for a role.
         match badge.kind() {
-            Some(Kind::Fault) => {
-                self.faulted(badge.generation(), Fault::from_message(message).as_ref());
-                Ok(Answered::Later)
-            }
+            Some(Kind::Fault) => Ok(self.fault(badge.generation(), Fault::from_message(message).as_ref())),
             Some(Kind::Supervisor) if message.label() == EXIT_LABEL => {
                 self.exited(badge.generation(), message.word(0));
                 Ok(Answered::Later)
@@ -122,6 +119,10 @@ impl Supervisor for System {
         if index.is_some_and(|index| self.spec(&self.entries[index]).settings.log) {
             System::interrupt(self, program);
         }
+    }
+
+    fn pulse(&mut self, caller: Caller) {
+        System::pulse(self, caller.generation());
     }
 
     fn departures(&mut self, caller: Caller) -> u64 {

@@ -43,8 +43,6 @@ const SMALL_PAGES_MAX: u64 = 4096;
 const CHILDREN_SLOTS: u64 = 256;
 /// log2 of the most components that such a component can have at once, and its own room.
 const CHILDREN_ROOMS_BITS: u32 = 8;
-/// The most slots of a component.
-const SLOTS_MAX: u64 = 1024;
 /// To call takes the right to send, and the one to be replied to.
 const CALL_RIGHTS: CapRights = CapRights::new(true, false, false, true);
 /// Where a component's heap goes on when its program's own has run out, far from everything else.
@@ -111,6 +109,8 @@ pub struct Live {
     pub log_signal: Option<Cap<Notification>>,
     /// What signals it, if it serves, that clients are gone.
     pub gone_signal: Option<Cap<Notification>>,
+    /// What asks it for a sign of life, if some are expected and it serves.
+    pub pulse_signal: Option<Cap<Notification>>,
     /// What it holds.
     pub granted: Vec<Granted>,
     /// Its pages.
@@ -353,6 +353,7 @@ pub fn start(
             sched_context,
             log_signal: None,
             gone_signal: None,
+            pulse_signal: None,
             granted: Vec::new(),
             frames: BTreeMap::new(),
             bottom: 0,
@@ -385,7 +386,6 @@ fn replies(component: &Component) -> u64 {
     if component.places.is_empty() { 0 } else { component.clients() as u64 + 1 }
 }
 
-/// Makes thread, address space and CSpace.
 /// The time of a component. Who was promised some in each period gets it, even if others delay it within the period: so
 /// the next period does not begin later for that. Each time it is preempted takes a refill.
 fn time(settings: &Settings) -> SchedParams {
@@ -400,13 +400,14 @@ fn time(settings: &Settings) -> SchedParams {
     }
 }
 
+/// Makes thread, address space and CSpace.
 fn prepare(component: &Component, given: &Given<'_>, home: &mut Home) -> Result<Basics, StartError> {
     let replies = replies(component);
     let settings = &component.settings;
-    let caps = 2 + given.channels.len() + settings.irqs.len() + settings.ports.len();
+    let caps = given.channels.len() + settings.irqs.len() + settings.ports.len();
     let own = if settings.children.is_some() { CHILDREN_SLOTS } else { 0 };
-    let count = caps as u64 + 1 + replies + own;
-    if count > SLOTS_MAX {
+    let count = layout::SLOTS_OTHERS + caps as u64 + replies + own;
+    if count > layout::SLOTS_MAX {
         return Err(StartError::TooLong);
     }
     let cnode_bits = count.next_power_of_two().ilog2().max(4);
@@ -435,6 +436,9 @@ impl Maker<'_> {
             Granted::Time { slot: 0, budget: settings.budget_us(), period: settings.period_us() },
             Granted::FaultHandler { badge },
         ]);
+        if settings.overrun_ms.is_some() {
+            self.live.granted.push(Granted::TimeoutHandler { badge });
+        }
 
         let entry = self.load(given.elf)?;
         self.give_services(given)?;
@@ -474,6 +478,10 @@ impl Maker<'_> {
         unsafe {
             tcb.configure(cspace, self.live.space.cap(), ipc_buffer, ipc_frame)?;
             tcb.set_sched_params(priorities, sched_context, fault_ep)?;
+        }
+        if settings.overrun_ms.is_some() {
+            // SAFETY: as above; and what is told the endpoint of its fault handler is that handler's.
+            unsafe { tcb.set_timeout_endpoint(fault_ep) }?;
         }
         if !settings.fpu {
             tcb.set_flags(0, tcb_flag::FPU_DISABLED)?;
@@ -738,6 +746,10 @@ impl Maker<'_> {
         if given.service.is_some() {
             let badge = Badge::SIGNAL | 1 << layout::GONE_SIGNAL;
             self.live.gone_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
+            if self.component.settings.heartbeat_ms.is_some() {
+                let badge = Badge::SIGNAL | 1 << layout::PULSE_SIGNAL;
+                self.live.pulse_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
+            }
         }
         if let Some(pages) = &given.log {
             let (own, reader) = pages.split_at(pages.len() - (layout::LOG_READER_SIZE / PAGE_SIZE) as usize);

@@ -12,6 +12,7 @@ mod devices;
 mod instance;
 mod memory;
 mod output;
+mod pulse;
 mod report;
 mod rescue;
 mod system;
@@ -35,7 +36,6 @@ pecan_runtime::root_task!(main);
 /// How many callers can wait for the end of programs at once, and one that is being answered.
 const REPLIES: u64 = 33;
 
-/// Where the boot archive is: its address and its length. `cargo xtask` fills it in when it puts archive and initial
 /// The initial task's own time, once the system is up: whoever lets it work much, by dying, printing or asking, takes no more
 /// than this from others. To start a component takes it some 3 ms.
 const TIME: SchedParams = SchedParams {
@@ -44,6 +44,7 @@ const TIME: SchedParams = SchedParams {
     ..SchedParams::new(layout::INIT_BUDGET, layout::INIT_PERIOD)
 };
 
+/// Where the boot archive is: its address and its length. `cargo xtask` fills it in when it puts archive and initial
 /// task together; as the compiler must not know what it reads here, it is read as volatile.
 #[used]
 #[unsafe(no_mangle)]
@@ -95,8 +96,8 @@ fn main(boot: BootInfo) -> Result<Infallible, Failure> {
     let replies: Vec<_> = (0..REPLIES).map(|n| unsafe { first.offset(n) }).collect();
     let mut replies = Replies::new(&replies);
     system.start_all();
-
     boot.sched_control(0)?.configure(boot::SCHED_CONTEXT, TIME)?;
+
     let endpoint = system.endpoint();
     let (mut question, mut answer) = (LongMessage::new(0), Writer::new(0));
     let mut badge = endpoint.recv_long(replies.current(), &mut question);

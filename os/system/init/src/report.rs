@@ -50,15 +50,13 @@ fn describe(fault: &Fault, live: &Live) -> String {
     }
 }
 
-/// Reports a fault: what happened, the registers, and the stack.
-pub fn fault(
-    name: &str,
-    fault: Option<&Fault>,
-    live: &Live,
-    functions: Option<Functions<'_>>,
-    memory: &mut Memory,
-) {
-    let what = fault.map_or_else(|| "an unknown fault".into(), |f| describe(f, live));
+/// What a component died of, in words.
+pub fn cause(fault: Option<&Fault>, live: &Live) -> String {
+    fault.map_or_else(|| "an unknown fault".into(), |f| describe(f, live))
+}
+
+/// Reports a death: what happened, the registers, and the stack.
+pub fn death(name: &str, what: &str, live: &Live, functions: Option<Functions<'_>>, memory: &mut Memory) {
     let registers = match live.tcb.read_registers(false) {
         Ok(registers) => registers,
         Err(error) => {

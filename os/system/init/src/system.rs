@@ -20,7 +20,7 @@ use pecan_manifest::{
 };
 use pecan_protocols::{ControlError, Ending, State};
 use pecan_service::{CallError, Later, shared};
-use pecan_supervision::{BackOff, Health, Next, Restart, Watch, Why};
+use pecan_supervision::{BackOff, Health, Next, Pulse, Restart, Watch, Why};
 
 use crate::{
     calls,
@@ -29,7 +29,7 @@ use crate::{
     instance::{self, Channel, Given, Live, ServerEnd, StartError},
     memory::Memory,
     output::{self, say},
-    report,
+    pulse, report,
     rescue::Rescue,
 };
 
@@ -57,6 +57,8 @@ pub struct Entry {
     pub log: Vec<u8>,
     /// Whether and when it is started again.
     pub watch: Watch,
+    /// Whether it does what it should, while it runs.
+    pub pulse: Pulse,
     /// Who waits for its end.
     pub waiters: Vec<Waiter>,
 }
@@ -212,6 +214,7 @@ impl System {
             pecan_manifest::Restart::OnFailure => Restart::OnFailure,
             pecan_manifest::Restart::Always => Restart::Always,
         };
+        let expected = pulse::expected(component);
         let described = component.back_off;
         let back_off = BackOff {
             first: described.first_ms * 1000,
@@ -230,6 +233,7 @@ impl System {
             args,
             log: Vec::new(),
             watch: Watch::new(restart, back_off),
+            pulse: Pulse::new(expected, 0),
             waiters: Vec::new(),
         });
         self.next_id += 1;
@@ -240,11 +244,16 @@ impl System {
     fn start(&mut self, index: usize) -> Result<(), StartError> {
         let result = self.try_start(index);
         let now = self.clock.now();
+        let expected = pulse::expected(&self.spec(&self.entries[index]).settings);
         let entry = &mut self.entries[index];
         match result {
             Ok(live) => {
                 entry.state = State::Running;
                 entry.watch.started(now);
+                entry.pulse = Pulse::new(expected, now);
+                if entry.pulse.is_watched() {
+                    self.clock.arm(true);
+                }
                 if let Some(signal) = live.log_signal {
                     output::set_console(Some(signal));
                 }
@@ -359,6 +368,10 @@ impl System {
         let mut components = self.description().components.iter().map(|c| &c.settings);
         let spec = components.position(|c| *c.name == *program && c.start == Start::Demand);
         let spec = spec.ok_or(ControlError::NoSuchProgram)?;
+        let most = self.description().components[spec].settings.instances.map_or(usize::MAX, usize::from);
+        if self.entries.iter().filter(|e| e.spec == spec).count() >= most {
+            return Err(ControlError::TooMany);
+        }
         let taken = |name: &str| self.entries.iter().any(|e| e.name == name);
         let numbered = (2..).map(|n| format!("{program}-{n}"));
         let mut names = core::iter::once(program.to_string()).chain(numbered);
@@ -442,15 +455,22 @@ impl System {
     }
 
     /// A component has faulted.
-    pub fn faulted(&mut self, id: u64, fault: Option<&Fault>) {
-        let Some(index) = self.find(id) else { return };
+    pub fn faulted(&mut self, index: usize, fault: Option<&Fault>) {
+        if let Some(live) = &self.entries[index].live {
+            let cause = report::cause(fault, live);
+            self.report(index, &cause);
+        }
+        self.end(index, Ending { state: State::Faulted, status: 0 });
+    }
+
+    /// Says that a component dies, and of what.
+    pub fn report(&mut self, index: usize, what: &str) {
         let program = self.spec(&self.entries[index]).settings.program();
         let functions = self.archive.file(&format!("{program}{}", symbols::SUFFIX)).and_then(Functions::open);
         let entry = &self.entries[index];
         if let Some(live) = &entry.live {
-            report::fault(&entry.name, fault, live, functions, &mut self.memory);
+            report::death(&entry.name, what, live, functions, &mut self.memory);
         }
-        self.end(index, Ending { state: State::Faulted, status: 0 });
     }
 
     /// Microseconds of processor time that a component has used.
@@ -481,7 +501,7 @@ impl System {
     }
 
     /// Takes a component apart, and does what its description says comes then.
-    fn end(&mut self, index: usize, ending: Ending) {
+    pub fn end(&mut self, index: usize, ending: Ending) {
         let (id, spec) = (self.entries[index].id, self.entries[index].spec);
         let waiters = self.stop(index, ending.state);
         let answered = waiters.iter().any(|w| w.later.is_owed());
@@ -590,12 +610,14 @@ impl System {
                 self.follow(index, Why::Failed);
             }
         }
+        self.look_at_pulses(now);
         if self.rescue.is_open() {
             self.rescue();
         }
         let waits = |e: &Entry| matches!(e.watch.health(), Health::BackOff { .. });
         let all_said = output::flush();
-        self.clock.arm(!all_said || self.rescue.is_open() || self.entries.iter().any(waits));
+        let ticks = |e: &Entry| waits(e) || pulse::is_watched(e);
+        self.clock.arm(!all_said || self.rescue.is_open() || self.entries.iter().any(ticks));
     }
 
     /// Starts a component that does not run, because an operator says so, and before it the servers that it uses.

@@ -23,6 +23,9 @@ pub struct Settings {
     /// When it is started.
     #[serde(default)]
     pub start: Start,
+    /// How many of a program can run at once; without it, as many as there is memory and places for.
+    #[serde(default)]
+    pub instances: Option<u16>,
     /// What happens when it ends.
     #[serde(default)]
     pub restart: Restart,
@@ -37,6 +40,13 @@ pub struct Settings {
     /// The period, in milliseconds. Without it, the budget is a turn in a round.
     #[serde(default)]
     pub period_ms: Option<u64>,
+    /// For so many milliseconds it may use up its budget in every period; then it is ended as one that has failed. Without
+    /// this it only waits for the next period, each time.
+    #[serde(default)]
+    pub overrun_ms: Option<u64>,
+    /// It gives a sign of life at least this often, in milliseconds, or is ended as one that has failed.
+    #[serde(default)]
+    pub heartbeat_ms: Option<u64>,
     /// The memory that everything of it is made of, kernel objects included.
     pub memory: Size,
     /// Memory of which it may make components of its own, at most of its own priority; without it, it may not.

@@ -25,6 +25,8 @@ pub const INIT_PERIOD: u64 = 40_000;
 pub const LOG_SIGNAL: u32 = 32;
 /// The bit, among a server's signals, that says that clients are gone; the initial task says which.
 pub const GONE_SIGNAL: u32 = 33;
+/// The bit, among a component's signals, that asks for a sign of life.
+pub const PULSE_SIGNAL: u32 = 34;
 
 /// Names of resources in the start page, beside those of the channels (a capability and maybe a page), which are the
 /// roles in which the component uses them.

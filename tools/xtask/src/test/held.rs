@@ -85,6 +85,9 @@ fn described(system: &System, number: usize, component: &Component) -> Vec<Strin
         },
     );
     add("endpoint", "wg", "its fault handler, init".into());
+    if settings.overrun_ms.is_some() {
+        add("endpoint", "wg", "its timeout handler, init".into());
+    }
     add("endpoint", "wp", "its supervisor, init".into());
     for (_, channel) in system.channels_of(number) {
         let (server, role) = system.server_name(channel);

@@ -1,0 +1,72 @@
+//! Whether components that run do what they should: who gives no sign of life, or uses up its budget for longer than it may,
+//! is ended as one that has failed.
+
+use alloc::{format, string::String};
+
+use pecan::fault::Fault;
+use pecan_protocols::{Ending, State};
+use pecan_service::Answered;
+use pecan_supervision::Expected;
+
+use crate::system::{Entry, System};
+
+/// What a description expects of a component.
+pub fn expected(settings: &pecan_manifest::Settings) -> Expected {
+    Expected {
+        heartbeat: settings.heartbeat_ms.unwrap_or(0) * 1000,
+        overrun: settings.overrun_ms.unwrap_or(0) * 1000,
+        period: settings.period_us(),
+    }
+}
+
+/// Whether somebody has to look at the clock for a component.
+pub fn is_watched(entry: &Entry) -> bool {
+    entry.live.is_some() && entry.pulse.is_watched()
+}
+
+impl System {
+    /// A component gives a sign of life.
+    pub fn pulse(&mut self, id: u64) {
+        let now = self.clock.now();
+        if let Some(index) = self.find(id) {
+            self.entries[index].pulse.beat(now);
+        }
+    }
+
+    /// Ends those who have given no sign of life for too long, and asks the others for one.
+    pub fn look_at_pulses(&mut self, now: u64) {
+        while let Some(index) =
+            self.entries.iter().position(|entry| is_watched(entry) && entry.pulse.is_silent(now))
+        {
+            let ms = self.spec(&self.entries[index]).settings.heartbeat_ms.unwrap_or(0);
+            self.fail(index, format!("it gave no sign of life for {ms} ms"));
+        }
+        for entry in &self.entries {
+            let signal = entry.live.as_ref().and_then(|live| live.pulse_signal);
+            if let Some(signal) = signal.filter(|_| entry.pulse.is_to_be_asked(now)) {
+                signal.signal();
+            }
+        }
+    }
+
+    /// A component has faulted, or used up its budget, which is no fault for a while. Whether it goes on.
+    pub fn fault(&mut self, id: u64, fault: Option<&Fault>) -> Answered {
+        let Some(index) = self.find(id) else { return Answered::Later };
+        if !matches!(fault, Some(Fault::Timeout { .. })) {
+            self.faulted(index, fault);
+            return Answered::Later;
+        }
+        if !self.entries[index].pulse.used_up(self.clock.now()) {
+            return Answered::Now;
+        }
+        let ms = self.spec(&self.entries[index]).settings.overrun_ms.unwrap_or(0);
+        self.fail(index, format!("it used up its budget for {ms} ms"));
+        Answered::Later
+    }
+
+    /// Ends a component that has failed, and says why.
+    fn fail(&mut self, index: usize, why: String) {
+        self.report(index, &why);
+        self.end(index, Ending { state: State::Faulted, status: 0 });
+    }
+}
