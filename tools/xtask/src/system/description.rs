@@ -211,7 +211,7 @@ fn declared(
 
 /// Keys of a component that stand for something that no part of the system does yet. They are refused, rather than taken
 /// and forgotten.
-pub const NOT_YET: [(&str, &str); 13] = [
+pub const NOT_YET: [(&str, &str); 12] = [
     (
         "memory_regions",
         "`page = true` in the interface of a server is the memory that two components can share",
@@ -227,7 +227,6 @@ pub const NOT_YET: [(&str, &str); 13] = [
     ("dma", "`ports` and `irqs` are the devices that a component can have"),
     ("pci", "`ports` and `irqs` are the devices that a component can have"),
     ("compatible", "there is no device tree on this machine"),
-    ("heartbeat_ms", "nobody listens for a heartbeat; a component that ends is started again by `restart`"),
 ];
 
 /// Reads the table of a component.

@@ -27,6 +27,7 @@ fn packages() -> Packages {
         component("p-both", "serves = { in = \"talk\" }\nuses = { out = \"talk\" }"),
         component("p-plain", ""),
         component("p-reserved", "uses = { reply = \"talk\" }"),
+        component("p-foreign", "serves = { them = { protocol = \"talk\", crate = \"elsewhere\" } }"),
         component("p-misspelt", "use = { talker = \"talk\" }"),
     ]
     .into()
@@ -128,6 +129,21 @@ fn two_boards_share_most_of_a_description() {
     let typo = board("bord = \"a\"").unwrap_err().to_string();
     assert!(typo.contains("nothing uses the parameter `bord`"), "{typo}");
     fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_component_has_so_many_capabilities() {
+    let system = |count: u16| {
+        let ports: String =
+            (0..count).map(|n| format!("{{ name = \"p\", first = {n}, last = {n} }},")).collect();
+        parse(
+            Path::new("many.toml"),
+            &GOOD.replacen("about = \"asks\"", &format!("about = \"\"\nports = [{ports}]"), 1),
+        )
+    };
+    system(1000).unwrap();
+    let error = system(1020).unwrap_err().to_string();
+    assert!(error.contains("`client` has 1025 capabilities; the most is 1024"), "{}", &error[..400]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod mistakes;
 mod problem;
 mod rules;
 mod source;
+mod time;
 
 use std::{
     collections::BTreeMap,

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::{
     description::{Draft, Part, usual_pin},
     problem::{Place, Problem, list},
+    time,
 };
 
 /// A rule that may be broken where it is meant so: `allow = { RULE = "the reason" }` in the table that breaks it.
@@ -24,12 +25,17 @@ pub enum Rule {
     StartOrder,
     /// A server is started with the system, and started again when it fails.
     DemandServer,
+    /// What runs above a component that was promised time leaves it that time.
+    Promise,
+    /// A server of which a component's signs of life depend gives more of them.
+    Heartbeat,
 }
 
 impl Rule {
     /// All of them.
     #[cfg(test)]
-    pub const ALL: [Self; 4] = [Self::Cycle, Self::Priority, Self::StartOrder, Self::DemandServer];
+    pub const ALL: [Self; 6] =
+        [Self::Cycle, Self::Priority, Self::StartOrder, Self::DemandServer, Self::Promise, Self::Heartbeat];
 
     /// The name in a description.
     pub const fn name(self) -> &'static str {
@@ -38,10 +44,13 @@ impl Rule {
             Self::Priority => "priority",
             Self::StartOrder => "start-order",
             Self::DemandServer => "demand-server",
+            Self::Promise => "promise",
+            Self::Heartbeat => "heartbeat",
         }
     }
 
-    fn may_be_broken(self) -> String {
+    /// What to write to break it.
+    pub fn may_be_broken(self) -> String {
         format!("if it is meant so: `allow = {{ {} = \"the reason\" }}` in this table", self.name())
     }
 }
@@ -69,13 +78,14 @@ pub fn check(draft: &mut Draft, problems: &mut Vec<Problem>) {
     roles(draft, problems);
     places(draft, problems);
     memory(draft, problems);
-    utilisation(draft, problems);
+    time::check(draft, problems);
+    protocols(draft, problems);
     order(draft, problems);
     cycles(draft, problems);
 }
 
 /// Where a value of a component is.
-fn at(draft: &Draft, component: usize, key: &str) -> Place {
+pub fn at(draft: &Draft, component: usize, key: &str) -> Place {
     draft.parts[component].node.at(key)
 }
 
@@ -162,6 +172,20 @@ fn numbers(component: &Component, part: &Part, problems: &mut Vec<Problem>) {
     if settings.children.is_some_and(|children| !(least..=most).contains(&children)) {
         let title = format!("memory for children is {least} to {most}");
         wrong(&title, "children", "not such a size", format!("write at least \"{least}\""));
+    }
+    if let Some(instances) = settings.instances
+        && (settings.start == Start::Boot || instances == 0)
+    {
+        let help = "write 1 or more, with `start = \"demand\"`, or take it out";
+        wrong("instances are those of a program", "instances", "not of this", help.into());
+    }
+    // A program is run once, whatever its table says.
+    for key in ["restart", "back_off", "on_give_up"] {
+        if settings.start == Start::Demand && part.node.get(key).is_some() {
+            let title = format!("`{key}` is for what is started with the system");
+            let help = "take it out: a program runs when somebody asks for it, once".into();
+            wrong(&title, key, "a program is not started again", help);
+        }
     }
     let back_off = settings.back_off;
     let longest = back_off.first_ms.max(back_off.most_ms).max(back_off.calm_ms);
@@ -317,6 +341,34 @@ fn servers_of(draft: &Draft, protocol: &pecan_manifest::Protocol, client: &str) 
     ends.collect()
 }
 
+/// A protocol has one name: the numbers of methods are made of it, so that those of two protocols of one name would be the
+/// same.
+fn protocols(draft: &Draft, problems: &mut Vec<Problem>) {
+    let mut known: BTreeMap<&str, (&pecan_manifest::Protocol, Place)> = BTreeMap::new();
+    for (component, part) in draft.system.components.iter().zip(&draft.parts) {
+        let interface = &component.interface;
+        let served = interface.serves.iter().map(|(role, served)| ("serves", role, &served.protocol));
+        let used = interface.uses.iter().map(|(role, protocol)| ("uses", role, protocol));
+        for (kind, role, protocol) in served.chain(used) {
+            let place = part.declared.role(kind, role).unwrap_or_else(|| part.node.at("package"));
+            match known.get(&*protocol.name) {
+                Some((other, first)) if *other != protocol => {
+                    let title = format!("two protocols are called `{}`", protocol.name);
+                    problems.push(
+                        Problem::new(title, place, format!("this is {protocol}"))
+                            .also(first.clone(), format!("this is {other}"))
+                            .help("give one of them another name: numbers of methods are made of the name"),
+                    );
+                }
+                Some(_) => {}
+                None => {
+                    known.insert(&protocol.name, (protocol, place));
+                }
+            }
+        }
+    }
+}
+
 /// Decides how many places each role has: every channel finds one.
 fn places(draft: &mut Draft, problems: &mut Vec<Problem>) {
     for n in 0..draft.parts.len() {
@@ -337,16 +389,21 @@ fn places(draft: &mut Draft, problems: &mut Vec<Problem>) {
             let leads_here = |c: &&Channel| {
                 c.server == Server::Component(n as u16) && usize::from(c.server_role) == number
             };
-            let count = draft.system.channels.iter().filter(leads_here).count();
+            // As many as can run at once each need one; of a program that does not say, one at least.
+            let instances = |c: &Channel| {
+                let client = &draft.system.components[usize::from(c.client)].settings;
+                usize::from(client.instances.unwrap_or(1))
+            };
+            let count = draft.system.channels.iter().filter(leads_here).map(instances).sum();
             let given = settings.places.get(role).map_or(count, |places| usize::from(*places));
             if given < count {
                 problems.push(
                     Problem::new(
-                        format!("{count} channels lead to `{name}.{role}`, which has places for {given}"),
+                        format!("`{name}.{role}` has places for {given} clients, and needs {count}"),
                         place(role),
                         "too few",
                     )
-                    .help(format!("write {count} or more: a program that runs twice needs two")),
+                    .help(format!("write {count} or more: each instance of a program needs one")),
                 );
             }
             places.push(given as u16);
@@ -361,6 +418,20 @@ fn places(draft: &mut Draft, problems: &mut Vec<Problem>) {
                     "in all roles together",
                 )
                 .help("let it have fewer, or use the package for two components"),
+            );
+        }
+        let replies = if sum > 0 { sum + 1 } else { 0 };
+        let devices = (settings.ports.len() + settings.irqs.len()) as u64;
+        let slots = layout::SLOTS_OTHERS + component.interface.uses.len() as u64 + devices + replies;
+        if slots > layout::SLOTS_MAX {
+            let title = format!("`{name}` has {slots} capabilities; the most is {}", layout::SLOTS_MAX);
+            problems.push(
+                Problem::new(
+                    title,
+                    at(draft, n, if devices > sum { "ports" } else { "places" }),
+                    "the most of them",
+                )
+                .help("let it have less, or use the package for two components"),
             );
         }
         let uses = component.interface.uses.len() as u64;
@@ -412,29 +483,6 @@ fn memory(draft: &Draft, problems: &mut Vec<Problem>) {
          initial task's and the kernel's",
         mebi(SYSTEM_MEMORY)
     )));
-}
-
-/// The time that components are promised fits into the core on which they run.
-fn utilisation(draft: &Draft, problems: &mut Vec<Problem>) {
-    // In millionths of the core.
-    let share = |n: &usize| {
-        let settings = &draft.system.components[*n].settings;
-        let period = settings.period_ms.filter(|p| *p > 0 && *p >= settings.budget_ms)?;
-        (settings.start == Start::Boot).then(|| settings.budget_ms * 1_000_000 / period)
-    };
-    let reserved: Vec<_> = (0..draft.parts.len()).filter_map(|n| Some((n, share(&n)?))).collect();
-    let sum: u64 = reserved.iter().map(|(_, share)| share).sum();
-    if sum <= 1_000_000 {
-        return;
-    }
-    let percent = |share: u64| format!("{:.1} %", share as f64 / 10_000.0);
-    let Some((largest, most)) = reserved.iter().max_by_key(|(_, share)| *share) else { return };
-    let title = format!("the budgets promise {} of the core", percent(sum));
-    let mut problem = Problem::new(title, at(draft, *largest, "budget_ms"), percent(*most));
-    for (n, share) in reserved.iter().filter(|(n, _)| n != largest) {
-        problem = problem.also(at(draft, *n, "budget_ms"), percent(*share));
-    }
-    problems.push(problem.help("lower budgets or lengthen periods until their sum is at most 100 %"));
 }
 
 /// A server is there before its clients, stays there, and is not kept waiting by what its clients would go before.
