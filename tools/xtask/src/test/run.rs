@@ -117,6 +117,19 @@ const CASES: &[Case] = &[
         &[("", "ping 10000000\n"), ("ping 10000000", "\x03"), ("^C", "exit 7\n")],
     ),
     typed("ctrl_c_ends_a_program", "^C", &[("", "run nap 3000000\n"), ("nap", "\x03"), ("^C", "exit 7\n")]),
+    // Somebody waits for the service, which is component 5.
+    Case {
+        name: "ctrl_c_ends_only_programs",
+        args: "--system hostile",
+        input: &[
+            ("", "run attacker await 5 &\n"),
+            ("attacker runs", "sleep 3000000\n"),
+            ("sleep 3000000", "\x03"),
+            ("^C", "caps impostor\nexit\n"),
+        ],
+        status: 0,
+        expected: "its own, for those who call it",
+    },
     typed(
         "ctrl_c_ends_the_rest_of_a_line",
         "^C\r\npecan> exit 7",
