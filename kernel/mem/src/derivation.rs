@@ -13,14 +13,12 @@
 //! An operation that is asked for something impossible (a full destination, a capability that does not come
 //! from its source) changes nothing and returns false.
 
-use core::hint::cold_path;
-
 use crate::{
     Kernel,
     cap::{ArchCap, NewCap, Words, tag},
     link::Link,
     retype::Batch,
-    slot::{FLAGS, Slot},
+    slot::{CNodeRef, FLAGS, Slot},
 };
 
 /// Puts the first capability of a tree into an empty slot.
@@ -116,20 +114,28 @@ pub(crate) fn insert_after(
     true
 }
 
-/// Puts the capabilities to a batch of new objects into empty slots side by side, as many as there are of both, as
-/// children of the untyped memory that they were made of, the first one's behind the others. Of an object that gets
-/// none nobody will know until the memory is reset. That is so of all of them if the capability to the memory has left its
-/// slot: they would be no children of it.
+/// Puts the capabilities to a batch of new objects into the empty slots of a CNode from `first` on, up to one that is not
+/// empty, as children of the untyped memory that they were made of, the first one's behind the others. Of an object that
+/// gets none nobody will know until the memory is reset. That is so of all of them if the CNode has not so many slots.
 #[inline]
-pub fn place<'k>(batch: Batch<'k>, slots: impl FnOnce(&'k Kernel) -> &'k [Slot]) {
-    let Batch { k, mut words, size, count, parent, left, .. } = batch;
+pub fn place(batch: Batch<'_>, cnode: CNodeRef, first: u64) {
+    let count = batch.count;
+    place_in(batch, |k| cnode.slots(k, first, count));
+}
+
+/// [`place`] of a single object's, in this slot.
+#[inline]
+pub fn place_one(batch: Batch<'_>, slot: Link<Slot>) {
+    place_in(batch, |k| core::slice::from_ref(slot.get(k)));
+}
+
+/// Nobody but this module is lent the lock here, so that the capability to the memory is where it was.
+#[inline(always)]
+fn place_in<'k>(batch: Batch<'k>, slots: impl FnOnce(&'k Kernel) -> &'k [Slot]) {
+    let Batch { k, mut words, size, count, parent, .. } = batch;
     let k: &'k Kernel = k;
     let slots = slots(k);
     let before = parent.get(k);
-    if before.words() != left {
-        cold_path();
-        return;
-    }
     let after = before.next();
     let slots = &slots[..slots.len().min(count as usize)];
     let mut last = None;

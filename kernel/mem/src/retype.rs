@@ -122,7 +122,7 @@ pub fn reset_step(k: &mut Kernel, slot: Link<Slot>) -> bool {
 }
 
 /// New objects of one kind, side by side, that await their capabilities. It has the lock: until it is placed
-/// ([`derivation::place`]) or given back nothing else happens to the memory.
+/// ([`derivation::place`]) or given back nothing else happens to the memory, nor to the capability that they descend from.
 pub struct Batch<'k> {
     pub(crate) k: &'k mut Kernel,
     /// What they are.
@@ -131,23 +131,28 @@ pub struct Batch<'k> {
     pub(crate) words: Words,
     /// The size of each, by which the address in the next one's capability is higher.
     pub(crate) size: u64,
-    /// How many there are.
+    /// How many there are; none if they are lost.
     pub(crate) count: u64,
-    /// The untyped memory that they were made of.
+    /// The untyped memory that they were made of: the capability is in this slot.
     pub(crate) parent: Link<Slot>,
     /// How much of that was in use before.
     used: u64,
-    /// What has been left in its slot. Who is lent the lock meanwhile can move it away; then the batch is lost.
-    pub(crate) left: Words,
+    /// What has been left in its slot.
+    left: Words,
     /// See [`Batch::is_work`].
     is_work: bool,
 }
 
 impl Batch<'_> {
-    /// The lock.
+    /// Lends the lock. If the capability to the memory has left its slot afterwards, the objects are lost: nobody gets a
+    /// capability to them, and the memory stays in use until it is reset.
     #[inline(always)]
-    pub fn kernel(&self) -> &Kernel {
-        self.k
+    pub fn lend<R>(&mut self, work: impl FnOnce(&Kernel) -> R) -> R {
+        let result = work(self.k);
+        if self.parent.get(self.k).words() != self.left {
+            self.count = 0;
+        }
+        result
     }
 
     /// True for objects that are not all zero at first: making them took its time, for each.
@@ -156,15 +161,15 @@ impl Batch<'_> {
         self.is_work
     }
 
-    /// Gives the memory back: it is free and zero, as it was before the objects were made. Nothing happens if the
-    /// capability to it has left its slot.
+    /// Gives the memory back: it is free and zero, as it was before the objects were made. Nothing happens if they are lost.
     #[inline(always)]
     pub fn give_back(self) {
-        let Batch { k, kind, count, parent, used, left, .. } = self;
-        if parent.get(k).words() != left {
+        let Batch { k, kind, count, parent, used, .. } = self;
+        if count == 0 {
             return;
         }
-        // SAFETY: nothing has happened to this memory since `carve` has made these objects: the batch had the lock.
+        // SAFETY: nothing has happened to this memory since `carve` has made these objects: the batch had the lock, and
+        // its capability was back in its slot whenever it had been lent (`lend`).
         unsafe { undo(k, parent, kind, count, used) }
     }
 }

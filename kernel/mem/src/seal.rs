@@ -140,21 +140,46 @@
 //! ```
 //! A batch is used up by placing it.
 //! ```compile_fail,E0382
-//! # use pecan_mem::{Slot, derivation, retype::Batch};
-//! fn twice(batch: Batch<'_>, slots: &[Slot]) {
-//!     derivation::place(batch, |_| slots);
-//!     derivation::place(batch, |_| slots);
+//! # use pecan_mem::{Link, Slot, derivation, retype::Batch};
+//! fn twice(batch: Batch<'_>, slot: Link<Slot>) {
+//!     derivation::place_one(batch, slot);
+//!     derivation::place_one(batch, slot);
 //! }
 //! ```
 //! Nothing happens to the memory before.
 //! ```compile_fail,E0499
 //! # use pecan_mem::{Kernel, Link, Slot, derivation, retype::{self, ObjectKind}};
-//! fn both(k: &mut Kernel, untyped: Link<Slot>, slots: &[Slot]) {
-//!     let endpoints = retype::carve(k, untyped, ObjectKind::Endpoint, 4).unwrap();
+//! fn both(k: &mut Kernel, untyped: Link<Slot>, slots: [Link<Slot>; 2]) {
+//!     let endpoint = retype::carve(k, untyped, ObjectKind::Endpoint, 1).unwrap();
 //!     while !retype::reset_step(k, untyped) {}
-//!     let replies = retype::carve(k, untyped, ObjectKind::Reply, 2).unwrap();
-//!     derivation::place(endpoints, |_| slots);
-//!     derivation::place(replies, |_| slots);
+//!     let reply = retype::carve(k, untyped, ObjectKind::Reply, 1).unwrap();
+//!     derivation::place_one(endpoint, slots[0]);
+//!     derivation::place_one(reply, slots[1]);
+//! }
+//! ```
+//! Nor to the capability to it: it can be moved only while the batch lends the lock, which the batch notices.
+//! ```
+//! # use pecan_mem::{Kernel, Link, Slot, derivation, retype::{self, ObjectKind}};
+//! fn lent(k: &mut Kernel, untyped: Link<Slot>, slots: [Link<Slot>; 2]) {
+//!     let mut endpoint = retype::carve(k, untyped, ObjectKind::Endpoint, 1).unwrap();
+//!     endpoint.lend(|k| derivation::move_cap(k, untyped, slots[0]));
+//!     derivation::place_one(endpoint, slots[1]);
+//! }
+//! ```
+//! ```compile_fail,E0502
+//! # use pecan_mem::{Kernel, Link, Slot, derivation, retype::{self, ObjectKind}};
+//! fn moved(k: &mut Kernel, untyped: Link<Slot>, slots: [Link<Slot>; 2]) {
+//!     let mut endpoint = retype::carve(k, untyped, ObjectKind::Endpoint, 1).unwrap();
+//!     derivation::move_cap(k, untyped, slots[0]);
+//!     derivation::place_one(endpoint, slots[1]);
+//! }
+//! ```
+//! A batch does not give the lock away.
+//! ```compile_fail
+//! # use pecan_mem::{Kernel, Link, Slot, derivation, retype::Batch};
+//! fn kept(batch: &mut Batch<'_>, untyped: Link<Slot>, slot: Link<Slot>) {
+//!     let k: &Kernel = batch.lend(|k| k);
+//!     derivation::move_cap(k, untyped, slot);
 //! }
 //! ```
 //!

@@ -29,7 +29,8 @@ fn world() -> (Machine, CNodeRef) {
 fn make(k: &mut Machine, kind: ObjectKind, slots: &[Slot], count: u64) -> bool {
     let batch = retype::carve(k, slots[1].link(), kind, count);
     let made = batch.is_some();
-    batch.into_iter().for_each(|batch| derivation::place(batch, |_| &slots[3..]));
+    let Cap::CNode { cnode, .. } = slots[0].cap() else { panic!("{:?}", slots[0].cap()) };
+    batch.into_iter().for_each(|batch| derivation::place(batch, cnode, 3));
     made
 }
 
@@ -136,7 +137,7 @@ fn no_more_capabilities_are_placed_than_there_are_objects_and_empty_slots() {
     };
     for (count, end) in [(2, 5), (9, 8)] {
         let batch = retype::carve(&mut k, parent, ObjectKind::Reply, count).expect("there is memory");
-        derivation::place(batch, |_| &slots[3..]);
+        derivation::place(batch, cnode, 3);
         assert!(slots[end].is_empty() || slots[end].cap() == Cap::Domain);
         assert!((4..end).all(|i| at(i) == at(i - 1) + 32 && slots[i - 1].prev() == Some(slots[i].link())));
         assert_eq!(
@@ -147,9 +148,16 @@ fn no_more_capabilities_are_placed_than_there_are_objects_and_empty_slots() {
         (3..end).for_each(|i| derivation::remove(&k, slots[i].link()));
     }
     // Nowhere to go.
-    let batch = retype::carve(&mut k, parent, ObjectKind::Reply, 1).expect("there is memory");
-    derivation::place(batch, |_| &slots[8..]);
-    assert_eq!((slots[8].cap(), parent.get(&k).next()), (Cap::Domain, Some(slots[8].link())));
+    let before = slots.iter().map(Slot::cap).collect::<Vec<_>>();
+    for first in [8, 32, u64::MAX] {
+        let batch = retype::carve(&mut k, parent, ObjectKind::Reply, 1).expect("there is memory");
+        derivation::place(batch, cnode, first);
+        let batch = retype::carve(&mut k, parent, ObjectKind::Reply, 1).expect("there is memory");
+        derivation::place_one(batch, slots[8].link());
+        let Cap::Untyped { used, .. } = slots[1].cap() else { panic!() };
+        assert!(used > 0 && parent.get(&k).next() == Some(slots[8].link()));
+        assert!(slots.iter().map(Slot::cap).zip(&before).enumerate().all(|(i, (now, was))| i == 1 || now == *was));
+    }
 }
 
 #[test]
@@ -164,8 +172,8 @@ fn a_batch_that_is_given_back_leaves_memory_as_it_was() {
         ObjectKind::SchedContext { bits: 8 },
         ObjectKind::PageTable { level: pecan_arch::PT_LEVELS as u8 - 1 },
     ] {
-        let batch = retype::carve(&mut k, parent, kind, 3).expect("there is memory");
-        assert_ne!(parent.get(batch.kernel()).cap(), cap);
+        let mut batch = retype::carve(&mut k, parent, kind, 3).expect("there is memory");
+        batch.lend(|k| assert_ne!(parent.get(k).cap(), cap));
         batch.give_back();
         assert_eq!((slots[1].cap(), parent.get(&k).next()), (cap, Some(slots[3].link())), "{kind:?}");
         let rest = crate::host::read_phys((1 << 20) + 32, (1 << 16) - 32);
@@ -222,23 +230,27 @@ fn a_batch_whose_memory_has_left_its_slot_is_lost() {
     let untyped = Cap::Untyped { base: PhysAddr(1 << 21), bits: 16, device: false, used: 4096 };
     assert!(derivation::insert_root(&k, forge(untyped), other));
     // Placed behind the slot, the objects would be children of nothing, and their memory free to be used once more.
-    let batch = retype::carve(&mut k, parent, ObjectKind::Tcb, 1).expect("there is memory");
-    assert!(derivation::move_cap(batch.kernel(), parent, third));
-    derivation::place(batch, |_| &slots[3..]);
+    let mut batch = retype::carve(&mut k, parent, ObjectKind::Tcb, 1).expect("there is memory");
+    assert!(batch.lend(|k| derivation::move_cap(k, parent, third)));
+    derivation::place(batch, cnode, 3);
     assert!(slots[3].is_empty() && slots[1].is_empty() && slots[1].next().is_none());
     assert!(derivation::move_cap(&k, third, parent));
     // Given back to another capability, memory in use would become free.
-    let batch = retype::carve(&mut k, parent, ObjectKind::Endpoint, 1).expect("there is memory");
-    derivation::swap(batch.kernel(), parent, other);
+    let mut batch = retype::carve(&mut k, parent, ObjectKind::Endpoint, 1).expect("there is memory");
+    batch.lend(|k| derivation::swap(k, parent, other));
     batch.give_back();
     assert_eq!(slots[1].cap(), untyped);
-    // In the last moment, too.
-    let batch = retype::carve(&mut k, other, ObjectKind::Tcb, 1).expect("there is memory");
-    derivation::place(batch, |k| {
-        derivation::swap(k, parent, other);
-        &slots[3..]
-    });
-    assert!(slots[3].is_empty() && !derivation::has_children(&k, parent));
+    // It stays lost when the capability comes back.
+    let mut batch = retype::carve(&mut k, other, ObjectKind::Tcb, 1).expect("there is memory");
+    batch.lend(|k| derivation::swap(k, parent, other));
+    batch.lend(|k| derivation::swap(k, parent, other));
+    derivation::place_one(batch, slots[3].link());
+    assert!(slots[3].is_empty() && !derivation::has_children(&k, other));
+    // While it is lent the capability may be elsewhere.
+    let mut batch = retype::carve(&mut k, other, ObjectKind::Tcb, 1).expect("there is memory");
+    batch.lend(|k| (derivation::swap(k, parent, other), derivation::swap(k, parent, other)));
+    derivation::place_one(batch, slots[3].link());
+    assert!(matches!(slots[3].cap(), Cap::Tcb { .. }) && derivation::has_children(&k, other));
 }
 
 #[test]

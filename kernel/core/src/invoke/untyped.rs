@@ -146,15 +146,15 @@ fn commit(k: &mut Kernel, op: Retype) -> Result<Done, Stop> {
         // What is left of the call is done at one go, and takes long by itself.
         preempt::early_preemption_point(k)?;
     }
-    if let Some(batch) = retype::carve(k, op.parent, op.kind, op.count) {
+    if let Some(mut batch) = retype::carve(k, op.parent, op.kind, op.count) {
         if batch.is_work() && op.count > FEW {
             cold_path();
-            if let Err(preempted) = preempt::early_preemption_point(batch.kernel()) {
+            if let Err(preempted) = batch.lend(preempt::early_preemption_point) {
                 batch.give_back();
                 return Err(preempted.into());
             }
         }
-        derivation::place(batch, |k| op.node.slots(k, op.first, op.count));
+        derivation::place(batch, op.node, op.first);
     }
     Ok(Done::stay())
 }

@@ -55,7 +55,7 @@ pub(super) fn make_pool(k: &mut Kernel, op: MakePool) {
     // The untyped is a page: zeroed without a preemption point.
     while !retype::reset_step(k, op.untyped) {}
     if let Some(batch) = retype::carve(k, op.untyped, kind, 1) {
-        derivation::place(batch, |k| core::slice::from_ref(op.dest.get(k)));
+        derivation::place_one(batch, op.dest);
     }
     if let Cap::AsidPool { pool, base } = op.dest.get(k).cap() {
         k.global().asid_pools[base as usize / AsidPool::LEN].set(Some(pool));
