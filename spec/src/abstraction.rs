@@ -207,12 +207,12 @@ impl Finder<'_> {
         let slot = |i| match node {
             Holder::CNode(cnode) => cnode.slot(i),
             Holder::Thread(t) => t.get(self.k).slots[i as usize].link(),
-            Holder::Dying(zombie) => zombie.slot(self.k, i),
+            Holder::Dying(zombie) => zombie.slots(self.k)[i as usize].link(),
         };
         let count = match node {
             Holder::CNode(cnode) => 1 << cnode.radix(),
             Holder::Thread(_) => Tcb::SLOTS as u64,
-            Holder::Dying(zombie) => zombie.slots(),
+            Holder::Dying(zombie) => zombie.slots(self.k).len() as u64,
         };
         let object = match node {
             Holder::Dying(zombie) => zombie_name(self.k, zombie),

@@ -283,7 +283,7 @@ pub fn has_children(k: &Kernel, slot: Link<Slot>) -> bool {
 }
 
 /// True if no other slot holds a capability to the same object.
-#[inline]
+#[inline(never)]
 pub fn is_final(k: &Kernel, slot: Link<Slot>) -> bool {
     let slot = slot.get(k);
     let words = slot.words();

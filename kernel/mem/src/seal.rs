@@ -102,14 +102,14 @@
 //! # Slots that a CNode or a thread does not have
 //! ```
 //! # use pecan_mem::{Kernel, Link, Slot, Zombie};
-//! fn slot(k: &Kernel, zombie: Zombie) -> Link<Slot> {
-//!     zombie.slot(k, u64::MAX)
+//! fn slot(k: &Kernel, zombie: Zombie) -> Option<Link<Slot>> {
+//!     zombie.slots(k).last().map(Slot::link)
 //! }
 //! ```
 //! ```compile_fail,E0451
 //! # use pecan_mem::{Kernel, Link, Slot, Zombie, ZombieKind};
-//! fn slot(k: &Kernel, first: Link<Slot>) -> Link<Slot> {
-//!     Zombie { kind: ZombieKind::CNode { radix: 40 }, first }.slot(k, 1 << 39)
+//! fn slot(k: &Kernel, first: Link<Slot>) -> &Slot {
+//!     &Zombie { kind: ZombieKind::CNode { radix: 40 }, first }.slots(k)[1 << 39]
 //! }
 //! ```
 //! ```compile_fail,E0451

@@ -33,17 +33,18 @@ use crate::{
 /// `Preempted`: the slot holds what is left, and other calls may see it.
 #[inline(never)]
 pub fn delete(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
+    let last = derivation::is_final(k, slot);
     // What most deletions are.
-    if slot.get(k).words().tag().ends_alone() && !derivation::is_final(k, slot) {
+    if !last && slot.get(k).words().tag().ends_alone() {
         derivation::remove(k, slot);
         return Ok(Next::Stay);
     }
-    delete_any(k, slot)
+    delete_any(k, slot, last)
 }
 
 #[inline(never)]
-fn delete_any(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
-    let next = finalise(k, slot)?;
+fn delete_any(k: &mut Kernel, slot: Link<Slot>, last: bool) -> Result<Next, Preempted> {
+    let next = finalise(k, slot, last)?;
     if slot.get(k).is_empty() {
         return Ok(next);
     }
@@ -67,17 +68,14 @@ pub fn revoke(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
     Ok(next)
 }
 
-/// Finalises the capability in a slot: if it is its object's last, the object is taken out of everything that
-/// refers to it. Then the slot is emptied, or holds a zombie if the object has slots of its own.
+/// Finalises the capability in a slot: if it is its object's last ([`derivation::is_final`]; what has begun to end is), the
+/// object is taken out of everything that refers to it. Then the slot is emptied, or holds a zombie if the object has slots
+/// of its own.
 ///
 /// # Errors
 /// `Preempted`: there are many threads queued at the object, and the slot holds a [`Cap::Ending`].
-pub fn finalise(k: &mut Kernel, slot: Link<Slot>) -> Result<Next, Preempted> {
+fn finalise(k: &mut Kernel, slot: Link<Slot>, last: bool) -> Result<Next, Preempted> {
     let cap = slot.get(k).cap();
-    if matches!(cap, Cap::Null | Cap::Zombie { .. }) {
-        return Ok(Next::Resume);
-    }
-    let last = matches!(cap, Cap::Ending { .. }) || derivation::is_final(k, slot);
     if matches!(cap, Cap::CNode { .. } | Cap::PageTable { .. }) {
         // It may be the root of a thread's space.
         k.end_epoch();

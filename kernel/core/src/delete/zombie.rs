@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Empty slots of a dying CNode that count as one step of work.
-const EMPTY_SLOTS_AT_ONCE: u64 = 32;
+const EMPTY_SLOTS_AT_ONCE: usize = 32;
 
 /// Empties the CNode or thread whose zombie is in `slot`, with everything that dies with it, and then the slot.
 ///
@@ -26,11 +26,11 @@ const EMPTY_SLOTS_AT_ONCE: u64 = 32;
 /// only where the last capability was.
 #[inline(never)]
 pub fn empty_zombie(k: &mut Kernel, mut slot: Link<Slot>, mut next: Next) -> Result<Next, Preempted> {
-    while let Cap::Zombie { zombie: outer, .. } = slot.get(k).cap() {
+    while let Some((outer, _)) = zombie_in(k, slot) {
         // What waits in its first slot goes before the rest.
-        let waits = outer.first() != slot && outer.first().get(k).words().tag() == tag::ZOMBIE;
+        let waits = outer.first() != slot && zombie_in(k, outer.first()).is_some();
         let active = if waits { outer.first() } else { slot };
-        let Cap::Zombie { zombie, remaining } = active.get(k).cap() else { break };
+        let Some((zombie, remaining)) = zombie_in(k, active) else { break };
         let first = zombie.first();
         let (index, last) = last_used(k, zombie, remaining);
 
@@ -50,10 +50,12 @@ pub fn empty_zombie(k: &mut Kernel, mut slot: Link<Slot>, mut next: Next) -> Res
             continue;
         }
 
-        let finalised = delete::finalise(k, last)?;
-        next = next.and(k, finalised).settle(k);
-        match last.get(k).cap() {
-            Cap::Zombie { zombie: found, .. } if index > 0 => {
+        if !last.get(k).is_empty() {
+            let finalised = delete::finalise(k, last, derivation::is_final(k, last))?;
+            next = next.and(k, finalised).settle(k);
+        }
+        match zombie_in(k, last) {
+            Some((found, _)) if index > 0 => {
                 active.get(k).set_remaining(index + 1);
                 if active == slot && first != slot {
                     // It waits in the first slot, and what was there goes here.
@@ -71,35 +73,40 @@ pub fn empty_zombie(k: &mut Kernel, mut slot: Link<Slot>, mut next: Next) -> Res
                 }
             }
             // Nothing is left but one that waits: go on there.
-            Cap::Zombie { .. } if active != slot => {
+            Some(_) if active != slot => {
                 derivation::remove(k, active);
                 derivation::move_cap(k, last, active);
             }
-            Cap::Zombie { .. } => active.get(k).set_remaining(1),
-            _ if index == 0 => {
+            Some(_) => active.get(k).set_remaining(1),
+            None if index == 0 => {
                 derivation::remove(k, active);
                 if active == slot {
                     break;
                 }
             }
-            _ => active.get(k).set_remaining(index),
+            None => active.get(k).set_remaining(index),
         }
         preempt::preemption_point(k)?;
     }
     Ok(next)
 }
 
+/// The zombie in a slot, and how many of its slots are not yet emptied.
+#[inline]
+fn zombie_in(k: &Kernel, slot: Link<Slot>) -> Option<(Zombie, u64)> {
+    match Cap::unpack_as(tag::ZOMBIE, slot.get(k).words()) {
+        Some(Cap::Zombie { zombie, remaining }) => Some((zombie, remaining)),
+        _ => None,
+    }
+}
+
 /// The last of the first `remaining` slots that is not empty, or one not far before: so many empty slots are
 /// passed over at one go.
 #[inline]
 fn last_used(k: &Kernel, zombie: Zombie, remaining: u64) -> (u64, Link<Slot>) {
-    let mut index = remaining.saturating_sub(1);
-    let stop = index.saturating_sub(EMPTY_SLOTS_AT_ONCE);
-    loop {
-        let slot = zombie.slot(k, index);
-        if index == stop || !slot.get(k).is_empty() {
-            return (index, slot);
-        }
-        index -= 1;
-    }
+    let slots = zombie.slots(k);
+    let slots = &slots[..slots.len().min(remaining as usize)];
+    let stop = slots.len().saturating_sub(1 + EMPTY_SLOTS_AT_ONCE);
+    let index = slots[stop..].iter().rposition(|slot| !slot.is_empty()).map_or(stop, |index| stop + index);
+    (index as u64, slots.get(index).map_or(zombie.first(), Slot::link))
 }

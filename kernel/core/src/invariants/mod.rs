@@ -170,7 +170,7 @@ impl Found<'_, '_> {
             Cap::Tcb { tcb } if self.seen.insert(tcb.addr(), mark::CONTENTS)? => {
                 tcb.get(k).slots.iter().try_for_each(|slot| self.slot(slot.link()))
             }
-            Cap::Zombie { zombie, .. } => (0..zombie.slots()).try_for_each(|i| self.slot(zombie.slot(k, i))),
+            Cap::Zombie { zombie, .. } => zombie.slots(k).iter().try_for_each(|slot| self.slot(slot.link())),
             _ => Ok(()),
         }
     }
@@ -343,9 +343,10 @@ impl<'k> State<'_, 'k> {
             let Cap::Zombie { zombie, remaining } = cap else { continue };
             let first = zombie.first();
             ensure!(self.seen.insert(first.addr(), mark::ZOMBIE)?, "two zombies for {first:?}");
-            ensure!((1..=zombie.slots()).contains(&remaining), "{cap:?} in {link:?} has no such slots");
-            for i in remaining..zombie.slots() {
-                ensure!(zombie.slot(self.k, i).get(self.k).is_empty(), "slot {i} of {cap:?} is not empty");
+            let slots = zombie.slots(self.k);
+            ensure!((1..=slots.len() as u64).contains(&remaining), "{cap:?} in {link:?} has no such slots");
+            for (i, slot) in slots.iter().enumerate().skip(remaining as usize) {
+                ensure!(slot.is_empty(), "slot {i} of {cap:?} is not empty");
             }
         }
         for (_, cap) in self.caps() {

@@ -1,8 +1,8 @@
 //! What the derivation list asks of capabilities, answered on their packed form: it is asked at every deletion.
 
 use super::{
-    KIND, OWN_SHIFT, TAG_MASK, TAG_SHIFT, Words,
-    tag::{self, Identity, Place},
+    KIND, TAG_MASK, TAG_SHIFT, Words,
+    tag::{self, Place},
 };
 
 impl Words {
@@ -24,12 +24,10 @@ impl Words {
     /// true of them.
     #[inline(always)]
     pub fn same_object(self, other: Words) -> bool {
-        let differ = self.w0 ^ other.w0;
-        match self.tag().identity() {
-            Identity::Never => false,
-            Identity::Address { extent } => differ & (TAG_MASK | !KIND | extent << OWN_SHIFT) == 0,
-            Identity::Words => differ == 0 && self.w1 == other.w1,
-        }
+        let identity = self.tag().identity();
+        (self.w0 ^ other.w0) & identity.bits() == 0
+            && !identity.is_never()
+            && (!identity.has_word_1() || self.w1 == other.w1)
     }
 
     /// True if this is a capability to untyped memory and the other one's object (or what is left of it) lies

@@ -37,21 +37,12 @@ impl Zombie {
         self.first
     }
 
-    /// Slots that it has.
-    pub fn slots(self) -> u64 {
+    /// Its slots.
+    #[inline]
+    pub fn slots(self, k: &Kernel) -> &[Slot] {
         match self.kind {
-            ZombieKind::Tcb => Tcb::SLOTS as u64,
-            ZombieKind::CNode { radix } => 1 << radix,
-        }
-    }
-
-    /// The slot at `index`, which is below [`Zombie::slots`].
-    pub fn slot(self, k: &Kernel, index: u64) -> Link<Slot> {
-        match self.kind {
-            ZombieKind::Tcb => {
-                Tcb::from_first_slot(self.first).get(k).slots[index as usize % Tcb::SLOTS].link()
-            }
-            ZombieKind::CNode { radix } => CNodeRef { first: self.first, radix }.slot(index),
+            ZombieKind::Tcb => &Tcb::from_first_slot(self.first).get(k).slots,
+            ZombieKind::CNode { radix } => CNodeRef { first: self.first, radix }.slots(k, 0, 1 << radix),
         }
     }
 }
