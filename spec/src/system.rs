@@ -14,7 +14,7 @@ use pecan_core::{
     entry::{
         exception,
         fast::{Resumed, fault_other_form},
-        sequence::{self, Exit},
+        sequence::{self, Exit, Outgoing},
         syscall,
     },
     invariants,
@@ -61,8 +61,8 @@ struct Watch;
 impl Exit for Watch {
     type Left = bool;
 
-    fn user(k: &mem::Kernel, thread: &Tcb) -> bool {
-        k.set_current(thread);
+    fn user(k: &mem::Kernel, outgoing: Outgoing) -> bool {
+        outgoing.settle(k);
         false
     }
 

@@ -9,7 +9,7 @@ use pecan_arch::{Console, UserContext, halt, say};
 use pecan_config::CHECK_INVARIANTS_EVERY;
 use pecan_core::entry::{
     fast::Resumed,
-    sequence::{self, Exit},
+    sequence::{self, Exit, Outgoing},
 };
 use pecan_mem::{Kernel, Link, Tcb};
 
@@ -81,15 +81,16 @@ impl Exit for Port {
     type Left = Never;
 
     #[inline(always)]
-    fn user(_: &Kernel, thread: &Tcb) -> Never {
-        let context: &UserContext = &thread.context;
-        // SAFETY: 1. and 2.: it is the context of the thread that the portable kernel has just switched to, whose memory no one
-        // can free without entering the kernel. 3.: references into the kernel's state end with the function that diverges here.
+    fn user(_: &Kernel, outgoing: Outgoing) -> Never {
+        let context: &UserContext = &outgoing.thread().context;
+        // SAFETY: 1. and 2.: it is the context of the current thread or of the one that the portable kernel has just switched
+        // to (`Outgoing` and `Resumed` are made of no other), whose memory no one can free without entering the kernel. 3.: references into the kernel's state end with the function that diverges here.
         unsafe { port::enter_user(context) }
     }
 
     #[inline(always)]
-    fn resumed(_: &Kernel, Resumed { thread, cap, info }: Resumed) -> Never {
+    fn resumed(_: &Kernel, resumed: Resumed) -> Never {
+        let (thread, cap, info) = resumed.parts();
         // SAFETY: as in `user`.
         unsafe { port::enter_user_with::<{ Tcb::CONTEXT_END }, Tcb>(thread, cap, info) }
     }

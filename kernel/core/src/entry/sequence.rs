@@ -31,7 +31,7 @@ pub trait Exit {
     type Left;
 
     /// Returns to user level, with the registers in the thread's context. It need not be noted as the current one.
-    fn user(k: &Kernel, thread: &Tcb) -> Self::Left;
+    fn user(k: &Kernel, outgoing: Outgoing) -> Self::Left;
 
     /// The same with registers that are not in its context.
     fn resumed(k: &Kernel, resumed: Resumed) -> Self::Left;
@@ -41,6 +41,32 @@ pub trait Exit {
 
     /// The kernel has been entered, in kernels that check themselves ([`CHECK_INVARIANTS_EVERY`]).
     fn look(_: &Kernel) {}
+}
+
+/// A thread that is about to run, with the registers in its context: the current one, or the one that a fast path has
+/// switched to. Only the sequences here make one, so no other thread is handed to a port's way out.
+/// ```compile_fail,E0451
+/// # use pecan_core::entry::sequence::Outgoing;
+/// fn any(thread: &pecan_mem::Tcb) -> Outgoing<'_> {
+///     Outgoing { thread }
+/// }
+/// ```
+pub struct Outgoing<'k> {
+    thread: &'k Tcb,
+}
+
+impl<'k> Outgoing<'k> {
+    /// The thread.
+    #[inline(always)]
+    pub fn thread(self) -> &'k Tcb {
+        self.thread
+    }
+
+    /// Makes it the current thread, where it is not.
+    pub fn settle(self, k: &Kernel) -> Link<Tcb> {
+        k.set_current(self.thread);
+        self.thread.link()
+    }
 }
 
 /// How an entry ended, on a machine that is not there.
@@ -58,9 +84,8 @@ pub struct Report;
 impl Exit for Report {
     type Left = Leave;
 
-    fn user(k: &Kernel, thread: &Tcb) -> Leave {
-        k.set_current(thread);
-        Leave::User(thread.link())
+    fn user(k: &Kernel, outgoing: Outgoing) -> Leave {
+        Leave::User(outgoing.settle(k))
     }
 
     fn resumed(k: &Kernel, resumed: Resumed) -> Leave {
@@ -154,7 +179,7 @@ pub fn wait_for_interrupts<E: Exit>(k: &mut Kernel) -> E::Left {
 #[inline(always)]
 fn user<E: Exit>(k: &Kernel, thread: &Tcb) -> E::Left {
     leave::leave(k);
-    E::user(k, thread)
+    E::user(k, Outgoing { thread })
 }
 
 /// Returns from the fast path of a system call that did not switch.
@@ -419,7 +444,7 @@ pub fn interrupt<E: Exit>(entered: Entered<'_>, vector: u64) -> E::Left {
     let irq = match claim_interrupt(vector as usize) {
         Claim::Interrupt(irq) => irq,
         // Back to where the interrupt came from: nothing has changed.
-        Claim::Nothing => return E::user(entered.kernel(), entered.running().get()),
+        Claim::Nothing => return E::user(entered.kernel(), Outgoing { thread: entered.running().get() }),
         Claim::Exception => return claimed_exception::<E>(entered, vector),
     };
     enter::<E>(&entered, EntryKind::Interrupt, vector);

@@ -100,17 +100,27 @@ impl<'k> Switch<'k> {
     }
 }
 
-/// A thread that is about to run, but neither noted as the current one nor with all registers in its context.
+/// A thread that is about to run, but neither noted as the current one nor with all registers in its context. Only the fast
+/// paths make one.
+/// ```compile_fail,E0451
+/// # use pecan_core::entry::fast::Resumed;
+/// fn any(thread: &pecan_mem::Tcb) -> Resumed<'_> {
+///     Resumed { thread, cap: 0, info: 0 }
+/// }
+/// ```
 pub struct Resumed<'k> {
-    /// The thread.
-    pub thread: &'k Tcb,
-    /// What it is to find in [`reg::CAP`].
-    pub cap: u64,
-    /// What it is to find in [`reg::INFO`].
-    pub info: u64,
+    pub(super) thread: &'k Tcb,
+    pub(super) cap: u64,
+    pub(super) info: u64,
 }
 
-impl Resumed<'_> {
+impl<'k> Resumed<'k> {
+    /// The thread, and what it is to find in [`reg::CAP`] and [`reg::INFO`].
+    #[inline(always)]
+    pub fn parts(self) -> (&'k Tcb, u64, u64) {
+        (self.thread, self.cap, self.info)
+    }
+
     /// Makes it the current thread, with the registers in its context.
     pub fn settle(self, k: &Kernel) -> Link<Tcb> {
         self.thread.context.set(reg::CAP, self.cap);
