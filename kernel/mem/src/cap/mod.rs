@@ -572,7 +572,24 @@ impl Words {
             tag::ENDPOINT => ending(0),
             tag::NOTIFICATION => ending(ENDING_NOTIFICATION),
             tag::IRQ_HANDLER => Words { w0: word0(tag::ENDING_IRQ_HANDLER, 0, 0), w1: self.w1 },
-            _ => self,
+            // These end at one go, or as zombies.
+            tag::NULL
+            | tag::UNTYPED
+            | tag::FRAME
+            | tag::PAGE_TABLE
+            | tag::ASID_CONTROL
+            | tag::ASID_POOL
+            | tag::REPLY
+            | tag::ARCH
+            | tag::CNODE
+            | tag::TCB
+            | tag::IRQ_CONTROL
+            | tag::ZOMBIE
+            | tag::ENDING
+            | tag::ENDING_IRQ_HANDLER
+            | tag::DOMAIN
+            | tag::SCHED_CONTEXT
+            | tag::SCHED_CONTROL => self,
         }
     }
 
