@@ -36,7 +36,7 @@ pub fn short_context_switch(from: &UserContext, to: &UserContext) -> bool {
 
 #[inline(always)]
 fn exchange_fs(from: &UserContext, to: &UserContext, fs: u64) {
-    from.set(reg::TLS_BASE, fs);
+    from.keep_base(reg::TLS_BASE, fs);
     let new = to.get(reg::TLS_BASE);
     if new != fs {
         // SAFETY: the kernel does not use the segment, and contexts hold only canonical bases; the callers have made sure
@@ -50,20 +50,20 @@ fn exchange_fs(from: &UserContext, to: &UserContext, fs: u64) {
 fn exchange_bases(from: &UserContext, to: &UserContext) {
     let (fs, gs) = read_bases();
     exchange_fs(from, to, fs);
-    from.set(GS_BASE, gs);
+    from.keep_base(GS_BASE, gs);
     let new = to.get(GS_BASE);
     if new != gs {
         // SAFETY: as in `exchange_fs`.
         unsafe { asm!("wrgsbase {}", in(reg) new, options(nomem, nostack, preserves_flags)) }
     }
-    to.set(GS_BASE, 0);
+    to.keep_base(GS_BASE, 0);
 }
 
 #[inline]
 pub fn load_context(to: &UserContext) {
     write_bases(to);
     if has_short_switch() {
-        to.set(GS_BASE, 0);
+        to.keep_base(GS_BASE, 0);
     }
 }
 
@@ -85,8 +85,8 @@ fn write_bases(to: &UserContext) {
 pub fn sync_context(current: &UserContext) {
     if has_short_switch() {
         let (fs, gs) = read_bases();
-        current.set(reg::TLS_BASE, fs);
-        current.set(GS_BASE, gs);
+        current.keep_base(reg::TLS_BASE, fs);
+        current.keep_base(GS_BASE, gs);
     }
 }
 

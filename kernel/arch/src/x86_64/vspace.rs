@@ -9,7 +9,7 @@ use super::core_block::CORE;
 use super::cpu::{read_cr3, write_cr3};
 use super::entry;
 use super::features::{Features, has};
-use crate::format::x86_64::paging::{CacheAttr, Pte, Space};
+use crate::format::x86_64::paging::{CacheAttr, Pte, Space, translations};
 use crate::{BootError, PT_LEVELS, PageTableEntry, PhysAddr, PhysRegion, ROOT_USER_ENTRIES, level_shift};
 
 /// Where the kernel sees physical address 0.
@@ -308,10 +308,12 @@ pub fn switch_kernel_vspace() {
     }
 }
 
-/// `invpcid`: kind 0 is one page of an ASID, kind 1 a whole ASID, kind 3 all of them.
+/// `invpcid`: kind 0 is one page of an ASID, kind 1 a whole ASID, kind 3 all of them. Of what cannot be there is nothing to
+/// drop.
 fn invpcid(kind: u64, asid: u16, vaddr: u64) {
-    let descriptor = [u64::from(asid), vaddr];
-    // SAFETY: only called where the processor has it (`Features::PCID`); dropping translations is always safe.
+    let Some(descriptor) = translations(asid, vaddr) else { return };
+    // SAFETY: only called where the processor has it (`Features::PCID`), with a descriptor that it accepts; dropping
+    // translations is always safe.
     unsafe { asm!("invpcid {}, [{}]", in(reg) kind, in(reg) &descriptor, options(nostack, preserves_flags)) };
 }
 

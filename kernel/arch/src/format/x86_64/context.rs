@@ -159,13 +159,17 @@ impl UserContext {
         self.words[r.0 as usize].get()
     }
 
-    /// Writes a register with a value that the kernel made. Segment bases must be canonical: values from user
-    /// level go through [`UserContext::set_user`]. Flags that no thread can have are dropped. An address to
-    /// resume at that is not canonical (a fault can report such a one) becomes one that page-faults.
+    /// Writes a register with a value that the kernel made. What the processor would refuse in the kernel is changed: flags
+    /// that no thread can have are dropped, a segment base that is not canonical becomes 0, and an address to resume at
+    /// that is not (a fault can report such a one) becomes one that page-faults.
     #[inline(always)]
     pub fn set(&self, r: Reg, mut value: u64) {
-        if matches!(r, FAULT_IP | NEXT_IP | FLAGS | RCX | R11 | SP) {
-            self.force_full_restore();
+        if matches!(r, FAULT_IP | NEXT_IP | FLAGS | RCX | R11 | SP | TLS_BASE | GS_BASE) {
+            if matches!(r, TLS_BASE | GS_BASE) {
+                value = if is_canonical(value) { value } else { 0 };
+            } else {
+                self.force_full_restore();
+            }
             if r == NEXT_IP && !is_canonical(value) {
                 value = HARMLESS_IP;
             } else if r == FLAGS {
@@ -180,15 +184,22 @@ impl UserContext {
     /// becomes 0.
     #[inline(always)]
     pub fn set_user(&self, r: Reg, value: u64) {
-        let canonical = is_canonical(value);
         self.set(
             r,
             match r {
                 FLAGS => value & FLAGS_USER | FLAGS_INITIAL,
-                FAULT_IP | NEXT_IP | TLS_BASE | GS_BASE if !canonical => 0,
+                FAULT_IP | NEXT_IP if !is_canonical(value) => 0,
                 _ => value,
             },
         );
+    }
+
+    /// Writes a segment base that the processor has had, and so accepts.
+    #[cfg_attr(not(target_os = "none"), allow(dead_code))]
+    #[inline(always)]
+    pub(crate) fn keep_base(&self, r: Reg, base: u64) {
+        debug_assert!(matches!(r, TLS_BASE | GS_BASE) && is_canonical(base));
+        self.words[r.0 as usize].set(base);
     }
 
     /// Copies the first `count` message registers to another context; all there are if it is more.
@@ -334,5 +345,19 @@ mod tests {
         assert_eq!(c.get(FAULT_IP), 0x0000_7fff_ffff_ffff);
         c.set_user(TLS_BASE, 1 << 63);
         assert_eq!(c.get(TLS_BASE), 0);
+        // A base that is written to the processor must be canonical, whoever says it.
+        for base in [TLS_BASE, GS_BASE] {
+            for write in [UserContext::set, UserContext::set_user] {
+                for refused in [1 << 63, 0x0000_8000_0000_0000, 0xffff_7fff_ffff_ffff] {
+                    write(&c, base, 8);
+                    write(&c, base, refused);
+                    assert_eq!(c.get(base), 0, "{refused:x}");
+                }
+                for taken in [0x0000_7fff_ffff_ffff, 0xffff_8000_0000_0000] {
+                    write(&c, base, taken);
+                    assert_eq!(c.get(base), taken);
+                }
+            }
+        }
     }
 }

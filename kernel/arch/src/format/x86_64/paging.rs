@@ -6,7 +6,7 @@
 
 use core::num::NonZeroU64;
 
-use crate::format::{self, PageRights, PageTableEntry, PhysAddr};
+use crate::format::{self, PageRights, PageTableEntry, PhysAddr, x86_64::context::is_canonical};
 
 /// An address space as the processor is told of it: root table and identifier in one word, as the port makes it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +57,15 @@ impl Space {
     pub(crate) const fn word(self) -> u64 {
         self.0.get()
     }
+}
+
+/// What `INVPCID` takes to drop translations of an address space, of one page perhaps: `None` if the processor cannot have
+/// any, as it has no such identifier or address. It would raise an exception.
+#[inline]
+#[cfg_attr(not(target_os = "none"), allow(dead_code))]
+pub(crate) const fn translations(asid: u16, vaddr: u64) -> Option<[u64; 2]> {
+    let asid = asid as u64;
+    if asid & !Space::ASID == 0 && is_canonical(vaddr) { Some([asid, vaddr]) } else { None }
 }
 
 /// The kernel's entries of a root table that are not empty.
@@ -189,6 +198,15 @@ mod tests {
     use super::*;
 
     const RW: PageRights = PageRights { read: true, write: true, execute: true };
+
+    #[test]
+    fn translations_that_cannot_be_are_not_dropped() {
+        assert_eq!(translations(4095, 0x7fff_ffff_f000), Some([4095, 0x7fff_ffff_f000]));
+        assert_eq!(translations(0, 0xffff_8000_0000_0000), Some([0, 0xffff_8000_0000_0000]));
+        for (asid, vaddr) in [(4096, 0), (u16::MAX, 0), (1, 0x8000_0000_0000), (1, 1 << 63)] {
+            assert_eq!(translations(asid, vaddr), None, "{asid} {vaddr:x}");
+        }
+    }
 
     #[test]
     fn entries_say_what_they_were_made_with() {
