@@ -1,5 +1,7 @@
 //! Bare-metal builds: the kernel, and user-level programs.
 
+mod outside;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -99,12 +101,30 @@ pub fn purpose(package: &str) -> Purpose {
     if WITHOUT_FPU.contains(&package) { Purpose::UserWithoutFpu } else { Purpose::User }
 }
 
+/// A user-level package, and what its program is built for.
+#[derive(Clone, Copy, Debug)]
+pub struct Package<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What for.
+    pub purpose: Purpose,
+    /// Its `Cargo.toml`, if it is none of Pecan's.
+    pub outside: Option<&'a Path>,
+}
+
+impl<'a> Package<'a> {
+    /// A package of Pecan's.
+    pub fn of_pecan(name: &'a str, purpose: Purpose) -> Self {
+        Package { name, purpose, outside: None }
+    }
+}
+
 /// Builds user-level packages, each for its purpose; returns the path of each program.
 pub fn programs(
     ws: &Workspace,
     toolchain: &Toolchain,
     what: &str,
-    packages: &[(&str, Purpose)],
+    packages: &[Package],
 ) -> Result<BTreeMap<(String, Purpose), PathBuf>> {
     programs_for(ws, toolchain, what, packages, false)
 }
@@ -114,24 +134,31 @@ fn programs_for(
     ws: &Workspace,
     toolchain: &Toolchain,
     what: &str,
-    packages: &[(&str, Purpose)],
+    packages: &[Package],
     hardware_debug: bool,
 ) -> Result<BTreeMap<(String, Purpose), PathBuf>> {
     // One folder for all purposes: what only runs while building is built once.
     let dir = ws.bare().join(if hardware_debug { "user-hwdebug" } else { "user" });
+    // By the purpose and the folder of the workspace that they are of.
+    let mut parts: BTreeMap<(Purpose, Option<PathBuf>), Vec<&str>> = BTreeMap::new();
+    for package in packages {
+        let folder = package.outside.map(|manifest| outside::workspace(toolchain, manifest)).transpose()?;
+        parts.entry((package.purpose, folder)).or_default().push(package.name);
+    }
     let mut found = BTreeMap::new();
-    for (purpose, kind) in [(Purpose::UserWithoutFpu, ", without vector registers"), (Purpose::User, "")] {
-        let packages: Vec<&str> = packages.iter().filter(|p| p.1 == purpose).map(|p| p.0).collect();
-        if packages.is_empty() {
-            continue;
-        }
+    for ((purpose, folder), packages) in parts {
+        let kind = if purpose == Purpose::UserWithoutFpu { ", without vector registers" } else { "" };
+        let place = folder.as_ref().map(|f| format!(", the part in {}", f.display())).unwrap_or_default();
         let mut cargo = toolchain.cargo(ws, "build", purpose, &dir);
+        if let Some(folder) = &folder {
+            outside::configure(ws, &mut cargo, folder)?;
+        }
         set_hardware_debug(&mut cargo, hardware_debug);
         cargo.args(["--release", "--message-format=json-render-diagnostics"]);
         for package in packages {
             cargo.args(["--package", package]);
         }
-        let report = process::step(&format!("{what}{kind}"), &mut cargo)?;
+        let report = process::step(&format!("{what}{kind}{place}"), &mut cargo)?;
         found.extend(executables(&report)?.into_iter().map(|(name, path)| ((name, purpose), path)));
     }
     Ok(found)
@@ -146,7 +173,7 @@ pub fn root_tasks(
     packages: &[&str],
     hardware_debug: bool,
 ) -> Result<BTreeMap<String, PathBuf>> {
-    let packages: Vec<_> = packages.iter().map(|p| (*p, purpose(p))).collect();
+    let packages: Vec<_> = packages.iter().map(|p| Package::of_pecan(p, purpose(p))).collect();
     let programs = programs_for(ws, toolchain, what, &packages, hardware_debug)?;
     Ok(programs.into_iter().map(|((name, _), path)| (name, path)).collect())
 }

@@ -25,8 +25,8 @@ use crate::{Outcome, paths::Workspace, system, ui};
 /// Options of `cargo xtask graph`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The system: a file of systems/, without its `.toml`.
-    #[arg(long, value_name = "NAME", default_value = "default")]
+    /// The system: a file of systems/, without its `.toml`, or the path of a description.
+    #[arg(long, value_name = "NAME|PATH", default_value = "default")]
     system: String,
     /// The picture, or with .html the picture and who can reach whom, or with .dot what Graphviz takes.
     #[arg(long, value_name = "FILE.svg|.dot|.html")]

@@ -11,8 +11,8 @@ use crate::{Outcome, Target, absolute, build, doctor, paths::Workspace, process,
 pub struct Args {
     #[command(flatten)]
     target: Target,
-    /// The system to put on it: a file of systems/, without its `.toml`.
-    #[arg(long, value_name = "NAME", default_value = "default")]
+    /// The system to put on it: a file of systems/, without its `.toml`, or the path of a description.
+    #[arg(long, value_name = "NAME|PATH", default_value = "default")]
     system: String,
     /// Put this root task on it instead of Pecan's.
     #[arg(long, value_name = "ELF", conflicts_with = "system")]

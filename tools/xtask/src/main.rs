@@ -16,6 +16,7 @@ mod hostfuzz;
 mod image;
 mod kernel;
 mod multiboot;
+mod new;
 mod paths;
 mod process;
 mod profile;
@@ -72,6 +73,8 @@ enum Command {
     Graph(graph::Args),
     /// Write a bootable ISO image (GRUB, BIOS).
     Image(image::Args),
+    /// Make a component that builds, runs and has a test: a program, a service, a driver, or a program in C.
+    New(new::Args),
     /// Check format, lints, layering, licences and generated files, and print the kernel's figures.
     Check,
     /// Write the files that are generated from the interface description.
@@ -115,6 +118,7 @@ fn main() -> ExitCode {
         Command::Fuzz(args) => fuzz::run(&ws, &args),
         Command::Graph(args) => graph::run(&ws, &args),
         Command::Image(args) => image::run(&ws, &args),
+        Command::New(args) => new::run(&ws, &args),
         Command::Check => check::run(&ws),
         Command::Generate => generate::run(&ws),
     });

@@ -12,7 +12,7 @@ use crate::{
     profile::Profile,
     qemu::{self, Boot, End, Machine, Wait},
     shell::Shell,
-    system::System,
+    system::{self, System},
     toolchain::Toolchain,
     ui,
 };
@@ -24,8 +24,8 @@ pub struct Args {
     target: Target,
     #[command(flatten)]
     machine: Machine,
-    /// The system to boot: a file of systems/, without its `.toml`.
-    #[arg(long, value_name = "NAME", default_value = "default")]
+    /// The system to boot: a file of systems/, without its `.toml`, or the path of a description somewhere else.
+    #[arg(long, value_name = "NAME|PATH", default_value = "default")]
     system: String,
     /// Type these commands at the shell and end with the status of the last.
     #[arg(long, value_name = "CMD; CMD", conflicts_with = "until")]
@@ -124,12 +124,22 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
 /// Builds a system and puts it together into a root task.
 pub fn assemble(ws: &Workspace, toolchain: &Toolchain, name: &str) -> Result<PathBuf> {
     let system = System::load(ws, name)?;
-    if system.has_c(ws)? {
+    if system.has_c() {
         doctor::cc()?;
     }
     let programs =
         build::programs(ws, toolchain, &format!("building the system {name}"), &system.packages())?;
-    let dir = ws.bare().join("systems").join(name);
+    let dir = ws.bare().join("systems").join(folder_of(ws, name)?);
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
     system.assemble(&programs, &dir)
+}
+
+/// The name of the folder in which a system is put together: one for each description, wherever that is.
+fn folder_of(ws: &Workspace, system: &str) -> Result<String> {
+    let path = system::find(ws, system)?;
+    if path.starts_with(ws.join("systems")) {
+        return Ok(system.to_string());
+    }
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    Ok(path.to_string_lossy().chars().map(plain).collect())
 }

@@ -75,9 +75,9 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// The target, as cargo takes it in the root of the working tree.
-    fn target(self) -> &'static str {
-        if self == Purpose::User { HARD_FLOAT } else { SOFT_FLOAT }
+    /// The target, as cargo takes it.
+    fn target(self, ws: &Workspace) -> PathBuf {
+        if self == Purpose::User { ws.join(HARD_FLOAT) } else { SOFT_FLOAT.into() }
     }
 }
 
@@ -149,7 +149,7 @@ impl Toolchain {
         command.current_dir(ws.root());
         command.env("CARGO", self.bin.join("cargo")).env("RUSTC", self.bin.join("rustc"));
         command.env("CARGO_ENCODED_RUSTFLAGS", self.flags(ws, purpose).join("\u{1f}"));
-        command.args(["--target", purpose.target(), "--target-dir"]).arg(target_dir);
+        command.arg("--target").arg(purpose.target(ws)).arg("--target-dir").arg(target_dir);
         command.env("RUSTC_BOOTSTRAP", "1").arg("-Zjson-target-spec");
         // For crates that compile C by themselves (`tinyrlibc`): the host's compiler serves, as for components in C
         // (`pecan_build::c`).
@@ -161,6 +161,13 @@ impl Toolchain {
         if ui_color() {
             command.args(["--color", "always"]);
         }
+        command
+    }
+
+    /// `cargo` for questions that build nothing.
+    pub fn plain_cargo(&self) -> Command {
+        let mut command = Command::new(self.bin.join("cargo"));
+        clean(&mut command);
         command
     }
 

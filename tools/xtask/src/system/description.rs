@@ -4,6 +4,7 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
 };
 
 use pecan_manifest::{Channel, Component, INIT, Irq, IrqSource, Server, Settings, Size, System};
@@ -92,6 +93,8 @@ pub struct Part {
     pub declared: Declared,
     /// The rules that it may break.
     pub allow: Allowed,
+    /// The `Cargo.toml` of its package, if that is none of Pecan's.
+    pub manifest: Option<PathBuf>,
 }
 
 /// A channel as it is written.
@@ -200,7 +203,7 @@ fn declared(
         let known = packages.keys().map(String::as_str);
         let help = match super::problem::similar(package, known) {
             Some(meant) => format!("write `{meant}`"),
-            None => "name a package of the workspace; a new one belongs in `members` of Cargo.toml".into(),
+            None => "name a package of Pecan's, or say with `path` in which folder it is; `cargo xtask new` makes one".into(),
         };
         return Err(
             Problem::new(format!("there is no package `{package}`"), named, "not a package").help(help)
@@ -237,10 +240,55 @@ fn part(reader: &mut Reader, mut node: Node, packages: &Packages) -> Result<(Com
         return Err(problem.help(format!("take it out: {instead}")));
     }
     let allow = Allowed::take(&mut node)?;
+    let path = node.take("path");
     let settings: Settings = node.read()?;
-    let declared = declared(reader, &settings.package, node.at("package"), packages)?;
+    let (declared, manifest) = match path {
+        Some(path) => {
+            let (declared, manifest) =
+                outside(reader, &settings.package, node.at("package"), &path, packages)?;
+            (declared, Some(manifest))
+        }
+        None => (declared(reader, &settings.package, node.at("package"), packages)?, None),
+    };
     let component = Component { settings, interface: declared.interface.clone(), places: Vec::new() };
-    Ok((component, Part { node, declared, allow }))
+    Ok((component, Part { node, declared, allow, manifest }))
+}
+
+/// What the crate of a package says that is none of Pecan's, and where: `path` is the folder, from that of the description.
+fn outside(
+    reader: &mut Reader,
+    package: &str,
+    named: Place,
+    path: &Node,
+    packages: &Packages,
+) -> Result<(Declared, PathBuf), Problem> {
+    if packages.contains_key(package) {
+        return Err(Problem::new(format!("`{package}` is a package of Pecan's"), named, "taken")
+            .help("give yours another name, or take `path` out"));
+    }
+    let folder: String = path.read()?;
+    let manifest = reader.folder(&path.place()).join(folder).join("Cargo.toml");
+    let text = reader.text(&manifest).map_err(|error| {
+        Problem::new(
+            format!("cannot read {}: {error}", manifest.display()),
+            path.place(),
+            "no package is here",
+        )
+        .help("write the folder of the package, from the folder of this file")
+    })?;
+    let declared = Declared::read(reader, &manifest, &text)?;
+    match &declared.package {
+        Some(name) if name == package => Ok((declared, manifest)),
+        other => {
+            let title = format!("the package in this folder is not `{package}`");
+            let problem =
+                Problem::new(title, path.place(), "this folder").also(named, "the name of the package");
+            Err(match other {
+                Some(name) => problem.help(format!("write `package = \"{name}\"`")),
+                None => problem.help("write the folder of a package: its `Cargo.toml` says its name"),
+            })
+        }
+    }
 }
 
 /// Reads the table of a channel, and finds what it connects.

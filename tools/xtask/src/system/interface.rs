@@ -1,7 +1,7 @@
 //! What components serve and use, as their crates say.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -44,12 +44,17 @@ pub fn packages(ws: &Workspace) -> Result<Packages> {
     packages.map(|p| Ok((p.name, (p.manifest_path.clone(), read(&p.manifest_path)?)))).collect()
 }
 
-/// The packages of components in C: those that depend on `pecan-c`.
-pub fn packages_in_c(ws: &Workspace) -> Result<BTreeSet<String>> {
+/// Whether a package is a component in C: one that depends on `pecan-c`.
+fn is_in_c(manifest: &str) -> bool {
     let depends =
         |line: &str| line.strip_prefix("pecan-c").is_some_and(|rest| rest.starts_with(['.', ' ', '=']));
-    let in_c = packages(ws)?.into_iter().filter(|(_, (_, text))| text.lines().any(depends));
-    Ok(in_c.map(|(name, _)| name).collect())
+    manifest.lines().any(depends)
+}
+
+/// The name in the text of a `Cargo.toml`, if that is one of a package.
+pub fn package_name(manifest: &str) -> Option<String> {
+    let manifest: toml::Table = manifest.parse().ok()?;
+    Some(manifest.get("package")?.get("name")?.as_str()?.to_string())
 }
 
 /// The interface of a package, and where its crate says it.
@@ -57,6 +62,10 @@ pub fn packages_in_c(ws: &Workspace) -> Result<BTreeSet<String>> {
 pub struct Declared {
     /// The interface. A crate that says nothing serves and uses nothing.
     pub interface: Interface,
+    /// The name of the package, as the crate says it.
+    pub package: Option<String>,
+    /// Whether the component is in C.
+    pub in_c: bool,
     table: Option<Node>,
 }
 
@@ -64,9 +73,11 @@ impl Declared {
     /// Reads the interface of a package out of its manifest.
     pub fn read(reader: &mut Reader, path: &Path, text: &str) -> Result<Self, Problem> {
         let root = reader.table(path, text.to_string());
-        let table = root.and_then(|root| root.get("package")?.get("metadata")?.get("component"));
+        let root = root.and_then(|root| root.get("package"));
+        let package = root.as_ref().and_then(|root| root.get("name")?.read().ok());
+        let table = root.and_then(|root| root.get("metadata")?.get("component"));
         let interface = table.as_ref().map(Node::read).transpose()?.unwrap_or_default();
-        Ok(Self { interface, table })
+        Ok(Self { interface, package, in_c: is_in_c(text), table })
     }
 
     /// Where the crate says that it has a role: `kind` is `serves` or `uses`.

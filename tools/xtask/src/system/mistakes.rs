@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{System, interface::Packages, rules::Rule};
+use super::{System, interface::Packages, rules::Rule, source::Reader};
 use crate::paths::Workspace;
 
 /// What begins the lines of what is shown, at the end of a file.
@@ -35,7 +35,7 @@ fn packages() -> Packages {
 
 fn parse(path: &Path, text: &str) -> anyhow::Result<System> {
     let root = path.parent().unwrap_or(Path::new(""));
-    System::parse(root, path, text.to_string(), "test", &packages())
+    System::parse(Reader::new(root), path, text.to_string(), "test", &packages())
 }
 
 #[test]

@@ -19,7 +19,12 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use pecan_manifest::Size;
 
-use crate::{build, paths::Workspace, toolchain::Purpose, ui};
+use crate::{
+    build::{self, Package},
+    paths::Workspace,
+    toolchain::Purpose,
+    ui,
+};
 use interface::Packages;
 use source::Reader;
 
@@ -28,7 +33,17 @@ fn purpose(component: &pecan_manifest::Settings) -> Purpose {
     if component.fpu { Purpose::User } else { Purpose::UserWithoutFpu }
 }
 
-/// A file of `systems/`, checked.
+/// The names of Pecan's own packages.
+pub fn packages(ws: &Workspace) -> Result<Vec<String>> {
+    Ok(interface::packages(ws)?.into_keys().collect())
+}
+
+/// The name of the system that a file describes.
+fn name_of(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// A description, checked.
 #[derive(Debug)]
 pub struct System {
     /// Package of the initial task.
@@ -39,23 +54,54 @@ pub struct System {
     manifest: pecan_manifest::System,
     /// The memory of the machine that it is for.
     memory: Size,
+    /// The `Cargo.toml` of each package that is none of Pecan's.
+    outside: BTreeMap<String, PathBuf>,
+    /// Whether a component is in C.
+    has_c: bool,
+}
+
+/// Where a description is: `--system` takes the name of a file of `systems/`, or the path of a file anywhere.
+pub fn find(ws: &Workspace, system: &str) -> Result<PathBuf> {
+    if system.contains('/') || system.ends_with(".toml") {
+        return crate::absolute(Path::new(system));
+    }
+    Ok(ws.join("systems").join(format!("{system}.toml")))
 }
 
 impl System {
-    /// Reads a description by its name.
-    pub fn load(ws: &Workspace, name: &str) -> Result<System> {
-        let path = ws.join("systems").join(format!("{name}.toml"));
+    /// Reads a description by its name or its path.
+    pub fn load(ws: &Workspace, system: &str) -> Result<System> {
+        let path = find(ws, system)?;
         let text = fs::read_to_string(&path).with_context(|| {
             format!(
-                "cannot read the system description {}\n  to mend it: choose one of systems/ with --system",
+                "cannot read the system description {}\n  to mend it: choose one of systems/ with --system, or give the \
+                 path of another one",
                 path.display()
             )
         })?;
-        Self::parse(ws.root(), &path, text, name, &interface::packages(ws)?)
+        Self::parse(Reader::new(ws.root()), &path, text, &name_of(&path), &interface::packages(ws)?)
     }
 
-    fn parse(root: &Path, path: &Path, text: String, name: &str, packages: &Packages) -> Result<System> {
-        let mut reader = Reader::new(root);
+    /// The description at a path as it will be once the planned files are written, with the packages of Pecan's that are
+    /// planned among them. What is wrong with it is the error.
+    pub fn plan(ws: &Workspace, path: &Path, planned: BTreeMap<PathBuf, String>) -> Result<()> {
+        let mut packages = interface::packages(ws)?;
+        for (path, text) in planned.iter().filter(|(path, _)| path.starts_with(ws.root())) {
+            let name = path.ends_with("Cargo.toml").then(|| interface::package_name(text)).flatten();
+            packages.extend(name.map(|name| (name, (path.clone(), text.clone()))));
+        }
+        let text = planned.get(path).cloned().context("the description is not among the planned files")?;
+        Self::parse(Reader::with_planned(ws.root(), planned), path, text, &name_of(path), &packages)?;
+        Ok(())
+    }
+
+    fn parse(
+        mut reader: Reader,
+        path: &Path,
+        text: String,
+        name: &str,
+        packages: &Packages,
+    ) -> Result<System> {
         let tables = reader.read(path, text);
         let Some(draft) = description::draft(&mut reader, tables, name, packages) else {
             let count = match reader.problems.len() {
@@ -68,7 +114,19 @@ impl System {
         let components = draft.system.components.iter().map(|c| &c.settings);
         let programs =
             components.map(|c| ((c.package.clone(), purpose(c)), c.program().into_owned())).collect();
-        Ok(System { root: draft.root, programs, manifest: draft.system, memory: draft.machine.0.memory })
+        let has_c = draft.parts.iter().any(|part| part.declared.in_c);
+        let packages = draft.system.components.iter().map(|c| c.settings.package.clone());
+        let manifests = draft.parts.into_iter().map(|part| part.manifest);
+        let outside =
+            packages.zip(manifests).filter_map(|(package, manifest)| Some((package, manifest?))).collect();
+        Ok(System {
+            root: draft.root,
+            programs,
+            manifest: draft.system,
+            memory: draft.machine.0.memory,
+            outside,
+            has_c,
+        })
     }
 
     /// What the initial task is told of the system.
@@ -77,9 +135,8 @@ impl System {
     }
 
     /// Whether a component is in C.
-    pub fn has_c(&self, ws: &Workspace) -> Result<bool> {
-        let in_c = interface::packages_in_c(ws)?;
-        Ok(self.programs.keys().any(|(package, _)| in_c.contains(package)))
+    pub fn has_c(&self) -> bool {
+        self.has_c
     }
 
     /// The memory of the machine that it is for.
@@ -88,9 +145,13 @@ impl System {
     }
 
     /// Every package that the system needs built, and what for.
-    pub fn packages(&self) -> Vec<(&str, Purpose)> {
-        let programs = self.programs.keys().map(|(package, purpose)| (package.as_str(), *purpose));
-        std::iter::once((self.root.as_str(), build::purpose(&self.root))).chain(programs).collect()
+    pub fn packages(&self) -> Vec<Package<'_>> {
+        let programs = self.programs.keys().map(|(package, purpose)| Package {
+            name: package,
+            purpose: *purpose,
+            outside: self.outside.get(package).map(PathBuf::as_path),
+        });
+        std::iter::once(Package::of_pecan(&self.root, build::purpose(&self.root))).chain(programs).collect()
     }
 
     /// Whether the components that are made of a program have memory for it. What it takes at least beside its pages
@@ -152,7 +213,11 @@ mod tests {
         let packages =
             ["init", "pecan-init", "p"].map(|p| (p.to_string(), (PathBuf::from(p), String::new())));
         let path = Path::new("test.toml");
-        System::parse(Path::new(""), path, text.to_string(), "test", &packages.into())
+        System::parse(Reader::new(Path::new("")), path, text.to_string(), "test", &packages.into())
+    }
+
+    fn packages(system: &System) -> Vec<(&str, Purpose)> {
+        system.packages().iter().map(|p| (p.name, p.purpose)).collect()
     }
 
     #[test]
@@ -167,7 +232,7 @@ mod tests {
             memory = "256K"
         "#;
         let system = parse(text).unwrap();
-        assert_eq!(system.packages(), [("init", Purpose::User), ("p", Purpose::User)]);
+        assert_eq!(packages(&system), [("init", Purpose::User), ("p", Purpose::User)]);
         system.check_memory("p", 200 << 10).unwrap();
         system.check_memory("other", 1 << 30).unwrap();
         let error = system.check_memory("p", 250 << 10).unwrap_err().to_string();
@@ -189,7 +254,7 @@ mod tests {
         );
         let system = parse(&text).unwrap();
         let (with, without) = (("p", Purpose::User), ("p", Purpose::UserWithoutFpu));
-        assert_eq!(system.packages(), [("pecan-init", Purpose::UserWithoutFpu), with, without]);
+        assert_eq!(packages(&system), [("pecan-init", Purpose::UserWithoutFpu), with, without]);
         let parts = &system.manifest.components;
         let [a, b, c] = [0, 1, 2].map(|n| &parts[n].settings);
         assert_eq!([a.fpu, b.fpu, c.fpu], [true, false, true]);

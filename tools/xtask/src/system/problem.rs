@@ -3,13 +3,15 @@
 //! `annotate-snippets` draws them: it is what draws the Rust compiler's own, takes byte ranges as `toml` gives them, and
 //! needs two small crates, one of which clap needs, too.
 
-use std::ops::Range;
+use std::{ops::Range, path::PathBuf};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 /// A file that was read.
 #[derive(Debug)]
 pub struct File {
+    /// Where it is.
+    pub path: PathBuf,
     /// Its path as it is shown.
     pub shown: String,
     /// What it says.

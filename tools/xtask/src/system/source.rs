@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -150,7 +150,12 @@ pub struct Reader {
     root: PathBuf,
     /// The files that are being read, each included by the one before.
     open: Vec<PathBuf>,
+    /// What files will say that are not written yet.
+    planned: BTreeMap<PathBuf, String>,
 }
+
+/// What begins the name of a file of Pecan's `systems/` where a file somewhere else includes it.
+const OF_PECAN: &str = "pecan:";
 
 /// The parameters in force: the value of each, and whether anything uses it.
 type Parameters = BTreeMap<String, (Node, bool)>;
@@ -159,6 +164,21 @@ impl Reader {
     /// A reader that shows paths relative to a folder.
     pub fn new(root: &Path) -> Self {
         Self { root: root.to_path_buf(), ..Self::default() }
+    }
+
+    /// The same, to which some files say what they will say once they are written.
+    pub fn with_planned(root: &Path, planned: BTreeMap<PathBuf, String>) -> Self {
+        Self { planned, ..Self::new(root) }
+    }
+
+    /// What a file says.
+    pub fn text(&self, path: &Path) -> io::Result<String> {
+        self.planned.get(path).map_or_else(|| fs::read_to_string(path), |text| Ok(text.clone()))
+    }
+
+    /// The folder of the file in which something stands.
+    pub fn folder(&self, place: &Place) -> &Path {
+        self.files.get(place.file).and_then(|f| f.path.parent()).unwrap_or(Path::new(""))
     }
 
     /// Reads a file that was found, with what it includes.
@@ -174,7 +194,7 @@ impl Reader {
         let file = self.files.len();
         // The values borrow from the text. This tool reads a handful of files, and then ends.
         let text: &'static str = text.leak();
-        self.files.push(File { shown, text });
+        self.files.push(File { path: path.to_path_buf(), shown, text });
         let (root, errors) = DeTable::parse_recoverable(text);
         let end = text.len();
         for error in &errors {
@@ -239,17 +259,22 @@ impl Reader {
             Err(problem) => return self.problems.push(problem),
         };
         for (name, node) in names.iter().zip(list.items()) {
-            let other = path.with_file_name(name);
+            let other = match name.strip_prefix(OF_PECAN) {
+                Some(name) => self.root.join("systems").join(name),
+                None => path.with_file_name(name),
+            };
             if self.open.contains(&other) {
                 let problem = Problem::new("a file includes itself", node.place(), "this file is being read");
                 self.problems.push(problem.help("take this out, here or in the file it names"));
                 continue;
             }
-            match fs::read_to_string(&other) {
+            match self.text(&other) {
                 Ok(text) => self.file(&other, text, parameters, tables),
                 Err(error) => self.problems.push(
                     Problem::new(format!("cannot read `{name}`: {error}"), node.place(), "included here")
-                        .help("write the path of a file, from the folder of this one"),
+                        .help(format!(
+                            "write the path of a file, from the folder of this one, or `{OF_PECAN}FILE` for one of Pecan's systems/"
+                        )),
                 ),
             }
         }

@@ -48,6 +48,9 @@ pub struct Args {
     /// Instead of running tests, print which test of the suite `conformance` covers which error of which invocation.
     #[arg(long)]
     matrix: bool,
+    /// Run the scenarios of a system somewhere else: those of the folder `scenarios` beside its description.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["suite", "latency", "asan", "miri", "matrix", "quick"])]
+    system: Option<String>,
     /// Run only the tests whose name contains this text.
     filter: Option<String>,
 }
@@ -169,6 +172,13 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
         bail!("--miri is for one suite\n  to mend it: cargo xtask test --suite host --miri");
     }
     let filter = args.filter.as_deref();
+    if let Some(system) = &args.system {
+        let (toolchain, _) = (doctor::toolchain(ws)?, doctor::qemu()?);
+        return Ok(finish(
+            scenarios::of_system(ws, &toolchain, &args.profile, system, filter, args.long)?,
+            filter,
+        ));
+    }
     let mut sum = Tally::default();
     for suite in chosen(ws, args.suite)? {
         ui::heading(&format!("suite {}", suite.name()));
@@ -186,6 +196,11 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
         println!("suite {}: {tally}", suite.name());
         sum.add(tally);
     }
+    Ok(finish(sum, filter))
+}
+
+/// Prints the sum, and says with which status the command ends.
+fn finish(mut sum: Tally, filter: Option<&str>) -> u8 {
     if sum.is_empty() {
         sum.fail(match filter {
             Some(filter) => format!("no test has `{filter}` in its name"),
@@ -196,7 +211,7 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
         println!("FAILED: {}", failure.lines().next().unwrap_or_default());
     }
     println!("{sum}");
-    Ok(u8::from(!sum.failures.is_empty()))
+    u8::from(!sum.failures.is_empty())
 }
 
 /// The suites to run: the one asked for, or all that exist.
@@ -233,7 +248,7 @@ fn run_suite(ws: &Workspace, suite: Suite, args: &Args) -> Result<Tally> {
     doctor::qemu()?;
     tally.add(match suite {
         Suite::Conformance => conformance::run(ws, &toolchain, profile, filter, length)?,
-        Suite::Scenarios => scenarios::run(ws, &toolchain, profile, filter, length == Length::Long)?,
+        Suite::Scenarios => scenarios::run(ws, &toolchain, profile, filter, length)?,
         Suite::Fuzz => fuzz::run(ws, &toolchain, profile, filter, length)?,
         Suite::Host | Suite::Spec => unreachable!("these do not need the toolchain"),
     });

@@ -20,15 +20,15 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{Tally, held};
+use super::{Length, Tally, held};
 use crate::{
-    build,
+    build::{self, Kernel},
     console::PROMPT,
     paths::Workspace,
     qemu::{Boot, Machine},
     run,
     shell::{Done, Shell},
-    system::System,
+    system::{self, System},
     toolchain::Toolchain,
 };
 
@@ -37,11 +37,17 @@ const HELD: [&str; 3] = ["default", "hostile", "roles"];
 /// How long a scenario may take.
 const TIME: Duration = Duration::from_secs(120);
 
-/// The scenario files, sorted.
+/// The folder of the scenarios.
+const FOLDER: &str = "tests/scenarios";
+
+/// The scenario files of Pecan's tree, sorted.
 pub fn files(ws: &Workspace) -> Result<Vec<PathBuf>> {
-    let dir = ws.join("tests/scenarios");
+    files_in(&ws.join(FOLDER))
+}
+
+fn files_in(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
         let path = entry?.path();
         if path.extension().is_some_and(|e| e == "txt") {
             files.push(path);
@@ -57,34 +63,14 @@ pub fn run(
     toolchain: &Toolchain,
     profile: &str,
     filter: Option<&str>,
-    long: bool,
+    length: Length,
 ) -> Result<Tally> {
-    let mut tally = Tally::default();
-    let name = |p: &Path| p.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let mut files = files(ws)?;
-    files.retain(|f| filter.is_none_or(|filter| name(f).contains(filter)));
-    files.retain(|f| long || !name(f).ends_with("_long"));
     let kernel = build::kernel(ws, toolchain, profile)?;
-    let default = run::assemble(ws, toolchain, "default")?;
-    let mut root_tasks = BTreeMap::from([("default".to_string(), default.clone())]);
     let machine = Machine::counting();
-    let mut scenarios = Vec::new();
-    for file in files {
-        let name = name(&file);
-        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let ready = parse(&text).and_then(|scenario| {
-            if !root_tasks.contains_key(&scenario.system) {
-                let built = run::assemble(ws, toolchain, &scenario.system)?;
-                root_tasks.insert(scenario.system.clone(), built);
-            }
-            Ok((scenario.steps, root_tasks[&scenario.system].clone()))
-        });
-        scenarios.push((name, ready));
-    }
-    tally.add(play_all(scenarios, |steps, root_task| {
-        let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(root_task), gdb: None };
-        play(steps, Shell::start(boot.session(false, TIME)?)?)
-    }));
+    let mut tally = Tally::default();
+    let files = chosen(files(ws)?, filter, length == Length::Long);
+    tally.add(play_files(ws, toolchain, &kernel, "default", files)?);
+    let default = run::assemble(ws, toolchain, "default")?;
     for system in HELD {
         let name = format!("held_{system}");
         if filter.is_some_and(|filter| !name.contains(filter)) {
@@ -110,6 +96,61 @@ pub fn run(
     Ok(tally)
 }
 
+/// Plays the scenarios of a system somewhere else: those of the folder `scenarios` beside its description.
+pub fn of_system(
+    ws: &Workspace,
+    toolchain: &Toolchain,
+    profile: &str,
+    system: &str,
+    filter: Option<&str>,
+    long: bool,
+) -> Result<Tally> {
+    let description = system::find(ws, system)?;
+    let folder = description.with_file_name("scenarios");
+    let kernel = build::kernel(ws, toolchain, profile)?;
+    play_files(ws, toolchain, &kernel, system, chosen(files_in(&folder)?, filter, long))
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The files with a text in their names; those that end with `_long` only if asked to.
+fn chosen(mut files: Vec<PathBuf>, filter: Option<&str>, long: bool) -> Vec<PathBuf> {
+    files.retain(|f| filter.is_none_or(|filter| name_of(f).contains(filter)));
+    files.retain(|f| long || !name_of(f).ends_with("_long"));
+    files
+}
+
+/// Plays scenarios, each on the system that it names or the given one.
+fn play_files(
+    ws: &Workspace,
+    toolchain: &Toolchain,
+    kernel: &Kernel,
+    system: &str,
+    files: Vec<PathBuf>,
+) -> Result<Tally> {
+    let mut root_tasks = BTreeMap::new();
+    let machine = Machine::counting();
+    let mut scenarios = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let ready = parse(&text).and_then(|scenario| {
+            let system = scenario.system.as_deref().unwrap_or(system);
+            if !root_tasks.contains_key(system) {
+                let built = run::assemble(ws, toolchain, system)?;
+                root_tasks.insert(system.to_string(), built);
+            }
+            Ok((scenario.steps, root_tasks[system].clone()))
+        });
+        scenarios.push((name_of(&file), ready));
+    }
+    Ok(play_all(scenarios, |steps, root_task| {
+        let boot = Boot { machine: &machine, kernel: &kernel.image, root_task: Some(root_task), gdb: None };
+        play(steps, Shell::start(boot.session(false, TIME)?)?)
+    }))
+}
+
 /// A command and the lines expected of it.
 #[derive(Debug, PartialEq, Eq)]
 struct Step {
@@ -120,13 +161,13 @@ struct Step {
 /// What a file says.
 #[derive(Debug)]
 struct Scenario {
-    /// The system that is booted.
-    system: String,
+    /// The system that is booted, if it says which.
+    system: Option<String>,
     steps: Vec<Step>,
 }
 
 fn parse(text: &str) -> Result<Scenario> {
-    let mut system = "default".to_string();
+    let mut system = None;
     let mut steps: Vec<Step> = Vec::new();
     for (n, line) in text.lines().enumerate() {
         if let Some(command) = line.strip_prefix(PROMPT) {
@@ -134,7 +175,7 @@ fn parse(text: &str) -> Result<Scenario> {
         } else if let Some(step) = steps.last_mut() {
             step.expected.push(line.trim_end().to_string());
         } else if let Some(name) = line.strip_prefix("system ") {
-            system = name.trim().to_string();
+            system = Some(name.trim().to_string());
         } else if !line.trim().is_empty() && !line.starts_with('#') {
             bail!("line {}: before the first command there can only be comments and `system NAME`", n + 1);
         }
@@ -270,8 +311,8 @@ mod tests {
             expected: expected.iter().map(|l| l.to_string()).collect(),
         };
         assert_eq!(scenario.steps, [step("ps", &["NAME", "..."]), step("exit 3", &["(status 3)"])]);
-        assert_eq!(scenario.system, "default");
-        assert_eq!(parse(&format!("system other\n{text}")).unwrap().system, "other");
+        assert_eq!(scenario.system, None);
+        assert_eq!(parse(&format!("system other\n{text}")).unwrap().system.as_deref(), Some("other"));
         assert!(parse("hello\npecan> ps\n").is_err());
         assert!(parse("# nothing\n").is_err());
     }
