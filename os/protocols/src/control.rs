@@ -179,8 +179,8 @@ impl<'m> Wire<'m> for Arguments<'m> {
 }
 
 impl Unbounded for Arguments<'_> {
-    fn size(&self) -> usize {
-        self.0.len()
+    fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 

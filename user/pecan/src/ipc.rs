@@ -180,8 +180,8 @@ impl core::ops::Deref for Received {
 
 /// A message of any length, with words of its own.
 pub struct LongMessage {
-    label: u64,
-    caps: usize,
+    /// The label, and the number of capabilities that came with it.
+    info: MessageInfo,
     len: usize,
     /// The first `len` are initialised.
     words: [MaybeUninit<u64>; MSG_MAX_LENGTH],
@@ -191,13 +191,14 @@ impl LongMessage {
     /// A message with a label and nothing else.
     #[inline]
     pub const fn new(label: u64) -> Self {
-        Self { label, caps: 0, len: 0, words: [MaybeUninit::uninit(); MSG_MAX_LENGTH] }
+        let info = MessageInfo::new(label, 0, 0, 0);
+        Self { info, len: 0, words: [MaybeUninit::uninit(); MSG_MAX_LENGTH] }
     }
 
     /// Makes it empty, with another label.
     #[inline]
     pub const fn reset(&mut self, label: u64) {
-        (self.label, self.caps, self.len) = (label, 0, 0);
+        (self.info, self.len) = (MessageInfo::new(label, 0, 0, 0), 0);
     }
 
     /// Adds a word. Fails when the message is full.
@@ -231,7 +232,7 @@ impl LongMessage {
     /// The label.
     #[inline]
     pub const fn label(&self) -> u64 {
-        self.label
+        self.info.label()
     }
 
     /// All words.
@@ -251,14 +252,13 @@ impl LongMessage {
     /// The number of capabilities that came with it.
     #[inline]
     pub const fn caps(&self) -> usize {
-        self.caps
+        self.info.extra_caps()
     }
 
     /// Takes a message over that was received just now.
     #[inline]
     fn take(&mut self, reply: &raw::Reply) {
-        self.label = reply.info.label();
-        self.caps = reply.info.extra_caps();
+        self.info = reply.info;
         self.len = reply.info.length_capped();
         for (to, from) in self.words.iter_mut().zip(reply.regs) {
             to.write(from);
@@ -277,11 +277,60 @@ impl sealed::Stage for LongMessage {
             raw::write_message_words(rest);
         }
         let regs = core::array::from_fn(|index| words.get(index).copied().unwrap_or(0));
-        (MessageInfo::new(self.label, 0, 0, words.len() as u64), regs)
+        (MessageInfo::new(self.label(), 0, 0, words.len() as u64), regs)
     }
 }
 
 impl Outgoing for LongMessage {}
+
+/// A message with bytes at its end, as [`LongMessage::push_bytes`] adds them. They stay where they are until it is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct WithBytes<'a> {
+    message: &'a LongMessage,
+    bytes: &'a [u8],
+}
+
+impl LongMessage {
+    /// The message with bytes behind its words. Fails when there is no room for all.
+    #[inline]
+    pub const fn with_bytes<'a>(&'a self, bytes: &'a [u8]) -> Result<WithBytes<'a>> {
+        if self.len + 1 + bytes.len().div_ceil(8) > MSG_MAX_LENGTH {
+            return Err(Error::TruncatedMessage);
+        }
+        Ok(WithBytes { message: self, bytes })
+    }
+}
+
+impl sealed::Stage for WithBytes<'_> {
+    #[inline]
+    fn stage(&self) -> (MessageInfo, Registers) {
+        let words = self.message.words();
+        if let Some(rest) = words.get(MESSAGE_REGISTERS..).filter(|rest| !rest.is_empty()) {
+            raw::write_message_words(rest);
+        }
+        let mut regs = core::array::from_fn(|index| words.get(index).copied().unwrap_or(0));
+        let at = words.len();
+        match regs.get_mut(at) {
+            Some(register) => *register = self.bytes.len() as u64,
+            None => raw::set_message_word(at, self.bytes.len() as u64),
+        }
+        let (mut next, mut rest) = (at + 1, self.bytes);
+        while let Some(register) = regs.get_mut(next) {
+            let mut word = [0; 8];
+            let (bytes, behind) = rest.split_at(rest.len().min(8));
+            word[..bytes.len()].copy_from_slice(bytes);
+            *register = u64::from_le_bytes(word);
+            (next, rest) = (next + 1, behind);
+        }
+        if !rest.is_empty() {
+            raw::write_message_bytes(next, rest);
+        }
+        let length = at + 1 + self.bytes.len().div_ceil(8);
+        (MessageInfo::new(self.message.label(), 0, 0, length as u64), regs)
+    }
+}
+
+impl Outgoing for WithBytes<'_> {}
 
 impl From<raw::Reply> for LongMessage {
     fn from(reply: raw::Reply) -> Self {
@@ -293,7 +342,7 @@ impl From<raw::Reply> for LongMessage {
 
 impl core::fmt::Debug for LongMessage {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("LongMessage").field("label", &self.label).field("words", &self.words()).finish()
+        f.debug_struct("LongMessage").field("label", &self.label()).field("words", &self.words()).finish()
     }
 }
 

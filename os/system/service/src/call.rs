@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use pecan::{Cap, Message, types::Endpoint};
+use pecan::{Cap, Message, Outgoing, types::Endpoint};
 
 use crate::{Bounded, Reader, Wire, Writer};
 
@@ -153,7 +153,25 @@ impl Channel {
         if self.endpoint.is_null() {
             return Err(CallError::NoChannel);
         }
+        self.send(question.message().ok_or(CallError::TooLong)?)
+    }
+
+    /// [`Channel::call`] with bytes behind the other arguments.
+    #[inline]
+    pub fn call_with<R: Bounded + for<'m> Wire<'m>>(
+        self,
+        question: &Writer,
+        bytes: &[u8],
+    ) -> Result<R, CallError> {
+        if self.endpoint.is_null() {
+            return Err(CallError::NoChannel);
+        }
         let question = question.message().ok_or(CallError::TooLong)?;
+        self.send(&question.with_bytes(bytes).map_err(|_| CallError::TooLong)?)
+    }
+
+    #[inline]
+    fn send<R: Bounded + for<'m> Wire<'m>>(self, question: &impl Outgoing) -> Result<R, CallError> {
         if R::WORDS <= Message::WORDS {
             let reply = self.endpoint.call(question);
             self.result(reply.label(), reply.words())

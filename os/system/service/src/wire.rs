@@ -128,11 +128,11 @@ pub trait Bounded {
     const WORDS: usize;
 }
 
-/// A value of any number of bytes, which `#[max(N)]` bounds.
+/// A value of any number of bytes, which `#[max(N)]` bounds. It travels as [`Writer::bytes`] writes these.
 #[diagnostic::on_unimplemented(message = "`#[max(N)]` is for bytes and text, and `{Self}` is neither")]
 pub trait Unbounded {
     /// Its bytes.
-    fn size(&self) -> usize;
+    fn as_bytes(&self) -> &[u8];
 }
 
 macro_rules! words {
@@ -200,8 +200,8 @@ impl<'m> Wire<'m> for &'m [u8] {
 
 impl Unbounded for &[u8] {
     #[inline]
-    fn size(&self) -> usize {
-        self.len()
+    fn as_bytes(&self) -> &[u8] {
+        self
     }
 }
 
@@ -218,8 +218,8 @@ impl<'m> Wire<'m> for &'m str {
 
 impl Unbounded for &str {
     #[inline]
-    fn size(&self) -> usize {
-        self.len()
+    fn as_bytes(&self) -> &[u8] {
+        str::as_bytes(self)
     }
 }
 

@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = &[
     ("the_longest_message_arrives_whole", longest_message),
     ("later_calls_leave_a_long_message_alone", later_calls_leave_a_long_message_alone),
     ("bytes_arrive_as_they_were", bytes_arrive),
+    ("bytes_behind_a_message_are_those_that_would_be_in_it", bytes_behind),
     ("the_badge_says_who_sent", badge_says_who),
     ("a_capability_arrives_in_the_receive_slot", capability_arrives),
     ("a_capability_to_the_endpoint_itself_arrives_as_its_badge", capability_is_unwrapped),
@@ -117,6 +118,29 @@ fn bytes_arrive(env: &mut Env<'_>) -> Result<(), Failure> {
         let bytes: Vec<u8> = answer.words()[2..].iter().flat_map(|word| word.to_le_bytes()).collect();
         check!(bytes[..text.len()] == text[..]);
         check!(message.push_bytes(&[0; 960]) == Err(pecan::Error::TruncatedMessage));
+        Ok(())
+    })
+}
+
+fn bytes_behind(env: &mut Env<'_>) -> Result<(), Failure> {
+    with_echo(env, |client| {
+        let all: [u8; 952] = core::array::from_fn(|n| n as u8 ^ 0x55);
+        // What the IPC buffer has from before must not be seen.
+        let full = long(&[u64::MAX; 120])?;
+        let (mut behind, mut within) = (LongMessage::new(0), LongMessage::new(0));
+        for words in 0..7 {
+            for bytes in (0..80).chain([511, 512, 899, 900, 952 - 8 * words]) {
+                let head = long(&[0x1122_3344_5566_7788; 7][..words])?;
+                client.call_long(&full, &mut within);
+                client.call_long(&head.with_bytes(&all[..bytes])?, &mut behind);
+                let mut message = long(head.words())?;
+                message.push_bytes(&all[..bytes])?;
+                client.call_long(&message, &mut within);
+                check!(behind.words() == within.words());
+            }
+            let head = long(&[0; 120][..words])?;
+            check!(head.with_bytes(&[0; 960][..953 - 8 * words]).is_err());
+        }
         Ok(())
     })
 }

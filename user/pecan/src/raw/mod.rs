@@ -99,6 +99,23 @@ pub(crate) fn write_message_words(words: &[u64]) {
     }
 }
 
+/// Puts bytes into the IPC buffer from the word `index` on, with zeros up to the end of a word; those for which there is no
+/// room are left out.
+#[inline]
+pub(crate) fn write_message_bytes(index: usize, bytes: &[u8]) {
+    let room = MSG_MAX_LENGTH.saturating_sub(index) * size_of::<u64>();
+    let count = bytes.len().min(room);
+    if count == 0 {
+        return;
+    }
+    set_message_word(index + (count - 1) / size_of::<u64>(), 0);
+    // SAFETY: as in `write_message_words`; the bytes end with the buffer's words at the latest.
+    unsafe {
+        let to = (&raw mut (*ipc_buffer()).msg).cast::<u64>().add(index).cast::<u8>();
+        bytes.as_ptr().copy_to_nonoverlapping(to, count);
+    }
+}
+
 /// Sets the capability that goes along with the next message as number `index` (0 to 2; others are ignored).
 #[inline]
 pub fn set_cap(index: usize, cap: CPtr) {

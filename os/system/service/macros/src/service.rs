@@ -315,23 +315,37 @@ fn proof(method: &Method) -> TokenStream {
 /// A client's method.
 fn call(Method { name, docs, arguments, returns, number, .. }: &Method) -> TokenStream {
     let parameters = arguments.iter().map(|Argument { name, ty, .. }| quote!(#name: #ty));
-    let encode = arguments.iter().map(|Argument { name, max, .. }| match max {
-        Some(max) => quote! {
-            if ::pecan_service::Unbounded::size(&#name) > #max {
+    let check = arguments.iter().filter_map(|Argument { name, max, .. }| {
+        let max = max.as_ref()?;
+        Some(quote! {
+            if ::pecan_service::Unbounded::as_bytes(&#name).len() > #max {
                 return ::core::result::Result::Err(::pecan_service::CallError::TooLong);
             }
-            ::pecan_service::Wire::encode(&#name, &mut __writer);
-        },
-        None => quote!(::pecan_service::Wire::encode(&#name, &mut __writer);),
+        })
     });
+    // Bytes at the end are copied once, when the message is sent.
+    let (written, tail) = match arguments.split_last() {
+        Some((last, others)) if last.max.is_some() => (others, Some(&last.name)),
+        _ => (&arguments[..], None),
+    };
+    let encode = written
+        .iter()
+        .map(|Argument { name, .. }| quote!(::pecan_service::Wire::encode(&#name, &mut __writer);));
+    let send = match tail {
+        Some(name) => quote! {
+            self.channel.call_with::<#returns>(&__writer, ::pecan_service::Unbounded::as_bytes(&#name))
+        },
+        None => quote!(self.channel.call::<#returns>(&__writer)),
+    };
     quote! {
         #(#docs)*
         #[inline]
         pub fn #name(&self, #(#parameters),*) -> ::core::result::Result<#returns, ::pecan_service::CallError> {
             #[allow(unused_mut)]
             let mut __writer = ::pecan_service::Writer::new(#number);
+            #(#check)*
             #(#encode)*
-            self.channel.call::<#returns>(&__writer)
+            #send
         }
     }
 }
@@ -342,7 +356,7 @@ fn arm(service: &Ident, Method { name, arguments, later, number, .. }: &Method) 
     let decode = arguments.iter().map(|Argument { name, max, ty }| {
         let check = max.as_ref().map(|max| {
             quote! {
-                if ::pecan_service::Unbounded::size(&#name) > #max {
+                if ::pecan_service::Unbounded::as_bytes(&#name).len() > #max {
                     return ::core::result::Result::Err(::pecan_service::Refusal::Garbled);
                 }
             }
