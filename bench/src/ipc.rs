@@ -91,13 +91,17 @@ fn server(
 }
 
 fn round_trips(partners: &mut Partners, objects: &mut Objects<'_>) -> Result<()> {
-    for (id, other_space, fpu) in
-        [("roundtrip-local", false, false), ("roundtrip-fpu", true, true), ("roundtrip", true, false)]
-    {
+    for (id, other_space, fpu, length) in [
+        ("roundtrip-local", false, false, 0),
+        ("roundtrip-fpu", true, true, 0),
+        ("roundtrip", true, false, 0),
+        ("roundtrip-1", true, false, 1),
+    ] {
         let ep = objects.make::<Endpoint>()?;
         let reply = objects.make::<Reply>()?;
         let number = Syscall::ReplyRecv.number() as u64;
-        let registers = UserContext { rdx: number, rbp: ep.cptr(), r12: reply.cptr(), ..ZERO };
+        let info = MessageInfo::new(0, 0, 0, length);
+        let registers = UserContext { rdx: number, rbp: ep.cptr(), r12: reply.cptr(), r13: info.0, ..ZERO };
         let entry = if fpu { probe::bench_server_fpu } else { probe::bench_server };
         partners.start(objects, Role { entry, other_space, fpu, registers, ..ROLE })?;
         let mut overhead = probe::ROUND_TRIP_OVERHEAD;
@@ -105,7 +109,7 @@ fn round_trips(partners: &mut Partners, objects: &mut Objects<'_>) -> Result<()>
             boot::TCB.set_flags(tcb_flag::FPU_DISABLED, 0)?;
             overhead += probe::FPU_OVERHEAD;
         }
-        row(id, || Ok(probe::round_trip(ep.cptr(), fpu) - overhead))?;
+        row(id, || Ok(probe::round_trip(ep.cptr(), info, fpu) - overhead))?;
         boot::TCB.set_flags(0, tcb_flag::FPU_DISABLED)?;
     }
     Ok(())

@@ -9,6 +9,7 @@ mod objects;
 mod partner;
 mod probe;
 mod ring;
+mod service;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -82,6 +83,7 @@ fn main(boot: BootInfo) -> Result<()> {
     ipc::measure_irq(&mut partners, &mut objects, ports)?;
     objects::measure(&mut objects)?;
     ring::measure()?;
+    service::measure(&mut partners, &mut objects)?;
     println!("bench: done");
     Ok(())
 }

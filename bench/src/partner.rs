@@ -7,7 +7,7 @@ use core::{
 
 use pecan::{
     CSpaceRoot, Cap, CapRights, Priorities, Result, SchedParams, UserContext,
-    abi::constants::tcb_flag,
+    abi::{constants::tcb_flag, ipc::IpcBuffer},
     alloc::Objects,
     boot::{self, BootInfo},
     types::{Endpoint, SchedContext, SmallPage, Tcb, VSpace},
@@ -15,7 +15,7 @@ use pecan::{
 };
 
 /// How many partners there can be.
-const PARTNERS: usize = 12;
+const PARTNERS: usize = 14;
 const PAGE: usize = 4096;
 
 #[repr(C, align(4096))]
@@ -74,6 +74,11 @@ impl Partners {
             }
         }
         Ok(Self { boot, other: other.cap(), made: 0 })
+    }
+
+    /// Where the IPC buffer of the next partner will be.
+    pub fn next_ipc_buffer(&self) -> *mut IpcBuffer {
+        IPC_BUFFERS[self.made].0.get().cast()
     }
 
     /// Makes a partner and starts it. Its priority must be above the caller's, so that it has blocked when this

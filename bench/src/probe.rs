@@ -90,16 +90,16 @@ pub fn overhead() -> u32 {
     nothing.after.wrapping_sub(nothing.before)
 }
 
-/// A call to a server that calls back at once, with the whole stub of `pecan::raw::call` in the measured stretch;
+/// A call with a message to a server that calls back at once, with the whole stub of `pecan::raw::call` in the measured stretch;
 /// `fpu` uses a vector register after it, as the server does. Returns what the clock advanced by.
-pub fn round_trip(ep: u64, fpu: bool) -> u32 {
+pub fn round_trip(ep: u64, info: MessageInfo, fpu: bool) -> u32 {
     let advanced: u32;
     // SAFETY: as in `timed!`; the vector register holds nothing of the compiler's, which uses none.
     unsafe {
         if fpu {
-            asm!("call bench_round_trip_fpu", inlateout("rdi") ep => _, out("eax") advanced, clobber_abi("C"));
+            asm!("call bench_round_trip_fpu", inlateout("rdi") ep => _, inlateout("rsi") info.0 => _, out("eax") advanced, clobber_abi("C"));
         } else {
-            asm!("call bench_round_trip", inlateout("rdi") ep => _, out("eax") advanced, clobber_abi("C"));
+            asm!("call bench_round_trip", inlateout("rdi") ep => _, inlateout("rsi") info.0 => _, out("eax") advanced, clobber_abi("C"));
         }
     }
     advanced
@@ -214,7 +214,6 @@ bench_fault_handler:
     push r13
     push r14
     push r15
-    xor esi, esi
     rdtsc
     mov r13d, eax
     mov rdx, {call}

@@ -194,6 +194,9 @@ impl Filter<'_> {
 /// Rows that are measured on the image of the release kernel.
 const IMAGE_ROWS: [&str; 6] =
     ["text", "text-boot", "static-data", "indirect-branches", "vector-uses", "unmasked-indices"];
+/// Rows that a system of components measures, and its name.
+const SYSTEM_ROWS: [&str; 2] = ["component-start", "component-end"];
+const SYSTEM: &str = "bench";
 /// Rows that come from following a round trip.
 const LINE_ROWS: [&str; 2] = ["lines-code", "lines-data"];
 
@@ -218,15 +221,14 @@ impl<'a> Bench<'a> {
         Boot { machine, kernel: &self.kernel.image, root_task: Some(&self.root_task), gdb: None }
     }
 
-    /// Counts every row of the program. Without a filter they are counted twice, and both runs must agree.
+    /// Counts every row of the program, and those of the system if they are wanted.
     fn count(&self, filter: &Filter<'_>) -> Result<BTreeMap<String, u64>> {
         let machine = Machine::counting();
         let boot = self.boot(&machine);
-        let figures = run_once(&boot)?;
-        if filter.0.is_empty()
-            && let Some(what) = difference(&figures, &run_once(&boot)?)
-        {
-            bail!("two runs differ, so the figures mean nothing: {what}");
+        let mut figures = count_once_or_twice(&boot, filter)?;
+        if filter.chooses_any(&SYSTEM_ROWS) {
+            let system = crate::run::assemble(self.ws, &self.toolchain, SYSTEM)?;
+            figures.extend(count_once_or_twice(&Boot { root_task: Some(&system), ..boot }, filter)?);
         }
         Ok(figures)
     }
@@ -248,12 +250,24 @@ impl<'a> Bench<'a> {
     }
 }
 
+/// Counts the rows of a root task. Without a filter they are counted twice, and both runs must agree.
+fn count_once_or_twice(boot: &Boot<'_>, filter: &Filter<'_>) -> Result<BTreeMap<String, u64>> {
+    let figures = run_once(boot)?;
+    if filter.0.is_empty()
+        && let Some(what) = difference(&figures, &run_once(boot)?)
+    {
+        bail!("two runs differ, so the figures mean nothing: {what}");
+    }
+    Ok(figures)
+}
+
 /// Those of the counted rows that are to be followed.
 fn followed(counted: &BTreeMap<String, u64>, filter: &Filter<'_>) -> BTreeMap<String, u64> {
     let wanted = |id: &str| filter.chooses(id) || id == path::ROUND_TRIP && filter.chooses_any(&LINE_ROWS);
-    // What does not enter the kernel has nothing to follow.
-    let enters = |id: &str| !id.starts_with("ring-");
-    counted.iter().filter(|(id, _)| wanted(id) && enters(id)).map(|(id, n)| (id.clone(), *n)).collect()
+    // What does not enter the kernel has nothing to follow; of the others, user level is a part that is not known.
+    let apart =
+        |id: &str| ["ring-", "message-", "service-", "component-"].iter().any(|kind| id.starts_with(kind));
+    counted.iter().filter(|(id, _)| wanted(id) && !apart(id)).map(|(id, n)| (id.clone(), *n)).collect()
 }
 
 /// The first figure that is not the same in both runs.
