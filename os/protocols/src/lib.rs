@@ -7,7 +7,7 @@ extern crate alloc;
 mod control;
 mod granted;
 
-use pecan_service::{Bytes, Caller, Description, Later, service};
+use pecan_service::{Bytes, Caller, Description, Later, Wire, service};
 
 pub use control::*;
 pub use granted::Granted;
@@ -97,8 +97,17 @@ pub trait Clock {
     fn seconds(&mut self, caller: Caller) -> u64;
 }
 
+/// Places of a server's clients, a bit each.
+#[derive(Wire, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Departures {
+    /// Those whose client has ended.
+    pub clients: u64,
+    /// Those whose client has given up its call: the time for it was over, or it was cancelled.
+    pub calls: u64,
+}
+
 /// The initial task, as every component sees it. It is the same endpoint on which a component exits.
-#[service(name = "supervisor", version = 1)]
+#[service(name = "supervisor", version = 2)]
 pub trait Supervisor {
     /// Puts text into the system log, under the component's name: for those that have no console.
     fn log(&mut self, caller: Caller, #[max(WRITE_MAX)] text: &[u8]);
@@ -108,8 +117,8 @@ pub trait Supervisor {
     /// A sign of life, for those of whom the description expects some. A server gives it by itself, between two calls.
     #[idempotent]
     fn pulse(&mut self, caller: Caller);
-    /// To a server: which of its clients' places have lost their client since it last asked, a bit each.
-    fn departures(&mut self, caller: Caller) -> u64;
+    /// To a server: what has become of its clients and of their calls since it last asked.
+    fn departures(&mut self, caller: Caller) -> Departures;
 }
 
 /// What each of the protocols consists of.

@@ -33,6 +33,16 @@ pub const EXIT_LABEL: u64 = 0x100;
 /// means that there is no more.
 pub const GROW_LABEL: u64 = 0x101;
 
+/// The label with which a thread tells its supervisor that the call which it makes next may end before it is answered. The
+/// message is the address of the thread's own capability (0 for the program's first thread), that of the endpoint it will
+/// call, how many microseconds the call may take ([`u64::MAX`] for any time), and a word for [`CANCEL_LABEL`]. A call that
+/// ends so gets an answer from the supervisor. With 0 for the endpoint the limit is lifted. The reply has label 0, or the limit
+/// does not hold.
+pub const LIMIT_LABEL: u64 = 0x102;
+
+/// The label with which a program tells its supervisor to end those of its calls that were limited with this word.
+pub const CANCEL_LABEL: u64 = 0x103;
+
 /// Where a list or a text is in the page.
 #[repr(C)]
 #[derive(Clone, Copy, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]

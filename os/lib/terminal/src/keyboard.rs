@@ -92,9 +92,14 @@ impl<T> Keyboard<T> {
         self.is_owner(client) && core::mem::take(&mut self.interrupted)
     }
 
+    /// A client does not wait for input any more.
+    pub fn give_up(&mut self, client: usize) {
+        self.readers.retain(|r| r.client != client);
+    }
+
     /// A client is gone.
     pub fn leave(&mut self, client: usize) {
-        self.readers.retain(|r| r.client != client);
+        self.give_up(client);
         if self.lent == Some(client) {
             self.lent = None;
         }
@@ -116,6 +121,16 @@ mod tests {
         assert!(keyboard.lend(SHELL, None, 0));
         readers.iter().for_each(|r| keyboard.wait(*r, ()));
         keyboard
+    }
+
+    #[test]
+    fn who_gives_up_waiting_keeps_what_it_was_lent() {
+        let mut keyboard = keyboard(&[SHELL, 3]);
+        assert!(keyboard.lend(SHELL, Some(3), 0));
+        keyboard.give_up(3);
+        assert!(keyboard.is_held_by(3) && keyboard.peek().is_none());
+        keyboard.leave(3);
+        assert!(!keyboard.is_held_by(3) && keyboard.peek().is_some_and(|r| r.client == SHELL));
     }
 
     fn next(keyboard: &mut Keyboard<()>) -> Option<usize> {

@@ -277,6 +277,13 @@ impl Console for Terminal {
         self.draw(|screen, out| screen.leave(place, out));
         self.serve_readers();
     }
+
+    fn given_up(&mut self, place: usize) {
+        self.keyboard.give_up(place);
+        self.writers.forget(place);
+        self.flushes.forget(place);
+        self.serve_readers();
+    }
 }
 
 /// The columns in the argument `columns=N`.

@@ -47,6 +47,8 @@ impl Dispatch<Server> for ToC {
     }
 
     fn gone(_: &mut Server, _: usize) {}
+
+    fn given_up(_: &mut Server, _: usize) {}
 }
 
 #[unsafe(no_mangle)]

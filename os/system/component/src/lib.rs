@@ -18,11 +18,11 @@ use pecan::{
 };
 use pecan_manifest::layout::{self, resource};
 use pecan_protocols::SupervisorClient;
-use pecan_service::{Dispatch, Replies, Server};
+use pecan_service::{Departure, Dispatch, Replies, Server};
 
 pub use children::{estate, program};
 pub use device::{Irq, Ports, irq, log, ports};
-pub use output::{connect_console, write};
+pub use output::{connect, write};
 pub use pecan;
 pub use pecan_manifest::layout::LOG_SIGNAL;
 pub use pecan_protocols as protocols;
@@ -42,7 +42,7 @@ macro_rules! main {
             include!(concat!(env!("OUT_DIR"), "/roles.rs"));
         }
         fn __component_main(_: &'static $crate::pecan::startup::Startup<'static>) -> u64 {
-            $crate::connect_console();
+            $crate::connect();
             $crate::Outcome::status($main())
         }
         $crate::component!(__component_main);
@@ -93,14 +93,16 @@ pub fn serve<D: Dispatch<S>, S>(server: &mut S, mut signal: impl FnMut(&mut S, u
     let count = startup().parameter(resource::REPLIES).unwrap_or(1);
     // SAFETY: the initial task put as many reply objects there, one after the other.
     let replies: Vec<_> = (0..count).map(|n| unsafe { first.offset(n) }).collect();
-    Server::new(endpoint, Replies::new(&replies)).run::<D, S>(server, |server, bits, gone| {
+    Server::new(endpoint, Replies::new(&replies)).run::<D, S>(server, |server, bits, departed| {
         if bits >> layout::PULSE_SIGNAL & 1 != 0 {
             pulse();
         }
         if bits >> layout::GONE_SIGNAL & 1 != 0 {
             // An initial task that does not answer has no more clients to speak of.
-            let places = supervisor().departures().unwrap_or(0);
-            (0..64).filter(|place| places >> place & 1 != 0).for_each(|place| gone(server, place));
+            let told = supervisor().departures().unwrap_or_default();
+            let places = |bits: u64| (0..64).filter(move |place| bits >> place & 1 != 0);
+            places(told.calls).for_each(|place| departed(server, Departure::Call(place)));
+            places(told.clients).for_each(|place| departed(server, Departure::Client(place)));
         }
         signal(server, bits);
     })

@@ -21,12 +21,13 @@ fn endpoint(of: &AtomicU64) -> Cap<Endpoint> {
     unsafe { Cap::new(of.load(Ordering::Relaxed)) }
 }
 
-/// Lets printing go where the description says. Called before `main`.
-pub fn connect_console() {
+/// Lets printing go where the description says, and calls have limits. Called before `main`.
+pub fn connect() {
     let cptr = |name| role::endpoint(name).cptr();
     CONSOLE.store(cptr(CONSOLE_ROLE), Ordering::Relaxed);
     SUPERVISOR.store(cptr(well_known::SUPERVISOR), Ordering::Relaxed);
     pecan_runtime::set_console(print);
+    pecan_service::set_supervisor(endpoint(&SUPERVISOR));
 }
 
 /// Prints. What a console that died may not have printed is printed again: rather twice than not at all.

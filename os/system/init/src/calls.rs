@@ -5,7 +5,7 @@ use object::{
     elf::{FileHeader64, PT_LOAD},
     read::elf::{FileHeader, ProgramHeader},
 };
-use pecan::{MessageInfo, UserContext, abi::Syscall};
+use pecan::{Cap, MessageInfo, UserContext, abi::Syscall, types::Tcb};
 use pecan_service::{CallError, IDEMPOTENT};
 
 use crate::instance::Live;
@@ -28,11 +28,19 @@ pub fn end(live: &Live, cptrs: &[u64], elf: Option<&[u8]>, generation: u64) {
         let _ = live.tcb.resume();
         return;
     }
+    answer_in_place(live.tcb, cptrs, elf, CallError::ServerRestarted { generation });
+}
+
+/// Ends the call of a thread to one of these endpoints with an error, if it is in one or about to make it; whether it was.
+/// `elf` is its program.
+pub fn answer_in_place(tcb: Cap<Tcb>, cptrs: &[u64], elf: Option<&[u8]>, error: CallError) -> bool {
+    let Ok(registers) = tcb.read_registers(false) else { return false };
     // These may be the registers of a call that is long over. Only if the next instruction makes a call is this one.
-    if elf.and_then(|elf| code(elf, registers.rip)) != Some(SYSCALL) {
-        return;
+    let calls = registers.rdx as i64 == Syscall::Call.number() && cptrs.contains(&registers.rdi);
+    if !calls || elf.and_then(|elf| code(elf, registers.rip)) != Some(SYSCALL) {
+        return false;
     }
-    let message = CallError::ServerRestarted { generation }.message();
+    let message = error.message();
     let answered = UserContext {
         rip: registers.rip + SYSCALL.len() as u64,
         rdi: 0,
@@ -41,7 +49,7 @@ pub fn end(live: &Live, cptrs: &[u64], elf: Option<&[u8]>, generation: u64) {
         ..registers
     };
     // SAFETY: the thread is another program's, and finds what the kernel leaves after a call that was answered.
-    let _ = unsafe { live.tcb.write_registers(true, &answered) };
+    unsafe { tcb.write_registers(true, &answered) }.is_ok()
 }
 
 /// Two bytes of the code of a program. No component can write its code.

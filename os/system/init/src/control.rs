@@ -5,12 +5,12 @@ use alloc::{format, string::String, vec::Vec};
 use pecan::{
     LongMessage, Message, boot,
     fault::Fault,
-    startup::{EXIT_LABEL, GROW_LABEL},
+    startup::{CANCEL_LABEL, EXIT_LABEL, GROW_LABEL, LIMIT_LABEL},
 };
 use pecan_manifest::{Badge, INIT, IrqSource, Kind, Start};
 use pecan_protocols::{
-    Arguments, CapInfo, ComponentInfo, Control, ControlDispatch, ControlError, Ending, Granted, MemoryInfo,
-    NAME_MAX, ProgramInfo, State, Supervisor, SupervisorDispatch,
+    Arguments, CapInfo, ComponentInfo, Control, ControlDispatch, ControlError, Departures, Ending, Granted,
+    MemoryInfo, NAME_MAX, ProgramInfo, State, Supervisor, SupervisorDispatch,
 };
 use pecan_service::{Answered, CallError, Caller, Dispatch, Later, Refusal, Replies, Text, Writer};
 use pecan_supervision::Health;
@@ -76,6 +76,12 @@ impl System {
             Some(Kind::Supervisor) if message.label() == GROW_LABEL => {
                 Err(self.grow(badge.generation(), message.word(0)))
             }
+            Some(Kind::Supervisor) if message.label() == LIMIT_LABEL => {
+                Err(self.limit(badge.generation(), core::array::from_fn(|n| message.word(n))))
+            }
+            Some(Kind::Supervisor) if message.label() == CANCEL_LABEL => {
+                Err(self.cancel(badge.generation(), message.word(0)))
+            }
             Some(Kind::Supervisor) => {
                 SupervisorDispatch::dispatch(self, caller, message, replies, answer).map_err(Refusal::message)
             }
@@ -125,7 +131,7 @@ impl Supervisor for System {
         System::pulse(self, caller.generation());
     }
 
-    fn departures(&mut self, caller: Caller) -> u64 {
+    fn departures(&mut self, caller: Caller) -> Departures {
         System::departures(self, caller.generation())
     }
 }

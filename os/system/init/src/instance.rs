@@ -26,6 +26,7 @@ use pecan_supervision::{Piece, Rooms, names};
 
 use crate::{
     devices::Devices,
+    limits::Limit,
     memory::{Home, Memory},
 };
 
@@ -113,6 +114,8 @@ pub struct Live {
     pub pulse_signal: Option<Cap<Notification>>,
     /// What it holds.
     pub granted: Vec<Granted>,
+    /// Of its calls, those that end before they are answered.
+    pub limits: Vec<Limit>,
     /// Its pages.
     frames: BTreeMap<u64, Cap<SmallPage>>,
     /// The lowest address of its program, where its stack is.
@@ -128,6 +131,11 @@ impl Live {
     /// The frame that is mapped at a page's address.
     pub fn frame(&self, base: u64) -> Option<Cap<SmallPage>> {
         self.frames.get(&base).copied()
+    }
+
+    /// One of its threads, by the address of its capability in the component's CSpace; 0 for the first.
+    pub fn thread(&self, cptr: u64) -> Option<Cap<Tcb>> {
+        (cptr == 0).then_some(self.tcb)
     }
 
     /// Whether an address is where a stack goes that is too deep.
@@ -355,6 +363,7 @@ pub fn start(
             gone_signal: None,
             pulse_signal: None,
             granted: Vec::new(),
+            limits: Vec::new(),
             frames: BTreeMap::new(),
             bottom: 0,
             cnode,

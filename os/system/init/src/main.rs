@@ -10,6 +10,7 @@ mod clock;
 mod control;
 mod devices;
 mod instance;
+mod limits;
 mod memory;
 mod output;
 mod pulse;

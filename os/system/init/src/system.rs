@@ -18,7 +18,7 @@ use pecan_manifest::{
     Archive, Badge, OnGiveUp, Server, Start, layout,
     symbols::{self, Functions},
 };
-use pecan_protocols::{ControlError, Ending, State};
+use pecan_protocols::{ControlError, Departures, Ending, State};
 use pecan_service::{CallError, Later, shared};
 use pecan_supervision::{BackOff, Health, Next, Pulse, Restart, Watch, Why};
 
@@ -27,6 +27,7 @@ use crate::{
     clock::Clock,
     devices::Devices,
     instance::{self, Channel, Given, Live, ServerEnd, StartError},
+    limits::Limit,
     memory::Memory,
     output::{self, say},
     pulse, report,
@@ -73,8 +74,8 @@ pub struct Waiter {
 struct Service {
     endpoint: Cap<Endpoint>,
     roles: Vec<Role>,
-    /// The places that have lost their client since the server last asked, a bit each.
-    departed: u64,
+    /// What the server is to be told of its clients when it asks.
+    departures: Departures,
 }
 
 /// A role that a component serves.
@@ -150,7 +151,11 @@ impl System {
                 }
                 roles.push(role);
             }
-            services.push(Some(Service { endpoint: memory.endpoint()?, roles, departed: 0 }));
+            services.push(Some(Service {
+                endpoint: memory.endpoint()?,
+                roles,
+                departures: Departures::default(),
+            }));
         }
         let tsc_mhz = boot.tsc_mhz().unwrap_or(1000).max(1).into();
         let sched_control = boot.sched_control(0)?;
@@ -309,7 +314,7 @@ impl System {
         }
         let service = self.services[entry.spec].as_mut().map(|service| {
             // What its predecessor owed is not its business.
-            service.departed = 0;
+            service.departures = Departures::default();
             ServerEnd {
                 endpoint: service.endpoint,
                 pages: service.roles.iter().map(|role| role.pages.clone()).collect(),
@@ -332,9 +337,7 @@ impl System {
 
     /// Takes a component's places at its servers away, and lets the servers know.
     fn leave_services(&mut self, id: u64) {
-        for entry in &mut self.entries {
-            entry.waiters.retain(|w| w.id != id);
-        }
+        self.stop_waiting(id);
         self.own
             .places
             .iter_mut()
@@ -346,21 +349,42 @@ impl System {
             for (at, (owner, _)) in places.enumerate() {
                 if owner.is_some_and(|(client, _)| client == id) {
                     *owner = None;
-                    service.departed |= 1 << at;
+                    service.departures.clients |= 1 << at;
                 }
             }
-            let server = self.entries.iter().find(|e| e.spec == spec).and_then(|e| e.live.as_ref());
-            if let Some(signal) = server.and_then(|live| live.gone_signal).filter(|_| service.departed != 0) {
-                signal.signal();
+            if service.departures != Departures::default() {
+                tell(&self.entries, spec);
             }
         }
     }
 
-    /// The places of a server that have lost their client since it last asked.
-    pub fn departures(&mut self, id: u64) -> u64 {
+    /// Lets a server know that the call of who has an end of a channel is over, though it was not answered.
+    pub fn call_is_over(&mut self, server: usize, end: (u64, usize)) {
+        let Some(service) = self.services.get_mut(server).and_then(Option::as_mut) else { return };
+        let mut places = service.roles.iter().flat_map(|role| &role.places);
+        if let Some(at) = places.position(|(owner, _)| *owner == Some(end)) {
+            service.departures.calls |= 1 << at;
+            tell(&self.entries, server);
+        }
+    }
+
+    /// A component does not wait for the end of a program any more.
+    pub fn stop_waiting(&mut self, id: u64) {
+        for entry in &mut self.entries {
+            entry.waiters.retain(|w| w.id != id);
+        }
+    }
+
+    /// A file of the archive.
+    pub fn file(&self, name: &str) -> Option<&'static [u8]> {
+        self.archive.file(name)
+    }
+
+    /// What has become of a server's clients and of their calls since it last asked.
+    pub fn departures(&mut self, id: u64) -> Departures {
         let spec = self.find(id).map(|index| self.entries[index].spec);
         let service = spec.and_then(|spec| self.services[spec].as_mut());
-        service.map_or(0, |service| core::mem::take(&mut service.departed))
+        service.map(|service| core::mem::take(&mut service.departures)).unwrap_or_default()
     }
 
     /// Starts a program; returns its number.
@@ -614,7 +638,9 @@ impl System {
         if self.rescue.is_open() {
             self.rescue();
         }
-        let waits = |e: &Entry| matches!(e.watch.health(), Health::BackOff { .. });
+        self.end_limited(None);
+        let limits = |e: &Entry| e.live.as_ref().is_some_and(|live| live.limits.iter().any(Limit::is_timed));
+        let waits = |e: &Entry| matches!(e.watch.health(), Health::BackOff { .. }) || limits(e);
         let all_said = output::flush();
         let ticks = |e: &Entry| waits(e) || pulse::is_watched(e);
         self.clock.arm(!all_said || self.rescue.is_open() || self.entries.iter().any(ticks));
@@ -757,6 +783,14 @@ fn clients<'a>(
         let cptrs = ends.map(|(_, cptr)| cptr).collect();
         (live, cptrs, id, spec)
     })
+}
+
+/// Signals a server, if it runs, that there is something to be told of its clients.
+fn tell(entries: &[Entry], server: usize) {
+    let live = entries.iter().find(|e| e.spec == server).and_then(|e| e.live.as_ref());
+    if let Some(signal) = live.and_then(|live| live.gone_signal) {
+        signal.signal();
+    }
 }
 
 /// The badge of who has a place in a role of a server.

@@ -1,10 +1,10 @@
 //! The client's side of a call.
 
-use core::fmt;
+use core::{fmt, time::Duration};
 
 use pecan::{Cap, Message, Outgoing, types::Endpoint};
 
-use crate::{Bounded, Reader, Wire, Writer};
+use crate::{Bounded, Cancel, Reader, Wire, Writer, limit::Limit};
 
 /// A method of a service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,6 +69,10 @@ pub enum CallError {
         /// How often the server was started again so far.
         generation: u64,
     },
+    /// The time for the call was over. It is not known whether the server carries it out.
+    TimedOut,
+    /// The call was cancelled ([`Cancel`]). It is not known whether the server carries it out.
+    Cancelled,
 }
 
 impl CallError {
@@ -90,12 +94,14 @@ impl CallError {
             Self::NoChannel => Message::empty(6),
             Self::Gone => Message::empty(7),
             Self::ServerRestarted { generation } => Message::new(8, [generation]),
+            Self::TimedOut => Message::empty(9),
+            Self::Cancelled => Message::empty(10),
         }
     }
 
     /// What a message with this label and word says to a client of this version.
     #[cold]
-    fn from_message(label: u64, word: u64, client: u32) -> Self {
+    pub(crate) fn from_message(label: u64, word: u64, client: u32) -> Self {
         match label {
             // 0 is said by who speaks no protocol on this edge.
             1 if word == u64::from(client) || word == 0 => Self::NoSuchMethod,
@@ -106,6 +112,8 @@ impl CallError {
             6 => Self::NoChannel,
             7 => Self::Gone,
             8 => Self::ServerRestarted { generation: word },
+            9 => Self::TimedOut,
+            10 => Self::Cancelled,
             _ => Self::Garbled,
         }
     }
@@ -128,6 +136,8 @@ impl fmt::Display for CallError {
             Self::NoChannel => "there is no channel to such a server",
             Self::Gone => "the server is gone",
             Self::ServerRestarted { .. } => "the server was started again meanwhile",
+            Self::TimedOut => "the time for the call is over",
+            Self::Cancelled => "the call was cancelled",
         })
     }
 }
@@ -139,12 +149,23 @@ impl core::error::Error for CallError {}
 pub struct Channel {
     endpoint: Cap<Endpoint>,
     version: u32,
+    limit: Limit,
 }
 
 impl Channel {
     /// A channel to the server of an endpoint.
     pub const fn new(endpoint: Cap<Endpoint>, version: u32) -> Self {
-        Self { endpoint, version }
+        Self { endpoint, version, limit: Limit::NONE }
+    }
+
+    /// The same channel, with an end of each call after a time.
+    pub const fn within(self, time: Duration) -> Self {
+        Self { limit: self.limit.within(time), ..self }
+    }
+
+    /// The same channel, with an end of each call when it is cancelled.
+    pub const fn cancelled_by(self, cancel: &'static Cancel) -> Self {
+        Self { limit: self.limit.cancelled_by(cancel), ..self }
     }
 
     /// Calls a method: sends the message and reads the result from the reply.
@@ -172,6 +193,14 @@ impl Channel {
 
     #[inline]
     fn send<R: Bounded + for<'m> Wire<'m>>(self, question: &impl Outgoing) -> Result<R, CallError> {
+        if self.limit.is_some() {
+            return self.limit.apply(self.endpoint, || self.send_unlimited(question));
+        }
+        self.send_unlimited(question)
+    }
+
+    #[inline]
+    fn send_unlimited<R: Bounded + for<'m> Wire<'m>>(self, question: &impl Outgoing) -> Result<R, CallError> {
         if R::WORDS <= Message::WORDS {
             let reply = self.endpoint.call(question);
             self.result(reply.label(), reply.words())
@@ -198,7 +227,17 @@ mod tests {
     #[test]
     fn errors_come_back() {
         use CallError::*;
-        let errors = [Garbled, Busy, Dropped, TooLong, NoChannel, Gone, ServerRestarted { generation: 3 }];
+        let errors = [
+            Garbled,
+            Busy,
+            Dropped,
+            TooLong,
+            NoChannel,
+            Gone,
+            ServerRestarted { generation: 3 },
+            TimedOut,
+            Cancelled,
+        ];
         for error in errors {
             let message = error.message();
             assert_eq!(CallError::from_message(message.label(), message.word(0), 1), error);

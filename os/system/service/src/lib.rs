@@ -8,15 +8,17 @@ extern crate self as pecan_service;
 
 mod bounded;
 mod call;
+mod limit;
 mod server;
 pub mod shared;
 mod wire;
 
 pub use bounded::{Bytes, Text, TooLong};
 pub use call::{CALL, CallError, Channel, Description, IDEMPOTENT, Method};
+pub use limit::{Cancel, set_supervisor};
 pub use pecan_manifest::Badge;
 pub use pecan_service_macros::{Wire, service};
-pub use server::{Answered, Caller, Dispatch, Later, Owed, Refusal, Replies, Server};
+pub use server::{Answered, Caller, Departure, Dispatch, Later, Owed, Refusal, Replies, Server};
 pub use wire::{Bounded, Reader, Unbounded, WORDS_MAX, Wire, Writer, most, sum, words_of};
 
 #[doc(hidden)]
@@ -124,6 +126,10 @@ macro_rules! dispatch_roles {
             fn gone(server: &mut S, place: usize) {
                 // No two roles have a place in common, and where nothing is known of a place, nothing is forgotten.
                 $(<$Role as $crate::Dispatch<S>>::gone(server, place);)+
+            }
+
+            fn given_up(server: &mut S, place: usize) {
+                $(<$Role as $crate::Dispatch<S>>::given_up(server, place);)+
             }
         }
     };

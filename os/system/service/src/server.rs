@@ -48,6 +48,18 @@ pub trait Dispatch<S> {
 
     /// A client is gone.
     fn gone(server: &mut S, place: usize);
+
+    /// A client has given up its call.
+    fn given_up(server: &mut S, place: usize);
+}
+
+/// What became of a client, or of its call, by its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Departure {
+    /// The client is gone.
+    Client(usize),
+    /// It has given up its call.
+    Call(usize),
 }
 
 /// When a call is answered.
@@ -139,7 +151,7 @@ impl Replies {
         Some(Later { at, call: place.call, places: self.places.clone(), of: PhantomData })
     }
 
-    /// Forgets what is owed to a client that is gone.
+    /// Forgets what is owed to a client that is gone, or that has given up its call.
     pub fn forget(&mut self, client: usize) {
         self.places.borrow_mut().iter_mut().filter(|p| p.client == client).for_each(|p| p.owed = false);
     }
@@ -237,19 +249,23 @@ impl Server {
     }
 
     /// Serves for ever. `signal` is told the bits of the notification that is bound to this thread, and may say which
-    /// clients are gone.
+    /// clients are gone, and which calls.
     pub fn run<D: Dispatch<S>, S>(
         mut self,
         server: &mut S,
-        mut signal: impl FnMut(&mut S, u64, &mut dyn FnMut(&mut S, usize)),
+        mut signal: impl FnMut(&mut S, u64, &mut dyn FnMut(&mut S, Departure)),
     ) -> ! {
         let (mut question, mut answer) = (LongMessage::new(0), Writer::new(0));
         let mut badge = self.endpoint.recv_long(self.replies.current(), &mut question);
         loop {
             if badge & Badge::SIGNAL != 0 {
-                signal(server, badge & !Badge::SIGNAL, &mut |server, client| {
-                    D::gone(server, client);
-                    self.replies.forget(client);
+                signal(server, badge & !Badge::SIGNAL, &mut |server, departure| {
+                    let (Departure::Client(place) | Departure::Call(place)) = departure;
+                    match departure {
+                        Departure::Client(_) => D::gone(server, place),
+                        Departure::Call(_) => D::given_up(server, place),
+                    }
+                    self.replies.forget(place);
                 });
                 badge = self.endpoint.recv_long(self.replies.current(), &mut question);
                 continue;

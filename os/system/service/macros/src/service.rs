@@ -92,13 +92,16 @@ pub fn expand(attributes: TokenStream, item: TokenStream) -> Result<TokenStream>
     Ok(generate(&protocol, item, &methods))
 }
 
+/// Names of functions that every service or its client has.
+const TAKEN: [&str; 5] = ["new", "gone", "given_up", "within", "cancelled_by"];
+
 /// Reads a method, and takes from it the attributes that are the macro's.
 fn method(protocol: &Protocol, function: &mut TraitItemFn) -> Result<Method> {
     if let Some(body) = &function.default {
         return Err(Error::new(body.span(), "a method of a service has no body: the server has it"));
     }
     let name = function.sig.ident.clone();
-    if name == "gone" || name == "new" {
+    if TAKEN.iter().any(|taken| name == taken) {
         return Err(Error::new(name.span(), format!("every service has a function `{name}` already")));
     }
     if let Some(parameter) = function.sig.generics.params.first() {
@@ -241,6 +244,20 @@ fn generate(protocol: &Protocol, mut item: ItemTrait, methods: &[Method]) -> Tok
                 Self { channel: ::pecan_service::Channel::new(endpoint, #version) }
             }
 
+            /// The same client, whose calls end with [`TimedOut`](::pecan_service::CallError::TimedOut) when they take
+            /// longer.
+            #[must_use]
+            pub const fn within(&self, time: ::core::time::Duration) -> Self {
+                Self { channel: self.channel.within(time) }
+            }
+
+            /// The same client, whose calls end with [`Cancelled`](::pecan_service::CallError::Cancelled) when another
+            /// thread says so.
+            #[must_use]
+            pub const fn cancelled_by(&self, cancel: &'static ::pecan_service::Cancel) -> Self {
+                Self { channel: self.channel.cancelled_by(cancel) }
+            }
+
             #(#calls)*
         }
 
@@ -269,6 +286,10 @@ fn generate(protocol: &Protocol, mut item: ItemTrait, methods: &[Method]) -> Tok
             fn gone(server: &mut S, place: usize) {
                 #service::gone(server, place);
             }
+
+            fn given_up(server: &mut S, place: usize) {
+                #service::given_up(server, place);
+            }
         }
 
         #(#proofs)*
@@ -276,6 +297,12 @@ fn generate(protocol: &Protocol, mut item: ItemTrait, methods: &[Method]) -> Tok
     item.items.push(syn::parse_quote! {
         /// The client in a place is gone: what is owed to it need not be kept.
         fn gone(&mut self, place: usize) {
+            let _ = place;
+        }
+    });
+    item.items.push(syn::parse_quote! {
+        /// The client in a place has given up its call: what is owed to it need not be kept.
+        fn given_up(&mut self, place: usize) {
             let _ = place;
         }
     });
