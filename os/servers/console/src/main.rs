@@ -4,7 +4,6 @@
 
 extern crate alloc;
 
-mod output;
 mod port;
 
 use alloc::vec::Vec;
@@ -14,12 +13,11 @@ use pecan_component::{
     protocols::{Console, LINE_MAX, READ_MAX},
     serve,
     service::{Badge, Bytes, Caller, Later, Owed, shared::StreamReader},
-    startup, supervisor,
+    startup, supervisor, ticks, tsc_mhz,
 };
-use pecan_ns16550::Ns16550;
+use pecan_ns16550::{Clock, Ns16550, Output};
 use pecan_terminal::{Editor, Event, Keyboard, Reader, Screen};
 
-use output::Output;
 use port::Com;
 
 main!(main);
@@ -48,7 +46,7 @@ enum Wanted {
 }
 
 struct Terminal {
-    output: Output,
+    output: Output<Com, Microseconds>,
     irq: Option<Irq>,
     log: Option<StreamReader<'static>>,
     screen: Screen,
@@ -291,6 +289,17 @@ fn columns() -> Option<usize> {
     startup().arguments().find_map(|a| a.strip_prefix("columns="))?.parse().ok()
 }
 
+/// The time, by the time-stamp counter.
+struct Microseconds {
+    mhz: u64,
+}
+
+impl Clock for Microseconds {
+    fn now(&self) -> u64 {
+        ticks() / self.mhz
+    }
+}
+
 /// As many of the bytes as an answer takes.
 fn bytes<const N: usize>(input: &[u8]) -> Bytes<N> {
     Bytes::try_from(&input[..input.len().min(N)]).unwrap_or_default()
@@ -305,7 +314,7 @@ fn main() -> pecan::Result<u64> {
     let owner = first(roles::OWNER);
     let owner = (owner < first(roles::RAW)).then_some(owner);
     let mut terminal = Terminal {
-        output: Output::new(Ns16550::new(Com(com1))?),
+        output: Output::new(Ns16550::new(Com(com1))?, Microseconds { mhz: tsc_mhz() }),
         irq: irq("com1"),
         log: log(),
         screen,

@@ -5,6 +5,12 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
+mod output;
+
+pub use output::{Clock, Output};
+
 /// Access to the eight registers.
 pub trait Registers {
     /// Why it may fail.
@@ -132,13 +138,17 @@ mod tests {
     use std::{vec, vec::Vec};
 
     /// A port whose transmitter has room when `room` says so.
-    #[derive(Default)]
-    struct Model {
-        input: Vec<u8>,
-        output: Vec<u8>,
-        full: bool,
-        registers: [u8; 8],
-        divisor: [u8; 2],
+    #[derive(Default, Debug)]
+    pub struct Model {
+        pub input: Vec<u8>,
+        pub output: Vec<u8>,
+        pub full: bool,
+        /// It takes more, and is not done with what it has.
+        pub busy: bool,
+        /// How often a register was read.
+        pub reads: usize,
+        pub registers: [u8; 8],
+        pub divisor: [u8; 2],
     }
 
     impl Model {
@@ -150,11 +160,13 @@ mod tests {
     impl Registers for &mut Model {
         type Error = ();
         fn read(&mut self, register: u16) -> Result<u8, ()> {
+            self.reads += 1;
             Ok(match register {
                 DATA => self.input.remove(0),
                 LINE_STATUS => {
                     let received = if self.input.is_empty() { 0 } else { RECEIVED };
-                    received | if self.full { 0 } else { TRANSMITTER_EMPTY | LINE_IDLE }
+                    let idle = if self.busy { 0 } else { LINE_IDLE };
+                    received | if self.full { 0 } else { TRANSMITTER_EMPTY | idle }
                 }
                 _ => self.registers[register as usize],
             })
