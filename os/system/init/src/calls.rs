@@ -13,17 +13,20 @@ use crate::instance::Live;
 /// The instruction with which a thread makes a system call.
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 
-/// Ends the call of a component to one of these endpoints, if it is in one: it is made again, or its caller is told that
-/// the server was started again, whichever the method allows. `elf` is the component's program.
+/// How often in a row a server may fail before calls of it are not made again: it may be one of them that it dies of.
+pub const AGAIN: u32 = 3;
+
+/// Ends the call of a component to one of these endpoints, if it is in one: with `again` it is made again if the method
+/// allows that, otherwise its caller is told that the server was started again. `elf` is the component's program.
 ///
 /// A component that has not come to its call yet, or whose call waits to be received, is none the worse for it: the call
 /// is made, or is made later, or ends with an error that says that it may not have been carried out.
-pub fn end(live: &Live, cptrs: &[u64], elf: Option<&[u8]>, generation: u64) {
+pub fn end(live: &Live, cptrs: &[u64], elf: Option<&[u8]>, generation: u64, again: bool) {
     let Ok(registers) = live.tcb.read_registers(false) else { return };
     if registers.rdx as i64 != Syscall::Call.number() || !cptrs.contains(&registers.rdi) {
         return;
     }
-    if MessageInfo(registers.rsi).label() & IDEMPOTENT != 0 {
+    if again && MessageInfo(registers.rsi).label() & IDEMPOTENT != 0 {
         // A thread that is resumed in the middle of a call makes it once more. One that runs goes on.
         let _ = live.tcb.resume();
         return;

@@ -712,10 +712,11 @@ impl System {
     /// Ends the calls of a server's clients that its predecessor took with it.
     fn end_calls(&mut self, index: usize) {
         let (server, generation) = (self.entries[index].spec, self.entries[index].restarts);
+        let again = self.entries[index].watch.failures() <= calls::AGAIN;
         let description = self.archive.system();
         for (live, cptrs, _, spec) in clients(&mut self.entries, description, server) {
             let elf = self.archive.file(&description.components[spec].settings.program());
-            calls::end(live, &cptrs, elf, generation);
+            calls::end(live, &cptrs, elf, generation, again);
         }
     }
 
