@@ -48,6 +48,8 @@ const CHILDREN_ROOMS_BITS: u32 = 8;
 const CALL_RIGHTS: CapRights = CapRights::new(true, false, false, true);
 /// Where a component's heap goes on when its program's own has run out, far from everything else.
 const HEAP: u64 = 0x40_0000_0000;
+/// log2 of the bytes of a pool of identifiers for address spaces.
+const ASID_POOL_BITS: u32 = 12;
 /// The most small pages that a heap is given at once.
 const GROW_PAGES: u64 = 64;
 /// The flags a thread starts with: interrupts on, and the bit that is always set.
@@ -395,18 +397,17 @@ fn replies(component: &Component) -> u64 {
     if component.places.is_empty() { 0 } else { component.clients() as u64 + 1 }
 }
 
-/// The time of a component. Who was promised some in each period gets it, even if others delay it within the period: so
-/// the next period does not begin later for that. Each time it is preempted takes a refill.
+/// The time of a component.
 fn time(settings: &Settings) -> SchedParams {
-    let (budget, period) = (settings.budget_us(), settings.period_us());
-    match settings.period_ms {
-        Some(_) => SchedParams {
-            sporadic: true,
-            extra_refills: max_extra_refills(SCHED_CONTEXT_BITS) as u64,
-            ..SchedParams::new(budget, period)
-        },
-        None => SchedParams::round_robin(budget),
-    }
+    let budget = settings.budget_us();
+    settings.period_ms.map_or(SchedParams::round_robin(budget), |_| promise(budget, settings.period_us()))
+}
+
+/// Some time in each period. Who was promised it gets it, even if others delay it within the period: so the next period does
+/// not begin later for that. Each time it is preempted takes a refill.
+fn promise(budget: u64, period: u64) -> SchedParams {
+    let extra_refills = max_extra_refills(SCHED_CONTEXT_BITS) as u64;
+    SchedParams { sporadic: true, extra_refills, ..SchedParams::new(budget, period) }
 }
 
 /// Makes thread, address space and CSpace.
@@ -414,7 +415,8 @@ fn prepare(component: &Component, given: &Given<'_>, home: &mut Home) -> Result<
     let replies = replies(component);
     let settings = &component.settings;
     let caps = given.channels.len() + settings.irqs.len() + settings.ports.len();
-    let own = if settings.children.is_some() { CHILDREN_SLOTS } else { 0 };
+    let at_once = u64::from(settings.children_time.at_once);
+    let own = if settings.children.is_some() { CHILDREN_SLOTS + at_once } else { 0 };
     let count = layout::SLOTS_OTHERS + caps as u64 + replies + own;
     if count > layout::SLOTS_MAX {
         return Err(StartError::TooLong);
@@ -519,10 +521,24 @@ impl Maker<'_> {
         let vspace = self.memory.slot_of(self.live.space.cap());
         self.give_copy(self.memory.slot_of(tcb), well_known::TCB, |slot| Granted::Thread { slot, vectors })?;
         self.give_copy(vspace, well_known::VSPACE, |slot| Granted::VSpace { slot })?;
-        let pool = self.memory.slot_of(boot::ASID_POOL);
+        // A pool of its own, made of its memory: the address spaces of others are not its to use up.
+        let objects = &mut self.objects();
+        let (untyped, pool) = (objects.split(ASID_POOL_BITS)?.untyped, objects.slots.take(1)?);
+        boot::ASID_CONTROL.make_pool(untyped, pool)?;
         self.give_copy(pool, names::ASID_POOL, |slot| Granted::AsidPool { slot })?;
-        let time = self.memory.slot_of(given.sched_control);
-        self.give_copy(time, names::TIME, |slot| Granted::SchedControl { slot })?;
+        // Time that it can hand on, and not change.
+        let time = self.component.settings.children_time;
+        let (budget, period) = (time.budget_us(), time.period_us());
+        for n in 0..time.at_once {
+            let sched_context = self.objects().make_sized::<SchedContext>(SCHED_CONTEXT_BITS)?;
+            given.sched_control.configure(sched_context, promise(budget, period).with_badge(given.id))?;
+            let from = self.memory.slot_of(sched_context);
+            self.give_copy(from, &format!("{}{n}", names::TIME), |slot| Granted::Time {
+                slot,
+                budget,
+                period,
+            })?;
+        }
         for n in 0..self.live.children.len() {
             let piece = &self.live.children[n];
             let (name, bytes) = (format!("{}{n}", names::UNTYPED), piece.bytes());

@@ -52,6 +52,9 @@ pub struct Settings {
     /// Memory of which it may make components of its own, at most of its own priority; without it, it may not.
     #[serde(default)]
     pub children: Option<Size>,
+    /// The time of these.
+    #[serde(default)]
+    pub children_time: ChildrenTime,
     /// What happens when it has failed too often.
     #[serde(default)]
     pub on_give_up: OnGiveUp,
@@ -140,6 +143,40 @@ impl Default for BackOff {
     /// 100 ms, doubled up to 10 s; given up at the eighth failure, that is, after 6.3 s of waiting; forgotten after 30 s.
     fn default() -> Self {
         Self { first_ms: 100, most_ms: 10_000, calm_ms: 30_000, failures: 8 }
+    }
+}
+
+/// The time of all components together that another one makes, and those below them. Each of them gets an equal part.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChildrenTime {
+    /// How many of them there are at once.
+    pub at_once: u16,
+    /// Milliseconds of processor time of all in each period.
+    pub budget_ms: u64,
+    /// The period, in milliseconds.
+    pub period_ms: u64,
+}
+
+impl Default for ChildrenTime {
+    /// A quarter of the core for four.
+    fn default() -> Self {
+        Self { at_once: 4, budget_ms: 10, period_ms: 40 }
+    }
+}
+
+impl ChildrenTime {
+    /// Microseconds of each of them in each period.
+    pub const fn budget_us(&self) -> u64 {
+        match self.at_once {
+            0 => 0,
+            at_once => self.budget_ms * 1000 / at_once as u64,
+        }
+    }
+
+    /// The period, in microseconds.
+    pub const fn period_us(&self) -> u64 {
+        self.period_ms * 1000
     }
 }
 

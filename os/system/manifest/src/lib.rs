@@ -17,7 +17,7 @@ mod system;
 
 pub use archive::{ALIGN, Archive, ArchiveError, MAGIC, pack};
 pub use badge::{Badge, Kind};
-pub use component::{BackOff, Irq, IrqSource, OnGiveUp, Ports, Restart, Settings, Start};
+pub use component::{BackOff, ChildrenTime, Irq, IrqSource, OnGiveUp, Ports, Restart, Settings, Start};
 pub use interface::{Interface, Protocol, Served};
 pub use name::{About, BadText, ComponentName, Name, ProtocolName, RoleName};
 pub use size::Size;

@@ -12,8 +12,8 @@ use object::{
     read::elf::{FileHeader, ProgramHeader},
 };
 use pecan::{
-    CSpaceRoot, Cap, CapRights, Error, LongMessage, Message, Priorities, Result, SchedParams, UserContext,
-    abi::constants::{MIN_SCHED_CONTEXT_BITS, tcb_flag, vm_attributes},
+    CSpaceRoot, Cap, CapRights, Error, LongMessage, Message, Priorities, Result, UserContext,
+    abi::constants::{tcb_flag, vm_attributes},
     fault::Fault,
     startup::{Content, EXIT_LABEL, GROW_LABEL, well_known},
     types::{CNode, SchedContext, SmallPage, Tcb},
@@ -59,8 +59,9 @@ pub struct Plan<'a> {
     pub children: u64,
     /// Its priority: at most that of its supervisor.
     pub priority: u8,
-    /// Its time.
-    pub time: SchedParams,
+    /// How many components it can have below it at once: so many parts of this component's time are its to hand on, beside
+    /// the one on which it runs itself.
+    pub below: u16,
     /// MHz of the time-stamp counter.
     pub tsc_mhz: u64,
 }
@@ -71,7 +72,8 @@ pub struct Child {
     space: AddressSpace,
     heap_end: u64,
     tcb: Cap<Tcb>,
-    sched_context: Cap<SchedContext>,
+    /// Its time, and that of those below it.
+    times: Vec<Cap<SchedContext>>,
     children: Vec<Piece>,
 }
 
@@ -112,28 +114,15 @@ struct Listed {
 impl Child {
     /// Makes a child and lets it run. What was made of one that cannot be started is destroyed.
     pub fn start(estate: &mut Estate, plan: &Plan<'_>) -> Result<Self> {
-        let mut home = estate.home(plan.memory, plan.memory / PAGE_SIZE + SLOTS)?;
-        let children = match plan.children {
-            0 => Ok(Vec::new()),
-            bytes => estate.take(bytes),
-        };
-        let made = children.and_then(|children| {
-            // The thread comes first: it is the only object whose size the kernel's configuration decides.
-            let tcb = home.objects().make()?;
-            let pool = estate.authority.asid_pool;
-            let space = AddressSpace::create(&mut home.objects(), pool, PROGRAM_END)?;
-            let sched_context = home.objects().make_sized(MIN_SCHED_CONTEXT_BITS)?;
-            Ok((children, tcb, space, sched_context))
-        });
-        let (children, tcb, space, sched_context) = match made {
-            Ok(made) => made,
+        let times = estate.take_times(1 + usize::from(plan.below))?;
+        let (home, children, tcb, space) = match Self::take(estate, plan) {
+            Ok(taken) => taken,
             Err(error) => {
-                // The error that matters is the first one.
-                let _ = estate.give_back_home(home);
+                estate.give_back_times(times);
                 return Err(error);
             }
         };
-        let mut child = Self { home, space, heap_end: HEAP, tcb, sched_context, children };
+        let mut child = Self { home, space, heap_end: HEAP, tcb, times, children };
         match child.make(estate, plan) {
             Ok(()) => Ok(child),
             Err(error) => {
@@ -144,10 +133,32 @@ impl Child {
         }
     }
 
-    /// Destroys it, and all that it has made, and takes its memory back.
+    /// Takes memory for a child, and for those below it, and makes its thread and its address space of it.
+    fn take(estate: &mut Estate, plan: &Plan<'_>) -> Result<(Home, Vec<Piece>, Cap<Tcb>, AddressSpace)> {
+        let mut home = estate.home(plan.memory, plan.memory / PAGE_SIZE + SLOTS)?;
+        // The thread comes first: it is the only object whose size the kernel's configuration decides.
+        let pool = estate.authority.asid_pool;
+        let made = home.objects().make().and_then(|tcb| {
+            let space = AddressSpace::create(&mut home.objects(), pool, PROGRAM_END)?;
+            let children = if plan.children > 0 { estate.take(plan.children)? } else { Vec::new() };
+            Ok((children, tcb, space))
+        });
+        match made {
+            Ok((children, tcb, space)) => Ok((home, children, tcb, space)),
+            Err(error) => {
+                // The error that matters is the first one.
+                let _ = estate.give_back_home(home);
+                Err(error)
+            }
+        }
+    }
+
+    /// Destroys it, and all that it has made, and takes its memory and its time back.
     pub fn end(self, estate: &mut Estate) -> Result<()> {
         estate.give_back(self.children)?;
-        estate.give_back_home(self.home)
+        estate.give_back_home(self.home)?;
+        estate.give_back_times(self.times);
+        Ok(())
     }
 
     /// Gives its heap more of its memory; returns what to answer.
@@ -168,9 +179,9 @@ impl Child {
         }
     }
 
-    /// Microseconds of processor time that it has used since this was last asked.
+    /// Microseconds of processor time that it has used itself since this was last asked.
     pub fn consumed(&self) -> Result<u64> {
-        self.sched_context.consumed()
+        self.times.first().map_or(Ok(0), |time| time.consumed())
     }
 
     fn make(&mut self, estate: &mut Estate, plan: &Plan<'_>) -> Result<()> {
@@ -199,7 +210,9 @@ impl Child {
             slot(&mut listed, well_known::TCB).copy_from(estate.slot_of(self.tcb), all)?;
             slot(&mut listed, well_known::VSPACE).copy_from(estate.slot_of(self.space.cap()), all)?;
             slot(&mut listed, names::ASID_POOL).copy_from(estate.slot_of(authority.asid_pool), all)?;
-            slot(&mut listed, names::TIME).copy_from(estate.slot_of(authority.time), all)?;
+            for (n, time) in self.times.iter().skip(1).enumerate() {
+                slot(&mut listed, &format!("{}{n}", names::TIME)).copy_from(estate.slot_of(*time), all)?;
+            }
             for (n, piece) in self.children.iter().enumerate() {
                 let name = format!("{}{n}", names::UNTYPED);
                 slot(&mut listed, &name).copy_from(estate.slot_of(piece.untyped()), all)?;
@@ -226,7 +239,6 @@ impl Child {
             self.page(estate, start + n as u64 * PAGE_SIZE, CapRights::READ, part)?;
         }
         let authority = estate.authority;
-        authority.time.configure(self.sched_context, plan.time.with_badge(plan.id))?;
         let mcp = if plan.children > 0 { plan.priority } else { 0 };
         let priorities = Priorities { authority: authority.thread, mcp, priority: plan.priority };
         self.tcb.set_flags(0, tcb_flag::FPU_DISABLED)?;
@@ -234,7 +246,11 @@ impl Child {
         // SAFETY: it is a thread of another program, in an address space of its own.
         unsafe {
             self.tcb.configure(root, self.space.cap(), buffer, buffer_frame)?;
-            self.tcb.set_sched_params(priorities, self.sched_context, fault_ep)?;
+            self.tcb.set_sched_params(
+                priorities,
+                self.times.first().copied().unwrap_or(Cap::NULL),
+                fault_ep,
+            )?;
             self.tcb.write_registers(true, &registers)
         }
     }

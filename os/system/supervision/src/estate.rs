@@ -9,7 +9,7 @@ use pecan::{
     cspace::{CSpace, Slots},
     memory::Region,
     startup::{Startup, well_known},
-    types::{AsidPool, CNode, Endpoint, Reply, SchedControl, SmallPage, Tcb, Untyped, VSpace},
+    types::{AsidPool, CNode, Endpoint, Reply, SchedContext, SmallPage, Tcb, Untyped, VSpace},
     vspace::{OwnSpace, Window},
 };
 
@@ -25,8 +25,8 @@ pub mod names {
     pub const SLOTS: &str = "slots";
     /// Capability: gives address spaces their identifiers.
     pub const ASID_POOL: &str = "asid-pool";
-    /// Capability: authority over time.
-    pub const TIME: &str = "time";
+    /// Beginning of the names of the scheduling contexts for those that it makes, which are numbered from 0.
+    pub const TIME: &str = "time.";
     /// Beginning of the names of the untypeds, which are numbered from 0. As a parameter it is log2 of the bytes of one.
     pub const UNTYPED: &str = "untyped.";
     /// Memory: the ELF file of the program itself.
@@ -45,8 +45,6 @@ pub struct Authority {
     pub thread: Cap<Tcb>,
     /// Gives address spaces their identifiers.
     pub asid_pool: Cap<AsidPool>,
-    /// Authority over time.
-    pub time: Cap<SchedControl>,
 }
 
 /// The memory, the slots and the authority of a component that makes others.
@@ -55,6 +53,8 @@ pub struct Estate {
     pub(crate) authority: Authority,
     rooms: Rooms,
     stock: Stock,
+    /// The time that no child has.
+    times: Vec<Cap<SchedContext>>,
     own: Region,
     window: Window,
     endpoint: Cap<Endpoint>,
@@ -86,6 +86,8 @@ pub struct Ledger {
     pub slots: u64,
     /// Rooms that are open.
     pub rooms: u64,
+    /// Scheduling contexts that no child has.
+    pub times: usize,
 }
 
 impl Estate {
@@ -104,10 +106,11 @@ impl Estate {
             let authority = Authority {
                 thread: startup.cap(well_known::TCB)?,
                 asid_pool: startup.cap(names::ASID_POOL)?,
-                time: startup.cap(names::TIME)?,
             };
             (authority, startup.cap(well_known::VSPACE)?)
         };
+        // SAFETY: as above.
+        let times = (0..).map_while(|n| unsafe { startup.cap(&format!("{}{n}", names::TIME)) }).collect();
         let mut stock = Stock::new();
         for n in 0.. {
             let name = format!("{}{n}", names::UNTYPED);
@@ -118,13 +121,14 @@ impl Estate {
             stock.add(untyped, 0, u32::try_from(bits).ok()?);
         }
         let cspace = CSpace::in_node(root, slots, Rooms::SLOT_BITS);
-        Some(Self::new(cspace, Rooms::in_table(root, table_bits), stock, authority, vspace))
+        Some(Self::new(cspace, Rooms::in_table(root, table_bits), stock, times, authority, vspace))
     }
 
     fn new(
         mut cspace: CSpace,
         rooms: Rooms,
         mut stock: Stock,
+        times: Vec<Cap<SchedContext>>,
         authority: Authority,
         vspace: Cap<VSpace>,
     ) -> Result<Self> {
@@ -135,7 +139,7 @@ impl Estate {
         let mut objects = Objects::new(&mut cspace, core::slice::from_mut(&mut own));
         let (endpoint, reply) = (objects.make()?, objects.make()?);
         let frame = objects.make::<SmallPage>()?;
-        let mut estate = Self { cspace, authority, rooms, stock, own, window, endpoint, reply };
+        let mut estate = Self { cspace, authority, rooms, stock, times, own, window, endpoint, reply };
         // The first use of the window makes its page tables, which stay: no child is to pay for them.
         estate.write(frame, &[])?;
         Ok(estate)
@@ -153,12 +157,25 @@ impl Estate {
             fragments: self.stock.fragments(),
             slots: self.cspace.available(),
             rooms: self.rooms.open(),
+            times: self.times.len(),
         }
     }
 
     /// The slot of a capability.
     pub fn slot_of<T>(&self, cap: Cap<T>) -> Slot {
         self.cspace.slot_of(cap.cptr())
+    }
+
+    /// Takes so many parts of the time that no child has. If there are fewer, the error says how many there are.
+    pub(crate) fn take_times(&mut self, count: usize) -> Result<Vec<Cap<SchedContext>>> {
+        let left = self.times.len();
+        let first = left.checked_sub(count).ok_or(Error::RangeError { min: 0, max: left as u64 })?;
+        Ok(self.times.split_off(first))
+    }
+
+    /// Takes the time of children back, which are gone.
+    pub(crate) fn give_back_times(&mut self, times: Vec<Cap<SchedContext>>) {
+        self.times.extend(times);
     }
 
     /// Takes memory, in as few pieces as there are.

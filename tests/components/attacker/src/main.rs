@@ -4,10 +4,11 @@
 
 extern crate alloc;
 
+mod children;
 mod memory;
 mod messages;
 
-use alloc::vec::Vec;
+use alloc::{string::ToString, vec::Vec};
 
 use pecan_component::{
     main, println,
@@ -98,10 +99,16 @@ fn main() -> Result<u64, CallError> {
             println!("{service}: {:?}", server.client().ping(1));
         }
         Some("await") => println!("it has ended: {:?}", roles::CONTROL.client().wait(number(1))?),
+        Some("poison") => {
+            // A method that may be called again.
+            println!("{:?}", roles::FRAIL.client().ping(1000).map_err(|error| error.to_string()));
+            println!("{:?}", roles::FRAIL.client().ping(1));
+        }
         Some("leave") => {
             memory::leave();
             roles::TIMER.client().sleep(number(1) * 1000)?;
         }
+        Some("breed") => return Ok(children::breed(number(1))),
         Some("mark") => println!("{} pages marked", some(memory::all_pages(memory::mark))),
         Some("search") => {
             let found = memory::all_pages(memory::is_not_zero);

@@ -1,5 +1,5 @@
 //! A server whose answers are wrong, or with the argument `mute` one that never answers, or with `hang` one that some
-//! calls keep busy for ever.
+//! calls keep busy for ever, or with `frail` one that dies of some.
 #![no_std]
 #![no_main]
 
@@ -21,6 +21,7 @@ const LENGTHS: u64 = 121;
 struct Liar {
     mute: bool,
     hang: bool,
+    frail: bool,
     answers: u64,
 }
 
@@ -43,6 +44,11 @@ impl Dispatch<Self> for Liar {
             answer.word(question.word(0).wrapping_add(1));
             return Ok(Answered::Now);
         }
+        if liar.frail {
+            assert!(question.word(0) < 1000, "this is too much");
+            answer.word(question.word(0) + 1);
+            return Ok(Answered::Now);
+        }
         answer.reset(LABELS[(liar.answers % LABELS.len() as u64) as usize]);
         for word in 0..liar.answers % LENGTHS {
             answer.word(word.wrapping_mul(liar.answers).wrapping_sub(3));
@@ -56,5 +62,8 @@ impl Dispatch<Self> for Liar {
 
 fn main() {
     let is = |name: &str| startup().arguments().any(|argument| argument == name);
-    serve::<Liar, _>(&mut Liar { mute: is("mute"), hang: is("hang"), answers: 0 }, |_, _| ())
+    serve::<Liar, _>(
+        &mut Liar { mute: is("mute"), hang: is("hang"), frail: is("frail"), answers: 0 },
+        |_, _| (),
+    )
 }

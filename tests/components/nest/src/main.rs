@@ -8,7 +8,7 @@ use alloc::string::ToString;
 
 use pecan_component::{
     estate, main,
-    pecan::{Error, LongMessage, Message, SchedParams},
+    pecan::{Error, LongMessage, Message},
     println, program, startup,
     supervision::{Child, Estate, Event, Plan},
     tsc_mhz,
@@ -59,7 +59,7 @@ fn live(estate: &mut Estate, depth: u64, cycle: u64) -> Result<bool, Error> {
         memory: MEMORY,
         children: if depth > 0 { CHILDREN << (depth - 1) } else { 0 },
         priority: 70 + depth as u8,
-        time: SchedParams::round_robin(5000),
+        below: depth as u16,
         tsc_mhz: tsc_mhz(),
     };
     let mut child = Child::start(estate, &plan)?;

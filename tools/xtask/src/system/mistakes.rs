@@ -189,6 +189,7 @@ fn the_page_about_descriptions_lists_every_key() {
         all,
         with_allow(keys::<pecan_manifest::Settings>()),
         keys::<pecan_manifest::BackOff>(),
+        keys::<pecan_manifest::ChildrenTime>(),
         keys::<pecan_manifest::Ports>(),
         keys::<pecan_manifest::Irq>(),
         with_allow(keys::<Edge>()),

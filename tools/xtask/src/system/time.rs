@@ -12,6 +12,10 @@ use super::{
 const LONGEST_MS: u64 = 3_600_000;
 /// The least milliseconds between two signs of life: the initial task looks every 10 ms, and asks at half the time.
 const HEARTBEAT_MS: u64 = 50;
+/// The least microseconds of a component that another one makes, in each period.
+const CHILD_US: u64 = 100;
+/// The most of these at once.
+const CHILDREN_MAX: u16 = 64;
 /// The core, in the millionths in which shares of it are counted.
 const CORE: u64 = 1_000_000;
 
@@ -38,6 +42,23 @@ fn expectations(draft: &Draft, problems: &mut Vec<Problem>) {
             let problem = Problem::new(title, at(draft, n, "heartbeat_ms"), "not such a time");
             problems.push(problem.help(format!("write a time from {HEARTBEAT_MS} to {LONGEST_MS}")));
         }
+        let time = settings.children_time;
+        let is_time = (1..=CHILDREN_MAX).contains(&time.at_once)
+            && (time.budget_ms..=60_000).contains(&time.period_ms)
+            && time.budget_us() >= CHILD_US;
+        if !is_time {
+            let title =
+                format!("each component that another one makes has {CHILD_US} us or more in each period");
+            let problem = Problem::new(title, at(draft, n, "children_time"), "this gives less, or no period");
+            problems.push(problem.help(format!(
+                "write `at_once` of 1 to {CHILDREN_MAX}, a `period_ms` of at most 60000, and a `budget_ms` no longer than that"
+            )));
+        }
+        if settings.children.is_none() && draft.parts[n].node.get("children_time").is_some() {
+            let title = format!("`{}` makes no components", settings.name);
+            let problem = Problem::new(title, at(draft, n, "children_time"), "of nobody");
+            problems.push(problem.help("say how much memory they have, `children = \"4M\"`, or take it out"));
+        }
         let Some(overrun) = settings.overrun_ms else { continue };
         match promised(settings) {
             Some((budget, period)) if budget < period => {
@@ -62,8 +83,10 @@ fn utilisation(draft: &Draft, problems: &mut Vec<Problem>) {
     const ROOM: u64 = CORE - layout::INIT_BUDGET * CORE / layout::INIT_PERIOD;
     let share = |n: &usize| {
         let settings = &draft.system.components[*n].settings;
-        let (budget, period) = promised(settings)?;
-        (settings.start == Start::Boot).then(|| budget * CORE / period)
+        let own = promised(settings).map_or(0, |(budget, period)| budget * CORE / period);
+        let time = settings.children_time;
+        let below = settings.children.map_or(0, |_| time.budget_ms * CORE / time.period_ms.max(1));
+        (settings.start == Start::Boot && own + below > 0).then_some(own + below)
     };
     let reserved: Vec<_> = (0..draft.parts.len()).filter_map(|n| Some((n, share(&n)?))).collect();
     let sum: u64 = reserved.iter().map(|(_, share)| share).sum();
