@@ -38,8 +38,17 @@ impl Source {
 
     /// Lines with a loop on them, or with an iterator's method that is one; tests left out.
     pub fn loops(&self) -> usize {
-        const METHODS: [&str; 8] =
-            [".for_each(", ".any(", ".all(", ".position(", ".find(", ".fold(", ".sum(", "successors("];
+        const METHODS: [&str; 9] = [
+            ".for_each(",
+            ".any(",
+            ".all(",
+            ".position(",
+            ".rposition(",
+            ".find(",
+            ".fold(",
+            ".sum(",
+            "successors(",
+        ];
         let is_loop = |line: &&str| {
             let line = line.trim();
             line.starts_with("while ")
