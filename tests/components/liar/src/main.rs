@@ -58,6 +58,8 @@ impl Dispatch<Self> for Liar {
     }
 
     fn gone(_: &mut Self, _: usize) {}
+
+    fn given_up(_: &mut Self, _: usize) {}
 }
 
 fn main() {
