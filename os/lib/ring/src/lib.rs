@@ -4,12 +4,16 @@
 //! checked whenever they are read, and descriptors after they were copied. A side's own indices are kept in private memory;
 //! the shared copies are only there for the other side to read, and for a successor of this side to go on from.
 //!
+//! A bare queue and a stream outlive both sides. Buffers do not: when either side is started again, the other is told, and both
+//! begin anew.
+//!
 //! See [`Source`] and [`Sink`] for buffers, [`Sender`] and [`Receiver`] for bare descriptors, [`StreamWriter`] and
 //! [`StreamReader`] for bytes.
 #![cfg_attr(not(loom), no_std)]
 #![forbid(unsafe_code)]
 
 mod buffers;
+mod life;
 mod memory;
 mod queue;
 mod stream;
@@ -23,8 +27,9 @@ use core::sync::atomic;
 /// The words that shared memory consists of.
 pub use atomic::AtomicU64;
 
-pub use buffers::{Buffer, Sink, Source};
-pub use memory::Memory;
+pub use buffers::{Buffer, Filled, Sink, Source};
+pub use life::RingError;
+pub use memory::{Memory, View};
 pub use queue::{Descriptor, PushError, Receiver, Sender, pair, words_for};
 pub use stream::{StreamReader, StreamWriter, stream_words_for};
 

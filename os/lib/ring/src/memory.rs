@@ -90,6 +90,43 @@ impl<'m> Memory<'m> {
     }
 }
 
+/// Bytes that another component may write at any moment, and this one only reads.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'m>(Memory<'m>);
+
+impl<'m> View<'m> {
+    /// All bytes of some words.
+    pub const fn new(words: &'m [AtomicU64]) -> Self {
+        Self(Memory::new(words))
+    }
+
+    /// Its bytes.
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it has no bytes.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A part of it; what lies outside is left out.
+    pub fn part(&self, start: usize, len: usize) -> Self {
+        Self(self.0.part(start, len))
+    }
+
+    /// Copies bytes out, from the start; returns how many there were.
+    pub fn read(&self, into: &mut [u8]) -> usize {
+        self.0.read(into)
+    }
+}
+
+impl<'m> From<Memory<'m>> for View<'m> {
+    fn from(memory: Memory<'m>) -> Self {
+        Self(memory)
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;

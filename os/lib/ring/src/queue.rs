@@ -12,7 +12,8 @@ use crate::{
     },
 };
 
-/// Where a side's pages hold how many descriptors it has handed over, how many it has taken, and whether it sleeps.
+/// Where a side's pages hold how many descriptors it has handed over, how many it has taken, and whether it sleeps. What else is
+/// in the first cache line is that of [`crate::life`].
 pub(crate) const GIVEN: usize = 0;
 pub(crate) const TAKEN: usize = 8;
 pub(crate) const SLEEPS: usize = 16;
@@ -97,11 +98,6 @@ impl Sender<'_> {
     /// How many descriptors the queue holds.
     pub const fn capacity(&self) -> u32 {
         self.capacity
-    }
-
-    /// Whether nothing was ever handed over.
-    pub(crate) const fn is_new(&self) -> bool {
-        self.given == 0
     }
 
     /// Puts a descriptor into the queue. The other side sees it after [`Sender::publish`].

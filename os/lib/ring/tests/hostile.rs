@@ -7,8 +7,8 @@ use std::{
 };
 
 use pecan_ring::{
-    Descriptor, Memory, PushError, Sink, Source, StreamReader, StreamWriter, pair, stream_words_for,
-    words_for,
+    Descriptor, Memory, PushError, RingError, Sink, Source, StreamReader, StreamWriter, pair,
+    stream_words_for, words_for,
 };
 
 /// How many steps each test makes.
@@ -47,6 +47,10 @@ impl Random {
         Descriptor { offset: self.next() as u32, len: self.next() as u32, tag: self.next() }
     }
 }
+
+/// Where a side's pages hold which life it is in, and which life of the other side it has met.
+const LIFE: usize = 1;
+const MET: usize = 2;
 
 fn page(words: usize) -> Vec<AtomicU64> {
     (0..words).map(|_| AtomicU64::new(0)).collect()
@@ -195,26 +199,37 @@ fn buffers_are_whole_and_inside_whatever_the_other_side_writes() {
     let (mut filled, mut empty) = (0, 0);
     for _ in 0..steps() / 200 {
         own.iter().chain(&other).for_each(|w| w.store(0, Relaxed));
+        let filling = random.below(2) == 0;
         let mut source = Source::new(&own, &other, data, SIZE).unwrap();
-        let mut sink = Sink::new(&own, &other, data, SIZE).unwrap();
+        // A side has its pages to itself.
+        let mut sink = (!filling).then(|| Sink::new(&own, &other, data.into(), SIZE).unwrap());
         for _ in 0..20 {
-            for word in &other {
+            // Without a life that has met this one, nothing else is looked at.
+            other[LIFE].store(2, Relaxed);
+            other[MET].store(own[LIFE].load(Relaxed), Relaxed);
+            for word in &other[24..] {
                 if random.below(4) == 0 {
                     let near = u64::from(SIZE) << 32 | u64::from(SIZE);
                     let near = near.wrapping_mul(random.next() % 14);
                     word.store(random.word(near), Relaxed);
                 }
             }
-            if let Ok(Some(buffer)) = source.take() {
+            if random.below(10) == 0 {
+                let word = random.below(3);
+                other[word].store(random.word(2), Relaxed);
+            }
+            if let (true, Ok(Some(buffer))) = (filling, source.take()) {
                 assert_eq!(buffer.memory().len(), SIZE as usize);
                 empty += 1;
                 // It may be refused, but it is not written to where it should not be.
                 let _ = source.give(buffer, random.below(200), 0);
             }
-            if let Ok(Some(buffer)) = sink.take() {
-                assert!(buffer.memory().len() <= SIZE as usize);
+            if let Some(sink) = &mut sink
+                && let Ok(Some(buffer)) = sink.take()
+            {
+                assert!(buffer.view().len() <= SIZE as usize);
                 filled += 1;
-                buffer.memory().read(&mut [0; 64]);
+                buffer.view().read(&mut [0; 64]);
                 let _ = sink.give(buffer);
             }
             // The other side sets the counts right now and then, or nothing would get through.
@@ -223,6 +238,83 @@ fn buffers_are_whole_and_inside_whatever_the_other_side_writes() {
         }
     }
     assert!(filled > 50 && empty > 50, "{filled} {empty}: the test does not test");
+}
+
+/// Either side is started again at any moment, and neither has a buffer that the other one has, or reads what was not
+/// written for it.
+#[test]
+fn sides_that_are_started_again_lose_what_was_under_way_and_nothing_else() {
+    const SIZE: u32 = 16;
+    let (a, b) = (page(words_for(4)), page(words_for(4)));
+    let words = page(8);
+    let data = Memory::new(&words);
+    let mut random = Random(6);
+    let new_source = || Source::new(&a, &b, data, SIZE).unwrap();
+    let new_sink = || Sink::new(&b, &a, data.into(), SIZE).unwrap();
+    let (mut source, mut sink) = (new_source(), new_sink());
+    let (mut filling, mut emptying) = (Vec::new(), Vec::new());
+    let (mut next, mut last, mut passed, mut restarts) = (1u64, 0, 0, 0);
+    for _ in 0..steps() {
+        match random.below(40) {
+            0 => {
+                source = new_source();
+                filling.clear();
+                restarts += 1;
+            }
+            1 => {
+                sink = new_sink();
+                emptying.clear();
+                restarts += 1;
+            }
+            2..15 => match source.take() {
+                Ok(buffer) => filling.extend(buffer),
+                Err(error) => {
+                    assert_eq!(error, RingError::Restarted);
+                    source = new_source();
+                    filling.clear();
+                }
+            },
+            15..20 if !filling.is_empty() => {
+                let buffer = filling.swap_remove(random.below(filling.len()));
+                buffer.memory().write(&next.to_le_bytes());
+                if source.give(buffer, 8, next).is_ok() {
+                    source.publish();
+                    next += 1;
+                }
+            }
+            20..35 => match sink.take() {
+                Ok(Some(buffer)) => {
+                    assert!(buffer.tag() > last, "in order, and once");
+                    last = buffer.tag();
+                    passed += 1;
+                    emptying.push(buffer);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    assert_eq!(error, RingError::Restarted);
+                    sink = new_sink();
+                    emptying.clear();
+                }
+            },
+            _ if !emptying.is_empty() => {
+                let buffer = emptying.swap_remove(random.below(emptying.len()));
+                let mut bytes = [0; 8];
+                buffer.view().read(&mut bytes);
+                if sink.give(buffer).is_ok() {
+                    sink.publish();
+                }
+            }
+            _ => {}
+        }
+        for buffer in &emptying {
+            let mut bytes = [0; 8];
+            buffer.view().read(&mut bytes);
+            let is_own = u64::from_le_bytes(bytes) == buffer.tag();
+            // Once the other side has begun anew, what is in a buffer is its business.
+            assert!(is_own || a[LIFE].load(Relaxed) != b[MET].load(Relaxed), "a buffer in two hands");
+        }
+    }
+    assert!(passed > 1000 && restarts > 100, "{passed} {restarts}: the test does not test");
 }
 
 #[test]

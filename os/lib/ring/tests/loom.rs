@@ -13,7 +13,10 @@ use loom::{
     sync::{Condvar, Mutex},
     thread,
 };
-use pecan_ring::{AtomicU64, Descriptor, Receiver, Sender, StreamReader, StreamWriter, pair, words_for};
+use pecan_ring::{
+    AtomicU64, Descriptor, Memory, Receiver, Sender, Sink, Source, StreamReader, StreamWriter, View, pair,
+    words_for,
+};
 
 /// A notification.
 #[derive(Default)]
@@ -181,5 +184,109 @@ fn a_stream_is_read_as_it_was_written_and_its_reader_is_woken() {
         }
         assert_eq!(got, [1, 2, 3, 4, 5, 6, 7]);
         writer.join().unwrap();
+    });
+}
+
+#[test]
+fn two_sides_meet_and_neither_is_left_waiting() {
+    explore(3, || {
+        let shared = shared(words_for(1));
+        let data: Arc<Vec<AtomicU64>> = Arc::new((0..1).map(|_| AtomicU64::new(0)).collect());
+        let (other, filled) = (shared.clone(), data.clone());
+        let source = thread::spawn(move || {
+            let mut source = Source::new(&other.pages[0], &other.pages[1], Memory::new(&filled), 8).unwrap();
+            loop {
+                let taken = source.take().unwrap();
+                let is_last = taken.is_some();
+                if let Some(buffer) = taken {
+                    buffer.memory().write(&[7; 8]);
+                    source.give(buffer, 8, 9).unwrap();
+                    source.publish();
+                }
+                if source.must_wake() {
+                    other.wake[1].signal();
+                }
+                if is_last {
+                    return;
+                }
+                if source.sleep() {
+                    other.wake[0].wait();
+                    source.awake();
+                }
+            }
+        });
+        let mut sink = Sink::new(&shared.pages[1], &shared.pages[0], View::new(&data), 8).unwrap();
+        let buffer = loop {
+            let taken = sink.take().unwrap();
+            if sink.must_wake() {
+                shared.wake[0].signal();
+            }
+            if let Some(buffer) = taken {
+                break buffer;
+            }
+            if sink.sleep() {
+                shared.wake[1].wait();
+                sink.awake();
+            }
+        };
+        let mut bytes = [0; 8];
+        buffer.view().read(&mut bytes);
+        assert_eq!((bytes, buffer.tag()), ([7; 8], 9));
+        source.join().unwrap();
+    });
+}
+
+#[test]
+fn a_side_that_begins_anew_is_noticed_and_met_again() {
+    explore(2, || {
+        let shared = shared(words_for(1));
+        let data: Arc<Vec<AtomicU64>> = Arc::new((0..1).map(|_| AtomicU64::new(0)).collect());
+        let (other, filled) = (shared.clone(), data.clone());
+        let source = thread::spawn(move || {
+            // Its first life ends before it has done anything, at any moment of the other side.
+            let new = || Source::new(&other.pages[0], &other.pages[1], Memory::new(&filled), 8).unwrap();
+            let mut source = new();
+            let _ = source.take();
+            source = new();
+            loop {
+                match source.take() {
+                    Ok(Some(buffer)) => {
+                        source.give(buffer, 8, 9).unwrap();
+                        source.publish();
+                        other.wake[1].signal();
+                        return;
+                    }
+                    Ok(None) => {}
+                    Err(_) => source = new(),
+                }
+                if source.must_wake() {
+                    other.wake[1].signal();
+                }
+                if source.sleep() {
+                    other.wake[0].wait();
+                    source.awake();
+                }
+            }
+        });
+        let new = || Sink::new(&shared.pages[1], &shared.pages[0], View::new(&data), 8).unwrap();
+        let mut sink = new();
+        loop {
+            match sink.take() {
+                Ok(Some(buffer)) => {
+                    assert_eq!(buffer.tag(), 9);
+                    break;
+                }
+                Ok(None) => {}
+                Err(_) => sink = new(),
+            }
+            if sink.must_wake() {
+                shared.wake[0].signal();
+            }
+            if sink.sleep() {
+                shared.wake[1].wait();
+                sink.awake();
+            }
+        }
+        source.join().unwrap();
     });
 }
