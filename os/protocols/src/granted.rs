@@ -70,7 +70,10 @@ pub enum Granted {
         caller: u16,
     } = 8,
     /// The notification that is bound to its thread.
-    Signals = 9,
+    Signals {
+        /// Where; 0 if it is told of signals only when it is called.
+        slot: u64,
+    } = 9,
     /// The handler of an interrupt of the ISA bus.
     IsaIrq {
         /// Where.
@@ -104,6 +107,8 @@ pub enum Granted {
         bytes: u64,
         /// The number of the channel in the description.
         channel: u16,
+        /// Whether it may write there.
+        writable: bool,
     } = 13,
     /// Memory that it shares with the clients of a role.
     RoleMemory {
@@ -113,6 +118,8 @@ pub enum Granted {
         bytes: u64,
         /// The role's number.
         role: u8,
+        /// Whether it may write there.
+        writable: bool,
     } = 14,
     /// A part of the system log.
     Log {
@@ -165,4 +172,38 @@ pub enum Granted {
         /// The badge of the reports.
         badge: u64,
     } = 23,
+    /// A part of a ring.
+    RingMemory {
+        /// Its address.
+        address: u64,
+        /// Its bytes.
+        bytes: u64,
+        /// The number of the channel in the description.
+        channel: u16,
+        /// Which part it is.
+        part: RingPart,
+        /// Whether it may write there.
+        writable: bool,
+    } = 24,
+    /// The notification of the other end of a ring.
+    RingSignal {
+        /// Where.
+        slot: u64,
+        /// What the other end knows it by.
+        badge: u64,
+        /// The number of the channel in the description.
+        channel: u16,
+    } = 25,
+}
+
+/// The parts of a ring, as one end sees them.
+#[repr(u64)]
+#[derive(Wire, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RingPart {
+    /// The indices and descriptors of this end.
+    Own = 0,
+    /// Those of the other end.
+    Other = 1,
+    /// The data.
+    Data = 2,
 }

@@ -10,7 +10,7 @@ mod granted;
 use pecan_service::{Bytes, Caller, Description, Later, Wire, service};
 
 pub use control::*;
-pub use granted::Granted;
+pub use granted::{Granted, RingPart};
 
 /// The most bytes of text in one message of [`ConsoleClient::write`] and of [`SupervisorClient::log`].
 pub const WRITE_MAX: usize = 900;

@@ -18,7 +18,7 @@ use layout::{
     },
     topo::layout::VisualGraph,
 };
-use pecan_manifest::{INIT, IrqSource, Server, Start, System};
+use pecan_manifest::{INIT, IrqSource, Rights, Server, Start, System};
 
 use crate::{Outcome, paths::Workspace, system, ui};
 
@@ -101,15 +101,20 @@ impl Picture {
         picture.boxes.push((Kind::Init, format!("{INIT}\npriority 255")));
         for channel in &system.channels {
             let (_, server_role) = system.server_name(channel);
-            let (to, shares) = match channel.server {
-                Server::Init => (init, false),
+            let (to, page) = match channel.server {
+                Server::Init => (init, None),
                 Server::Component(n) => {
                     let serves = &system.components[usize::from(n)].interface.serves;
-                    (usize::from(n), serves.values().nth(channel.server_role.into()).is_some_and(|s| s.page))
+                    (usize::from(n), serves.values().nth(channel.server_role.into()).and_then(|s| s.page))
                 }
             };
-            let page = if shares { ", page rw" } else { "" };
-            let label = format!("{} to {server_role}\ncall{page}", system.client_role(channel));
+            let shared = |what: String, rights: Rights| {
+                let [client, server] = rights.names();
+                format!("\n{what}: client {client}, server {server}")
+            };
+            let page = page.map(|rights| shared("page".into(), rights)).unwrap_or_default();
+            let ring = channel.ring.map(|r| shared(format!("ring {}", r.data), r.rights)).unwrap_or_default();
+            let label = format!("{} to {server_role}\ncall{page}{ring}", system.client_role(channel));
             picture.arrows.push((channel.client.into(), to, label, false));
         }
         for (n, component) in system.components.iter().enumerate() {
@@ -267,7 +272,7 @@ mod tests {
         // And the system log.
         assert_eq!(picture.arrows.len(), manifest.channels.len() + devices + 1);
         let dot = picture.dot();
-        assert!(dot.contains("label = \"console to clients\\ncall, page rw\""), "{dot}");
+        assert!(dot.contains("label = \"console to clients\\ncall\\npage: client rw, server r\""), "{dot}");
         assert!(dot.contains("label = \"pit\\nI/O ports 0x40 to 0x43\""), "{dot}");
         assert_eq!(dot.matches(" -> ").count(), picture.arrows.len());
         let svg = picture.svg();

@@ -222,7 +222,7 @@ impl Console for Terminal {
 
     fn write_page(&mut self, caller: Caller, len: u64, later: Later<()>) {
         let client = caller.place();
-        if let Some(page) = ROLES.iter().find_map(|role| role.page(client)) {
+        if let Some(page) = ROLES.iter().find_map(|role| role.page_view(client)) {
             let mut text = alloc::vec![0; page.len().min(usize::try_from(len).unwrap_or(usize::MAX))];
             page.read(&mut text);
             self.draw(|screen, out| screen.write(client, &text, out));

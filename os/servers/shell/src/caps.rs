@@ -2,7 +2,7 @@
 
 use alloc::{borrow::Cow, format};
 
-use pecan_component::protocols::{CapInfo, Granted};
+use pecan_component::protocols::{CapInfo, Granted, RingPart};
 
 /// A line of `caps`.
 pub struct Shown {
@@ -23,6 +23,7 @@ impl Shown {
     pub fn of(info: &CapInfo) -> Self {
         let CapInfo { granted, name, to } = info;
         let line = |slot, kind, rights, object| Self { slot, kind, rights, badge: 0, object };
+        let access = |writable| if writable { "rw" } else { "r" };
         let kilobytes = |bytes: u64| format!("{}K", bytes >> 10);
         match *granted {
             Granted::Thread { slot, vectors: true } => line(slot, "thread", "", "itself".into()),
@@ -54,7 +55,7 @@ impl Shown {
             }
             Granted::Service { slot } => line(slot, "endpoint", "r", "its own, for those who call it".into()),
             Granted::Reply { slot, caller } => line(slot, "reply", "", format!("caller {caller}").into()),
-            Granted::Signals => line(0, "notification", "r", "its signals".into()),
+            Granted::Signals { slot } => line(slot, "notification", "r", "its signals".into()),
             Granted::IsaIrq { slot, isa } => {
                 line(slot, "IRQ handler", "", format!("interrupt {isa} of the ISA bus, {name}").into())
             }
@@ -65,17 +66,29 @@ impl Shown {
             Granted::Ports { slot, first, last } => {
                 line(slot, "I/O ports", "rw", format!("ports {first:#x} to {last:#x}, {name}").into())
             }
-            Granted::ChannelMemory { bytes, .. } => {
+            Granted::ChannelMemory { bytes, writable, .. } => {
                 let object = format!("{}, shared with {to}", kilobytes(bytes));
-                line(0, "memory", "rw", object.into())
+                line(0, "memory", access(writable), object.into())
             }
-            Granted::RoleMemory { bytes, .. } => {
+            Granted::RoleMemory { bytes, writable, .. } => {
                 let object = format!("{}, shared with those who call {name}", kilobytes(bytes));
-                line(0, "memory", "rw", object.into())
+                line(0, "memory", access(writable), object.into())
+            }
+            Granted::RingMemory { bytes, part, writable, .. } => {
+                let part = match part {
+                    RingPart::Own => "its own indices",
+                    RingPart::Other => "the indices",
+                    RingPart::Data => "data",
+                };
+                let object = format!("{}, {name}: {part} of the ring with {to}", kilobytes(bytes));
+                line(0, "memory", access(writable), object.into())
+            }
+            Granted::RingSignal { slot, badge, .. } => {
+                Self { badge, ..line(slot, "notification", "w", format!("{name}: signals {to}").into()) }
             }
             Granted::Log { bytes, writable, .. } => {
                 let object = format!("{}, the system log", kilobytes(bytes));
-                line(0, "memory", if writable { "rw" } else { "r" }, object.into())
+                line(0, "memory", access(writable), object.into())
             }
             Granted::Untyped { slot, bytes } => {
                 line(slot, "untyped", "", format!("{bytes} bytes, to make components").into())

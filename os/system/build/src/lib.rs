@@ -5,7 +5,7 @@ pub mod c;
 
 use std::{env, fmt::Write, fs, path::Path};
 
-use pecan_manifest::{Interface, Protocol};
+use pecan_manifest::{Interface, Protocol, RingEnd, RoleRing};
 use serde::Deserialize;
 
 /// What is read of a `Cargo.toml`.
@@ -38,7 +38,8 @@ pub fn component() {
 pub fn c_component(sources: &[&str]) {
     let built = build().and_then(|interface| {
         let served = interface.serves.values().map(|served| &served.protocol);
-        let protocols = interface.uses.values().chain(served).map(|protocol| &*protocol.name);
+        let used = interface.uses.values().map(|used| &used.protocol);
+        let protocols = used.chain(served).map(|protocol| &*protocol.name);
         c::headers(protocols)
     });
     match built.and_then(|()| {
@@ -90,21 +91,28 @@ fn module(interface: &Interface) -> String {
     };
     for (role, used) in &interface.uses {
         let role: &str = role;
+        let (constant, client) = (constant(role), path(&used.protocol, "Client"));
+        let (marker, taken) = ring(&constant, used.ring);
+        let (kind, value) =
+            marker.map_or_else(Default::default, |m| (format!(", {}", m.0), format!(", {}", m.1)));
+        let new = if value.is_empty() { "new" } else { "with_ring" };
         line(format_args!(
-            "/// The role `{role}` of this component, in which it calls a server by the protocol `{name}`.\n\
-             pub const {constant}: component::Uses<{client}> = component::Uses::new({role:?}, {client}::new);\n",
-            name = used.name,
-            constant = constant(role),
-            client = path(used, "Client"),
+            "{taken}/// The role `{role}` of this component, in which it calls a server by the protocol `{name}`.\n\
+             pub const {constant}: component::Uses<{client}{kind}> = component::Uses::{new}({role:?}, {client}::new{value});\n",
+            name = used.protocol.name,
         ));
     }
     for (number, (role, served)) in interface.serves.iter().enumerate() {
         let role: &str = role;
+        let constant = constant(role);
+        let (marker, taken) = ring(&constant, served.ring);
+        let (kind, value) =
+            marker.map_or_else(Default::default, |m| (format!("<{}>", m.0), format!(", {}", m.1)));
+        let new = if value.is_empty() { "new" } else { "with_ring" };
         line(format_args!(
-            "/// The role `{role}` of this component, in which it is called by the protocol `{name}`.\n\
-             pub const {constant}: component::Serves = component::Serves::new({role:?}, {number});\n",
+            "{taken}/// The role `{role}` of this component, in which it is called by the protocol `{name}`.\n\
+             pub const {constant}: component::Serves{kind} = component::Serves::{new}({role:?}, {number}{value});\n",
             name = served.protocol.name,
-            constant = constant(role),
         ));
     }
     if !interface.serves.is_empty() {
@@ -115,6 +123,17 @@ fn module(interface: &Interface) -> String {
         line(format_args!("}}\n"));
     }
     out
+}
+
+/// What a constant says of the role's ring, as a type and as a value; and what remembers that the ring is in use.
+fn ring(constant: &str, ring: Option<RoleRing>) -> (Option<(&'static str, String)>, String) {
+    let Some(RoleRing { end, buffer }) = ring else { return (None, String::new()) };
+    let kind = match end {
+        RingEnd::Produces => "component::Produces",
+        RingEnd::Consumes => "component::Consumes",
+    };
+    let value = format!("{kind}::new({}, &{constant}_TAKEN)", buffer.0);
+    (Some((kind, value)), format!("static {constant}_TAKEN: component::Taken = component::Taken::new();\n"))
 }
 
 /// The name of a role as that of a constant.
@@ -149,13 +168,16 @@ mod tests {
         let text = module_of(
             r#"
             [package.metadata.component]
-            serves = { clients = { protocol = "console", page = true }, admin-role = "echo" }
-            uses = { disk0 = "block", disk1 = "block", other = { protocol = "two-words", crate = "my-crate" } }
+            serves = { clients = { protocol = "console", page = "w" }, admin-role = "echo" }
+            uses = { log-in = { protocol = "pipe", ring = "produces", buffer = "2K" }, disk0 = "block", disk1 = "block", other = { protocol = "two-words", crate = "my-crate" } }
             "#,
         );
         let has = |line: &str| assert!(text.contains(line), "{line}\nis not in\n{text}");
         has("pub const DISK0: component::Uses<component::protocols::BlockClient> =");
         has("pub const DISK1: component::Uses<component::protocols::BlockClient> =");
+        has("static LOG_IN_TAKEN: component::Taken = component::Taken::new();");
+        has("pub const LOG_IN: component::Uses<component::protocols::PipeClient, component::Produces> =");
+        has("PipeClient::new, component::Produces::new(2048, &LOG_IN_TAKEN));");
         has("component::Uses::new(\"other\", ::my_crate::TwoWordsClient::new);");
         has("pub const ADMIN_ROLE: component::Serves = component::Serves::new(\"admin-role\", 0);");
         has("0 => component::protocols::EchoDispatch,\n    1 => component::protocols::ConsoleDispatch,");

@@ -7,6 +7,7 @@ extern crate alloc;
 mod children;
 mod device;
 mod output;
+mod ring;
 mod role;
 
 use alloc::vec::Vec;
@@ -29,6 +30,7 @@ pub use pecan_protocols as protocols;
 pub use pecan_runtime::{Outcome, component, exit, print, println};
 pub use pecan_service::{self as service, ticks};
 pub use pecan_supervision as supervision;
+pub use ring::{Consumer, Consumes, Producer, Produces, Taken, wait};
 pub use role::{Serves, Uses, endpoint};
 
 /// Makes a function the `main` of a component: `fn() -> impl Outcome`. The module `roles` has the component's roles as its

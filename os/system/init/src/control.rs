@@ -41,6 +41,16 @@ impl System {
                     description.client_role(edge)
                 })
             }
+            Granted::RingMemory { channel, .. } | Granted::RingSignal { channel, .. } => {
+                let edge = description.channels.get(usize::from(channel));
+                edge.map(|edge| {
+                    let (client, called) = (description.client_name(edge), description.server_name(edge));
+                    let (own, other) =
+                        if usize::from(edge.client) == spec { (client, called) } else { (called, client) };
+                    to = Text::cut(&format!("{}.{}", other.0, other.1));
+                    own.1
+                })
+            }
             Granted::RoleMemory { role, .. } => {
                 let mut roles = description.components[spec].interface.serves.keys();
                 roles.nth(role.into()).map(|role| &**role)

@@ -1,5 +1,7 @@
 //! Making a component out of its ELF file and its description, and taking it apart again.
 
+mod shared;
+
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use core::fmt;
 
@@ -28,6 +30,7 @@ use crate::{
     devices::Devices,
     limits::Limit,
     memory::{Home, Memory},
+    rings::End,
 };
 
 /// log2 of the bytes of a scheduling context.
@@ -245,16 +248,16 @@ pub struct Channel<'a> {
     pub gone: bool,
     /// What the server knows the client by.
     pub badge: Badge,
-    /// The page that client and server share.
-    pub page: Option<Cap<SmallPage>>,
+    /// The page that client and server share, and whether the client may write it.
+    pub page: Option<(Cap<SmallPage>, bool)>,
 }
 
 /// What a component is called through.
 pub struct ServerEnd {
     /// Its endpoint.
     pub endpoint: Cap<Endpoint>,
-    /// For each role, the pages shared with the role's clients.
-    pub pages: Vec<Vec<Cap<SmallPage>>>,
+    /// For each role, the pages shared with the role's clients, and whether the server may write them.
+    pub pages: Vec<(Vec<Cap<SmallPage>>, bool)>,
 }
 
 /// What a component is given that is not made of its own memory.
@@ -277,6 +280,10 @@ pub struct Given<'a> {
     pub channels: Vec<Channel<'a>>,
     /// What it is called through, if it serves.
     pub service: Option<ServerEnd>,
+    /// Its ends of rings.
+    pub rings: Vec<End>,
+    /// What signals it, if that outlives it.
+    pub signals: Option<Cap<Notification>>,
     /// The pages of the system log, if it shows that.
     pub log: Option<Vec<Cap<SmallPage>>>,
 }
@@ -342,7 +349,8 @@ pub fn start(
 ) -> Result<Live, StartError> {
     let bytes = component.settings.memory.0;
     let pages = bytes / PAGE_SIZE;
-    let slots = SLOTS + pages.min(SMALL_PAGES_MAX) + pages / PAGES_OF_LARGE;
+    let shared: usize = given.rings.iter().flat_map(|end| &end.parts).map(|(_, pages, _)| pages.len()).sum();
+    let slots = SLOTS + pages.min(SMALL_PAGES_MAX) + pages / PAGES_OF_LARGE + shared as u64;
     let children = match &component.settings.children {
         Some(bytes) => memory.take_pieces(bytes.0)?,
         None => Vec::new(),
@@ -414,7 +422,7 @@ fn promise(budget: u64, period: u64) -> SchedParams {
 fn prepare(component: &Component, given: &Given<'_>, home: &mut Home) -> Result<Basics, StartError> {
     let replies = replies(component);
     let settings = &component.settings;
-    let caps = given.channels.len() + settings.irqs.len() + settings.ports.len();
+    let caps = given.channels.len() + given.rings.len() + settings.irqs.len() + settings.ports.len();
     let at_once = u64::from(settings.children_time.at_once);
     let own = if settings.children.is_some() { CHILDREN_SLOTS + at_once } else { 0 };
     let count = layout::SLOTS_OTHERS + caps as u64 + replies + own;
@@ -660,16 +668,6 @@ impl Maker<'_> {
         Ok(())
     }
 
-    /// Maps pages that somebody else also has, one behind the other; returns where.
-    fn map_shared(&mut self, frames: &[Cap<SmallPage>], rights: CapRights) -> Result<u64, StartError> {
-        let address = self.live.space.reserve(frames.len() as u64 * PAGE_SIZE, PAGE_SIZE)?;
-        for (n, frame) in frames.iter().enumerate() {
-            let copy = self.objects().copy(*frame, rights)?;
-            self.map(copy, address + n as u64 * PAGE_SIZE, rights)?;
-        }
-        Ok(address)
-    }
-
     /// A new slot of the component's CSpace.
     fn slot(&mut self) -> pecan::Slot {
         self.next += 1;
@@ -697,10 +695,14 @@ impl Maker<'_> {
             let slot = self.give_endpoint(*endpoint, role, *badge)?;
             let (channel, badge) = (*number as u16, badge.word());
             self.live.granted.push(Granted::Channel { slot, badge, channel, gone: *gone });
-            if let Some(page) = page {
-                let address = self.map_shared(core::slice::from_ref(page), CapRights::READ_WRITE)?;
-                self.page.add_memory(role, address, PAGE_SIZE);
-                self.live.granted.push(Granted::ChannelMemory { address, bytes: PAGE_SIZE, channel });
+            if let Some((page, writable)) = page {
+                let (address, bytes) = self.give_shared(role, core::slice::from_ref(page), *writable)?;
+                self.live.granted.push(Granted::ChannelMemory {
+                    address,
+                    bytes,
+                    channel,
+                    writable: *writable,
+                });
             }
         }
         let Some(ServerEnd { endpoint, pages }) = &given.service else { return Ok(()) };
@@ -710,14 +712,13 @@ impl Maker<'_> {
         self.live.granted.push(Granted::Service { slot: slot.index });
         let component = self.component;
         self.page.add_parameter(resource::CLIENTS, component.clients() as u64);
-        for (n, (role, pages)) in component.interface.serves.keys().zip(pages).enumerate() {
+        for (n, (role, (pages, writable))) in component.interface.serves.keys().zip(pages).enumerate() {
             let name = format!("{}{role}", resource::ROLE);
             self.page.add_parameter(&name, component.first_place(n) as u64);
             if !pages.is_empty() {
-                let address = self.map_shared(pages, CapRights::READ_WRITE)?;
-                let bytes = pages.len() as u64 * PAGE_SIZE;
-                self.page.add_memory(&name, address, bytes);
-                self.live.granted.push(Granted::RoleMemory { address, bytes, role: n as u8 });
+                let (address, bytes) = self.give_shared(&name, pages, *writable)?;
+                let (role, writable) = (n as u8, *writable);
+                self.live.granted.push(Granted::RoleMemory { address, bytes, role, writable });
             }
         }
         let replies = replies(component);
@@ -744,12 +745,16 @@ impl Maker<'_> {
             let (first, last) = (ports.first, ports.last);
             self.live.granted.push(Granted::Ports { slot: slot.index, first, last });
         }
-        if self.component.settings.irqs.is_empty() && given.log.is_none() && given.service.is_none() {
+        let has_irqs = !self.component.settings.irqs.is_empty();
+        if !has_irqs && given.log.is_none() && given.service.is_none() && given.signals.is_none() {
             return Ok(());
         }
-        let notification = self.objects().make::<Notification>()?;
+        let notification = match given.signals {
+            Some(notification) => notification,
+            None => self.objects().make::<Notification>()?,
+        };
         self.live.tcb.bind_notification(notification)?;
-        self.live.granted.push(Granted::Signals);
+        self.give_rings(given, notification)?;
         for (bit, irq) in self.component.settings.irqs.iter().enumerate() {
             let handler = devices.irq(&mut self.memory.cspace, irq)?;
             let signal = self.objects().mint(notification, CapRights::WRITE, Badge::SIGNAL | 1 << bit)?;

@@ -13,9 +13,11 @@ mod instance;
 mod limits;
 mod memory;
 mod output;
+mod places;
 mod pulse;
 mod report;
 mod rescue;
+mod rings;
 mod system;
 
 use alloc::vec::Vec;

@@ -15,7 +15,7 @@ use pecan::{
     vspace::PAGE_SIZE,
 };
 use pecan_manifest::{
-    Archive, Badge, OnGiveUp, Server, Start, layout,
+    Archive, Badge, OnGiveUp, Rights, Server, Start, layout,
     symbols::{self, Functions},
 };
 use pecan_protocols::{ControlError, Departures, Ending, State};
@@ -30,8 +30,10 @@ use crate::{
     limits::Limit,
     memory::Memory,
     output::{self, say},
+    places::{Role, end_badge},
     pulse, report,
     rescue::Rescue,
+    rings::Rings,
 };
 
 /// How many programs' ends are remembered for those who have yet to ask.
@@ -78,15 +80,6 @@ struct Service {
     departures: Departures,
 }
 
-/// A role that a component serves.
-#[derive(Default)]
-struct Role {
-    /// For each place, the page shared with the client that has it; empty if there are no such pages.
-    pages: Vec<Cap<SmallPage>>,
-    /// For each place the end of a channel that has it (the client, and the channel), and how many had it before.
-    places: Vec<(Option<(u64, usize)>, u64)>,
-}
-
 /// The system.
 pub struct System {
     archive: Archive<'static>,
@@ -97,6 +90,8 @@ pub struct System {
     pub entries: Vec<Entry>,
     /// For each component of the description that serves, its service.
     services: Vec<Option<Service>>,
+    /// The rings between components.
+    rings: Rings,
     /// The places of those who have a channel to the initial task.
     own: Role,
     /// Ends of programs nobody has asked for yet.
@@ -142,10 +137,10 @@ impl System {
             }
             let mut roles = Vec::new();
             for (served, places) in component.interface.serves.values().zip(&component.places) {
-                let mut role = Role::default();
+                let mut role = Role { rights: served.page, ..Role::default() };
                 for _ in 0..*places {
                     role.places.push((None, 0));
-                    if served.page {
+                    if served.page.is_some() {
                         role.pages.push(memory.objects().make::<SmallPage>()?);
                     }
                 }
@@ -157,6 +152,7 @@ impl System {
                 departures: Departures::default(),
             }));
         }
+        let rings = Rings::new(archive.system(), &mut memory)?;
         let tsc_mhz = boot.tsc_mhz().unwrap_or(1000).max(1).into();
         let sched_control = boot.sched_control(0)?;
         let root = memory.root();
@@ -172,6 +168,7 @@ impl System {
             devices,
             entries: Vec::new(),
             services,
+            rings,
             own: Role::default(),
             endings: VecDeque::new(),
             own_cpu_us: 0,
@@ -277,7 +274,7 @@ impl System {
 
     fn try_start(&mut self, index: usize) -> Result<Live, StartError> {
         let entry = &self.entries[index];
-        let id = entry.id;
+        let (id, spec) = (entry.id, entry.spec);
         let component = &self.archive.system().components[entry.spec];
         let elf = self.archive.file(&component.settings.program());
         let elf = elf.ok_or(StartError::Program("is not in the archive"))?;
@@ -303,9 +300,10 @@ impl System {
             let service = self.services.get_mut(server).and_then(Option::as_mut).ok_or_else(no_place)?;
             let endpoint = service.endpoint;
             let served = service.roles.get_mut(usize::from(edge.server_role)).ok_or_else(no_place)?;
-            let place = served.place((id, number)).ok_or_else(no_place)?;
-            let page = served.pages.get(place).copied();
-            if let Some(page) = page {
+            let place = served.place((id, number), description.ring_place(number)).ok_or_else(no_place)?;
+            let client_writes = served.rights.is_some_and(Rights::client_writes);
+            let page = served.pages.get(place).map(|page| (*page, client_writes));
+            if let Some((page, _)) = page {
                 // Nothing is left of who had the place before.
                 self.memory.with_mapped_frame(page, |page| page.clear())?;
             }
@@ -317,7 +315,7 @@ impl System {
             service.departures = Departures::default();
             ServerEnd {
                 endpoint: service.endpoint,
-                pages: service.roles.iter().map(|role| role.pages.clone()).collect(),
+                pages: service.roles.iter().map(Role::pages_of_server).collect(),
             }
         });
         let given = Given {
@@ -330,6 +328,8 @@ impl System {
             tsc_mhz: self.tsc_mhz,
             channels,
             service,
+            rings: self.rings.ends(description, spec, id)?,
+            signals: self.rings.signals(spec),
             log: component.settings.log.then(|| self.log.clone()),
         };
         instance::start(component, &given, &mut self.memory, &mut self.devices)
@@ -338,6 +338,7 @@ impl System {
     /// Takes a component's places at its servers away, and lets the servers know.
     fn leave_services(&mut self, id: u64) {
         self.stop_waiting(id);
+        self.rings.leave(id);
         self.own
             .places
             .iter_mut()
@@ -749,7 +750,7 @@ impl System {
                     continue;
                 }
                 let Some(role) = service.roles.get_mut(usize::from(edge.server_role)) else { continue };
-                let Some(place) = role.place((id, number)) else {
+                let Some(place) = role.place((id, number), description.ring_place(number)) else {
                     say!("*** a client of a server that is back finds no place");
                     continue;
                 };
@@ -791,43 +792,5 @@ fn tell(entries: &[Entry], server: usize) {
     let live = entries.iter().find(|e| e.spec == server).and_then(|e| e.live.as_ref());
     if let Some(signal) = live.and_then(|live| live.gone_signal) {
         signal.signal();
-    }
-}
-
-/// The badge of who has a place in a role of a server.
-fn end_badge(
-    description: &pecan_manifest::System,
-    edge: &pecan_manifest::Channel,
-    place: usize,
-    role: &Role,
-) -> Badge {
-    let first = match edge.server {
-        Server::Component(server) => {
-            description.components[usize::from(server)].first_place(edge.server_role.into())
-        }
-        Server::Init => 0,
-    };
-    Badge::call(edge.server_role, (first + place) as u16, role.places[place].1)
-}
-
-impl Role {
-    /// The place of an end of a channel: the one it has, or a free one.
-    fn place(&mut self, end: (u64, usize)) -> Option<usize> {
-        if let Some(at) = self.places.iter().position(|(owner, _)| *owner == Some(end)) {
-            return Some(at);
-        }
-        let at = self.places.iter().position(|(owner, _)| owner.is_none())?;
-        let (owner, generation) = &mut self.places[at];
-        *owner = Some(end);
-        *generation += 1;
-        Some(at)
-    }
-
-    /// The place of an end of a channel, where there are as many as are needed.
-    fn place_or_more(&mut self, end: (u64, usize)) -> usize {
-        self.place(end).unwrap_or_else(|| {
-            self.places.push((Some(end), 1));
-            self.places.len() - 1
-        })
     }
 }

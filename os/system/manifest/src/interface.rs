@@ -5,7 +5,7 @@ use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::{ProtocolName, RoleName};
+use crate::{ProtocolName, Rights, RingEnd, RoleName, RoleRing, Size};
 
 /// The roles of a component. The number of a role is its place in the order of the names.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
@@ -16,11 +16,11 @@ pub struct Interface {
     pub serves: BTreeMap<RoleName, Served>,
     /// The roles in which it calls others.
     #[serde(default)]
-    pub uses: BTreeMap<RoleName, Protocol>,
+    pub uses: BTreeMap<RoleName, Used>,
 }
 
 /// A protocol, and where the types of it are.
-#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub struct Protocol {
     /// Its name.
     pub name: ProtocolName,
@@ -29,12 +29,19 @@ pub struct Protocol {
 }
 
 /// A role that a component serves.
+pub type Served = Role<true>;
+/// A role in which a component calls another one.
+pub type Used = Role<false>;
+
+/// A role of a component.
 #[derive(Serialize, Clone, PartialEq, Eq, Debug)]
-pub struct Served {
+pub struct Role<const SERVED: bool> {
     /// The protocol it speaks.
     pub protocol: Protocol,
-    /// Whether it shares a page of memory with each client.
-    pub page: bool,
+    /// Who may write the page of memory that a server shares with each client of the role, if it shares one.
+    pub page: Option<Rights>,
+    /// What it does with the ring that its channel has, if that has one.
+    pub ring: Option<RoleRing>,
 }
 
 impl fmt::Display for Protocol {
@@ -46,64 +53,86 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// A role as people write it: the name of the protocol alone, or a table.
+/// A role as people write it, if not as the name of its protocol alone.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Role {
+struct Written {
     protocol: ProtocolName,
     #[serde(default, rename = "crate")]
     package: Option<String>,
+    #[serde(default, deserialize_with = "page")]
+    page: Option<Rights>,
     #[serde(default)]
-    page: bool,
+    ring: Option<RingEnd>,
+    #[serde(default)]
+    buffer: Option<Size>,
 }
 
-impl Role {
-    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Written;
-        impl<'de> de::Visitor<'de> for Written {
-            type Value = Role;
+/// Who may write a page. That there is one says nobody, and somebody may try.
+fn page<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Rights>, D::Error> {
+    struct Visitor;
+    impl de::Visitor<'_> for Visitor {
+        type Value = Rights;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("what a client may do with the page: \"r\", \"w\" or \"rw\"")
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Rights, E> {
+            Rights::deserialize(de::value::StrDeserializer::new(text))
+        }
+    }
+    from.deserialize_any(Visitor).map(Some)
+}
+
+/// Bytes of a buffer: the data of the smallest ring has room for one, and a descriptor for the length.
+const BUFFER: core::ops::RangeInclusive<u64> = 8..=1 << 20;
+
+impl<'de, const SERVED: bool> Deserialize<'de> for Role<SERVED> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        if !from.is_human_readable() {
+            let (protocol, page, ring) = Deserialize::deserialize(from)?;
+            return Ok(Self { protocol, page, ring });
+        }
+        struct Visitor<const SERVED: bool>;
+        impl<'de, const SERVED: bool> de::Visitor<'de> for Visitor<SERVED> {
+            type Value = Role<SERVED>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("the name of a protocol, or `{ protocol = \"NAME\", ... }`")
             }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Role, E> {
-                let protocol = ProtocolName::try_from(String::from(text)).map_err(E::custom)?;
-                Ok(Role { protocol, package: None, page: false })
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                let name = ProtocolName::try_from(String::from(text)).map_err(E::custom)?;
+                Ok(Role { protocol: Protocol { name, package: None }, page: None, ring: None })
             }
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Role, A::Error> {
-                Role::deserialize(de::value::MapAccessDeserializer::new(map))
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let written = Written::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                if written.page.is_some() && !SERVED {
+                    return Err(de::Error::custom(
+                        "`page` is said by who serves: a role that is used has none",
+                    ));
+                }
+                let ring = match (written.ring, written.buffer) {
+                    (Some(end), Some(buffer)) if BUFFER.contains(&buffer.0) && buffer.0.is_multiple_of(8) => {
+                        Some(RoleRing { end, buffer })
+                    }
+                    (None, None) => None,
+                    (Some(_), Some(_)) => {
+                        return Err(de::Error::custom("`buffer` is a multiple of 8 bytes, and at most 1M"));
+                    }
+                    (Some(_), None) => {
+                        return Err(de::Error::custom(
+                            "a role with a ring says how large a buffer is: `buffer = \"2K\"`",
+                        ));
+                    }
+                    (None, Some(_)) => {
+                        return Err(de::Error::custom(
+                            "`buffer` belongs to a ring: say `ring = \"produces\"` or `ring = \"consumes\"`",
+                        ));
+                    }
+                };
+                let protocol = Protocol { name: written.protocol, package: written.package };
+                Ok(Role { protocol, page: written.page, ring })
             }
         }
-        from.deserialize_any(Written)
-    }
-
-    fn protocol(self) -> Protocol {
-        Protocol { name: self.protocol, package: self.package }
-    }
-}
-
-impl<'de> Deserialize<'de> for Protocol {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        if !from.is_human_readable() {
-            let (name, package) = Deserialize::deserialize(from)?;
-            return Ok(Self { name, package });
-        }
-        let role = Role::read(from)?;
-        if role.page {
-            return Err(de::Error::custom("`page` is said by who serves: a role that is used has none"));
-        }
-        Ok(role.protocol())
-    }
-}
-
-impl<'de> Deserialize<'de> for Served {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        if !from.is_human_readable() {
-            let (protocol, page) = Deserialize::deserialize(from)?;
-            return Ok(Self { protocol, page });
-        }
-        let role = Role::read(from)?;
-        let page = role.page;
-        Ok(Self { protocol: role.protocol(), page })
+        from.deserialize_any(Visitor)
     }
 }
 
@@ -128,9 +157,11 @@ mod tests {
         let name = |text: &str| ProtocolName::try_from(String::from(text)).unwrap();
         let protocol = Protocol { name: name("block"), package: Some("my-protocols".into()) };
         let role = |text: &str| RoleName::try_from(String::from(text)).unwrap();
+        let ring = RoleRing { end: RingEnd::Consumes, buffer: Size(2048) };
         let interface = Interface {
-            serves: [(role("a"), Served { protocol: protocol.clone(), page: true })].into(),
-            uses: [(role("b"), protocol)].into(),
+            serves: [(role("a"), Role { protocol: protocol.clone(), page: Some(Rights::W), ring: None })]
+                .into(),
+            uses: [(role("b"), Role { protocol, page: None, ring: Some(ring) })].into(),
         };
         let bytes = postcard::to_allocvec(&interface).unwrap();
         assert_eq!(postcard::from_bytes(&bytes), Ok(interface));

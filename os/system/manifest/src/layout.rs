@@ -14,13 +14,17 @@ pub const CHANNELS_MAX: u64 = 16;
 
 /// The most slots of a component's CSpace.
 pub const SLOTS_MAX: u64 = 1024;
-/// Slots of a component beside those of its channels, devices and clients: none, its supervisor, its endpoint.
-pub const SLOTS_OTHERS: u64 = 3;
+/// Slots of a component beside those of its channels, rings, devices and clients: none, its supervisor, its endpoint, its signals.
+pub const SLOTS_OTHERS: u64 = 4;
 /// The time of the initial task once the system is up, in microseconds: so much in each period.
 pub const INIT_BUDGET: u64 = 10_000;
 /// The period of that.
 pub const INIT_PERIOD: u64 = 40_000;
+/// The most ends of rings of a component.
+pub const RINGS_MAX: u64 = 16;
 
+/// The bit, among a component's signals, of its first end of a ring; the others follow.
+pub const RING_SIGNAL: u32 = 16;
 /// The bit, among a component's signals, that says that there is something new in the system log.
 pub const LOG_SIGNAL: u32 = 32;
 /// The bit, among a server's signals, that says that clients are gone; the initial task says which.
@@ -38,6 +42,19 @@ pub mod resource {
     /// Beginning of the name of a role that the component serves. As a parameter it is the first of the role's places,
     /// which follow each other; as memory, a page shared with each of its clients, in their order.
     pub const ROLE: &str = "serves.";
+    /// End of the name of memory that the component may only read, behind what it would be called otherwise.
+    pub const READ_ONLY: &str = ".r";
+    /// Parts of the name of an end of a ring, behind the name of the role; of a role that is served, with a dot and the number
+    /// of the place between. As a capability it signals the other end, as a parameter it is the bit that signals this one.
+    pub const RING: &str = ".ring";
+    /// Memory: the pages of a ring that this end writes.
+    pub const RING_OWN: &str = ".ring.own";
+    /// Memory, read-only: those that the other end writes.
+    pub const RING_OTHER: &str = ".ring.other";
+    /// Memory: the data of a ring.
+    pub const RING_DATA: &str = ".ring.data";
+    /// Capability: the component's own signals, to wait for.
+    pub const SIGNALS: &str = "signals";
     /// Capability: the first reply object; the others follow.
     pub const REPLY: &str = "reply";
     /// Parameter: how many reply objects there are.

@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Interface, Settings};
+use crate::{Interface, Ring, RoleName, Settings};
 
 /// A system, checked, with the names in its channels resolved.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
@@ -41,6 +41,25 @@ pub struct Channel {
     pub server: Server,
     /// Which of the roles that the server serves.
     pub server_role: u8,
+    /// The ring between the two, if there is one.
+    pub ring: Option<Ring>,
+}
+
+/// A component's end of a ring.
+#[derive(Clone, Copy, Debug)]
+pub struct RingAt<'a> {
+    /// The number of the channel in the system.
+    pub number: usize,
+    /// The channel.
+    pub channel: &'a Channel,
+    /// The ring.
+    pub ring: Ring,
+    /// Whether it is the end of the component that calls.
+    pub calls: bool,
+    /// The component's role there.
+    pub role: &'a RoleName,
+    /// Which of the role's places it is; 0 for the end that calls.
+    pub place: usize,
 }
 
 /// Who serves.
@@ -71,11 +90,41 @@ impl System {
         self.channels.iter().enumerate().filter(move |(_, c)| usize::from(c.client) == client)
     }
 
+    /// The ends of rings that a component has. What signals the nth of them is the bit [`crate::layout::RING_SIGNAL`] + n.
+    pub fn rings_of(&self, component: usize) -> impl Iterator<Item = RingAt<'_>> {
+        let number = component as u16;
+        self.channels.iter().enumerate().filter_map(move |(at, channel)| {
+            let ring = channel.ring?;
+            let interface = &self.components.get(component)?.interface;
+            if channel.client == number {
+                let role = interface.uses.keys().nth(channel.client_role.into())?;
+                return Some(RingAt { number: at, channel, ring, calls: true, role, place: 0 });
+            }
+            (channel.server == Server::Component(number)).then_some(())?;
+            let role = interface.serves.keys().nth(channel.server_role.into())?;
+            let place = self.ring_place(at)?;
+            Some(RingAt { number: at, channel, ring, calls: false, role, place })
+        })
+    }
+
+    /// The place that the client of a channel has in the server's role, if it has a ring: always the same, as the ring is.
+    pub fn ring_place(&self, channel: usize) -> Option<usize> {
+        let this = self.channels.get(channel).filter(|this| this.ring.is_some())?;
+        let same = |c: &&Channel| (c.server, c.server_role) == (this.server, this.server_role);
+        Some(self.channels.iter().take(channel).filter(same).count())
+    }
+
     /// What the client of a channel calls it.
     pub fn client_role(&self, channel: &Channel) -> &str {
         let component = self.components.get(usize::from(channel.client));
         let role = component.and_then(|c| c.interface.uses.keys().nth(channel.client_role.into()));
         role.map_or("?", |name| name)
+    }
+
+    /// The client of a channel and the role that it has there, by name.
+    pub fn client_name(&self, channel: &Channel) -> (&str, &str) {
+        let component = self.components.get(usize::from(channel.client));
+        (component.map_or("?", |c| &c.settings.name), self.client_role(channel))
     }
 
     /// The server of a channel and the role that it has there, by name.

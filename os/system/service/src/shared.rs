@@ -4,10 +4,12 @@
 use core::sync::atomic::AtomicU64;
 
 use pecan::startup::Startup;
-pub use pecan_ring::{Memory, StreamReader, StreamWriter};
+pub use pecan_ring::{Buffer, Filled, Memory, RingError, Sink, Source, StreamReader, StreamWriter, View};
 
 /// A piece of memory that is shared as long as the program runs.
 pub type Shared = Memory<'static>;
+/// The same, where this program only reads.
+pub type SharedView = View<'static>;
 
 /// Memory at an address; what is not a whole word at its ends is left out.
 ///

@@ -16,9 +16,10 @@ fn main() -> Result<(), CallError> {
     println!("echo: {}", roles::ECHO.client().ping(20)?);
     println!("clock: {}, and after 5 {}", roles::CLOCK.client().now()?, roles::CLOCK.client().sleep(5)?);
     println!(
-        "a page with adder: {}, with doubler: {}",
+        "a page with adder: {}, to write: {}, with doubler: {}",
+        roles::ADDER.page_view().is_some(),
         roles::ADDER.page().is_some(),
-        roles::DOUBLER.page().is_some()
+        roles::DOUBLER.page_view().is_some()
     );
     // One endpoint serves all roles of the server, but a channel to one of them is none to the others.
     for (name, endpoint) in [("adder", roles::ADDER.endpoint()), ("doubler", roles::DOUBLER.endpoint())] {

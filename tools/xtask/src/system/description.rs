@@ -7,7 +7,9 @@ use std::{
     path::PathBuf,
 };
 
-use pecan_manifest::{Channel, Component, INIT, Irq, IrqSource, Server, Settings, Size, System};
+use pecan_manifest::{
+    Channel, Component, INIT, Irq, IrqSource, Rights, Ring, RingEnd, RoleRing, Server, Settings, Size, System,
+};
 use serde::Deserialize;
 
 use super::{
@@ -23,6 +25,10 @@ use super::{
 pub struct Edge {
     from: String,
     to: String,
+    #[serde(default)]
+    ring: Option<Size>,
+    #[serde(default)]
+    rights: Option<Rights>,
 }
 
 /// The machine that the system is for.
@@ -217,7 +223,7 @@ fn declared(
 pub const NOT_YET: [(&str, &str); 12] = [
     (
         "memory_regions",
-        "`page = true` in the interface of a server is the memory that two components can share",
+        "`page` in the interface of a server, and `ring` of a channel, are the memory that two components can share",
     ),
     ("msi", "`ports` and `irqs` are the devices that a component can have"),
     ("heap", "the heap grows by what is left of the component's `memory`"),
@@ -293,15 +299,6 @@ fn outside(
 
 /// Reads the table of a channel, and finds what it connects.
 fn wire(mut node: Node, draft: &Draft, init: &Declared) -> Result<(Channel, Wire), Problem> {
-    for key in ["ring", "rights"] {
-        if node.get(key).is_some() {
-            let problem =
-                Problem::new(format!("`{key}` cannot be asked for yet"), node.key(key), "nothing does this");
-            return Err(
-                problem.help("take it out: the interface of the server says whether it shares a page")
-            );
-        }
-    }
     let allow = Allowed::take(&mut node)?;
     let edge: Edge = node.read()?;
     let (from, to) = (node.at("from"), node.at("to"));
@@ -352,7 +349,7 @@ fn wire(mut node: Node, draft: &Draft, init: &Declared) -> Result<(Channel, Wire
         .help(instead(server_role, &format!("the roles that `{server}` serves are"), roles)));
     };
     let (spoken, understood) =
-        (&caller.interface.uses[client_role], &called.interface.serves[server_role].protocol);
+        (&caller.interface.uses[client_role].protocol, &called.interface.serves[server_role].protocol);
     if spoken != understood {
         let mut problem = Problem::new(
             "the ends of a channel speak different protocols",
@@ -377,13 +374,113 @@ fn wire(mut node: Node, draft: &Draft, init: &Declared) -> Result<(Channel, Wire
         };
         return Err(problem.help(help));
     }
+    let ends = [
+        (caller, "uses", client_role, caller.interface.uses[client_role].ring, &from),
+        (called, "serves", server_role, called.interface.serves[server_role].ring, &to),
+    ];
+    let ring = ring(&node, &edge, ends)?;
     let channel = Channel {
         client: client_number as u16,
         client_role: client_role_number,
         server: end,
         server_role: server_role_number,
+        ring,
     };
     Ok((channel, Wire { node, allow }))
+}
+
+/// An end of a channel: what the crate says, in which of its tables, of which role, the role's ring, and where the description
+/// names it.
+type RingRole<'a> = (&'a Declared, &'a str, &'a str, Option<RoleRing>, &'a Place);
+
+/// The ring of a channel: both crates want one, and they want the same.
+fn ring(node: &Node, edge: &Edge, ends: [RingRole<'_>; 2]) -> Result<Option<Ring>, Problem> {
+    let said = |mut problem: Problem, of: &[&RingRole<'_>]| {
+        for (declared, kind, role, ..) in of {
+            if let Some(place) = declared.role(kind, role) {
+                problem = problem.also(place, "its crate says so here");
+            }
+        }
+        problem
+    };
+    let [client, server] = &ends;
+    let (from, to) = match (client.3, server.3) {
+        (None, None) => {
+            let key = ["ring", "rights"].into_iter().find(|key| node.get(key).is_some());
+            let Some(key) = key else { return Ok(None) };
+            let problem = Problem::new(
+                format!("`{key}` is for channels between roles with a ring"),
+                node.key(key),
+                "there is no ring here",
+            );
+            return Err(problem.help(
+                "take it out, or write `ring = \"produces\"` and `ring = \"consumes\"` into the roles of the two crates",
+            ));
+        }
+        (Some(from), Some(to)) => (from, to),
+        (one, _) => {
+            let (with, without) = if one.is_some() { (client, server) } else { (server, client) };
+            let wanted = with.3.map_or("", |ring| match ring.end {
+                RingEnd::Produces => "consumes",
+                RingEnd::Consumes => "produces",
+            });
+            let problem = Problem::new(
+                "one end of the channel has a ring and the other has none",
+                without.4.clone(),
+                "has no ring",
+            )
+            .also(with.4.clone(), "has one");
+            return Err(said(problem, &[with]).help(format!(
+                "write `ring = \"{wanted}\"` and the same `buffer` into the role `{}` of the other crate",
+                without.2
+            )));
+        }
+    };
+    if from.end == to.end {
+        let title = format!("both ends of the ring say that they are the one that {}", from.end);
+        let problem = Problem::new(title, client.4.clone(), from.end.to_string())
+            .also(server.4.clone(), to.end.to_string());
+        return Err(
+            said(problem, &[client, server]).help("one end of a ring produces, and the other consumes")
+        );
+    }
+    if from.buffer != to.buffer {
+        let buffer = |size: Size| format!("buffers of {size}");
+        let problem = Problem::new(
+            "the ends of the ring have buffers of different sizes",
+            client.4.clone(),
+            buffer(from.buffer),
+        )
+        .also(server.4.clone(), buffer(to.buffer));
+        return Err(said(problem, &[client, server]).help("let both crates say the same `buffer`"));
+    }
+    let Some(data) = edge.ring else {
+        let problem = Problem::new("the ring has no size", client.4.clone(), "this channel has a ring");
+        return Err(said(problem, &[client]).help("add the bytes of its data, for instance `ring = \"64K\"`"));
+    };
+    let [least, most] = [Ring::DATA[0].max(from.buffer), Ring::DATA[1]];
+    if !(least..=most).contains(&data) || !data.0.is_multiple_of(4096) {
+        let next = Size(data.0.clamp(least.0, most.0).next_multiple_of(4096));
+        let title = format!("the data of this ring is a multiple of 4K from {least} to {most}");
+        return Err(Problem::new(title, node.at("ring"), "not such a size").help(format!("write \"{next}\"")));
+    }
+    let usual = if from.end == RingEnd::Produces { Rights::W } else { Rights::R };
+    let rights = edge.rights.unwrap_or(usual);
+    let produces =
+        if from.end == RingEnd::Produces { rights.client_writes() } else { rights.server_writes() };
+    if !produces {
+        let role = if from.end == RingEnd::Produces { client.2 } else { server.2 };
+        let problem = Problem::new(
+            "who fills the buffers cannot write them",
+            node.at("rights"),
+            format!("`{role}` fills them"),
+        );
+        return Err(problem.help(format!(
+            "write \"{}\", or leave the key out; \"rw\" lets both ends write",
+            if usual == Rights::W { "w" } else { "r" }
+        )));
+    }
+    Ok(Some(Ring { data, rights, buffer: from.buffer }))
 }
 
 /// The component and the role of an end of a channel.

@@ -21,13 +21,25 @@ fn packages() -> Packages {
         component("p-init", "serves = { control = \"control\" }"),
         component(
             "p-server",
-            "serves = { listeners = { protocol = \"talk\", page = true }, singers = \"sing\" }",
+            "serves = { listeners = { protocol = \"talk\", page = \"w\" }, singers = \"sing\" }",
         ),
         component("p-client", "uses = { control = \"control\", talker = \"talk\" }"),
         component("p-both", "serves = { in = \"talk\" }\nuses = { out = \"talk\" }"),
         component("p-plain", ""),
         component("p-reserved", "uses = { reply = \"talk\" }"),
         component("p-foreign", "serves = { them = { protocol = \"talk\", crate = \"elsewhere\" } }"),
+        component(
+            "p-source",
+            "uses = { out = { protocol = \"pipe\", ring = \"produces\", buffer = \"1K\" }, plain = \"pipe\" }",
+        ),
+        component(
+            "p-sink",
+            "serves = { in = { protocol = \"pipe\", ring = \"consumes\", buffer = \"1K\" }, plain = \"pipe\", \
+             large = { protocol = \"pipe\", ring = \"consumes\", buffer = \"2K\" }, \
+             back = { protocol = \"pipe\", ring = \"produces\", buffer = \"1K\" } }",
+        ),
+        component("p-old-page", "serves = { in = { protocol = \"talk\", page = true } }"),
+        component("p-no-buffer", "serves = { in = { protocol = \"talk\", ring = \"consumes\" } }"),
         component("p-misspelt", "use = { talker = \"talk\" }"),
     ]
     .into()
@@ -97,6 +109,7 @@ fn names_become_numbers() {
         client_role: 1,
         server: pecan_manifest::Server::Component(0),
         server_role: 0,
+        ring: None,
     };
     assert_eq!(system.channels[0], talk);
     assert_eq!(system.client_role(&talk), "talker");
@@ -142,7 +155,7 @@ fn a_component_has_so_many_capabilities() {
         )
     };
     system(1000).unwrap();
-    let error = system(1020).unwrap_err().to_string();
+    let error = system(1019).unwrap_err().to_string();
     assert!(error.contains("`client` has 1025 capabilities; the most is 1024"), "{}", &error[..400]);
 }
 
@@ -185,7 +198,7 @@ fn the_page_about_descriptions_lists_every_key() {
     };
     let all = SINGLE.into_iter().chain(LISTS).chain(OTHERS).map(str::to_string).collect();
     let known = [
-        vec!["protocol".into(), "crate".into(), "page".into()],
+        ["protocol", "crate", "page", "ring", "buffer"].map(String::from).to_vec(),
         all,
         with_allow(keys::<pecan_manifest::Settings>()),
         keys::<pecan_manifest::BackOff>(),

@@ -160,9 +160,13 @@ impl System {
     fn check_memory(&self, program: &str, footprint: u64) -> Result<()> {
         const OVERHEAD: u64 = 9 << 12;
         const SLOT: u64 = 32;
-        let components = self.manifest.components.iter().map(|c| &c.settings);
-        for component in components.filter(|c| c.program() == program) {
-            let slots = (footprint >> 12).next_power_of_two() * SLOT;
+        for (n, component) in self.manifest.components.iter().map(|c| &c.settings).enumerate() {
+            if component.program() != program {
+                continue;
+            }
+            // For a ring, slots and tables: its pages are nobody's.
+            let ring: u64 = self.manifest.rings_of(n).map(|at| at.ring.pages()).sum();
+            let slots = ((footprint >> 12) + ring).next_power_of_two() * SLOT + (ring.div_ceil(512) << 12);
             let (needed, memory) = ((footprint + OVERHEAD + slots) >> 10, component.memory.0 >> 10);
             ensure!(
                 needed <= memory,

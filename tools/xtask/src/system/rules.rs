@@ -301,7 +301,8 @@ fn roles(draft: &Draft, problems: &mut Vec<Problem>) {
     }
     for (n, component) in draft.system.components.iter().enumerate() {
         let name = &component.settings.name;
-        for (role, (role_name, protocol)) in component.interface.uses.iter().enumerate() {
+        for (role, (role_name, used)) in component.interface.uses.iter().enumerate() {
+            let protocol = &used.protocol;
             if RESERVED.contains(&&**role_name) {
                 let place = draft.parts[n].declared.role("uses", role_name);
                 let place = place.unwrap_or_else(|| at(draft, n, "package"));
@@ -348,7 +349,7 @@ fn protocols(draft: &Draft, problems: &mut Vec<Problem>) {
     for (component, part) in draft.system.components.iter().zip(&draft.parts) {
         let interface = &component.interface;
         let served = interface.serves.iter().map(|(role, served)| ("serves", role, &served.protocol));
-        let used = interface.uses.iter().map(|(role, protocol)| ("uses", role, protocol));
+        let used = interface.uses.iter().map(|(role, used)| ("uses", role, &used.protocol));
         for (kind, role, protocol) in served.chain(used) {
             let place = part.declared.role(kind, role).unwrap_or_else(|| part.node.at("package"));
             match known.get(&*protocol.name) {
@@ -396,6 +397,16 @@ fn places(draft: &mut Draft, problems: &mut Vec<Problem>) {
             };
             let count = draft.system.channels.iter().filter(leads_here).map(instances).sum();
             let given = settings.places.get(role).map_or(count, |places| usize::from(*places));
+            if serves[role].ring.is_some() && given > count {
+                problems.push(
+                    Problem::new(
+                        format!("`{name}.{role}` has a ring with each client, so it has as many places as channels"),
+                        place(role),
+                        format!("channels that lead here: {count}"),
+                    )
+                    .help("take it out: a ring belongs to its channel, and a second instance of a client has none"),
+                );
+            }
             if given < count {
                 problems.push(
                     Problem::new(
@@ -422,7 +433,8 @@ fn places(draft: &mut Draft, problems: &mut Vec<Problem>) {
         }
         let replies = if sum > 0 { sum + 1 } else { 0 };
         let devices = (settings.ports.len() + settings.irqs.len()) as u64;
-        let slots = layout::SLOTS_OTHERS + component.interface.uses.len() as u64 + devices + replies;
+        let rings = draft.system.rings_of(n).count() as u64;
+        let slots = layout::SLOTS_OTHERS + component.interface.uses.len() as u64 + rings + devices + replies;
         if slots > layout::SLOTS_MAX {
             let title = format!("`{name}` has {slots} capabilities; the most is {}", layout::SLOTS_MAX);
             problems.push(
@@ -441,6 +453,19 @@ fn places(draft: &mut Draft, problems: &mut Vec<Problem>) {
         }
         draft.system.components[n].places = places;
     }
+    for n in 0..draft.parts.len() {
+        let rings = draft.system.rings_of(n).count() as u64;
+        if rings > layout::RINGS_MAX {
+            problems.push(
+                Problem::new(
+                    format!("`{}` has {rings} rings", draft.system.components[n].settings.name),
+                    at(draft, n, "name"),
+                    format!("the most is {}", layout::RINGS_MAX),
+                )
+                .help("let several clients share one that is between them and this component"),
+            );
+        }
+    }
 }
 
 /// What is started with the system fits into the machine, and so does each program beside that.
@@ -448,7 +473,8 @@ fn memory(draft: &Draft, problems: &mut Vec<Problem>) {
     let (machine, node) = &draft.machine;
     let settings = || draft.system.components.iter().map(|c| &c.settings);
     let all = |s: &Settings| s.memory.0 + s.children.map_or(0, |children| children.0);
-    let boot: u64 = settings().filter(|s| s.start == Start::Boot).map(all).sum();
+    let rings: u64 = draft.system.channels.iter().filter_map(|c| c.ring).map(|ring| ring.bytes()).sum();
+    let boot = rings + settings().filter(|s| s.start == Start::Boot).map(all).sum::<u64>();
     let room = machine.memory.0.saturating_sub(SYSTEM_MEMORY);
     let largest = (0..draft.parts.len()).max_by_key(|n| draft.system.components[*n].settings.memory);
     let Some(largest) = largest else { return };

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use pecan_manifest::{Channel, Component, IrqSource, Server, Start, System, layout};
+use pecan_manifest::{Channel, Component, IrqSource, Rights, Server, Start, System, layout};
 
 use crate::{
     qemu::Boot,
@@ -92,8 +92,8 @@ fn described(system: &System, number: usize, component: &Component) -> Vec<Strin
     for (_, channel) in system.channels_of(number) {
         let (server, role) = system.server_name(channel);
         add("endpoint", "wp", format!("{}: {server}.{role}", system.client_role(channel)));
-        if shares_page(system, channel) {
-            add("memory", "rw", format!("4K, shared with {server}.{role}"));
+        if let Some(rights) = page(system, channel) {
+            add("memory", rights.names()[0], format!("4K, shared with {server}.{role}"));
         }
     }
     let serves = !component.interface.serves.is_empty();
@@ -104,8 +104,8 @@ fn described(system: &System, number: usize, component: &Component) -> Vec<Strin
         }
     }
     for ((role, served), places) in component.interface.serves.iter().zip(&component.places) {
-        if served.page && *places > 0 {
-            add("memory", "rw", format!("{}K, shared with those who call {role}", places * 4));
+        if let Some(rights) = served.page.filter(|_| *places > 0) {
+            add("memory", rights.names()[1], format!("{}K, shared with those who call {role}", places * 4));
         }
     }
     if settings.log {
@@ -116,7 +116,20 @@ fn described(system: &System, number: usize, component: &Component) -> Vec<Strin
     for ports in &settings.ports {
         add("I/O ports", "rw", format!("ports {:#x} to {:#x}, {}", ports.first, ports.last, ports.name));
     }
-    if serves || settings.log || !settings.irqs.is_empty() {
+    let mut has_rings = false;
+    for at in system.rings_of(number) {
+        has_rings = true;
+        let (client, server) = (system.client_name(at.channel), system.server_name(at.channel));
+        let (own, other) = if at.calls { (client.1, server) } else { (server.1, client) };
+        let of = format!("of the ring with {}.{}", other.0, other.1);
+        let indices = at.ring.index_pages() * 4;
+        add("memory", "rw", format!("{indices}K, {own}: its own indices {of}"));
+        add("memory", "r", format!("{indices}K, {own}: the indices {of}"));
+        let rights = at.ring.rights.names()[usize::from(!at.calls)];
+        add("memory", rights, format!("{}K, {own}: data {of}", at.ring.data_pages() * 4));
+        add("notification", "w", format!("{own}: signals {}.{}", other.0, other.1));
+    }
+    if serves || has_rings || settings.log || !settings.irqs.is_empty() {
         add("notification", "r", "its signals".into());
     }
     for irq in &settings.irqs {
@@ -130,11 +143,11 @@ fn described(system: &System, number: usize, component: &Component) -> Vec<Strin
     all
 }
 
-/// Whether a channel comes with a page that client and server share.
-fn shares_page(system: &System, channel: &Channel) -> bool {
-    let Server::Component(server) = channel.server else { return false };
+/// Who may write the page that client and server of a channel share, if they share one.
+fn page(system: &System, channel: &Channel) -> Option<Rights> {
+    let Server::Component(server) = channel.server else { return None };
     let mut roles = system.components[usize::from(server)].interface.serves.values();
-    roles.nth(channel.server_role.into()).is_some_and(|role| role.page)
+    roles.nth(channel.server_role.into())?.page
 }
 
 #[cfg(test)]
