@@ -20,6 +20,10 @@ labels! {
     IrqIssueIrqHandlerTrigger = "RISCVIRQIssueIRQHandlerTrigger",
 }
 
-/// The invocations that map and unmap a page table, by its level: below the top of an address space, from the lowest up.
-pub const TABLE_LABELS: &[(Label, Label)] =
-    &[(Label::PageTableMap, Label::PageTableUnmap), (Label::PageTableMap, Label::PageTableUnmap)];
+/// The invocations that map and unmap a page table, by its level, from the lowest up. The top of an address space is one,
+/// too: it cannot be mapped, nor unmapped as long as it is one.
+pub const TABLE_LABELS: &[(Label, Label)] = &[
+    (Label::PageTableMap, Label::PageTableUnmap),
+    (Label::PageTableMap, Label::PageTableUnmap),
+    (Label::PageTableMap, Label::PageTableUnmap),
+];
