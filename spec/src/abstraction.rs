@@ -63,7 +63,9 @@ impl Objects {
                 }
                 mem::Cap::Reply { reply, .. } => add(&mut o.replies, reply),
                 mem::Cap::SchedContext { sc, bits } => add(&mut o.contexts, (sc, 1 << bits)),
-                mem::Cap::PageTable { table, level, .. } => add(&mut o.tables, (table, level as usize)),
+                mem::Cap::PageTable { table, level: Some(level), .. } => {
+                    add(&mut o.tables, (table, level as usize));
+                }
                 mem::Cap::Frame { base, level: 0, device: false, .. } => add(&mut o.frames, base.0),
                 _ => {}
             }
@@ -442,7 +444,7 @@ impl Look<'_> {
                 names.insert(base, link_name(pool));
                 let pool = pool.get(k);
                 k.nonzero(range_of(pool), |i, _| {
-                    let root = pool.root(i as u16).map(|root| link_name(root.link()));
+                    let root = pool.root(i as u16).map(link_name);
                     spaces.extend(root.map(|root| (base + i as u64, root)));
                 });
             }

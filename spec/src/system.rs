@@ -23,7 +23,7 @@ use pecan_core::{
 use pecan_mem::{
     self as mem, CNodeRef, Link, Mapping, Tcb, ThreadState,
     retype::ObjectKind,
-    testing::{Machine, Saved, forge, insert_new},
+    testing::{Machine, Saved, forge, insert_new, set_pool, set_root},
 };
 
 use crate::abstraction::{self, Memo, Origin};
@@ -150,9 +150,10 @@ impl System {
         let mem::Cap::PageTable { table, .. } = k.boot_object(ObjectKind::PageTable { level }) else {
             unreachable!("a page table was made")
         };
-        k.global().asid_pools[0].set(Some(pool));
-        let vspace = mem::Cap::PageTable { table, level, mapping: Some(Mapping { asid: 1, vaddr: 0 }) };
-        pool.get(&k).set_root(1, forge(vspace).words().vspace().map(|(root, _)| root));
+        set_pool(&k, 0, Some(pool));
+        set_root(pool.get(&k), 1, Some(table));
+        let mapping = Some(Mapping { asid: 1, vaddr: 0 });
+        let vspace = mem::Cap::PageTable { table, level: Some(level), mapping };
         let buffers = k.boot_object(ObjectKind::Frame { level: 0 });
         let mut s = System {
             k,

@@ -65,7 +65,7 @@ pub(crate) fn cap(k: &Kernel, cap: mem::Cap) -> Cap {
         },
         mem::Cap::PageTable { table, level, mapping } => Cap::Table {
             table: link_name(table),
-            level: level as u32,
+            level: level.expect("each level is a type of its own").into(),
             mapped: mapping.map(|m| (m.asid as u64, m.vaddr)),
         },
         mem::Cap::IrqControl => Cap::IrqControl,

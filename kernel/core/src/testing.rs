@@ -10,7 +10,7 @@ use pecan_mem::{
     cap::arch,
     retype::ObjectKind,
     testing::{FREE_START, Machine, forge, initial},
-    vspace::ROOT_LEVEL,
+    vspace::{ROOT_LEVEL, has_own_type},
 };
 
 use crate::{
@@ -274,17 +274,15 @@ impl World {
         self.cap(dest)
     }
 
-    /// Makes a paging structure of this level; out of [`UNTYPED_2M`] where the architecture has a type for it.
+    /// Makes a paging structure that can be one of this level, out of [`UNTYPED_2M`].
     pub fn make_table(&mut self, level: u8, dest: u64) -> Cap {
-        let types = (0..).map_while(ObjectType::from_word);
-        match types.into_iter().find(|ty| ty.paging() == Some(Paging::Table { level })) {
-            Some(ty) => self.make(ty, 0, dest),
-            None => {
-                let table = self.k.boot_object(ObjectKind::PageTable { level });
-                assert!(derivation::insert_root(&self.k, forge(table), self.slot(dest)));
-                table
-            }
-        }
+        let is_it = |ty: &&ObjectType| match ty.paging() {
+            Some(Paging::Table { level: own }) => own == level,
+            Some(Paging::AnyTable) => !has_own_type(level.into()),
+            Some(Paging::Frame { .. }) | None => false,
+        };
+        let ty = ObjectType::ALL.iter().find(is_it).expect("there are tables of every level");
+        self.make(*ty, 0, dest)
     }
 
     /// Makes the root of an address space.

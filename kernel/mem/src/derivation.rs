@@ -32,7 +32,7 @@ pub fn insert_root(k: &Kernel, cap: NewCap, dest: Link<Slot>) -> bool {
 }
 
 /// Puts a capability that was derived from the one in `src` into an empty slot, as its child or sibling: one to
-/// the same object, with another badge, other rights or another mapping perhaps.
+/// the same object, with another badge, other rights or, of a frame, another mapping perhaps.
 ///
 /// A copy of untyped memory is the same as its source, which must have no children. The source then counts as
 /// used up, or both would hand out the same memory.
@@ -57,7 +57,7 @@ pub fn insert(k: &Kernel, cap: Words, src: Link<Slot>, dest: Link<Slot>) -> bool
         | tag::ENDING_IRQ_HANDLER
         | tag::DOMAIN
         | tag::SCHED_CONTEXT
-        | tag::SCHED_CONTROL => cap.same_object(src.get(k).words()),
+        | tag::SCHED_CONTROL => cap.may_join(src.get(k).words()),
     };
     same && insert_after(k, cap, src, dest, false)
 }
@@ -124,7 +124,7 @@ pub fn place(batch: Batch<'_>, cnode: CNodeRef, first: u64) {
 }
 
 /// [`place`] of a single object's, in this slot.
-#[inline]
+#[inline(always)]
 pub fn place_one(batch: Batch<'_>, slot: Link<Slot>) {
     place_in(batch, |k| core::slice::from_ref(slot.get(k)));
 }

@@ -6,17 +6,18 @@
 
 use pecan_abi::constants::{MIN_SCHED_CONTEXT_BITS, MIN_UNTYPED_BITS, tcb_bits};
 use pecan_arch::{
-    FpuState, KERNEL_ROOT_ENTRIES, MAX_FRAME_LEVEL, PT_LEVELS, PageTableEntry, PhysAddr, Pte, phys_to_virt,
+    FpuState, KERNEL_ROOT_ENTRIES, MAX_FRAME_LEVEL, PageTableEntry, PhysAddr, Pte, phys_to_virt,
 };
 use pecan_config::RESET_CHUNK_BITS;
 
 use crate::{
     Kernel,
-    cap::{Cap, EndpointRights, FrameRights, NewCap, Words},
+    cap::{ANY_LEVELS, Cap, EndpointRights, FrameRights, NO_LEVEL, NewCap, Words, table_level},
     derivation,
     link::Link,
     object::{IpcBuffer, PageTable, Refill, SchedContext, Tcb},
     slot::{CNodeRef, Slot},
+    vspace::{self, ROOT_LEVEL, has_own_type},
 };
 
 /// What memory can be retyped into.
@@ -50,9 +51,9 @@ pub enum ObjectKind {
         /// 0 for 4 KiB, 1 for 2 MiB, 2 for 1 GiB.
         level: u8,
     },
-    /// A paging structure.
+    /// A paging structure: see [`ObjectKind::table`].
     PageTable {
-        /// 0 for the lowest; `PT_LEVELS - 1` for the root.
+        /// 0 for the lowest; `PT_LEVELS - 1` for the root; [`ObjectKind::ANY_LEVEL`].
         level: u8,
     },
     /// An ASID pool.
@@ -63,6 +64,14 @@ pub enum ObjectKind {
 }
 
 impl ObjectKind {
+    /// Of a paging structure whose level depends on where it is mapped.
+    pub const ANY_LEVEL: u8 = NO_LEVEL as u8;
+
+    /// A table that can be one of this level: of the level's own type, if it has one ([`has_own_type`]).
+    pub const fn table(level: usize) -> ObjectKind {
+        ObjectKind::PageTable { level: if has_own_type(level) { level as u8 } else { Self::ANY_LEVEL } }
+    }
+
     /// Of no object: larger than any memory.
     pub const IMPOSSIBLE: u32 = 64;
 
@@ -74,7 +83,10 @@ impl ObjectKind {
             ObjectKind::SchedContext { bits } if (bits as u32) < MIN_SCHED_CONTEXT_BITS => Self::IMPOSSIBLE,
             ObjectKind::CNode { radix: 0 } => Self::IMPOSSIBLE,
             ObjectKind::Frame { level } if level as usize > MAX_FRAME_LEVEL => Self::IMPOSSIBLE,
-            ObjectKind::PageTable { level } if level as usize >= PT_LEVELS => Self::IMPOSSIBLE,
+            ObjectKind::PageTable { level: Self::ANY_LEVEL } if !ANY_LEVELS => Self::IMPOSSIBLE,
+            ObjectKind::PageTable { level } if level != Self::ANY_LEVEL && !has_own_type(level.into()) => {
+                Self::IMPOSSIBLE
+            }
             ObjectKind::Untyped { bits } | ObjectKind::SchedContext { bits } => bits as u32,
             ObjectKind::Tcb => tcb_bits(size_of::<FpuState>()),
             ObjectKind::Endpoint => 4,
@@ -159,6 +171,17 @@ impl Batch<'_> {
     #[inline(always)]
     pub fn is_work(&self) -> bool {
         self.is_work
+    }
+
+    /// Puts the capability to a new ASID pool into an empty slot, and its identifiers into use.
+    #[inline(always)]
+    pub fn place_pool(self, dest: Link<Slot>) {
+        let Batch { k, kind, words, size, count, parent, used, left, is_work } = self;
+        let batch = Batch { k: &mut *k, kind, words, size, count, parent, used, left, is_work };
+        derivation::place_one(batch, dest);
+        if dest.get(k).words() == words {
+            vspace::register(k, words);
+        }
     }
 
     /// Gives the memory back: it is free and zero, as it was before the objects were made. Nothing happens if they are lost.
@@ -267,7 +290,9 @@ unsafe fn first_cap(kind: ObjectKind, at: PhysAddr, device: bool) -> Cap {
         }
         ObjectKind::Tcb => Cap::Tcb { tcb: link!() },
         ObjectKind::SchedContext { bits } => Cap::SchedContext { sc: link!(), bits },
-        ObjectKind::PageTable { level } => Cap::PageTable { table: link!(), level, mapping: None },
+        ObjectKind::PageTable { level } => {
+            Cap::PageTable { table: link!(), level: table_level(level.into()), mapping: None }
+        }
         ObjectKind::AsidPool { base } => Cap::AsidPool { pool: link!(), base },
     }
 }
@@ -314,7 +339,7 @@ unsafe fn complete(kind: ObjectKind, first: PhysAddr, size: usize, count: u64) -
                 (*(at as *mut SchedContext)).refill_capacity.set(capacity)
             });
         }
-        ObjectKind::PageTable { level } if level as usize == pecan_arch::PT_LEVELS - 1 => {
+        ObjectKind::PageTable { level } if level as usize == ROOT_LEVEL => {
             // SAFETY: the caller's obligations.
             unsafe { set_kernel_entries(first, size, count, pecan_arch::kernel_root_entry) }
         }
@@ -343,7 +368,7 @@ unsafe fn revert(kind: ObjectKind, first: PhysAddr, size: usize, count: u64) {
             // SAFETY: the caller's obligations.
             each(first, size, count, |at| unsafe { (*(at as *mut SchedContext)).refill_capacity.set(0) })
         }
-        ObjectKind::PageTable { level } if level as usize == pecan_arch::PT_LEVELS - 1 => {
+        ObjectKind::PageTable { level } if level as usize == ROOT_LEVEL => {
             // SAFETY: the caller's obligations.
             unsafe { set_kernel_entries(first, size, count, |_| Pte::EMPTY) }
         }

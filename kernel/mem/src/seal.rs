@@ -195,7 +195,7 @@
 //! ```
 //! # use pecan_arch::{CacheAttr, PageRights};
 //! # use pecan_mem::{Kernel, Words, vspace::{Content, Entry}};
-//! fn map(k: &Kernel, entry: Entry, frame: Words) -> bool {
+//! fn map(k: &Kernel, entry: Entry<'_>, frame: Words) -> bool {
 //!     let rights = PageRights { read: true, write: true, execute: true };
 //!     Content::frame(frame, rights, CacheAttr::WRITE_BACK).is_some_and(|content| entry.set(k, content))
 //! }
@@ -203,7 +203,7 @@
 //! ```compile_fail,E0308
 //! # use pecan_arch::{PageTableEntry, PhysAddr, Pte};
 //! # use pecan_mem::{Kernel, vspace::Entry};
-//! fn map(k: &Kernel, entry: Entry) -> bool {
+//! fn map(k: &Kernel, entry: Entry<'_>) -> bool {
 //!     entry.set(k, Pte::table(PhysAddr(0x1000)))
 //! }
 //! ```
@@ -222,7 +222,7 @@
 //! A table is what its level says, which only the way to it from a root tells.
 //! ```
 //! # use pecan_mem::{Kernel, vspace::{Entry, Table}};
-//! fn child(k: &Kernel, entry: Entry) -> Option<Table> {
+//! fn child<'k>(k: &'k Kernel, entry: Entry<'k>) -> Option<Table<'k>> {
 //!     entry.child(k)
 //! }
 //! ```
@@ -234,49 +234,128 @@
 //! }
 //! ```
 //! ```compile_fail,E0451
+//! # use core::marker::PhantomData;
 //! # use pecan_mem::{Link, PageTable, vspace::Table};
-//! fn table(link: Link<PageTable>) -> Table {
-//!     Table { link, level: 3 }
+//! fn table(link: Link<PageTable>) -> Table<'static> {
+//!     Table { link, level: 3, _lock: PhantomData }
 //! }
 //! ```
-//! ```compile_fail,E0423
+//! ```compile_fail,E0451
+//! # use core::marker::PhantomData;
 //! # use pecan_mem::{Link, PageTable, vspace::Root};
-//! fn root(table: Link<PageTable>) -> Root {
-//!     Root(table)
+//! fn root(link: Link<PageTable>) -> Root<'static> {
+//!     Root { link, asid: 1, _lock: PhantomData }
 //! }
 //! ```
+//!
+//! # A table of two levels
+//! Where a table is mapped its capability says, and with the level nothing else changes that.
+//! ```
+//! # use pecan_mem::{Kernel, Link, Slot, vspace::{Root, TablePlace}};
+//! fn map(k: &Kernel, slot: Link<Slot>, root: Root<'_>) -> bool {
+//!     TablePlace::find(k, slot, root, 0x1000).is_ok_and(|place| place.take(k))
+//! }
+//! ```
+//! ```compile_fail,E0451
+//! # use pecan_mem::{Link, Mapping, Slot, vspace::{Entry, TablePlace}};
+//! fn lie<'k>(entry: Entry<'k>, slot: Link<Slot>, mapping: Mapping) -> TablePlace<'k> {
+//!     TablePlace { entry, slot, words: pecan_mem::Words::NULL, mapping }
+//! }
+//! ```
+//! ```compile_fail,E0624
+//! # use pecan_mem::Words;
+//! fn lift(table: Words) -> Words {
+//!     table.table_at(Some(2), None)
+//! }
+//! ```
+//! Nobody has an entry, a root or an address space that was found before a table was unmapped.
+//! ```
+//! # use pecan_mem::{Kernel, Link, Slot, vspace};
+//! fn unmap(k: &mut Kernel, slot: Link<Slot>) {
+//!     vspace::unmap_table(k, slot);
+//!     if let Some(root) = vspace::find_root(k, 1) {
+//!         k.switch_vspace(root.space());
+//!     }
+//! }
+//! ```
+//! ```compile_fail,E0502
+//! # use pecan_mem::{Kernel, Link, Slot, vspace};
+//! fn stale(k: &mut Kernel, slot: Link<Slot>) {
+//!     let Some(root) = vspace::find_root(k, 1) else { return };
+//!     vspace::unmap_table(k, slot);
+//!     k.switch_vspace(root.space());
+//! }
+//! ```
+//! ```compile_fail,E0502
+//! # use pecan_mem::{Kernel, Link, Slot, vspace::{self, Entry, Root}};
+//! fn stale(k: &mut Kernel, slot: Link<Slot>) {
+//!     let Some(entry) = vspace::find_root(k, 1).and_then(|root| root.table().entries().next()) else { return };
+//!     vspace::unmap_table(k, slot);
+//!     entry.clear(k);
+//! }
+//! ```
+//! ```compile_fail,E0502
+//! # use pecan_mem::{Kernel, Link, Slot, Tcb, vspace};
+//! fn stale(k: &mut Kernel, thread: Link<Tcb>, slot: Link<Slot>) {
+//!     let Some(space) = thread.get(k).known_space(k) else { return };
+//!     vspace::unmap_table(k, slot);
+//!     k.switch_vspace(space);
+//! }
+//! ```
+//! A root that has lost its identifier does not get it back, nor does a pool.
 //! ```compile_fail,E0616
-//! # use pecan_mem::{AsidPool, vspace::Root};
-//! fn assign(pool: &AsidPool, root: Root) {
+//! # use pecan_mem::{AsidPool, Link, PageTable};
+//! fn assign(pool: &AsidPool, root: Link<PageTable>) {
 //!     pool.roots[1].set(Some(root));
+//! }
+//! ```
+//! ```compile_fail,E0624
+//! # use pecan_mem::{AsidPool, Link, PageTable};
+//! fn assign(pool: &AsidPool, root: Link<PageTable>) {
+//!     pool.set_root(1, Some(root));
+//! }
+//! ```
+//! ```
+//! # use pecan_mem::Kernel;
+//! fn forget(k: &Kernel) {
+//!     k.global().asid_pools[0].clear();
+//! }
+//! ```
+//! ```compile_fail,E0624
+//! # use pecan_mem::{AsidPool, Kernel, Link};
+//! fn again(k: &Kernel, pool: Link<AsidPool>) {
+//!     k.global().asid_pools[0].set(Some(pool));
 //! }
 //! ```
 //!
 //! # An address space without a root
 //! ```
 //! # use pecan_mem::{Kernel, vspace::Root};
-//! fn switch(k: &Kernel, root: Root) {
-//!     k.switch_vspace(root.space(1));
+//! fn switch(k: &Kernel, root: Root<'_>) {
+//!     k.switch_vspace(root.space());
 //! }
 //! ```
 //! ```compile_fail,E0133
 //! # use pecan_arch::PhysAddr;
-//! # use pecan_mem::Kernel;
-//! fn switch(k: &Kernel) {
-//!     k.switch_vspace(pecan_arch::space(PhysAddr(0x1000), 1));
+//! fn space() -> pecan_arch::Space {
+//!     pecan_arch::space(PhysAddr(0x1000), 1)
 //! }
 //! ```
 //! ```compile_fail,E0133
-//! # use pecan_mem::{Kernel, vspace::Root};
-//! fn switch(root: Root) {
-//!     pecan_arch::switch_vspace(root.space(1));
+//! fn switch(space: pecan_arch::Space) {
+//!     pecan_arch::switch_vspace(space);
 //! }
 //! ```
-//! ```compile_fail,E0133
-//! # use pecan_arch::Space;
+//! ```compile_fail,E0308
 //! # use pecan_mem::Kernel;
-//! fn switch(k: &Kernel) {
-//!     k.switch_vspace(Space::none());
+//! fn switch(k: &Kernel, space: pecan_arch::Space) {
+//!     k.switch_vspace(space);
+//! }
+//! ```
+//! ```compile_fail,E0624
+//! # use pecan_mem::vspace::Space;
+//! fn space(space: pecan_arch::Space) -> Space<'static> {
+//!     unsafe { Space::known(space) }
 //! }
 //! ```
 //! What a thread knows of its spaces comes from its own slots.

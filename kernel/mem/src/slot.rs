@@ -75,7 +75,7 @@ impl Slot {
     /// [`Words::same_object`]).
     #[inline(always)]
     pub fn replace(&self, cap: Words) -> bool {
-        let same = cap.same_object(self.words());
+        let same = cap.may_join(self.words());
         if same {
             self.set_words(cap);
         }
@@ -103,10 +103,10 @@ impl Slot {
         }
     }
 
-    /// Notes where the capability in the slot, one to a frame or a paging structure, is mapped. Others stay as they are.
+    /// Notes where the capability in the slot, one to a frame, is mapped. Others stay as they are.
     #[inline(always)]
     pub fn set_mapping(&self, mapping: Option<Mapping>) {
-        if matches!(self.words().tag(), tag::FRAME | tag::PAGE_TABLE) {
+        if self.words().tag() == tag::FRAME {
             self.words[1].set(mapping_word(mapping));
         }
     }

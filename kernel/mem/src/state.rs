@@ -36,7 +36,7 @@ use core::{cell::Cell, marker::PhantomData};
 #[cfg(target_os = "none")]
 use core::{cell::UnsafeCell, mem::MaybeUninit};
 
-use pecan_arch::{Space, UserContext};
+use pecan_arch::UserContext;
 use pecan_config::{
     MAX_NUM_NODES, MEASURE_LATENCY, NUM_DOMAIN_SCHEDULES, NUM_DOMAINS, TRACK_KERNEL_ENTRIES,
     TRACK_UTILISATION,
@@ -47,7 +47,7 @@ use crate::{
     link::Link,
     object::{Endpoint, Running, SchedContext, Tcb, ThreadState, Usage, rare},
     slot::Slot,
-    vspace::AsidPool,
+    vspace::{PoolCell, Space},
 };
 
 /// Priorities.
@@ -146,7 +146,7 @@ pub struct GlobalState {
     /// What each interrupt is used for.
     pub irq_states: [Cell<IrqState>; pecan_arch::MAX_IRQ],
     /// The ASID pools.
-    pub asid_pools: [Cell<Option<Link<AsidPool>>>; ASID_POOLS],
+    pub asid_pools: [PoolCell; ASID_POOLS],
     /// What is kept of capabilities that only this architecture has.
     pub arch: ArchState,
     /// The domain schedule.
@@ -447,9 +447,9 @@ impl Kernel {
 
     /// Switches the processor to an address space.
     #[inline(always)]
-    pub fn switch_vspace(&self, space: Space) {
+    pub fn switch_vspace(&self, space: Space<'_>) {
         // SAFETY: there is a root table behind it (`Root::space`), which lives (it loses its ASID before it goes): the
         // upper half is the kernel's, the lower half holds what user level has mapped.
-        unsafe { pecan_arch::switch_vspace(space) }
+        unsafe { pecan_arch::switch_vspace(space.get()) }
     }
 }

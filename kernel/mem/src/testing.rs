@@ -11,7 +11,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use pecan_arch::{PhysAddr, Pte, host, phys_to_virt};
 
 use crate::{
-    ArchControl, Cap, Control, Kernel, Link, NewCap, PageTable, Slot,
+    ArchControl, AsidPool, Cap, Control, Kernel, Link, NewCap, PageTable, Slot,
     cap::arch::ArchState,
     derivation,
     retype::{ObjectKind, create},
@@ -37,6 +37,16 @@ pub fn set_cap(slot: &Slot, cap: Cap) {
 /// Writes to a page table, whatever its level and whatever may be there.
 pub fn set_entry(table: &PageTable, index: usize, pte: Pte) {
     table.set_entry(index, pte);
+}
+
+/// Makes a table the root of the address space with this ASID in a pool, whatever it is.
+pub fn set_root(pool: &AsidPool, asid: u16, root: Option<Link<PageTable>>) {
+    pool.set_root(asid, root);
+}
+
+/// Makes an ASID pool that of the range with this number.
+pub fn set_pool(k: &Kernel, number: usize, pool: Option<Link<AsidPool>>) {
+    k.global().asid_pools[number].set(pool);
 }
 
 /// Puts a forged capability into an empty slot, as a child of the one in `parent`.

@@ -2,13 +2,13 @@
 
 use pecan_abi::CapRights;
 
-use pecan_arch::{CacheAttr, PT_LEVELS, PageRights, PageTableEntry, PhysAddr};
+use pecan_arch::{CacheAttr, KERNEL_ROOT_ENTRIES, PageRights, PageTableEntry, PhysAddr};
 
 use crate::{
-    CNodeRef, Cap, Link, Mapping, Slot, Tcb, Words, ZombieKind, derivation,
+    CNodeRef, Cap, Link, Mapping, PageTable, Slot, Tcb, Words, ZombieKind, derivation,
     retype::{self, ObjectKind},
     testing::{Machine, forge, insert_new},
-    vspace::{self, Content, Entry, ROOT_LEVEL, Root},
+    vspace::{self, Content, Entry, NoPlace, ROOT_LEVEL, Root, TablePlace, has_own_type},
 };
 
 /// A CNode of 32 slots; the first three hold its own capability, 64 KiB of untyped memory, and a thread's.
@@ -170,7 +170,7 @@ fn a_batch_that_is_given_back_leaves_memory_as_it_was() {
         ObjectKind::Endpoint,
         ObjectKind::Tcb,
         ObjectKind::SchedContext { bits: 8 },
-        ObjectKind::PageTable { level: pecan_arch::PT_LEVELS as u8 - 1 },
+        ObjectKind::table(ROOT_LEVEL),
     ] {
         let mut batch = retype::carve(&mut k, parent, kind, 3).expect("there is memory");
         batch.lend(|k| assert_ne!(parent.get(k).cap(), cap));
@@ -258,8 +258,12 @@ fn words_of_an_object_that_was_there_are_none_to_one_of_another_extent() {
     for (old, new) in [
         (ObjectKind::CNode { radix: 10 }, ObjectKind::CNode { radix: 1 }),
         (ObjectKind::SchedContext { bits: 12 }, ObjectKind::SchedContext { bits: 7 }),
-        (ObjectKind::PageTable { level: ROOT_LEVEL as u8 }, ObjectKind::PageTable { level: 0 }),
+        (ObjectKind::table(ROOT_LEVEL), ObjectKind::table(0)),
     ] {
+        if old == new {
+            // There is one kind of tables.
+            continue;
+        }
         let (mut k, cnode) = world();
         let slots = all(&k, cnode);
         assert!(make(&mut k, old, slots, 1));
@@ -287,46 +291,189 @@ fn there_are_no_objects_of_impossible_sizes() {
         ObjectKind::Frame { level: 3 },
         ObjectKind::Frame { level: 200 },
         ObjectKind::PageTable { level: 4 },
+        ObjectKind::PageTable { level: 255 },
+        // Where each level is a type there is no other, and the other way round.
+        ObjectKind::PageTable { level: if has_own_type(0) { ObjectKind::ANY_LEVEL } else { 0 } },
     ] {
         let before = slots[1].words();
         assert!(!make(&mut k, kind, slots, 1) && slots[1].words() == before, "{kind:?}");
     }
 }
 
+/// Slots of [`world`] with an ASID pool, the root of an address space with ASID 1, and a table for each level below.
+const POOL: usize = 30;
+const ROOT: usize = 29;
+const TABLES: usize = 20;
+
+/// [`world`] with an address space; the tables are not mapped.
+fn space() -> (Machine, CNodeRef) {
+    let (mut k, cnode) = world();
+    let pool = k.boot_object(ObjectKind::AsidPool { base: 0 });
+    assert!(vspace::insert_pool(&k, forge(pool), cnode.slot(POOL as u64)));
+    for level in 0..=ROOT_LEVEL {
+        let table = k.boot_object(ObjectKind::table(level));
+        let slot = if level == ROOT_LEVEL { ROOT } else { TABLES + level };
+        assert!(derivation::insert_root(&k, forge(table), cnode.slot(slot as u64)));
+    }
+    assert!(vspace::assign(&k, 1, cnode.slot(ROOT as u64)));
+    (k, cnode)
+}
+
+fn root(k: &Machine) -> Root<'_> {
+    vspace::find_root(k, 1).expect("an address space")
+}
+
+/// Maps the table in a slot for addresses from 0 on.
+fn map(k: &Machine, slot: &Slot) -> bool {
+    TablePlace::find(k, slot.link(), root(k), 0x7000).is_ok_and(|place| place.take(k))
+}
+
+fn why(k: &Machine, slot: &Slot) -> Option<NoPlace> {
+    TablePlace::find(k, slot.link(), root(k), 0).err()
+}
+
+/// The table that a slot's capability is to, its level, and where it is mapped.
+fn table(slot: &Slot) -> (Link<PageTable>, Option<u8>, Option<Mapping>) {
+    let Cap::PageTable { table, level, mapping } = slot.cap() else { panic!("{:?}", slot.cap()) };
+    (table, level, mapping)
+}
+
 #[test]
 fn an_entry_takes_what_belongs_into_its_table() {
-    let (mut k, cnode) = world();
+    let (mut k, cnode) = space();
     let slots = all(&k, cnode);
-    let mut cap = |kind| forge(k.boot_object(kind)).words();
-    let tables: Vec<Words> = (0..PT_LEVELS as u8).map(|level| cap(ObjectKind::PageTable { level })).collect();
-    let frame = cap(ObjectKind::Frame { level: 0 });
+    let frame = forge(k.boot_object(ObjectKind::Frame { level: 0 })).words();
     let rights = PageRights { read: true, write: true, execute: true };
     let frame_of = |words| Content::frame(words, rights, CacheAttr::WRITE_BACK);
-    let root: Root = tables[ROOT_LEVEL].unassigned_root().expect("a root");
-    assert!(tables[ROOT_LEVEL - 1].unassigned_root().is_none() && frame.unassigned_root().is_none());
-    // No content comes of other capabilities, and a root belongs nowhere.
-    let others = [slots[0].words(), slots[1].words(), slots[2].words(), Words::NULL];
-    assert!(others.into_iter().all(|cap| Content::table(cap).is_none() && frame_of(cap).is_none()));
-    assert!(frame_of(tables[0]).is_none() && Content::table(frame).is_none());
-    assert!(Content::table(tables[ROOT_LEVEL]).is_none());
-    // What belongs into the tables of each level.
-    let below = tables[..ROOT_LEVEL].iter().map(|table| Content::table(*table).expect("a table"));
-    let contents: Vec<Content> = [frame_of(frame).expect("a frame")].into_iter().chain(below).collect();
-    let at = |level| Entry::find(&k, root, 0x7000, level).expect("the tables are there");
+    // There is no place for what is no table, nor for a root; and no content comes of other capabilities than frames.
+    for slot in [&slots[0], &slots[1], &slots[2], &slots[3], &slots[POOL], &slots[ROOT]] {
+        assert!(why(&k, slot) == Some(NoPlace::NoTable) && frame_of(slot.words()).is_none());
+    }
+    assert!(frame_of(slots[TABLES].words()).is_none());
+    assert_eq!(Entry::find(&k, root(&k), 0x7000, 0), Err(ROOT_LEVEL));
+    for vaddr in [pecan_abi::constants::USER_TOP, u64::MAX] {
+        let place = TablePlace::find(&k, slots[TABLES].link(), root(&k), vaddr);
+        assert_eq!(place.err(), Some(NoPlace::NotUser));
+    }
+    // The tables go below each other, whichever comes first where they have no levels.
+    for level in (0..ROOT_LEVEL).rev() {
+        if has_own_type(0) && level > 0 {
+            assert_eq!(why(&k, &slots[TABLES]), Some(NoPlace::Missing(level + 1)));
+        }
+        let slot = &slots[TABLES + level];
+        assert!(map(&k, slot) && !map(&k, slot));
+        let entry = Entry::find(&k, root(&k), 0x7000, level + 1).expect("the tables are there");
+        let child = entry.child(&k).expect("a table");
+        assert_eq!((child.link(), child.level()), (table(slot).0, level));
+        assert_eq!((table(slot).1, table(slot).2), (Some(level as u8), Some(Mapping { asid: 1, vaddr: 0 })));
+    }
+    let at = |level| Entry::find(&k, root(&k), 0x7000, level).expect("the tables are there");
     // The root's level is the highest there is.
     assert_eq!((at(ROOT_LEVEL), at(9).table().level()), (at(9), ROOT_LEVEL));
-    assert_eq!(Entry::find(&k, root, 0x7000, 0), Err(ROOT_LEVEL));
-    for level in (0..PT_LEVELS).rev() {
-        let fits = |i: usize| at(level).set(&k, contents[i]);
-        assert!((0..PT_LEVELS).all(|other| other == level || !fits(other)) && fits(level));
-    }
-    assert!(at(0).child(&k).is_none() && at(1).child(&k).is_some_and(|table| table.level() == 0));
-    // The kernel's half is nobody's, and a root is not emptied.
-    assert!(root.table().entries().all(|entry| entry.index() < pecan_arch::ROOT_USER_ENTRIES));
-    let kernel = Entry::find(&k, root, 1 << 63 | 0xffff << 47, ROOT_LEVEL).expect("an entry");
+    let content = frame_of(frame).expect("a frame");
+    assert!((1..=ROOT_LEVEL).all(|level| !at(level).set(&k, content)) && at(0).set(&k, content));
+    assert!(at(0).child(&k).is_none());
+    // The kernel's half is nobody's.
+    assert!(root(&k).table().entries().all(|entry| entry.index() < pecan_arch::ROOT_USER_ENTRIES));
+    let kernel = Entry::find(&k, root(&k), 1 << 63 | 0xffff << 47, ROOT_LEVEL).expect("an entry");
     assert!(kernel.index() < pecan_arch::ROOT_USER_ENTRIES);
-    [tables[ROOT_LEVEL], frame].into_iter().for_each(|cap| vspace::empty_table(&k, cap));
-    assert!(at(ROOT_LEVEL).get(&k).is_present() && at(0).get(&k).is_present());
-    vspace::empty_table(&k, tables[0]);
-    assert!(!at(0).get(&k).is_present());
+    // A root is not unmapped, nor what is no table.
+    for slot in [ROOT, POOL, 0, 1, 2, 3] {
+        let before = slots[slot].words();
+        assert!(vspace::unmap_table(&mut k, slots[slot].link()).is_none() && slots[slot].words() == before);
+    }
+    let lowest = table(&slots[TABLES]).0;
+    assert!(root(&k).table().entries().any(|entry| entry.get(&k).is_present()));
+    assert!(lowest.get(&k).entry(7).is_present());
+    assert_eq!(vspace::unmap_table(&mut k, slots[TABLES].link()), Some(1));
+    assert!(!lowest.get(&k).entry(7).is_present());
+    let entry = Entry::find(&k, root(&k), 0x7000, 1).expect("the tables are there");
+    assert!(!entry.get(&k).is_present());
+    assert_eq!((table(&slots[TABLES]).1, table(&slots[TABLES]).2), (has_own_type(0).then_some(0), None));
+}
+
+#[test]
+fn what_was_kept_of_a_capability_to_a_table_is_none_when_it_is_mapped_elsewhere() {
+    let (mut k, cnode) = space();
+    let slots = all(&k, cnode);
+    let slot = &slots[TABLES + ROOT_LEVEL - 1];
+    let (copy, unmapped) = (&slots[5], slot.words());
+    assert!(map(&k, slot));
+    let mapped = slot.words();
+    let refused = |k: &Machine, kept: Words, now: Words| {
+        assert!(!derivation::insert(k, kept, slot.link(), copy.link()) && copy.is_empty());
+        assert!(!slot.replace(kept) && slot.words() == now);
+    };
+    refused(&k, unmapped, mapped);
+    // Only frames are noted to be elsewhere without more ado.
+    slot.set_mapping(None);
+    assert!(slot.words() == mapped);
+    // While there are two, both are as they were.
+    assert!(derivation::insert(&k, mapped, slot.link(), copy.link()));
+    for slot in [slot, copy] {
+        assert!(vspace::unmap_table(&mut k, slot.link()).is_none() && slot.words() == mapped);
+    }
+    derivation::remove(&k, copy.link());
+    assert!(vspace::unmap_table(&mut k, slot.link()).is_some() && slot.words() == unmapped);
+    refused(&k, mapped, unmapped);
+    // Two that are not mapped cannot be, nor be two roots.
+    assert!(derivation::insert(&k, unmapped, slot.link(), copy.link()));
+    for slot in [slot, copy] {
+        assert!(!map(&k, slot) && !vspace::assign(&k, 2, slot.link()) && slot.words() == unmapped);
+    }
+}
+
+#[test]
+fn a_place_is_lost_when_the_table_gets_another_capability_or_leaves_its_slot() {
+    let (k, cnode) = space();
+    let slots = all(&k, cnode);
+    let slot = &slots[TABLES + ROOT_LEVEL - 1];
+    let unmapped = slot.words();
+    let place = || TablePlace::find(&k, slot.link(), root(&k), 0).expect("a place");
+    let is_empty = || !root(&k).table().entries().any(|entry| entry.get(&k).is_present());
+    let first = place();
+    assert!(derivation::insert(&k, unmapped, slot.link(), slots[5].link()));
+    assert!(!first.take(&k) && slot.words() == unmapped && is_empty());
+    derivation::remove(&k, slots[5].link());
+    let second = place();
+    derivation::swap(&k, slot.link(), slots[2].link());
+    assert!(!second.take(&k) && slots[2].words() == unmapped && is_empty());
+    derivation::swap(&k, slot.link(), slots[2].link());
+    // Of two places the first that is taken is the place.
+    let (third, fourth) = (place(), place());
+    assert!(third.take(&k) && !fourth.take(&k) && !is_empty());
+}
+
+#[test]
+fn a_root_has_one_identifier_and_once() {
+    let (mut k, cnode) = space();
+    let slots = all(&k, cnode);
+    let table = k.boot_object(ObjectKind::table(ROOT_LEVEL));
+    assert!(derivation::insert_root(&k, forge(table), slots[5].link()));
+    let unassigned = slots[5].words();
+    // Not the kernel's, not somebody else's, none that no pool has.
+    for asid in [0, 1, 512] {
+        assert!(!vspace::assign(&k, asid, slots[5].link()) && slots[5].words() == unassigned);
+    }
+    for slot in [ROOT, POOL, 0, 1, 2, 3] {
+        assert!(!vspace::assign(&k, 2, slots[slot].link()));
+    }
+    assert!(vspace::assign(&k, 2, slots[5].link()) && !vspace::assign(&k, 3, slots[5].link()));
+    let Cap::PageTable { table, .. } = slots[5].cap() else { unreachable!() };
+    assert_eq!(vspace::find_root(&k, 2).map(Root::link), Some(table));
+    let has_kernel =
+        || KERNEL_ROOT_ENTRIES.iter().all(|&i| table.get(&k).entry(i) == pecan_arch::kernel_root_entry(i));
+    assert!(has_kernel());
+    // When it loses it, it does not get it again.
+    let Cap::AsidPool { pool, .. } = slots[POOL].cap() else { unreachable!() };
+    pool.get(&k).release(2);
+    assert!(vspace::find_root(&k, 2).is_none() && !vspace::assign(&k, 2, slots[5].link()));
+    k.global().asid_pools[0].clear();
+    assert!(vspace::find_root(&k, 1).is_none() && !vspace::assign(&k, 3, slots[5].link()));
+    // It was a root, and is a table as any other where roots are: an empty one.
+    assert!(vspace::unmap_table(&mut k, slots[5].link()).is_none());
+    if !has_own_type(ROOT_LEVEL) {
+        assert!(slots[5].words() == unassigned);
+        assert!((0..512).all(|i| !table.get(&k).entry(i).is_present()));
+    }
 }

@@ -22,7 +22,7 @@ use pecan_mem::{
     cap::arch,
     object::NAME_LEN,
     retype::ObjectKind,
-    vspace::{Content, Entry, ROOT_LEVEL, Root},
+    vspace::{self, Content, ROOT_LEVEL, TablePlace, find_root},
 };
 
 use crate::{
@@ -143,7 +143,6 @@ struct Builder<'m, 'a> {
     cnode: CNodeRef,
     /// The next slot to fill.
     next: u64,
-    vspace: Root,
     /// Bytes that the root task takes at least, and those that were free, for the error.
     needed: u64,
     found: u64,
@@ -197,18 +196,15 @@ impl Builder<'_, '_> {
         Ok(SlotRegion { start, end: self.next })
     }
 
-    /// The entry for `vaddr` in a table of `level`; the tables above are there.
-    fn entry(&self, k: &Kernel, vaddr: u64, level: usize) -> Result<Entry, BootError> {
-        // Cannot fail: `build_tables` has gone from the root down.
-        tables::entry(k, self.vspace, vaddr, level).map_err(|_| BootError::NoAddressSpace { end: vaddr })
-    }
-
+    /// A new table of `level`, mapped for `vaddr`; the tables above are there.
     fn map_table(&mut self, k: &Kernel, level: usize, vaddr: u64) -> Result<(), BootError> {
-        let cap = self.alloc(ObjectKind::PageTable { level: level as u8 })?;
+        let cap = self.alloc(ObjectKind::table(level))?;
         let index = self.next()?;
-        let content = Content::table(cap.words());
         self.provide(k, index, cap);
-        self.map(k, index, content, self.entry(k, vaddr, level + 1)?, vaddr);
+        // Cannot fail, here and in `map_frame`: the root task has its address space, and tables come from the root down.
+        let place =
+            find_root(k, ROOT_ASID).and_then(|root| TablePlace::find(k, self.slot(index), root, vaddr).ok());
+        place.ok_or(BootError::NoAddressSpace { end: vaddr })?.take(k);
         Ok(())
     }
 
@@ -218,15 +214,12 @@ impl Builder<'_, '_> {
         let rights = tables::page_rights(FrameRights::ReadWrite, true, true, true);
         let (frame, content) = (cap.words(), Content::frame(cap.words(), rights, CacheAttr::WRITE_BACK));
         self.provide(k, index, cap);
-        self.map(k, index, content, self.entry(k, vaddr, 0)?, vaddr);
-        Ok(frame)
-    }
-
-    /// Maps what the capability in slot `index` names.
-    fn map(&self, k: &Kernel, index: u64, content: Option<Content>, entry: Entry, vaddr: u64) {
+        let mapping = Mapping { asid: ROOT_ASID, vaddr };
+        let entry = tables::mapped_entry(k, mapping, 0).ok_or(BootError::NoAddressSpace { end: vaddr })?;
         if content.is_some_and(|content| entry.set(k, content)) {
-            self.slot(index).get(k).set_mapping(Some(Mapping { asid: ROOT_ASID, vaddr }));
+            self.slot(index).get(k).set_mapping(Some(mapping));
         }
+        Ok(frame)
     }
 
     /// The frames of the image, with what the segments put there.
@@ -327,15 +320,12 @@ pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result
     let needed = layout.end - layout.image + (1 << cnode_kind.bits());
     let no_memory = BootError::NoMemory { needed, found };
     let (Some(cnode_cap), Some(vspace_cap)) =
-        (memory.alloc(cnode_kind), memory.alloc(ObjectKind::PageTable { level: ROOT_LEVEL as u8 }))
+        (memory.alloc(cnode_kind), memory.alloc(ObjectKind::table(ROOT_LEVEL)))
     else {
         return Err(no_memory);
     };
-    let (Cap::CNode { cnode, .. }, Some(vspace)) = (cnode_cap.cap(), vspace_cap.words().unassigned_root())
-    else {
-        return Err(no_memory);
-    };
-    let mut b = Builder { memory, cnode, next: slot::NUM_INITIAL_CAPS, vspace, needed, found, pages };
+    let Cap::CNode { cnode, .. } = cnode_cap.cap() else { return Err(no_memory) };
+    let mut b = Builder { memory, cnode, next: slot::NUM_INITIAL_CAPS, needed, found, pages };
 
     // The CSpace: with this guard, an address is a slot's index.
     b.provide(k, slot::INIT_THREAD_CNODE, cnode_cap);
@@ -352,13 +342,9 @@ pub fn start(k: &mut Kernel, boot: &BootData, memory: &mut BootMemory) -> Result
 
     // The VSpace.
     b.provide(k, slot::INIT_THREAD_VSPACE, vspace_cap);
-    b.slot(slot::INIT_THREAD_VSPACE).get(k).set_mapping(Some(Mapping { asid: ROOT_ASID, vaddr: 0 }));
     let pool_cap = b.alloc(ObjectKind::AsidPool { base: 0 })?;
-    if let Cap::AsidPool { pool, .. } = pool_cap.cap() {
-        pool.get(k).set_root(ROOT_ASID, Some(vspace));
-        k.global().asid_pools[0].set(Some(pool));
-    }
-    b.provide(k, slot::INIT_THREAD_ASID_POOL, pool_cap);
+    vspace::insert_pool(k, pool_cap, b.slot(slot::INIT_THREAD_ASID_POOL));
+    vspace::assign(k, ROOT_ASID, b.slot(slot::INIT_THREAD_VSPACE));
     let user_image_paging = b.region(|b| {
         let mut tables =
             (0..ROOT_LEVEL).rev().flat_map(|level| layout.tables(level).map(move |at| (level, at)));

@@ -12,7 +12,7 @@ use crate::base::error::{Decoded, SyscallError};
 
 pub use pecan_mem::derivation::{
     first_child, has_children, insert, insert_arch, insert_badged, insert_irq_handler, insert_root, is_final,
-    is_parent, move_cap, place, place_one, remove, swap,
+    is_parent, move_cap, place, remove, swap,
 };
 
 /// Fails with `RevokeFirst` if capabilities descend from the one in `slot`.

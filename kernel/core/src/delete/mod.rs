@@ -16,7 +16,7 @@ pub mod last;
 mod zombie;
 
 use pecan_arch::irq_mask;
-use pecan_mem::{Cap, Ending, IrqState, Kernel, Link, Slot};
+use pecan_mem::{Cap, Ending, IrqState, Kernel, Link, Slot, vspace::ROOT_LEVEL};
 
 use crate::{
     base::{arch, error::Preempted},
@@ -116,10 +116,10 @@ fn finalise(k: &mut Kernel, slot: Link<Slot>, last: bool) -> Result<Next, Preemp
             return Ok(next);
         }
         Cap::PageTable { table, level, mapping: Some(mapping) } => {
-            if level as usize == pecan_arch::PT_LEVELS - 1 {
+            if level == Some(ROOT_LEVEL as u8) {
                 unmap::delete_asid(k, mapping.asid, table);
             } else {
-                unmap::unmap_table(k, table, level, mapping);
+                unmap::detach_table(k, slot.get(k).words());
             }
             Next::Resume
         }

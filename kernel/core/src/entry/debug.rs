@@ -124,8 +124,8 @@ fn snapshot(k: &Kernel, caller: &Tcb) {
             report::print(format_args!("{index:>6}: {:?}\n", slot.cap()));
         }
     }
-    if let Some((root, asid)) = tables::root(k, caller) {
-        report::print(format_args!("address space {root:?}, ASID {asid}\n"));
+    if let Some(root) = tables::root(k, caller) {
+        report::print(format_args!("address space {:?}, ASID {}\n", root.link(), root.asid()));
     }
 }
 

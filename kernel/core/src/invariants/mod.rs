@@ -92,7 +92,8 @@ pub fn check_in<const N: usize>(k: &Kernel, roots: &[Cap], scratch: &mut Scratch
     state.check_running()?;
     state.check_objects()?;
     state.check_queues()?;
-    state.check_spaces()
+    state.check_spaces()?;
+    state.check_levels()
 }
 
 /// The slots of a capability's descendants, in the list's order: those that revoking it would delete.
@@ -374,7 +375,7 @@ impl<'k> State<'_, 'k> {
         for link in self.threads() {
             let t = link.get(k);
             if t.knows_spaces(k) {
-                let space = tables::root(k, t).map(|(root, asid)| root.space(asid));
+                let space = tables::root(k, t).map(|root| root.space());
                 ensure!(t.known_space(k) == space, "{link:?} knows another address space");
                 let cnode = pecan_mem::vspace::direct_cspace(t).map(|cnode| cnode.slot(0));
                 ensure!(t.known_slot(k, 0) == cnode, "{link:?} knows another CSpace");
@@ -763,7 +764,9 @@ fn memory(cap: Cap) -> Option<(usize, u32)> {
         Cap::Frame { base, level, device: false, .. } => {
             (pecan_arch::phys_to_virt(base), kind(ObjectKind::Frame { level }))
         }
-        Cap::PageTable { table, level, .. } => (table.addr(), kind(ObjectKind::PageTable { level })),
+        Cap::PageTable { table, level, .. } => {
+            (table.addr(), kind(ObjectKind::table(level.map_or(0, usize::from))))
+        }
         Cap::AsidPool { pool, base } => (pool.addr(), kind(ObjectKind::AsidPool { base })),
         Cap::Zombie { zombie, .. } => match zombie.kind() {
             ZombieKind::CNode { radix } => (zombie.first().addr(), kind(ObjectKind::CNode { radix })),

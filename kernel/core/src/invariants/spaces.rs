@@ -1,9 +1,10 @@
 //! Address spaces: what is in page tables is there because a capability says so.
 
-use pecan_arch::PageTableEntry;
+use pecan_arch::{PT_INDEX_BITS, PageTableEntry};
 use pecan_mem::{AsidPool, Cap, cap::tag, vspace::Table};
 
 use crate::{
+    cap::derivation,
     invariants::{Broken, State, ensure, mark},
     space::tables,
 };
@@ -21,8 +22,9 @@ impl State<'_, '_> {
             let Some(pool) = pool.get() else { continue };
             self.alive(pool, tag::ASID_POOL, ("ASID pool", i))?;
             for n in 0..AsidPool::LEN {
-                if let Some(root) = pool.get(k).root(n as u16) {
-                    self.check_table(root.table(), i * AsidPool::LEN + n)?;
+                let asid = i * AsidPool::LEN + n;
+                if let Some(root) = tables::find_root(k, asid as u16) {
+                    self.check_table(root.table(), asid)?;
                 }
             }
         }
@@ -34,7 +36,25 @@ impl State<'_, '_> {
         Ok(())
     }
 
-    fn check_table(&self, table: Table, asid: usize) -> Result<(), Broken> {
+    /// All capabilities to a table say the same of it, and one that is of no level is empty and has no copies.
+    pub(super) fn check_levels(&self) -> Result<(), Broken> {
+        let k = self.k;
+        for (link, cap) in self.caps() {
+            let Cap::PageTable { table, level, .. } = cap else { continue };
+            let words = link.get(k).words();
+            let next = link.get(k).next().map(|next| next.get(k).words());
+            let agree = next.is_none_or(|next| next == words || !next.same_object(words));
+            ensure!(agree, "{cap:?} in {link:?} and the capability behind it differ");
+            if level.is_none() {
+                ensure!(derivation::is_final(k, link), "{cap:?} in {link:?} has copies");
+                let is_empty = (0..1 << PT_INDEX_BITS).all(|index| !table.get(k).entry(index).is_present());
+                ensure!(is_empty, "{cap:?} in {link:?} is not empty");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_table(&self, table: Table<'_>, asid: usize) -> Result<(), Broken> {
         let level = table.level();
         self.alive(table.link(), tag::PAGE_TABLE, ("address space", asid, level))?;
         for entry in table.entries() {

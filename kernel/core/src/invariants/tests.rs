@@ -2,9 +2,13 @@
 
 use std::string::ToString;
 
-use pecan_abi::{Label, ObjectType, arch::TABLE_LABELS};
+use pecan_abi::{CapRights, Label, ObjectType, arch::TABLE_LABELS};
 use pecan_arch::{PageTableEntry, Pte, level_shift};
-use pecan_mem::{Cap, Link, PageTable, SchedContext, testing::set_entry, vspace::ROOT_LEVEL};
+use pecan_mem::{
+    Cap, Link, PageTable, SchedContext,
+    testing::{set_cap, set_entry, set_root},
+    vspace::ROOT_LEVEL,
+};
 
 use crate::{
     invariants::{Broken, Scratch, check, check_in},
@@ -85,6 +89,22 @@ fn an_entry_without_a_capability_is_found() {
 }
 
 #[test]
+fn capabilities_that_differ_about_a_table_are_found() {
+    let mut w = World::new();
+    let root = vspace(&mut w);
+    assert_eq!((w.copy(FREE + 4, FREE + 3, CapRights::ALL), look(&w)), (Ok(vec![]), Ok(())));
+    let Cap::PageTable { table, level, mapping } = w.cap(FREE + 3) else { panic!("no table") };
+    set_cap(w.slot(FREE + 4).get(&w.k), Cap::PageTable { table, level, mapping: None });
+    breaks(&w, "differ");
+    set_cap(w.slot(FREE + 4).get(&w.k), Cap::PageTable { table, level, mapping });
+    assert_eq!(look(&w), Ok(()));
+    // Where a table has no level yet, it is empty.
+    let Cap::PageTable { table, level: None, .. } = w.make_table(0, FREE + 5) else { return };
+    set_entry(table.get(&w.k), 3, root.get(&w.k).entry(5));
+    breaks(&w, "is not empty");
+}
+
+#[test]
 fn a_dead_address_space_is_found() {
     let mut w = World::new();
     vspace(&mut w);
@@ -92,7 +112,7 @@ fn a_dead_address_space_is_found() {
     let Cap::AsidPool { pool, .. } = w.cap(FREE + 1) else { panic!("no pool") };
     assert_eq!((w.delete(FREE + 2), look(&w)), (Ok(vec![]), Ok(())));
     // As if deletion had left its ASID.
-    pool.get(&w.k).set_root(3, root);
+    set_root(pool.get(&w.k), 3, root);
     breaks(&w, "dead object");
 }
 

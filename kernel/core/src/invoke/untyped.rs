@@ -121,9 +121,8 @@ fn object_kind(object_type: u64, size_bits: u64) -> Decoded<(ObjectKind, u32)> {
                 ObjectKind::Frame { level }
             }
             Some(Paging::Table { level }) => ObjectKind::PageTable { level },
-            Some(Paging::Frame { .. } | Paging::AnyTable) | None => {
-                return Err(SyscallError::InvalidArgument(0));
-            }
+            Some(Paging::AnyTable) => ObjectKind::PageTable { level: ObjectKind::ANY_LEVEL },
+            Some(Paging::Frame { .. }) | None => return Err(SyscallError::InvalidArgument(0)),
         },
     };
     match kind.bits() {

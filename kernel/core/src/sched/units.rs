@@ -1,8 +1,7 @@
 //! What a thread has in the processor besides its registers: the vector unit and the debug registers. Both are loaded
 //! only for threads that use them, and the vector unit keeps its last owner's state until somebody else uses it.
 
-use pecan_arch::Space;
-use pecan_mem::{Kernel, Tcb, follow};
+use pecan_mem::{Kernel, Tcb, follow, vspace::Space};
 
 use crate::sched::breakpoint;
 
@@ -26,13 +25,13 @@ pub fn switch_units(k: &Kernel, thread: &Tcb) {
 /// The same for a fast path that has nothing else left to ask: the thread's address space. `None` if more than the vector
 /// registers would have to be exchanged; then nothing has changed.
 #[inline(always)]
-pub fn make_ready(k: &Kernel, thread: &Tcb) -> Option<Space> {
+pub fn make_ready<'k>(k: &'k Kernel, thread: &Tcb) -> Option<Space<'k>> {
     thread.make_ready::<false>(k, || take_fpu(k, thread))
 }
 
 /// The same for a thread whose fault has been answered.
 #[inline(always)]
-pub fn make_ready_after_fault(k: &Kernel, thread: &Tcb) -> Option<Space> {
+pub fn make_ready_after_fault<'k>(k: &'k Kernel, thread: &Tcb) -> Option<Space<'k>> {
     thread.make_ready::<true>(k, || take_fpu(k, thread))
 }
 

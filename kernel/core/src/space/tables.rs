@@ -1,46 +1,39 @@
 //! Walking page tables: the entry for an address, and what it holds. Nothing here changes a table.
 
-use pecan_abi::constants::USER_TOP;
-use pecan_arch::{PT_LEVELS, PageRights, PageTableEntry, PhysAddr, Pte, level_shift};
+use pecan_arch::{PageRights, PageTableEntry, PhysAddr, Pte, level_shift};
 use pecan_mem::{
-    Cap, FrameRights, Kernel, Link, LookupFailure, Mapping, PageTable,
-    vspace::{Entry, Root},
+    Cap, FrameRights, Kernel, LookupFailure,
+    vspace::{self, Entry, Root},
 };
 
-pub use pecan_mem::vspace::{find_root, root};
+pub use pecan_mem::vspace::{find_root, mapped_entry, root};
 
 /// The entry for `vaddr` in the table of `level` below a root table. Fails where a table on the way is
 /// missing, with the number of address bits below the entry that lacks it.
-#[inline(never)]
-pub fn entry(k: &Kernel, root: Root, vaddr: u64, level: usize) -> Result<Entry, LookupFailure> {
-    Entry::find(k, root, vaddr, level)
-        .map_err(|level| LookupFailure::MissingCapability { bits_left: level_shift(level) as u8 })
+#[inline(always)]
+pub fn entry<'k>(
+    k: &'k Kernel,
+    root: Root<'k>,
+    vaddr: u64,
+    level: usize,
+) -> Result<Entry<'k>, LookupFailure> {
+    vspace::entry(k, root, vaddr, level).map_err(missing)
+}
+
+/// A table is missing: the entry of this level lacks it.
+pub fn missing(level: usize) -> LookupFailure {
+    LookupFailure::MissingCapability { bits_left: level_shift(level) as u8 }
 }
 
 /// The entry maps this frame.
 #[inline(always)]
-pub fn maps(k: &Kernel, entry: Entry, frame: PhysAddr) -> bool {
+pub fn maps(k: &Kernel, entry: Entry<'_>, frame: PhysAddr) -> bool {
     let (pte, level) = (entry.get(k), entry.table().level());
     pte.is_present() && !pte.is_table(level) && pte.addr(level) == frame
 }
 
-/// The entry refers to this table.
-pub fn refers(k: &Kernel, entry: Entry, table: Link<PageTable>) -> bool {
-    entry.child(k).is_some_and(|child| child.link() == table)
-}
-
-/// The entry behind a mapping, if its address space and all tables on the way are (still) there.
-#[inline(always)]
-pub fn mapped_entry(k: &Kernel, mapping: Mapping, level: usize) -> Option<Entry> {
-    // Root tables have no entry of their own; user mappings end where user addresses do.
-    if level >= PT_LEVELS || mapping.vaddr >= USER_TOP {
-        return None;
-    }
-    Entry::find(k, find_root(k, mapping.asid)?, mapping.vaddr, level).ok()
-}
-
 /// What tells the entries of all tables apart.
-pub fn entry_address(entry: Entry) -> usize {
+pub fn entry_address(entry: Entry<'_>) -> usize {
     entry.table().link().addr() + entry.index() * size_of::<Pte>()
 }
 
@@ -51,8 +44,9 @@ pub fn entry_of(k: &Kernel, cap: Cap) -> Option<usize> {
         Cap::Frame { base, level, mapping: Some(mapping), .. } => {
             mapped_entry(k, mapping, level as usize).filter(|&entry| maps(k, entry, base))
         }
-        Cap::PageTable { table, level, mapping: Some(mapping) } => {
-            mapped_entry(k, mapping, level as usize + 1).filter(|&entry| refers(k, entry, table))
+        Cap::PageTable { table, level: Some(level), mapping: Some(mapping) } => {
+            mapped_entry(k, mapping, level as usize + 1)
+                .filter(|entry| entry.child(k).is_some_and(|child| child.link() == table))
         }
         _ => None,
     }?;

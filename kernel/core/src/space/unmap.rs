@@ -5,8 +5,8 @@
 
 use pecan_arch::{PhysAddr, tlb_flush_asid, tlb_flush_asids, tlb_flush_page};
 use pecan_mem::{
-    AsidPool, Kernel, Link, Mapping, PageTable,
-    vspace::{Root, find_root},
+    AsidPool, Kernel, Link, Mapping, PageTable, Slot, Words,
+    vspace::{self, find_root},
 };
 
 use crate::space::{known, tables};
@@ -21,12 +21,12 @@ pub fn refresh(k: &Kernel) {
 
 /// The last capability to an address space goes: its ASID becomes free.
 pub fn delete_asid(k: &mut Kernel, asid: u16, root: Link<PageTable>) {
-    if find_root(k, asid).map(Root::link) != Some(root) {
+    if find_root(k, asid).is_none_or(|found| found.link() != root) {
         return;
     }
     let pool = k.global().asid_pools[asid as usize / AsidPool::LEN].get();
     if let Some(pool) = pool {
-        pool.get(k).set_root(asid, None);
+        pool.get(k).release(asid);
     }
     k.end_epoch();
     // First leave the address space, so that nothing more of it is cached; then forget what was.
@@ -40,19 +40,29 @@ pub fn delete_asid_pool(k: &mut Kernel, base: u16, pool: Link<AsidPool>) {
     if entry.get() != Some(pool) {
         return;
     }
-    entry.set(None);
+    entry.clear();
     k.end_epoch();
     refresh(k);
     tlb_flush_asids();
 }
 
-/// Unmaps a paging structure of `level`, if it is (still) mapped where its capability says.
-pub fn unmap_table(k: &Kernel, table: Link<PageTable>, level: u8, mapping: Mapping) {
-    let Some(entry) = tables::mapped_entry(k, mapping, level as usize + 1) else { return };
-    if tables::refers(k, entry, table) {
-        entry.clear(k);
+/// Takes a paging structure that is about to go out of its address space, if it is (still) mapped where its capability says.
+pub fn detach_table(k: &Kernel, table: Words) {
+    if let Some(asid) = vspace::detach(k, table) {
         // Everything below the table goes, and what the processor has cached of the table itself.
-        tlb_flush_asid(mapping.asid);
+        tlb_flush_asid(asid);
+    }
+}
+
+/// Unmaps the paging structure whose capability is in a slot, the only one to it: what it maps must not show up where it is
+/// mapped next.
+pub fn unmap_table(k: &mut Kernel, slot: Link<Slot>) {
+    let was_root = slot.get(k).words().vspace().is_some();
+    if let Some(asid) = vspace::unmap_table(k, slot) {
+        tlb_flush_asid(asid);
+    }
+    if was_root {
+        refresh(k);
     }
 }
 

@@ -10,7 +10,7 @@ use pecan_arch::{Exception, PageTableEntry, reg};
 use pecan_mem::{
     Cap, EndpointRights, Link, Mapping, SchedContext, Slot, Tcb, ThreadState,
     retype::ObjectKind,
-    testing::{forge, set_cap},
+    testing::{forge, set_cap, set_pool, set_root},
     vspace::ROOT_LEVEL,
 };
 
@@ -75,10 +75,10 @@ impl Scene {
         let Cap::AsidPool { pool, .. } = w.k.boot_object(ObjectKind::AsidPool { base: 0 }) else {
             unreachable!()
         };
-        w.k.global().asid_pools[0].set(Some(pool));
-        let root = w.k.boot_object(ObjectKind::PageTable { level: ROOT_LEVEL as u8 });
+        set_pool(&w.k, 0, Some(pool));
+        let root = w.k.boot_object(ObjectKind::table(ROOT_LEVEL));
         let Cap::PageTable { table, level, .. } = root else { unreachable!() };
-        pool.get(&w.k).set_root(1, forge(root).words().unassigned_root());
+        set_root(pool.get(&w.k), 1, Some(table));
         put(&w, VSPACE, Cap::PageTable { table, level, mapping: Some(Mapping { asid: 1, vaddr: 0 }) });
         for (i, (ty, label)) in [
             (ObjectType::Pdpt, Label::X86PdptMap),

@@ -10,11 +10,13 @@
 pub mod arch;
 mod new;
 mod relation;
+mod table;
 pub mod tag;
 mod zombie;
 
 pub use arch::{ArchCap, ArchControl};
 pub use new::{Control, NewCap};
+pub(crate) use table::{ANY_LEVELS, NO_LEVEL, table_level};
 pub use tag::Tag;
 pub use zombie::{Zombie, ZombieKind};
 
@@ -26,7 +28,7 @@ use crate::{
     link::{ADDR_MASK, Link},
     object::{Endpoint, Notification, PageTable, Reply, SchedContext, Tcb},
     slot::{CNodeRef, Slot},
-    vspace::{AsidPool, Root},
+    vspace::AsidPool,
 };
 
 /// A packed capability.
@@ -170,8 +172,9 @@ pub enum Cap {
     PageTable {
         /// The table.
         table: Link<PageTable>,
-        /// Its level: 0 holds pages, `PT_LEVELS - 1` is the root.
-        level: u8,
+        /// Its level: 0 holds pages, `PT_LEVELS - 1` is the root. `None` while it is not mapped, of one whose level
+        /// depends on where that is (see [`vspace`](crate::vspace)).
+        level: Option<u8>,
         /// Where it is mapped; for a root the address is 0 and the ASID is its own.
         mapping: Option<Mapping>,
     },
@@ -440,23 +443,6 @@ impl Words {
             CNodeRef { first, radix: 1 }
         })
     }
-
-    /// The root table, if this is the capability to one without an ASID.
-    #[inline(always)]
-    pub fn unassigned_root(self) -> Option<Root> {
-        const ROOT: u64 = word0(tag::PAGE_TABLE, pecan_arch::PT_LEVELS as u64 - 1, 0);
-        // SAFETY: the tag is a page table's, and the level a root's.
-        (self.w0 & KIND == ROOT && self.w1 >> 48 == 0).then(|| unsafe { Root::of(self.link()) })
-    }
-
-    /// The root table and its ASID, if this is the capability to an address space that has one.
-    #[inline(always)]
-    pub fn vspace(self) -> Option<(Root, u16)> {
-        const ROOT: u64 = word0(tag::PAGE_TABLE, pecan_arch::PT_LEVELS as u64 - 1, 0);
-        let asid = (self.w1 >> 48) as u16;
-        // SAFETY: the tag is a page table's, and the level a root's.
-        (self.w0 & KIND == ROOT && asid != 0).then(|| (unsafe { Root::of(self.link()) }, asid))
-    }
 }
 
 const TAG_MASK: u64 = 31 << TAG_SHIFT;
@@ -633,12 +619,6 @@ impl Words {
         if self.tag() == tag::FRAME { Words { w0: self.w0, w1: 0 } } else { self }
     }
 
-    /// True for the capability to a paging structure that is mapped.
-    #[inline(always)]
-    pub fn is_mapped_table(self) -> bool {
-        self.tag() == tag::PAGE_TABLE && self.w1 >> 48 != 0
-    }
-
     /// [`Words::user_memory`] for frames of the smallest size only.
     #[inline(always)]
     pub fn user_page(self, write: bool) -> Option<PhysAddr> {
@@ -694,7 +674,7 @@ impl Cap {
                 mapping_word(mapping),
             ),
             Cap::PageTable { table, level, mapping } => {
-                (word0(tag::PAGE_TABLE, level as u64, table.addr() as u64), mapping_word(mapping))
+                (word0(tag::PAGE_TABLE, table::level_bits(level), table.addr() as u64), mapping_word(mapping))
             }
             Cap::AsidControl => (word0(tag::ASID_CONTROL, 0, 0), 0),
             Cap::AsidPool { pool, base } => (word0(tag::ASID_POOL, 0, pool.addr() as u64), base as u64),
@@ -774,7 +754,7 @@ impl Cap {
                 mapping: word_mapping(w1),
             },
             tag::PAGE_TABLE => {
-                Cap::PageTable { table: link!(), level: own as u8 & 7, mapping: word_mapping(w1) }
+                Cap::PageTable { table: link!(), level: table_level(own), mapping: word_mapping(w1) }
             }
             tag::ASID_CONTROL => Cap::AsidControl,
             tag::ASID_POOL => Cap::AsidPool { pool: link!(), base: w1 as u16 },

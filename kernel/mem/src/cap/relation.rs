@@ -2,7 +2,7 @@
 
 use super::{
     KIND, TAG_MASK, TAG_SHIFT, Words,
-    tag::{self, Place},
+    tag::{self, Identity, Place},
 };
 
 impl Words {
@@ -24,7 +24,19 @@ impl Words {
     /// true of them.
     #[inline(always)]
     pub fn same_object(self, other: Words) -> bool {
-        let identity = self.tag().identity();
+        self.same_by(self.tag().identity(), other)
+    }
+
+    /// True if this may stand in a slot beside the other one, which is in a slot, or for it: it is to the same object. Of a
+    /// paging structure it says the same of its level and place, too, or it is one that somebody kept.
+    #[inline(always)]
+    pub(crate) fn may_join(self, other: Words) -> bool {
+        let tag = self.tag();
+        self.same_by(if tag == tag::PAGE_TABLE { Identity::WORDS } else { tag.identity() }, other)
+    }
+
+    #[inline(always)]
+    fn same_by(self, identity: Identity, other: Words) -> bool {
         (self.w0 ^ other.w0) & identity.bits() == 0
             && !identity.is_never()
             && (!identity.has_word_1() || self.w1 == other.w1)

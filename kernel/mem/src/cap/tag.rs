@@ -76,7 +76,7 @@ impl Identity {
     /// They never are to the same object: it is none.
     const NEVER: Identity = Identity(1 << (TAG_SHIFT + 1));
     /// All of both words is.
-    const WORDS: Identity = Identity(1 << TAG_SHIFT | ((1 << TAG_SHIFT) - 1));
+    pub(super) const WORDS: Identity = Identity(1 << TAG_SHIFT | ((1 << TAG_SHIFT) - 1));
 
     /// These bits of word 0 are, which hold the extent. Words that somebody kept of an object whose memory has another one
     /// now, of another extent, are none to that one.
@@ -133,9 +133,8 @@ impl Tag {
     const fn work_out_identity(self) -> Identity {
         match self {
             NULL | UNTYPED | ZOMBIE | ENDING | ENDING_IRQ_HANDLER => Identity::NEVER,
-            ENDPOINT | NOTIFICATION | REPLY | TCB | ASID_POOL => Identity::extent(0),
+            ENDPOINT | NOTIFICATION | REPLY | TCB | ASID_POOL | PAGE_TABLE => Identity::extent(0),
             CNODE | SCHED_CONTEXT => Identity::extent(63),
-            PAGE_TABLE => Identity::extent(7),
             FRAME => Identity::extent(3),
             ASID_CONTROL | ARCH | IRQ_CONTROL | IRQ_HANDLER | DOMAIN | SCHED_CONTROL => Identity::WORDS,
         }

@@ -2,6 +2,8 @@
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use pecan_arch::PageTableEntry;
+
 use crate::link::Link;
 
 /// A paging structure.
@@ -26,6 +28,11 @@ impl PageTable {
     #[inline(always)]
     pub(crate) fn set_entry(&self, index: usize, pte: pecan_arch::Pte) {
         self.entries[index % self.entries.len()].store(pte.0, Relaxed);
+    }
+
+    /// Empties all entries.
+    pub(crate) fn clear(&self) {
+        self.entries.iter().for_each(|entry| entry.store(pecan_arch::Pte::EMPTY.0, Relaxed));
     }
 
     /// A link to this table.

@@ -225,8 +225,10 @@ impl Tcb {
 
     /// The thread's address space, as far as it has been worked out in this epoch; `None` if it has no valid one.
     #[inline(always)]
-    pub fn known_space(&self, k: &Kernel) -> Option<Space> {
-        (self.knows_spaces(k) && self.ready.get() & rare::NO_SPACE == 0).then(|| self.space.get())
+    pub fn known_space<'k>(&self, k: &'k Kernel) -> Option<vspace::Space<'k>> {
+        // SAFETY: the epoch has not ended.
+        (self.knows_spaces(k) && self.ready.get() & rare::NO_SPACE == 0)
+            .then(|| unsafe { vspace::Space::known(self.space.get()) })
     }
 
     /// The slot that a capability address means, as far as the thread's CSpace has been worked out in this epoch
@@ -261,14 +263,20 @@ impl Tcb {
     /// The address space, if the roots of the thread's spaces have been worked out in this epoch and the core
     /// can run the thread as it is.
     #[inline(always)]
-    pub fn ready(&self, k: &Kernel) -> Option<Space> {
-        (self.ready.get() == k.core().ordinary.get()).then(|| self.space.get())
+    pub fn ready<'k>(&self, k: &'k Kernel) -> Option<vspace::Space<'k>> {
+        // SAFETY: the epoch has not ended, and there is a space (see `rare`).
+        (self.ready.get() == k.core().ordinary.get())
+            .then(|| unsafe { vspace::Space::known(self.space.get()) })
     }
 
     /// The same if no more is missing than that the vector unit, which is on, has the thread's registers: that is what
     /// `load_vectors` sees to. With `FAULT`, the thread waits for the answer to a fault, which is about to end.
     #[inline(always)]
-    pub fn make_ready<const FAULT: bool>(&self, k: &Kernel, load_vectors: impl FnOnce()) -> Option<Space> {
+    pub fn make_ready<'k, const FAULT: bool>(
+        &self,
+        k: &'k Kernel,
+        load_vectors: impl FnOnce(),
+    ) -> Option<vspace::Space<'k>> {
         let fault = if FAULT { rare::FAULT } else { 0 };
         let differs = self.ready.get() ^ k.core().ordinary.get();
         if differs != fault {
@@ -278,7 +286,8 @@ impl Tcb {
             }
             load_vectors();
         }
-        Some(self.space.get())
+        // SAFETY: as in `ready`.
+        Some(unsafe { vspace::Space::known(self.space.get()) })
     }
 
     /// Works out what the roots of the thread's spaces come to: the address space, and the CNode if it takes capability
@@ -291,7 +300,7 @@ impl Tcb {
             }
             _ => self.forget_slots(),
         }
-        let space = vspace::root(k, self).map(|(root, asid)| root.space(asid));
+        let space = vspace::root(k, self).map(|root| root.space().get());
         self.space.set(space.unwrap_or(NO_SPACE));
         let no_space = if space.is_some() { 0 } else { rare::NO_SPACE };
         self.ready.set(k.epoch() << rare::BITS | self.rare() | no_space);

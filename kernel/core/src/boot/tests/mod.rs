@@ -91,7 +91,7 @@ fn slot_cap(k: &Kernel, tcb: &Tcb, index: u64) -> Cap {
 
 /// Reads user memory through the thread's page tables.
 fn read_user(k: &Kernel, tcb: &Tcb, mut at: u64, len: usize) -> Vec<u8> {
-    let (root, _) = tables::root(k, tcb).expect("a valid address space");
+    let root = tables::root(k, tcb).expect("a valid address space");
     let end = at + len as u64;
     let mut bytes = Vec::new();
     while at < end {
@@ -139,7 +139,7 @@ fn root_task_starts_as_the_abi_says() {
         let paging = region(offset_of!(BootInfo, user_image_paging));
         let levels: Vec<_> = (paging.0..paging.1)
             .map(|i| match slot_cap(k, tcb, i) {
-                Cap::PageTable { level, mapping: Some(m), .. } => (level, m.vaddr),
+                Cap::PageTable { level: Some(level), mapping: Some(m), .. } => (level, m.vaddr),
                 other => panic!("{other:?} among the paging structures"),
             })
             .collect();
@@ -250,7 +250,7 @@ fn all_memory_is_given_out_once() {
         let devices: u64 = list.iter().filter(|u| u.2).map(|u| u.1).sum();
         assert_eq!(devices, (1 << 40).min(PADDR_USER_DEVICE_TOP) - (SIZE - MIB) - 0x1000);
         // Frames that are in use are not among the untypeds.
-        let (root, _) = tables::root(k, tcb).unwrap();
+        let root = tables::root(k, tcb).unwrap();
         for page in (0x40_0000..0x40_c000).step_by(4096) {
             let frame = tables::entry(k, root, page, 0).unwrap().get(k).addr(0).0;
             assert!(!list.iter().any(|&(base, size, _)| (base..base + size).contains(&frame)));

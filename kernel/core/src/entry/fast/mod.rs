@@ -20,11 +20,11 @@ mod tests;
 use core::hint::cold_path;
 
 use pecan_abi::ipc::MSG_MAX_LENGTH;
-use pecan_arch::{Space, reg};
+use pecan_arch::reg;
 use pecan_config::NUM_DOMAINS;
 use pecan_mem::{
     Endpoint, EndpointState, Fault, Kernel, Link, NotificationState, Reply, ReplyNext, Running, Slot, Tcb,
-    ThreadState, follow,
+    ThreadState, follow, vspace::Space,
 };
 
 use crate::{
@@ -236,7 +236,7 @@ pub fn fault_other_form<'k>(k: &'k Kernel, running: Running<'k>, fault: Fault) -
 /// The server at the head of an endpoint's queue and its address space, if the caller can lend it its scheduling context
 /// and it may run at once.
 #[inline]
-fn callee<'k>(k: &'k Kernel, caller: &Tcb, ep: &Endpoint) -> Result<(&'k Tcb, Space), Miss> {
+fn callee<'k>(k: &'k Kernel, caller: &Tcb, ep: &Endpoint) -> Result<(&'k Tcb, Space<'k>), Miss> {
     let server = ep.receiver().ok_or(Miss::Slow)?.get(k);
     if server.state.receives_with().is_none()
         || server.sched_context.get().is_some()
@@ -255,7 +255,7 @@ fn finish_call<'k>(
     k: &'k Kernel,
     caller: &Tcb,
     server: &'k Tcb,
-    space: Space,
+    space: Space<'k>,
     badge: u64,
     info: u64,
 ) -> &'k Tcb {
@@ -411,7 +411,7 @@ fn finish_reply<'k>(
     server: &Tcb,
     caller: &'k Tcb,
     ep: &Endpoint,
-    space: Space,
+    space: Space<'k>,
     info: u64,
 ) -> &'k Tcb {
     let ThreadState::BlockedOnReply { reply: Some(reply) } = caller.state.get() else {
@@ -500,7 +500,7 @@ fn deliver(k: &Kernel, from: &Tcb, to: &Tcb, badge: u64, info: u64) {
 
 /// Switches between threads of the ordinary kind.
 #[inline(always)]
-fn switch<'k>(k: &'k Kernel, from: &'k Tcb, to: Resumed<'k>, space: Space) -> Switch<'k> {
+fn switch<'k>(k: &'k Kernel, from: &'k Tcb, to: Resumed<'k>, space: Space<'k>) -> Switch<'k> {
     to.thread.state.set(ThreadState::Running);
     k.switch_vspace(space);
     Switch { from, to }
@@ -514,7 +514,7 @@ fn deliver_any(k: &Kernel, from: &Tcb, to: &Tcb, badge: u64, info: u64) {
 
 /// Makes `to` the current thread, on the scheduling context that it has just been given.
 #[inline(always)]
-fn enter<'k>(k: &Kernel, from: &Tcb, to: &'k Tcb, space: Space) -> &'k Tcb {
+fn enter<'k>(k: &Kernel, from: &Tcb, to: &'k Tcb, space: Space<'_>) -> &'k Tcb {
     let ready = to.ready(k).is_some();
     k.set_current(to);
     to.state.set(ThreadState::Running);

@@ -8,7 +8,8 @@ use pecan_arch::{Exception, PhysAddr, host, phys_to_virt, reg, virt_to_phys};
 use pecan_mem::{
     Cap, EndpointRights, Link, Mapping, Tcb, ThreadState,
     retype::ObjectKind,
-    testing::{FREE_START, MEMORY_BITS, STATE_BYTES, forge, set_cap},
+    testing::{FREE_START, MEMORY_BITS, STATE_BYTES, forge, set_cap, set_pool, set_root},
+    vspace::ROOT_LEVEL,
 };
 
 use crate::{
@@ -68,14 +69,14 @@ pub(crate) fn world() -> (World, Vec<Link<Tcb>>) {
     let Cap::AsidPool { pool, base } = w.k.boot_object(ObjectKind::AsidPool { base: 0 }) else {
         unreachable!()
     };
-    w.k.global().asid_pools[base as usize].set(Some(pool));
+    set_pool(&w.k, base as usize, Some(pool));
     let roots: Vec<Cap> = (1..3u16)
         .map(|asid| {
-            let level = pecan_arch::PT_LEVELS as u8 - 1;
-            let cap = w.k.boot_object(ObjectKind::PageTable { level });
-            let Cap::PageTable { table, .. } = cap else { unreachable!() };
-            pool.get(&w.k).set_root(asid, forge(cap).words().unassigned_root());
-            Cap::PageTable { table, level, mapping: Some(Mapping { asid, vaddr: 0 }) }
+            let Cap::PageTable { table, .. } = w.k.boot_object(ObjectKind::table(ROOT_LEVEL)) else {
+                unreachable!()
+            };
+            set_root(pool.get(&w.k), asid, Some(table));
+            Cap::PageTable { table, level: Some(ROOT_LEVEL as u8), mapping: Some(Mapping { asid, vaddr: 0 }) }
         })
         .collect();
 

@@ -2,9 +2,9 @@
 
 use pecan_abi::Label;
 use pecan_mem::{
-    AsidPool, Cap, Kernel, Link, LookupFailure, Mapping, Slot,
+    AsidPool, Cap, Kernel, Link, LookupFailure, Slot,
     retype::{self, ObjectKind},
-    vspace::Root,
+    vspace,
 };
 
 use crate::{
@@ -22,9 +22,7 @@ pub(super) struct MakePool {
 
 /// An address space gets an ASID.
 pub(super) struct Assign {
-    pool: Link<AsidPool>,
     slot: Link<Slot>,
-    root: Root,
     asid: u16,
 }
 
@@ -55,10 +53,7 @@ pub(super) fn make_pool(k: &mut Kernel, op: MakePool) {
     // The untyped is a page: zeroed without a preemption point.
     while !retype::reset_step(k, op.untyped) {}
     if let Some(batch) = retype::carve(k, op.untyped, kind, 1) {
-        derivation::place_one(batch, op.dest);
-    }
-    if let Cap::AsidPool { pool, base } = op.dest.get(k).cap() {
-        k.global().asid_pools[base as usize / AsidPool::LEN].set(Some(pool));
+        batch.place_pool(op.dest);
     }
 }
 
@@ -68,7 +63,9 @@ pub(super) fn decode_pool(k: &Kernel, inv: Invocation<'_>) -> Decoded<Assign> {
         return Err(SyscallError::IllegalOperation);
     }
     let args::AsidPoolAssign { vspace: slot } = args::AsidPoolAssign::decode(k, inv)?;
-    let root = slot.get(k).words().unassigned_root().ok_or(SyscallError::InvalidCapability(1))?;
+    if slot.get(k).words().unassigned_root().is_none() {
+        return Err(SyscallError::InvalidCapability(1));
+    }
     match k.global().asid_pools.get(base as usize / AsidPool::LEN).and_then(|pool| pool.get()) {
         None => {
             let failure = LookupFailure::InvalidRoot;
@@ -80,12 +77,9 @@ pub(super) fn decode_pool(k: &Kernel, inv: Invocation<'_>) -> Decoded<Assign> {
     // ASID 0 is the kernel's.
     let first = usize::from(base == 0);
     let free = pool.get(k).first_free(first).ok_or(SyscallError::DeleteFirst)?;
-    let asid = base + free as u16;
-    Ok(Assign { pool, slot, root, asid })
+    Ok(Assign { slot, asid: base + free as u16 })
 }
 
 pub(super) fn assign(k: &Kernel, op: Assign) {
-    let Assign { pool, slot, root, asid } = op;
-    pool.get(k).set_root(asid, Some(root));
-    slot.get(k).set_mapping(Some(Mapping { asid, vaddr: 0 }));
+    vspace::assign(k, op.asid, op.slot);
 }

@@ -5,7 +5,7 @@ use pecan_arch::{CacheAttr, PageTableEntry, level_shift, tlb_flush_page};
 use pecan_mem::{
     Cap, Kernel, Link, LookupFailure, Mapping, PageTable, Slot,
     cap::tag,
-    vspace::{Content, Entry, Root, empty_table},
+    vspace::{Content, Entry, NoPlace, Root, TablePlace},
 };
 
 use crate::{
@@ -21,9 +21,9 @@ use crate::{
     space::{tables, unmap},
 };
 
-/// A new mapping, decoded: an entry of a page table to set, and the capability that will say so.
-pub(super) struct Map {
-    entry: Entry,
+/// A new mapping of a frame, decoded: an entry of a page table to set, and the capability that will say so.
+pub(super) struct Map<'k> {
+    entry: Entry<'k>,
     content: Content,
     slot: Link<Slot>,
     mapping: Mapping,
@@ -32,23 +32,23 @@ pub(super) struct Map {
 }
 
 /// A decoded invocation of a paging structure.
-pub(super) enum TableOp {
-    Map(Map),
-    Unmap { slot: Link<Slot>, table: Link<PageTable>, level: u8, mapping: Option<Mapping> },
+pub(super) enum TableOp<'k> {
+    Map(TablePlace<'k>),
+    Unmap(Link<Slot>),
 }
 
 /// The address space that an invocation's extra capability names: its root and its ASID.
 #[inline(always)]
-fn vspace_argument(k: &Kernel, slot: Link<Slot>) -> Decoded<(Root, u16)> {
+fn vspace_argument(k: &Kernel, slot: Link<Slot>) -> Decoded<(Link<PageTable>, u16)> {
     slot.get(k).words().vspace().ok_or(SyscallError::InvalidCapability(1))
 }
 
-/// Fails unless the address space is the one that its ASID stands for now.
-fn check_root(k: &Kernel, root: Root, asid: u16) -> Decoded<()> {
+/// The address space, which must be the one that its ASID stands for now.
+fn check_root(k: &Kernel, (table, asid): (Link<PageTable>, u16)) -> Decoded<Root<'_>> {
     match tables::find_root(k, asid) {
         None => Err(failed(LookupFailure::InvalidRoot)),
-        Some(found) if found != root => Err(SyscallError::InvalidCapability(1)),
-        Some(_) => Ok(()),
+        Some(root) if root.link() != table => Err(SyscallError::InvalidCapability(1)),
+        Some(root) => Ok(root),
     }
 }
 
@@ -57,15 +57,20 @@ fn failed(failure: LookupFailure) -> SyscallError {
 }
 
 /// An invocation of a paging structure that maps or unmaps it; `None` if it asks for something else.
-pub(super) fn decode_table(k: &Kernel, inv: Invocation<'_>) -> Decoded<Option<TableOp>> {
+pub(super) fn decode_table<'k>(k: &'k Kernel, inv: Invocation<'_>) -> Decoded<Option<TableOp<'k>>> {
     let Some(Cap::PageTable { table, level, mapping }) = inv.cap_of(tag::PAGE_TABLE) else { return Ok(None) };
-    let Some((map, unmap)) = TABLE_LABELS.get(level as usize).copied() else { return Ok(None) };
+    // Those whose level depends on where they are mapped have one pair of labels.
+    let Some((map, unmap)) = TABLE_LABELS.get(level.map_or(0, usize::from)).copied() else { return Ok(None) };
     if inv.label() == Some(unmap) {
-        // Copies would keep speaking of the mapping.
-        if !derivation::is_final(k, inv.slot) {
+        // Copies would keep speaking of the mapping, and address spaces of their root.
+        let is_root = inv
+            .words
+            .vspace()
+            .is_some_and(|(_, asid)| tables::find_root(k, asid).is_some_and(|root| root.link() == table));
+        if is_root || !derivation::is_final(k, inv.slot) {
             return Err(SyscallError::RevokeFirst);
         }
-        return Ok(Some(TableOp::Unmap { slot: inv.slot, table, level, mapping }));
+        return Ok(Some(TableOp::Unmap(inv.slot)));
     }
     if inv.label() != Some(map) {
         return Ok(None);
@@ -74,21 +79,20 @@ pub(super) fn decode_table(k: &Kernel, inv: Invocation<'_>) -> Decoded<Option<Ta
     if mapping.is_some() {
         return Err(SyscallError::InvalidCapability(0));
     }
-    let (root, asid) = vspace_argument(k, vspace)?;
-    let above = level as usize + 1;
+    let vspace = vspace_argument(k, vspace)?;
     // An address anywhere in the range that the table covers will do.
-    let vaddr = vaddr & !((1 << level_shift(above)) - 1);
+    let vaddr = level.map_or(vaddr, |level| vaddr & !((1 << level_shift(level as usize + 1)) - 1));
     if vaddr >= USER_TOP {
         return Err(SyscallError::InvalidArgument(0));
     }
-    check_root(k, root, asid)?;
-    let entry = tables::entry(k, root, vaddr, above).map_err(failed)?;
-    if entry.get(k).is_present() {
-        return Err(SyscallError::DeleteFirst);
+    let root = check_root(k, vspace)?;
+    match TablePlace::find(k, inv.slot, root, vaddr) {
+        Ok(place) => Ok(Some(TableOp::Map(place))),
+        Err(NoPlace::NoTable) => Err(SyscallError::IllegalOperation),
+        Err(NoPlace::NotUser) => Err(SyscallError::InvalidArgument(0)),
+        Err(NoPlace::Missing(level)) => Err(failed(tables::missing(level))),
+        Err(NoPlace::Taken) => Err(SyscallError::DeleteFirst),
     }
-    let mapping = Mapping { asid, vaddr };
-    let content = Content::table(inv.words).ok_or(SyscallError::IllegalOperation)?;
-    Ok(Some(TableOp::Map(Map { entry, content, slot: inv.slot, mapping, flush: false })))
 }
 
 /// Invocations of frames. What each does is carried out where it has been decoded: an operation that could be any of them
@@ -120,13 +124,13 @@ pub(super) fn invoke_frame(k: &Kernel, inv: Invocation<'_>) -> Decoded<Done> {
     }
 }
 
-fn decode_map(k: &Kernel, inv: Invocation<'_>) -> Decoded<Map> {
+fn decode_map<'k>(k: &'k Kernel, inv: Invocation<'_>) -> Decoded<Map<'k>> {
     let Some(Cap::Frame { base, level, rights, device, mapping }) = inv.cap_of(tag::FRAME) else {
         return Err(SyscallError::IllegalOperation);
     };
     let args::PageMap { vspace, vaddr, rights: wanted, attr } = args::PageMap::decode(k, inv)?;
     let cache = CacheAttr::of_frame(device, attr);
-    let (root, asid) = vspace_argument(k, vspace)?;
+    let (table, asid) = vspace_argument(k, vspace)?;
     let size = 1u64 << level_shift(level as usize);
     match mapping {
         Some(m) if m.asid != asid => return Err(SyscallError::InvalidCapability(1)),
@@ -137,7 +141,7 @@ fn decode_map(k: &Kernel, inv: Invocation<'_>) -> Decoded<Map> {
         }
         None => {}
     }
-    check_root(k, root, asid)?;
+    let root = check_root(k, (table, asid))?;
     if vaddr & (size - 1) != 0 {
         return Err(SyscallError::AlignmentError);
     }
@@ -163,11 +167,12 @@ pub(super) fn quick(k: &Kernel, inv: Invocation<'_>) -> Option<()> {
         return None;
     }
     let Cap::Frame { rights, .. } = inv.cap_of(tag::FRAME)? else { return None };
-    let (root, asid) = vspace.get(k).words().vspace()?;
+    let (table, asid) = vspace.get(k).words().vspace()?;
     const SIZE: u64 = 1 << level_shift(0);
-    if vaddr > USER_TOP - SIZE || vaddr % SIZE != 0 || tables::find_root(k, asid) != Some(root) {
+    if vaddr > USER_TOP - SIZE || vaddr % SIZE != 0 {
         return None;
     }
+    let root = tables::find_root(k, asid).filter(|root| root.link() == table)?;
     let entry = Entry::find(k, root, vaddr, 0).ok()?;
     if entry.get(k).is_present() {
         return None;
@@ -179,26 +184,12 @@ pub(super) fn quick(k: &Kernel, inv: Invocation<'_>) -> Option<()> {
 }
 
 #[inline(always)]
-fn commit_map(k: &Kernel, map: Map) {
+fn commit_map(k: &Kernel, map: Map<'_>) {
     let Map { entry, content, slot, mapping, flush } = map;
     slot.get(k).set_mapping(Some(mapping));
     entry.set(k, content);
     // Entries that translated nothing are not cached.
     if flush {
         tlb_flush_page(mapping.asid, mapping.vaddr);
-    }
-}
-
-pub(super) fn commit_table(k: &Kernel, op: TableOp) {
-    match op {
-        TableOp::Map(map) => commit_map(k, map),
-        // Not mapped: nothing to undo.
-        TableOp::Unmap { mapping: None, .. } => {}
-        TableOp::Unmap { slot, table, level, mapping: Some(mapping) } => {
-            unmap::unmap_table(k, table, level, mapping);
-            // What it maps must not show up where it is mapped next.
-            empty_table(k, slot.get(k).words());
-            slot.get(k).set_mapping(None);
-        }
     }
 }

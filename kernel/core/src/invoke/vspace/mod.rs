@@ -18,6 +18,7 @@ use crate::{
         arch,
         invocation::{Done, Invocation},
     },
+    space::unmap,
 };
 
 /// Invocations of frames.
@@ -43,8 +44,13 @@ pub fn quick_map(k: &Kernel, inv: Invocation<'_>) -> Option<()> {
 pub fn invoke(k: &mut Kernel, inv: Invocation<'_>) -> Result<Done, Stop> {
     match inv.words.tag() {
         tag::PAGE_TABLE => {
-            let Some(op) = map::decode_table(k, inv)? else { return Ok(arch::invoke_table(k, inv)?) };
-            map::commit_table(k, op);
+            match map::decode_table(k, inv)? {
+                Some(map::TableOp::Map(place)) => {
+                    place.take(k);
+                }
+                Some(map::TableOp::Unmap(slot)) => unmap::unmap_table(k, slot),
+                None => return Ok(arch::invoke_table(k, inv)?),
+            }
             Ok(Done::stay())
         }
         tag::ASID_CONTROL => {
