@@ -30,7 +30,7 @@ pub struct House {
     same_files: Vec<SameFiles>,
     /// The layers of `pecan-core`.
     pub core_layers: Layers,
-    /// Of each file of `pecan-mem`, the public functions that are safe to call and have unsafe code in them.
+    /// Of each file of `pecan-mem` and `pecan-arch`, the public functions that are safe to call and have unsafe code in them.
     sealed: BTreeMap<String, Vec<String>>,
 }
 
@@ -198,15 +198,23 @@ pub fn same_files(house: &House, files: &[File]) -> Vec<String> {
     wrong
 }
 
-/// What the portable kernel can build on in `pecan-mem` is listed: whoever adds a function that makes a link or a
-/// capability, or follows one, decides that.
+/// The crates that have the unsafe code under the portable kernel.
+const SEALED: [&str; 2] = ["kernel/mem/src/", "kernel/arch/src/"];
+
+/// What the portable kernel can build on in `pecan-mem` and `pecan-arch` is listed: whoever adds a function that makes a
+/// link or a capability, or follows one, or that has the processor do something, decides that.
 pub fn sealed(house: &House, files: &[File]) -> Vec<String> {
     const LIST: &str = "[sealed] in tools/xtask/house.toml";
     let mut wrong = Vec::new();
     // What a machine does not have, tests do.
-    let on_machines =
-        |f: &&File| !f.is_test() && !f.path.ends_with("/host.rs") && !f.path.ends_with("/testing.rs");
-    for file in files.iter().filter(|f| f.path.starts_with("kernel/mem/src/")).filter(on_machines) {
+    let on_machines = |f: &&File| {
+        !f.is_test()
+            && !f.path.ends_with("/host.rs")
+            && !f.path.contains("/host/")
+            && !f.path.ends_with("/testing.rs")
+    };
+    let sealed = |f: &&File| SEALED.iter().any(|folder| f.path.starts_with(folder));
+    for file in files.iter().filter(sealed).filter(on_machines) {
         let found = file.source.safe_over_unsafe();
         let listed = house.sealed.get(&file.path).map_or(&[][..], |names| names);
         let new = found.iter().filter(|name| !listed.contains(name));
@@ -316,11 +324,14 @@ mod tests {
         let path = "kernel/mem/src/a.rs";
         house.sealed = [(path.to_string(), vec!["known".to_string(), "gone".to_string()])].into();
         let text = "pub fn known() { unsafe { x() } }\npub fn new() { unsafe { x() } }\npub fn fine() {}\n";
-        let files =
-            [file(path, text), file("kernel/mem/src/testing.rs", text), file("kernel/arch/src/a.rs", text)];
+        let beside = ["kernel/mem/src/testing.rs", "kernel/arch/src/host/a.rs", "kernel/image/src/a.rs"];
+        let mut files = vec![file(path, text)];
+        files.push(file("kernel/arch/src/x86_64/b.rs", "pub fn other() { unsafe { x() } }"));
+        files.extend(beside.map(|path| file(path, text)));
         let wrong = sealed(&house, &files);
-        assert_eq!(wrong.len(), 2, "{wrong:?}");
+        assert_eq!(wrong.len(), 3, "{wrong:?}");
         assert!(wrong[0].starts_with("kernel/mem/src/a.rs: `new`") && wrong[1].ends_with("`gone`"));
+        assert!(wrong[2].starts_with("kernel/arch/src/x86_64/b.rs: `other`"));
     }
 
     #[test]
