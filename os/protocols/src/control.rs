@@ -1,4 +1,4 @@
-//! The initial task's own service.
+//! The supervisor's service: what runs, and what is to run.
 
 use alloc::string::String;
 use core::fmt;
@@ -104,7 +104,7 @@ pub struct Ending {
     pub status: u64,
 }
 
-/// Why the initial task did not do something.
+/// Why something was not done.
 #[derive(Wire, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ControlError {
     /// There is no component of that name.
@@ -214,7 +214,8 @@ pub trait Control {
     /// The name under which a program runs.
     #[idempotent]
     fn name(&mut self, caller: Caller, id: u64) -> Option<Text<NAME_MAX>>;
-    /// Waits until a program has ended.
+    /// Waits until a program has ended. How it was is known for a while after that.
+    #[idempotent]
     fn wait(&mut self, caller: Caller, id: u64, later: Later<Result<Ending, ControlError>>);
     /// Ends a component. What comes then is up to its description.
     fn kill(&mut self, caller: Caller, #[max(NAME_MAX)] component: &str) -> Result<(), ControlError>;

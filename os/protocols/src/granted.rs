@@ -194,6 +194,13 @@ pub enum Granted {
         /// The number of the channel in the description.
         channel: u16,
     } = 25,
+    /// The boot archive, read-only.
+    Archive {
+        /// Its address.
+        address: u64,
+        /// Its bytes.
+        bytes: u64,
+    } = 26,
 }
 
 /// The parts of a ring, as one end sees them.

@@ -6,11 +6,15 @@ extern crate alloc;
 
 mod control;
 mod granted;
+mod instances;
+mod reports;
 
 use pecan_service::{Bytes, Caller, Description, Later, Wire, service};
 
 pub use control::*;
 pub use granted::{Granted, RingPart};
+pub use instances::*;
+pub use reports::*;
 
 /// The most bytes of text in one message of [`ConsoleClient::write`] and of [`SupervisorClient::log`].
 pub const WRITE_MAX: usize = 900;
@@ -122,7 +126,7 @@ pub trait Supervisor {
 }
 
 /// What each of the protocols consists of.
-pub const ALL: [Description; 7] = [
+pub const ALL: [Description; 9] = [
     ConsoleClient::DESCRIPTION,
     TimerClient::DESCRIPTION,
     PowerClient::DESCRIPTION,
@@ -130,6 +134,8 @@ pub const ALL: [Description; 7] = [
     ControlClient::DESCRIPTION,
     SupervisorClient::DESCRIPTION,
     ClockClient::DESCRIPTION,
+    InstancesClient::DESCRIPTION,
+    ReportsClient::DESCRIPTION,
 ];
 
 #[cfg(test)]

@@ -90,6 +90,7 @@ impl Shown {
                 let object = format!("{}, the system log", kilobytes(bytes));
                 line(0, "memory", access(writable), object.into())
             }
+            Granted::Archive { .. } => line(0, "memory", "r", "the boot archive".into()),
             Granted::Untyped { slot, bytes } => {
                 line(slot, "untyped", "", format!("{bytes} bytes, to make components").into())
             }

@@ -67,3 +67,10 @@ impl Irq {
 pub fn log() -> Option<StreamReader<'static>> {
     StreamReader::new(memory(resource::LOG_READER)?.words(), memory(resource::LOG)?.words())
 }
+
+/// The boot archive, if the description lets this component read it; empty otherwise.
+pub fn archive() -> &'static [u8] {
+    let Some((address, bytes)) = crate::startup().memory(resource::ARCHIVE) else { return &[] };
+    // SAFETY: the initial task mapped the archive there, read-only, for as long as the program runs, and nobody writes to it.
+    unsafe { core::slice::from_raw_parts(address as *const u8, bytes as usize) }
+}

@@ -22,10 +22,13 @@ use pecan_protocols::SupervisorClient;
 use pecan_service::{Departure, Dispatch, Replies, Server};
 
 pub use children::{estate, program};
-pub use device::{Irq, Ports, irq, log, ports};
+pub use device::{Irq, Ports, archive, irq, log, ports};
 pub use output::{connect, write};
 pub use pecan;
-pub use pecan_manifest::layout::LOG_SIGNAL;
+pub use pecan_manifest::{
+    self as manifest,
+    layout::{INIT_SIGNAL, LOG_SIGNAL},
+};
 pub use pecan_protocols as protocols;
 pub use pecan_runtime::{Outcome, component, exit, print, println};
 pub use pecan_service::{self as service, ticks};

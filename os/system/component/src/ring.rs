@@ -100,8 +100,8 @@ impl Drop for Line {
     }
 }
 
-/// Waits until somebody signals this component, which has a ring and serves nothing; returns the bits
-/// ([`Producer::is_in`]). A component without rings does not wait.
+/// Waits until somebody signals this component, which serves nothing; returns the bits ([`Producer::is_in`],
+/// [`crate::Irq::is_in`], [`crate::INIT_SIGNAL`]). A component that nobody can signal does not wait.
 pub fn wait() -> u64 {
     let signals: Option<Cap<Notification>> = cap(resource::SIGNALS);
     signals.map_or(0, |signals| signals.wait())

@@ -117,6 +117,8 @@ pub struct Live {
     pub gone_signal: Option<Cap<Notification>>,
     /// What asks it for a sign of life, if some are expected and it serves.
     pub pulse_signal: Option<Cap<Notification>>,
+    /// What signals it, if it calls the initial task, that there is something for it.
+    pub init_signal: Option<Cap<Notification>>,
     /// What it holds.
     pub granted: Vec<Granted>,
     /// Of its calls, those that end before they are answered.
@@ -143,9 +145,9 @@ impl Live {
         (cptr == 0).then_some(self.tcb)
     }
 
-    /// Whether an address is where a stack goes that is too deep.
-    pub fn is_below_stack(&self, address: u64) -> bool {
-        (self.bottom.saturating_sub(16 * PAGE_SIZE)..self.bottom).contains(&address)
+    /// The lowest address of its program, where its stack ends.
+    pub const fn bottom(&self) -> u64 {
+        self.bottom
     }
 
     /// Gives its heap more of its own memory: at most so much that it takes little time. Returns where, and the bytes.
@@ -286,6 +288,10 @@ pub struct Given<'a> {
     pub signals: Option<Cap<Notification>>,
     /// The pages of the system log, if it shows that.
     pub log: Option<Vec<Cap<SmallPage>>>,
+    /// The pages of the boot archive and its bytes, if it may read that.
+    pub archive: Option<(Vec<Cap<SmallPage>>, u64)>,
+    /// Whether it calls the initial task.
+    pub is_part: bool,
 }
 
 /// A component that is being made.
@@ -350,7 +356,8 @@ pub fn start(
     let bytes = component.settings.memory.0;
     let pages = bytes / PAGE_SIZE;
     let shared: usize = given.rings.iter().flat_map(|end| &end.parts).map(|(_, pages, _)| pages.len()).sum();
-    let slots = SLOTS + pages.min(SMALL_PAGES_MAX) + pages / PAGES_OF_LARGE + shared as u64;
+    let archive = given.archive.as_ref().map_or(0, |(pages, _)| pages.len() as u64);
+    let slots = SLOTS + pages.min(SMALL_PAGES_MAX) + pages / PAGES_OF_LARGE + shared as u64 + archive;
     let children = match &component.settings.children {
         Some(bytes) => memory.take_pieces(bytes.0)?,
         None => Vec::new(),
@@ -372,6 +379,7 @@ pub fn start(
             log_signal: None,
             gone_signal: None,
             pulse_signal: None,
+            init_signal: None,
             granted: Vec::new(),
             limits: Vec::new(),
             frames: BTreeMap::new(),
@@ -745,8 +753,14 @@ impl Maker<'_> {
             let (first, last) = (ports.first, ports.last);
             self.live.granted.push(Granted::Ports { slot: slot.index, first, last });
         }
+        if let Some((pages, bytes)) = &given.archive {
+            let (address, bytes) = (self.map_shared(pages, CapRights::READ)?, *bytes);
+            self.page.add_memory(resource::ARCHIVE, address, bytes);
+            self.live.granted.push(Granted::Archive { address, bytes });
+        }
         let has_irqs = !self.component.settings.irqs.is_empty();
-        if !has_irqs && given.log.is_none() && given.service.is_none() && given.signals.is_none() {
+        let has_signals = given.log.is_some() || given.service.is_some() || given.signals.is_some();
+        if !has_irqs && !has_signals && !given.is_part {
             return Ok(());
         }
         let notification = match given.signals {
@@ -780,6 +794,10 @@ impl Maker<'_> {
                 let badge = Badge::SIGNAL | 1 << layout::PULSE_SIGNAL;
                 self.live.pulse_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
             }
+        }
+        if given.is_part {
+            let badge = Badge::SIGNAL | 1 << layout::INIT_SIGNAL;
+            self.live.init_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
         }
         if let Some(pages) = &given.log {
             let (own, reader) = pages.split_at(pages.len() - (layout::LOG_READER_SIZE / PAGE_SIZE) as usize);

@@ -107,9 +107,8 @@ impl System {
         let Some(number) = number else { return };
         match self.description().channels.get(number).map(|edge| edge.server) {
             Some(Server::Component(server)) => self.call_is_over(usize::from(server), (id, number)),
-            // It waits for the end of a program.
-            Some(Server::Init) => self.stop_waiting(id),
-            None => {}
+            // The initial task answers at once.
+            Some(Server::Init) | None => {}
         }
     }
 }

@@ -1,5 +1,6 @@
-//! The initial task: owns all memory and all devices, starts the components of the system with what its description
-//! gives them, and looks after them.
+//! The initial task: owns all memory and all devices, makes components with what the system's description gives them, and
+//! takes them apart. When that is to be done is the supervisor's business; only the parts of the system, which call the
+//! initial task, are started and looked after here.
 #![no_std]
 #![no_main]
 
@@ -7,9 +8,10 @@ extern crate alloc;
 
 mod calls;
 mod clock;
-mod control;
 mod devices;
+mod handle;
 mod instance;
+mod instances;
 mod limits;
 mod memory;
 mod output;
@@ -20,7 +22,6 @@ mod rescue;
 mod rings;
 mod system;
 
-use alloc::vec::Vec;
 use core::convert::Infallible;
 
 use pecan::{
@@ -36,9 +37,6 @@ use system::System;
 
 pecan_runtime::root_task!(main);
 
-/// How many callers can wait for the end of programs at once, and one that is being answered.
-const REPLIES: u64 = 33;
-
 /// The initial task's own time, once the system is up: whoever lets it work much, by dying, printing or asking, takes no more
 /// than this from others. To start a component takes it some 3 ms.
 const TIME: SchedParams = SchedParams {
@@ -53,18 +51,17 @@ const TIME: SchedParams = SchedParams {
 #[unsafe(no_mangle)]
 static PECAN_ARCHIVE: [u64; 2] = [u64::MAX, 0];
 
-/// The boot archive.
-fn archive() -> Result<Archive<'static>, ArchiveError> {
+/// The bytes of the boot archive.
+fn archive() -> Result<&'static [u8], ArchiveError> {
     // SAFETY: the variable is there and aligned. If it was filled in, the archive is a read-only segment of this very
     // program, mapped for as long as it runs; if it was not, the length is zero.
-    let bytes = unsafe {
+    unsafe {
         let [address, len] = (&raw const PECAN_ARCHIVE).read_volatile();
         if len == 0 {
             return Err(ArchiveError::Magic);
         }
-        core::slice::from_raw_parts(address as *const u8, len as usize)
-    };
-    Archive::open(bytes)
+        Ok(core::slice::from_raw_parts(address as *const u8, len as usize))
+    }
 }
 
 /// Why there is no system.
@@ -91,23 +88,21 @@ impl From<pecan::Error> for Failure {
 fn main(boot: BootInfo) -> Result<Infallible, Failure> {
     // It is built without vector registers: the kernel need not switch them when it comes here and goes back.
     boot::TCB.set_flags(0, tcb_flag::FPU_DISABLED)?;
-    let archive = archive().map_err(Failure::Archive)?;
-    let mut system = System::new(&boot, archive)?;
+    let bytes = archive().map_err(Failure::Archive)?;
+    let mut system = System::new(&boot, bytes, Archive::open(bytes).map_err(Failure::Archive)?)?;
     pecan_runtime::set_console(output::write);
-    let first = system.memory.objects().make_run::<Reply>(0, REPLIES)?;
-    // SAFETY: as many were made, one behind the other.
-    let replies: Vec<_> = (0..REPLIES).map(|n| unsafe { first.offset(n) }).collect();
-    let mut replies = Replies::new(&replies);
-    system.start_all();
+    // It answers at once, or never: nobody waits for it.
+    let reply = system.memory.objects().make::<Reply>()?;
+    let mut replies = Replies::new(&[reply]);
+    system.start_parts();
     boot.sched_control(0)?.configure(boot::SCHED_CONTEXT, TIME)?;
 
     let endpoint = system.endpoint();
     let (mut question, mut answer) = (LongMessage::new(0), Writer::new(0));
-    let mut badge = endpoint.recv_long(replies.current(), &mut question);
+    let mut badge = endpoint.recv_long(reply, &mut question);
     loop {
         answer.reset(0);
         let outcome = system.handle(Badge::from_word(badge), &question, &mut replies, &mut answer);
-        let reply = replies.current();
         badge = match (outcome, answer.message()) {
             (Ok(Answered::Now), Some(answer)) => endpoint.reply_recv_long(reply, answer, &mut question),
             (Ok(Answered::Now), None) => {

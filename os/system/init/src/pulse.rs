@@ -1,10 +1,8 @@
 //! Whether components that run do what they should: who gives no sign of life, or uses up its budget for longer than it may,
 //! is ended as one that has failed.
 
-use alloc::{format, string::String};
-
-use pecan::fault::Fault;
-use pecan_protocols::{Ending, State};
+use pecan::{LongMessage, fault::Fault};
+use pecan_protocols::{Cause, State};
 use pecan_service::Answered;
 use pecan_supervision::Expected;
 
@@ -21,7 +19,7 @@ pub fn expected(settings: &pecan_manifest::Settings) -> Expected {
 
 /// Whether somebody has to look at the clock for a component.
 pub fn is_watched(entry: &Entry) -> bool {
-    entry.live.is_some() && entry.pulse.is_watched()
+    entry.state == State::Running && entry.pulse.is_watched()
 }
 
 impl System {
@@ -39,7 +37,7 @@ impl System {
             self.entries.iter().position(|entry| is_watched(entry) && entry.pulse.is_silent(now))
         {
             let ms = self.spec(&self.entries[index]).settings.heartbeat_ms.unwrap_or(0);
-            self.fail(index, format!("it gave no sign of life for {ms} ms"));
+            self.fail(index, Cause::Silent { ms }, &[]);
         }
         for entry in &self.entries {
             let signal = entry.live.as_ref().and_then(|live| live.pulse_signal);
@@ -50,23 +48,17 @@ impl System {
     }
 
     /// A component has faulted, or used up its budget, which is no fault for a while. Whether it goes on.
-    pub fn fault(&mut self, id: u64, fault: Option<&Fault>) -> Answered {
+    pub fn fault(&mut self, id: u64, message: &LongMessage) -> Answered {
         let Some(index) = self.find(id) else { return Answered::Later };
-        if !matches!(fault, Some(Fault::Timeout { .. })) {
-            self.faulted(index, fault);
+        if !matches!(Fault::from_message(message), Some(Fault::Timeout { .. })) {
+            self.fail(index, Cause::Fault { label: message.label() }, message.words());
             return Answered::Later;
         }
         if !self.entries[index].pulse.used_up(self.clock.now()) {
             return Answered::Now;
         }
         let ms = self.spec(&self.entries[index]).settings.overrun_ms.unwrap_or(0);
-        self.fail(index, format!("it used up its budget for {ms} ms"));
+        self.fail(index, Cause::Overrun { ms }, &[]);
         Answered::Later
-    }
-
-    /// Ends a component that has failed, and says why.
-    fn fail(&mut self, index: usize, why: String) {
-        self.report(index, &why);
-        self.end(index, Ending { state: State::Faulted, status: 0 });
     }
 }

@@ -1,127 +1,62 @@
-//! What is said about a component that dies.
+//! What is taken down when a component faults, for the reporter: in a bounded number of steps, because a program can make
+//! its stack look as deep as it likes.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{collections::VecDeque, vec::Vec};
 
-use pecan::{UserContext, fault::Fault, stack::Frames, vspace::PAGE_SIZE};
-use pecan_manifest::symbols::Functions;
+use pecan::{stack::Frames, vspace::PAGE_SIZE};
+use pecan_protocols::{CALLERS_MAX, Cause, Report, bytes_of};
+use pecan_service::Text;
 
 use crate::{instance::Live, memory::Memory, output::say};
 
-/// The most frames of a stack that are looked at: the initial task reports at the highest priority, and a program can make
-/// its stack look as deep as it likes.
-const FRAMES: usize = 32;
-/// The exception of a thread that uses the vector unit and may not.
-const DEVICE_NOT_AVAILABLE: u64 = 7;
+/// The most reports that wait for the reporter.
+const WAITING_MAX: usize = 16;
 
-/// A fault in words.
-fn describe(fault: &Fault, live: &Live) -> String {
-    match *fault {
-        Fault::Vm { addr, instruction, code, .. } => {
-            let access = match (instruction, code & 2 != 0) {
-                (true, _) => "fetch an instruction from",
-                (false, true) => "write to",
-                (false, false) => "read from",
-            };
-            let why = if code & 1 != 0 {
-                "which is mapped without that right"
-            } else if addr < PAGE_SIZE {
-                "a null pointer"
-            } else if live.is_below_stack(addr) {
-                "which is just below the stack: a stack overflow"
-            } else {
-                "where nothing is mapped"
-            };
-            format!("page fault: it tried to {access} {addr:#x}, {why}")
-        }
-        // The kernel raises it for nothing else.
-        Fault::UserException { number: DEVICE_NOT_AVAILABLE, .. } => {
-            "it used a floating-point or vector register, but its description says `fpu = false`".into()
-        }
-        Fault::UserException { number, code, .. } => {
-            format!("{} (exception {number}, code {code:#x})", Fault::exception_name(number))
-        }
-        Fault::Cap { addr, receiving, failure, .. } => {
-            let what = if receiving { "receive from" } else { "send to" };
-            format!("capability fault: it tried to {what} {addr:#x}: {failure}")
-        }
-        Fault::UnknownSyscall { number, .. } => format!("unknown system call {}", number as i64),
-        Fault::Debug { reason, addr, .. } => format!("{} at {addr:#x}", reason.name()),
-        Fault::Timeout { consumed, .. } => format!("out of time after {consumed} us"),
-    }
+/// Reports that the reporter has not done.
+#[derive(Default)]
+pub struct Waiting {
+    reports: VecDeque<Report>,
+    /// The number of the last one.
+    last: u64,
 }
 
-/// What a component died of, in words.
-pub fn cause(fault: Option<&Fault>, live: &Live) -> String {
-    fault.map_or_else(|| "an unknown fault".into(), |f| describe(f, live))
-}
-
-/// Reports a death: what happened, the registers, and the stack.
-pub fn death(name: &str, what: &str, live: &Live, functions: Option<Functions<'_>>, memory: &mut Memory) {
-    let registers = match live.tcb.read_registers(false) {
-        Ok(registers) => registers,
-        Err(error) => {
-            say!("*** {name} died: {what} (its registers cannot be read: {error})");
+impl Waiting {
+    /// Takes down what a component died of.
+    pub fn take_down(
+        &mut self,
+        (name, program): (&str, &str),
+        (cause, message): (Cause, &[u64]),
+        live: &Live,
+        memory: &mut Memory,
+    ) {
+        if self.reports.len() >= WAITING_MAX {
+            say!("*** {name} died; its report is lost, because {WAITING_MAX} wait already");
             return;
         }
-    };
-    let at = match functions.and_then(|f| f.find(registers.rip)) {
-        Some((name, into)) => format!("{:#x} {name}+{into:#x}", registers.rip),
-        None => format!("{:#x}", registers.rip),
-    };
-    // A panic ends with an invalid instruction in its handler, after it has said why.
-    if at.contains("rust_begin_unwind") {
-        say!("*** {name} died: it panicked");
-    } else {
-        say!("*** {name} died: {what}");
+        let registers = live.tcb.read_registers(false).ok();
+        let mut pages = Pages { live, memory, page: None };
+        let mut frames = Frames::new(registers.map_or(0, |r| r.rbp), |address| pages.word(address));
+        let callers: Vec<u64> = frames.by_ref().take(CALLERS_MAX).collect();
+        let more = callers.len() == CALLERS_MAX && frames.next().is_some();
+        self.last += 1;
+        self.reports.push_back(Report {
+            number: self.last,
+            name: Text::cut(name),
+            program: Text::cut(program),
+            cause,
+            message: bytes_of(message.iter().copied()),
+            registers: bytes_of(registers.iter().flat_map(|r| r.to_words())),
+            callers: bytes_of(callers),
+            more,
+            bottom: live.bottom(),
+        });
     }
-    say!("    at {at}");
-    print_registers(&registers);
-    for line in backtrace(&registers, live, functions, memory) {
-        say!("    {line}");
-    }
-}
 
-fn print_registers(registers: &UserContext) {
-    let words = registers.to_words();
-    let named: Vec<_> = UserContext::NAMES.iter().zip(words).collect();
-    for row in named.chunks(4) {
-        let row: Vec<_> = row.iter().map(|(name, word)| format!("{name:<7} {word:016x}")).collect();
-        say!("    {}", row.join("  "));
+    /// The oldest after number `done`; those up to it are dropped.
+    pub fn next(&mut self, done: u64) -> Option<Report> {
+        self.reports.retain(|report| report.number > done);
+        self.reports.front().cloned()
     }
-}
-
-/// The lines of a backtrace. Equal ones in a row, as a recursion leaves them, are counted.
-fn backtrace(
-    registers: &UserContext,
-    live: &Live,
-    functions: Option<Functions<'_>>,
-    memory: &mut Memory,
-) -> Vec<String> {
-    let mut pages = Pages { live, memory, page: None };
-    let mut frames = Frames::new(registers.rbp, |address| pages.word(address));
-    let addresses: Vec<u64> = frames.by_ref().take(FRAMES).collect();
-    let more = addresses.len() == FRAMES && frames.next().is_some();
-    let mut lines: Vec<(String, usize)> = Vec::new();
-    for address in addresses {
-        // A return address is that of the instruction after the call.
-        let call = address.wrapping_sub(1);
-        let line = match functions.and_then(|f| f.find(call)) {
-            Some((function, _)) => format!("called from {call:#x} {function}"),
-            None => format!("called from {call:#x}"),
-        };
-        match lines.last_mut() {
-            Some((last, count)) if *last == line => *count += 1,
-            _ => lines.push((line, 1)),
-        }
-    }
-    let mut out: Vec<String> = lines
-        .into_iter()
-        .map(|(line, count)| if count > 1 { format!("{line} ({count} times)") } else { line })
-        .collect();
-    if more {
-        out.push(format!("... and more than these {FRAMES}"));
-    }
-    out
 }
 
 /// A component's memory, a page at a time.

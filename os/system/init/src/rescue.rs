@@ -3,9 +3,7 @@
 
 use alloc::{string::String, vec::Vec};
 
-use pecan_manifest::Badge;
-use pecan_protocols::Control;
-use pecan_service::Caller;
+use pecan_protocols::{ControlError, State, Wish};
 
 use crate::{
     output::{self, say},
@@ -23,6 +21,8 @@ const BACKSPACE: [u8; 2] = [0x08, 0x7f];
 #[derive(Default)]
 pub struct Rescue {
     open: bool,
+    /// Whether the supervisor has yet to do what was asked for.
+    busy: bool,
     line: Vec<u8>,
 }
 
@@ -58,7 +58,7 @@ impl System {
     pub fn keep_way_back(&mut self) {
         let needed = self.is_mute();
         if needed && !self.rescue.open {
-            self.rescue = Rescue { open: true, line: Vec::new() };
+            self.rescue = Rescue { open: true, ..Rescue::default() };
             self.clear_serial_port();
             say!(
                 "*** nothing is left to talk to; this is the rescue console. It knows: ps, start NAME, reboot"
@@ -75,22 +75,34 @@ impl System {
         match *words.as_slice() {
             [] => {}
             ["ps"] => {
-                for index in 0.. {
-                    let Some(info) = self.component(Caller { badge: Badge::supervisor(0) }, index) else {
-                        break;
-                    };
-                    say!("{:<12} {}", info.name, info.state.name());
+                say!("{:<12} {}", "init", State::Running.name());
+                for entry in &self.entries {
+                    say!("{:<12} {}", entry.name, entry.state.name());
                 }
             }
-            ["start", name] => {
-                if let Err(error) = self.start_by_name(name) {
-                    say!("start: {error}");
+            ["start", name] => match self.entries.iter().find(|e| e.name == name) {
+                None => say!("start: {}", ControlError::NoSuchComponent),
+                Some(entry) if entry.state == State::Running => say!("start: {}", ControlError::Running),
+                Some(entry) => {
+                    self.rescue.busy = true;
+                    self.wish(Wish::Start { id: entry.id });
                 }
-            }
+            },
             ["reboot"] => self.reboot(),
             _ => say!("there is ps, start NAME and reboot"),
         }
-        if self.rescue.open {
+        self.prompt();
+    }
+
+    /// The supervisor has done all that was wished for.
+    pub fn wishes_done(&mut self) {
+        if core::mem::take(&mut self.rescue.busy) {
+            self.prompt();
+        }
+    }
+
+    fn prompt(&self) {
+        if self.rescue.open && !self.rescue.busy {
             output::write(PROMPT.as_bytes());
         }
     }

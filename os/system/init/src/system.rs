@@ -9,35 +9,39 @@ use alloc::{
 
 use pecan::{
     Cap, Message,
-    boot::BootInfo,
-    fault::Fault,
+    boot::{self, BootInfo},
     types::{Endpoint, SchedControl, SmallPage},
     vspace::PAGE_SIZE,
 };
-use pecan_manifest::{
-    Archive, Badge, OnGiveUp, Rights, Server, Start, layout,
-    symbols::{self, Functions},
-};
-use pecan_protocols::{ControlError, Departures, Ending, State};
-use pecan_service::{CallError, Later, shared};
+use pecan_manifest::{Archive, Badge, Rights, Server, Start, layout};
+use pecan_protocols::{Cause, ControlError, Departures, Ending, Note, State, Wish};
+use pecan_service::{CallError, shared};
 use pecan_supervision::{BackOff, Health, Next, Pulse, Restart, Watch, Why};
 
 use crate::{
     calls,
     clock::Clock,
     devices::Devices,
+    handle::{INSTANCES, REPORTS},
     instance::{self, Channel, Given, Live, ServerEnd, StartError},
     limits::Limit,
     memory::Memory,
     output::{self, say},
     places::{Role, end_badge},
-    pulse, report,
+    pulse,
+    report::Waiting,
     rescue::Rescue,
     rings::Rings,
 };
 
-/// How many programs' ends are remembered for those who have yet to ask.
+/// How many programs' ends are remembered for those who have yet to ask, or to ask again.
 const ENDINGS: usize = 32;
+/// The most wishes that wait for the supervisor.
+const WISHES: usize = 16;
+/// The initial task's own priority.
+const PRIORITY: u8 = 255;
+/// When parts of the system that fail again and again are started again: they are never given up.
+const PARTS: BackOff = BackOff { first: 100_000, most: 10_000_000, calm: 30_000_000, failures: u32::MAX };
 
 /// A component or a running program.
 pub struct Entry {
@@ -49,27 +53,25 @@ pub struct Entry {
     pub spec: usize,
     /// What it is doing.
     pub state: State,
-    /// What it is made of, while it runs.
+    /// Its status, if it has exited by itself.
+    pub status: u64,
+    /// Whether it was ever started.
+    pub begun: bool,
+    /// What it is made of, while it runs and until that is taken apart.
     pub live: Option<Live>,
     /// Microseconds of processor time of all its lives.
     pub cpu_us: u64,
     /// How often it was started again.
     pub restarts: u64,
+    /// What the supervisor wants to know of it.
+    pub note: Note,
+    /// When it is started again, for a part of the system; the supervisor decides for all others.
+    watch: Option<Watch>,
+    /// Whether it does what it should, while it runs.
+    pub pulse: Pulse,
     args: Vec<String>,
     /// What it said for the system log since the end of the last line.
     pub log: Vec<u8>,
-    /// Whether and when it is started again.
-    pub watch: Watch,
-    /// Whether it does what it should, while it runs.
-    pub pulse: Pulse,
-    /// Who waits for its end.
-    pub waiters: Vec<Waiter>,
-}
-
-/// A component that waits for the end of a program.
-pub struct Waiter {
-    id: u64,
-    later: Later<Result<Ending, ControlError>>,
 }
 
 /// What outlives a component that serves: its endpoint, and the places in its roles.
@@ -78,6 +80,8 @@ struct Service {
     roles: Vec<Role>,
     /// What the server is to be told of its clients when it asks.
     departures: Departures,
+    /// Whether the initial task answers in its place.
+    buried: bool,
 }
 
 /// The system.
@@ -94,8 +98,16 @@ pub struct System {
     rings: Rings,
     /// The places of those who have a channel to the initial task.
     own: Role,
-    /// Ends of programs nobody has asked for yet.
+    /// How the last programs ended.
     endings: VecDeque<(u64, Ending)>,
+    /// What others than its clients want of the supervisor.
+    pub wishes: VecDeque<Wish>,
+    /// When the supervisor wants to be signalled, in microseconds; 0 for never.
+    alarm: u64,
+    /// Reports that the reporter has not done.
+    pub reports: Waiting,
+    /// The pages of the boot archive, and its bytes.
+    archive_pages: (Vec<Cap<SmallPage>>, u64),
     /// Microseconds of processor time that the initial task has used.
     pub own_cpu_us: u64,
     log: Vec<Cap<SmallPage>>,
@@ -111,7 +123,11 @@ pub struct System {
 
 impl System {
     /// The system of an archive; nothing runs yet.
-    pub fn new(boot: &BootInfo, archive: Archive<'static>) -> pecan::Result<Self> {
+    pub fn new(boot: &BootInfo, bytes: &'static [u8], archive: Archive<'static>) -> pecan::Result<Self> {
+        let pages = (0..bytes.len())
+            .step_by(PAGE_SIZE as usize)
+            .map(|at| boot.image_frame(pecan_runtime::image_start(), bytes.as_ptr() as usize + at));
+        let archive_pages = (pages.collect::<pecan::Result<_>>()?, bytes.len() as u64);
         let mut memory = Memory::new(boot)?;
         let mut devices = Devices::new(*boot);
         let components = &archive.system().components;
@@ -150,6 +166,7 @@ impl System {
                 endpoint: memory.endpoint()?,
                 roles,
                 departures: Departures::default(),
+                buried: false,
             }));
         }
         let rings = Rings::new(archive.system(), &mut memory)?;
@@ -171,6 +188,10 @@ impl System {
             rings,
             own: Role::default(),
             endings: VecDeque::new(),
+            wishes: VecDeque::new(),
+            alarm: 0,
+            reports: Waiting::default(),
+            archive_pages,
             own_cpu_us: 0,
             log,
             next_id: 1,
@@ -192,58 +213,48 @@ impl System {
         &self.description().components[entry.spec]
     }
 
-    /// Starts all components that are started at boot.
-    pub fn start_all(&mut self) {
+    /// Starts the parts of the system.
+    pub fn start_parts(&mut self) {
         for spec in 0..self.description().components.len() {
-            let component = &self.description().components[spec].settings;
-            if component.start == Start::Boot {
-                let (name, args) = (component.name.to_string(), component.args.clone());
+            let settings = &self.description().components[spec].settings;
+            if settings.start == Start::Boot && self.description().is_part(spec) {
+                let (name, args) = (settings.name.to_string(), settings.args.clone());
                 let index = self.add(name, spec, args);
                 // That it cannot be started is said, and the others can be.
-                if self.start(index).is_err() {
+                if self.start(index, false).is_err() {
                     self.follow(index, Why::Failed);
                 }
             }
         }
     }
 
-    fn add(&mut self, name: String, spec: usize, args: Vec<String>) -> usize {
-        let component = &self.description().components[spec].settings;
-        let restart = match component.restart {
-            // A program is run once.
-            _ if component.start == Start::Demand => Restart::Never,
-            pecan_manifest::Restart::Never => Restart::Never,
-            pecan_manifest::Restart::OnFailure => Restart::OnFailure,
-            pecan_manifest::Restart::Always => Restart::Always,
-        };
-        let expected = pulse::expected(component);
-        let described = component.back_off;
-        let back_off = BackOff {
-            first: described.first_ms * 1000,
-            most: described.most_ms * 1000,
-            calm: described.calm_ms * 1000,
-            failures: described.failures,
-        };
+    /// Adds a component of the description, which does not run yet; returns its place in the list.
+    pub fn add(&mut self, name: String, spec: usize, args: Vec<String>) -> usize {
+        let is_part = self.description().is_part(spec);
+        let expected = pulse::expected(&self.description().components[spec].settings);
         self.entries.push(Entry {
             id: self.next_id,
             name,
             spec,
             state: State::Failed,
+            status: 0,
+            begun: false,
             live: None,
             cpu_us: 0,
             restarts: 0,
+            note: Note::default(),
+            watch: is_part.then(|| Watch::new(Restart::Always, PARTS)),
+            pulse: Pulse::new(expected, 0),
             args,
             log: Vec::new(),
-            watch: Watch::new(restart, back_off),
-            pulse: Pulse::new(expected, 0),
-            waiters: Vec::new(),
         });
         self.next_id += 1;
         self.entries.len() - 1
     }
 
-    /// Starts the component of an entry.
-    fn start(&mut self, index: usize) -> Result<(), StartError> {
+    /// Makes the component of an entry, which does not run, and lets it run.
+    pub fn start(&mut self, index: usize, again: bool) -> Result<(), ControlError> {
+        self.entries[index].restarts += u64::from(again);
         let result = self.try_start(index);
         let now = self.clock.now();
         let expected = pulse::expected(&self.spec(&self.entries[index]).settings);
@@ -251,23 +262,44 @@ impl System {
         match result {
             Ok(live) => {
                 entry.state = State::Running;
-                entry.watch.started(now);
+                entry.begun = true;
+                entry.note.for_good = false;
                 entry.pulse = Pulse::new(expected, now);
                 if entry.pulse.is_watched() {
                     self.clock.arm(true);
                 }
+                if let Some(watch) = &mut entry.watch {
+                    watch.started(now);
+                }
                 if let Some(signal) = live.log_signal {
                     output::set_console(Some(signal));
                 }
+                if let Some(signal) = live.init_signal {
+                    // What its predecessor was signalled for, it does not know.
+                    signal.signal();
+                }
                 entry.live = Some(live);
+                let spec = entry.spec;
+                if self.services[spec].as_ref().is_some_and(|service| service.buried) {
+                    self.unearth(spec);
+                }
+                if again {
+                    self.end_calls(index);
+                }
+                if self.rescue.is_open() {
+                    self.keep_way_back();
+                }
                 Ok(())
             }
             Err(error) => {
                 entry.state = State::Failed;
-                entry.watch.give_up();
                 say!("*** {} cannot be started: {error}", entry.name);
                 self.leave_services(self.entries[index].id);
-                Err(error)
+                Err(if matches!(error, StartError::TooLong) {
+                    ControlError::TooLong
+                } else {
+                    ControlError::NoResources
+                })
             }
         }
     }
@@ -292,6 +324,9 @@ impl System {
                 Server::Component(server) => usize::from(server),
             };
             if self.is_gone(server) {
+                if let Some(service) = self.services[server].as_mut() {
+                    service.buried = true;
+                }
                 channels.push(Channel { gone: true, ..channel });
                 continue;
             }
@@ -331,13 +366,14 @@ impl System {
             rings: self.rings.ends(description, spec, id)?,
             signals: self.rings.signals(spec),
             log: component.settings.log.then(|| self.log.clone()),
+            archive: component.settings.archive.then(|| self.archive_pages.clone()),
+            is_part: entry.watch.is_some(),
         };
         instance::start(component, &given, &mut self.memory, &mut self.devices)
     }
 
     /// Takes a component's places at its servers away, and lets the servers know.
     fn leave_services(&mut self, id: u64) {
-        self.stop_waiting(id);
         self.rings.leave(id);
         self.own
             .places
@@ -369,13 +405,6 @@ impl System {
         }
     }
 
-    /// A component does not wait for the end of a program any more.
-    pub fn stop_waiting(&mut self, id: u64) {
-        for entry in &mut self.entries {
-            entry.waiters.retain(|w| w.id != id);
-        }
-    }
-
     /// A file of the archive.
     pub fn file(&self, name: &str) -> Option<&'static [u8]> {
         self.archive.file(name)
@@ -388,77 +417,86 @@ impl System {
         service.map(|service| core::mem::take(&mut service.departures)).unwrap_or_default()
     }
 
-    /// Starts a program; returns its number.
-    pub fn run(&mut self, program: &str, args: Vec<String>) -> Result<u64, ControlError> {
-        let mut components = self.description().components.iter().map(|c| &c.settings);
-        let spec = components.position(|c| *c.name == *program && c.start == Start::Demand);
-        let spec = spec.ok_or(ControlError::NoSuchProgram)?;
-        let most = self.description().components[spec].settings.instances.map_or(usize::MAX, usize::from);
-        if self.entries.iter().filter(|e| e.spec == spec).count() >= most {
-            return Err(ControlError::TooMany);
+    /// Keeps what the supervisor noted of a component. Who has ended for good is gone for its clients.
+    pub fn note(&mut self, id: u64, state: State, note: Note) {
+        let Some(index) = self.entries.iter().position(|e| e.id == id && e.watch.is_none()) else { return };
+        let entry = &mut self.entries[index];
+        if entry.state != State::Running && state != State::Running {
+            entry.state = state;
         }
-        let taken = |name: &str| self.entries.iter().any(|e| e.name == name);
-        let numbered = (2..).map(|n| format!("{program}-{n}"));
-        let mut names = core::iter::once(program.to_string()).chain(numbered);
-        let name = names.find(|name| !taken(name)).ok_or(ControlError::NoResources)?;
-        let index = self.add(name, spec, args);
-        match self.start(index) {
-            Ok(()) => {
-                self.unearth(spec);
-                Ok(self.entries[index].id)
-            }
-            Err(error) => {
-                self.entries.remove(index);
-                Err(if matches!(error, StartError::TooLong) {
-                    ControlError::TooLong
-                } else {
-                    ControlError::NoResources
-                })
+        let ends = note.for_good && !entry.note.for_good;
+        entry.note = note;
+        if ends {
+            self.bury(self.entries[index].spec);
+            self.keep_way_back();
+        }
+    }
+
+    /// How a program ended, if that was not long ago.
+    pub fn ending_of(&self, id: u64) -> Option<Ending> {
+        self.endings.iter().find(|(ended, _)| *ended == id).map(|(_, ending)| ending.clone())
+    }
+
+    /// Takes a program that does not run off the list.
+    pub fn remove_program(&mut self, id: u64) {
+        let is_over = |e: &Entry| e.id == id && e.live.is_none() && e.watch.is_none();
+        let Some(index) = self.entries.iter().position(is_over) else { return };
+        let Entry { spec, state, status, begun, .. } = self.entries.remove(index);
+        if self.services[spec].is_some() && self.is_gone(spec) {
+            self.bury(spec);
+        }
+        if begun {
+            self.endings.push_back((id, Ending { state, status }));
+            if self.endings.len() > ENDINGS {
+                self.endings.pop_front();
             }
         }
     }
 
-    /// Waits for the end of a program.
-    pub fn wait(&mut self, caller: u64, id: u64, later: Later<Result<Ending, ControlError>>) {
-        if let Some(at) = self.endings.iter().position(|(ended, _)| *ended == id) {
-            if let Some((_, ending)) = self.endings.remove(at) {
-                later.answer(&Ok(ending));
+    /// Tells the supervisor what somebody wants of it.
+    pub fn wish(&mut self, wish: Wish) {
+        if self.wishes.len() < WISHES {
+            self.wishes.push_back(wish);
+        }
+        self.signal(INSTANCES);
+    }
+
+    /// Signals the part of the system that is connected to one of the initial task's roles.
+    fn signal(&self, role: &str) {
+        let description = self.description();
+        let role = description.init.served(role);
+        for entry in self.entries.iter().filter(|e| e.watch.is_some() && e.state == State::Running) {
+            let mut channels = description.channels_of(entry.spec);
+            let calls = channels.any(|(_, c)| c.server == Server::Init && Some(c.server_role) == role);
+            if let Some(signal) = entry.live.as_ref().and_then(|live| live.init_signal).filter(|_| calls) {
+                signal.signal();
             }
-        } else if let Some(entry) = self.entries.iter_mut().find(|e| e.id == id) {
-            // Who asks again has given up what it asked before.
-            entry.waiters.retain(|w| w.later.is_owed());
-            entry.waiters.push(Waiter { id: caller, later });
-        } else {
-            later.answer(&Err(ControlError::NoSuchComponent));
         }
     }
 
-    /// Kills a component.
-    pub fn kill(&mut self, name: &str) -> Result<(), ControlError> {
-        if name == "init" {
-            return Err(ControlError::Essential);
-        }
-        let index = self.entries.iter().position(|e| e.name == name).ok_or(ControlError::NoSuchComponent)?;
-        if self.entries[index].live.is_none() {
-            return Err(ControlError::NotRunning);
-        }
-        self.end(index, Ending { state: State::Killed, status: 0 });
-        Ok(())
+    /// Signals the supervisor at a time; never for 0.
+    pub fn set_alarm(&mut self, at: u64) {
+        self.alarm = at;
+        self.clock.arm(at != 0 || self.has_to_tick());
     }
 
-    /// Ends the program of a number, or with 0 the programs that somebody waits for. Services are not ended that way.
-    pub fn interrupt(&mut self, program: u64) {
-        let is_meant = |e: &Entry| if program == 0 { !e.waiters.is_empty() } else { e.id == program };
-        let is_due = |e: &Entry| is_meant(e) && self.spec(e).settings.start == Start::Demand;
-        let ids: Vec<_> = self.entries.iter().filter(|e| is_due(e)).map(|e| e.id).collect();
-        while let Some(index) = self.entries.iter().position(|e| ids.contains(&e.id)) {
-            self.end(index, Ending { state: State::Killed, status: 0 });
-        }
+    /// The priority of a component that runs.
+    pub fn priority_of(&self, id: u64) -> u8 {
+        self.find(id).map_or(PRIORITY, |index| self.spec(&self.entries[index]).settings.priority)
+    }
+
+    /// Does something that takes long, at the priority of who asks for it.
+    pub fn at_priority<R>(&mut self, priority: u8, action: impl FnOnce(&mut Self) -> R) -> R {
+        // Its own priority is at most its own maximum: this does not fail, and if it did, it would do its work.
+        let _ = boot::TCB.set_priority(boot::TCB, priority);
+        let result = action(self);
+        let _ = boot::TCB.set_priority(boot::TCB, PRIORITY);
+        result
     }
 
     /// The component of a number, if it runs.
     pub fn find(&self, id: u64) -> Option<usize> {
-        self.entries.iter().position(|e| e.id == id && e.live.is_some())
+        self.entries.iter().position(|e| e.id == id && e.state == State::Running)
     }
 
     /// A component wants more memory for its heap; returns the answer.
@@ -479,23 +517,15 @@ impl System {
         }
     }
 
-    /// A component has faulted.
-    pub fn faulted(&mut self, index: usize, fault: Option<&Fault>) {
-        if let Some(live) = &self.entries[index].live {
-            let cause = report::cause(fault, live);
-            self.report(index, &cause);
-        }
-        self.end(index, Ending { state: State::Faulted, status: 0 });
-    }
-
-    /// Says that a component dies, and of what.
-    pub fn report(&mut self, index: usize, what: &str) {
-        let program = self.spec(&self.entries[index]).settings.program();
-        let functions = self.archive.file(&format!("{program}{}", symbols::SUFFIX)).and_then(Functions::open);
+    /// Ends a component that has failed, after taking down of what.
+    pub fn fail(&mut self, index: usize, cause: Cause, message: &[u64]) {
         let entry = &self.entries[index];
+        let program = self.archive.system().components[entry.spec].settings.program();
         if let Some(live) = &entry.live {
-            report::death(&entry.name, what, live, functions, &mut self.memory);
+            self.reports.take_down((&entry.name, &program), (cause, message), live, &mut self.memory);
         }
+        self.signal(REPORTS);
+        self.end(index, Ending { state: State::Faulted, status: 0 });
     }
 
     /// Microseconds of processor time that a component has used.
@@ -508,58 +538,51 @@ impl System {
         entry.cpu_us
     }
 
-    /// Takes a component apart; returns who waits for its end.
-    fn stop(&mut self, index: usize, state: State) -> Vec<Waiter> {
+    /// Ends a component that runs. What it is made of stays until somebody takes it apart.
+    fn stop(&mut self, index: usize, ending: &Ending) {
         self.cpu_us(index);
         let entry = &mut self.entries[index];
-        entry.state = state;
+        (entry.state, entry.status) = (ending.state, ending.status);
         let id = entry.id;
-        let waiters = core::mem::take(&mut entry.waiters);
-        if let Some(live) = entry.live.take() {
+        if let Some(live) = &entry.live {
             if live.log_signal.is_some() {
                 output::drain();
             }
-            live.dismantle(&mut self.memory);
+            // It may have ended by itself.
+            let _ = live.tcb.suspend();
         }
         self.leave_services(id);
-        waiters
     }
 
-    /// Takes a component apart, and does what its description says comes then.
+    /// Takes a component apart that has ended.
+    pub fn clear(&mut self, index: usize) {
+        if let Some(live) = self.entries[index].live.take() {
+            live.dismantle(&mut self.memory);
+        }
+    }
+
+    /// Ends a component that runs. The supervisor does what its description says comes then; a part of the system is started
+    /// again.
     pub fn end(&mut self, index: usize, ending: Ending) {
-        let (id, spec) = (self.entries[index].id, self.entries[index].spec);
-        let waiters = self.stop(index, ending.state);
-        let answered = waiters.iter().any(|w| w.later.is_owed());
-        waiters.into_iter().for_each(|w| w.later.answer(&Ok(ending.clone())));
-        if self.archive.system().components[spec].settings.start == Start::Boot {
-            let why = match ending {
-                Ending { state: State::Killed, .. } => Why::Operator,
-                Ending { state: State::Exited, status: 0 } => Why::Done,
-                _ => Why::Failed,
-            };
-            self.follow(index, why);
+        self.stop(index, &ending);
+        if self.entries[index].watch.is_none() {
+            self.signal(INSTANCES);
             return;
         }
-        self.entries.remove(index);
-        if self.services[spec].is_some() && self.is_gone(spec) {
-            self.bury(spec);
-        }
-        if !answered {
-            self.endings.push_back((id, ending));
-            if self.endings.len() > ENDINGS {
-                self.endings.pop_front();
-            }
-        }
+        let priority = self.spec(&self.entries[index]).settings.priority;
+        let why = if ending.state == State::Killed { Why::Operator } else { Why::Failed };
+        self.at_priority(priority, |system| {
+            system.clear(index);
+            system.follow(index, why);
+        });
     }
 
-    /// Does what a component's policy says comes after its end.
+    /// Does what comes after the end of a part of the system.
     fn follow(&mut self, index: usize, why: Why) {
         let now = self.clock.now();
         let mut why = why;
-        loop {
-            let entry = &mut self.entries[index];
-            match entry.watch.ended(why, now) {
-                Next::Stay => break,
+        while let Some(watch) = &mut self.entries[index].watch {
+            match watch.ended(why, now) {
                 Next::Start => {
                     if self.restart(index) {
                         return;
@@ -568,117 +591,53 @@ impl System {
                     why = Why::Failed;
                 }
                 Next::StartAt(until) => {
+                    let entry = &mut self.entries[index];
                     entry.state = State::BackOff;
+                    entry.note.until = until;
                     say!("*** {} is started again in {} ms", entry.name, (until - now) / 1000);
-                    self.clock.arm(true);
-                    return;
-                }
-                Next::GiveUp => {
-                    entry.state = State::Failed;
-                    let failures = entry.watch.failures();
-                    say!("*** {} failed {failures} times in a row and is given up", entry.name);
-                    if self.on_give_up(index) {
-                        return;
-                    }
                     break;
                 }
+                // Parts are never given up.
+                Next::Stay | Next::GiveUp => break,
             }
         }
-        self.bury(self.entries[index].spec);
-        self.keep_way_back();
         self.clock.arm(true);
     }
 
-    /// Does what a component's description says comes when it is given up; returns whether it runs again.
-    fn on_give_up(&mut self, index: usize) -> bool {
-        match self.spec(&self.entries[index]).settings.on_give_up.clone() {
-            OnGiveUp::Stay => false,
-            OnGiveUp::Reboot => {
-                self.reboot();
-                false
-            }
-            OnGiveUp::Restart(names) => {
-                // Once: what does not help would be done for ever.
-                if !self.entries[index].watch.ask_for_help() {
-                    return false;
-                }
-                for name in names {
-                    let Some(other) = self.entries.iter().position(|e| *e.name == *name) else { continue };
-                    if self.entries[other].live.is_some() {
-                        self.end(other, Ending { state: State::Killed, status: 0 });
-                    } else if self.start_with_servers(other).is_err() {
-                        say!("*** {name} cannot be started for it");
-                    }
-                }
-                self.restart(index)
-            }
-        }
-    }
-
-    /// Starts a component again; returns whether it runs.
+    /// Starts a part of the system again; returns whether it runs.
     fn restart(&mut self, index: usize) -> bool {
-        let entry = &mut self.entries[index];
-        entry.restarts += 1;
-        say!("*** {} is started again", entry.name);
-        let runs = self.start(index).is_ok();
-        if runs {
-            self.end_calls(index);
-        }
-        runs
+        say!("*** {} is started again", self.entries[index].name);
+        self.start(index, true).is_ok()
     }
 
     /// The clock has ticked: does what is due, and lets it stand still if nothing is to come.
     pub fn tick(&mut self) {
         let now = self.clock.now();
-        while let Some(index) = self.entries.iter().position(|e| e.watch.due(now)) {
+        let is_due = |e: &Entry| e.watch.is_some_and(|watch| watch.due(now));
+        while let Some(index) = self.entries.iter().position(is_due) {
             if !self.restart(index) {
                 self.follow(index, Why::Failed);
             }
         }
         self.look_at_pulses(now);
+        if self.alarm != 0 && self.alarm <= now {
+            self.alarm = 0;
+            self.signal(INSTANCES);
+        }
         if self.rescue.is_open() {
             self.rescue();
         }
         self.end_limited(None);
-        let limits = |e: &Entry| e.live.as_ref().is_some_and(|live| live.limits.iter().any(Limit::is_timed));
-        let waits = |e: &Entry| matches!(e.watch.health(), Health::BackOff { .. }) || limits(e);
         let all_said = output::flush();
-        let ticks = |e: &Entry| waits(e) || pulse::is_watched(e);
-        self.clock.arm(!all_said || self.rescue.is_open() || self.entries.iter().any(ticks));
+        self.clock.arm(!all_said || self.has_to_tick());
     }
 
-    /// Starts a component that does not run, because an operator says so, and before it the servers that it uses.
-    pub fn start_by_name(&mut self, name: &str) -> Result<(), ControlError> {
-        let index = self.entries.iter().position(|e| e.name == name).ok_or(ControlError::NoSuchComponent)?;
-        if self.entries[index].live.is_some() {
-            return Err(ControlError::Running);
-        }
-        self.start_with_servers(index)
-    }
-
-    fn start_with_servers(&mut self, index: usize) -> Result<(), ControlError> {
-        let edges = self.description().channels_of(self.entries[index].spec);
-        let servers: Vec<_> = edges
-            .filter_map(|(_, edge)| match edge.server {
-                Server::Component(server) => Some(usize::from(server)),
-                Server::Init => None,
-            })
-            .collect();
-        for server in servers {
-            let stopped = self.entries.iter().position(|e| e.spec == server && e.live.is_none());
-            // A description has no cycles of uses. A server that does not start leaves its client without it.
-            if let Some(server) = stopped.filter(|server| *server != index) {
-                let _ = self.start_with_servers(server);
-            }
-        }
-        self.entries[index].watch.forgive();
-        if self.start(index).is_err() {
-            self.keep_way_back();
-            return Err(ControlError::NoResources);
-        }
-        self.unearth(self.entries[index].spec);
-        self.keep_way_back();
-        Ok(())
+    /// Whether there is something to wait for.
+    fn has_to_tick(&self) -> bool {
+        let waits = |e: &Entry| e.watch.is_some_and(|w| matches!(w.health(), Health::BackOff { .. }));
+        let limits = |e: &Entry| e.live.as_ref().is_some_and(|live| live.limits.iter().any(Limit::is_timed));
+        let ticks = |e: &Entry| waits(e) || limits(e) || pulse::is_watched(e);
+        self.alarm != 0 || self.rescue.is_open() || self.entries.iter().any(ticks)
     }
 
     /// Whether there is nobody to talk to: whoever shows the system log, or everybody who may start and end components,
@@ -691,16 +650,28 @@ impl System {
             let first = those.next();
             first.is_some() && first.into_iter().chain(those).all(|e| self.is_gone(e.spec))
         };
-        all_gone(&|spec| description.components[spec].settings.log)
-            || all_gone(&|spec| description.channels_of(spec).any(|(_, edge)| edge.server == Server::Init))
+        // Who may start and end components does so through the supervisor, which is always there.
+        let supervisors = |spec: usize| {
+            let role = description.init.served(INSTANCES);
+            let mut channels = description.channels_of(spec);
+            channels.any(|(_, c)| c.server == Server::Init && Some(c.server_role) == role)
+        };
+        let controls = |spec: usize| {
+            let mut channels = description.channels_of(spec);
+            channels.any(|(_, c)| matches!(c.server, Server::Component(s) if supervisors(s.into())))
+        };
+        all_gone(&|spec| description.components[spec].settings.log) || all_gone(&controls)
     }
 
     /// Ends who shows the system log, so that the serial port is the initial task's.
     pub fn clear_serial_port(&mut self) {
-        if let Some(index) = self.entries.iter().position(|e| e.live.is_some() && self.spec(e).settings.log) {
-            self.stop(index, State::Killed);
-            self.entries[index].watch.give_up();
+        let shows_log = |e: &Entry| e.state == State::Running && self.spec(e).settings.log;
+        if let Some(index) = self.entries.iter().position(shows_log) {
+            self.stop(index, &Ending { state: State::Killed, status: 0 });
+            self.entries[index].note.for_good = true;
             self.bury(self.entries[index].spec);
+            // It is taken apart by the supervisor.
+            self.signal(INSTANCES);
         }
     }
 
@@ -713,7 +684,9 @@ impl System {
     /// Ends the calls of a server's clients that its predecessor took with it.
     fn end_calls(&mut self, index: usize) {
         let (server, generation) = (self.entries[index].spec, self.entries[index].restarts);
-        let again = self.entries[index].watch.failures() <= calls::AGAIN;
+        let entry = &self.entries[index];
+        let failures = entry.watch.map_or(entry.note.failures, |watch| watch.failures());
+        let again = failures <= calls::AGAIN;
         let description = self.archive.system();
         for (live, cptrs, _, spec) in clients(&mut self.entries, description, server) {
             let elf = self.archive.file(&description.components[spec].settings.program());
@@ -723,6 +696,9 @@ impl System {
 
     /// Lets the clients of a server know that it does not come back: the initial task answers in its place.
     fn bury(&mut self, server: usize) {
+        if let Some(service) = self.services[server].as_mut() {
+            service.buried = true;
+        }
         let endpoint = self.memory.slot_of(self.endpoint);
         for (live, cptrs, id, _) in clients(&mut self.entries, self.archive.system(), server) {
             for cptr in cptrs {
@@ -740,6 +716,7 @@ impl System {
     /// Lets the clients of a server that was started after all call it again.
     fn unearth(&mut self, server: usize) {
         let Some(service) = self.services[server].as_mut() else { return };
+        service.buried = false;
         let endpoint = self.memory.slot_of(service.endpoint);
         let description = self.archive.system();
         for (id, live) in self.entries.iter_mut().filter_map(|e| Some((e.id, e.live.as_mut()?))) {
@@ -767,7 +744,7 @@ impl System {
         let started = self.entries.iter().find(|e| e.spec == server);
         // What is started when somebody asks for it is gone until then.
         let on_demand = self.description().components[server].settings.start == Start::Demand;
-        started.map_or(on_demand, |e| matches!(e.watch.health(), Health::Ended | Health::Failed))
+        started.map_or(on_demand, |e| e.note.for_good)
     }
 }
 

@@ -70,6 +70,9 @@ pub struct Settings {
     /// Whether it shows the system log: what the initial task has to say.
     #[serde(default)]
     pub log: bool,
+    /// Whether it may read the boot archive: the description, and all programs.
+    #[serde(default)]
+    pub archive: bool,
     /// Whether it may use floating-point and vector registers; if not, using one is a fault.
     #[serde(default = "yes")]
     pub fpu: bool,

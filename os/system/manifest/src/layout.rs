@@ -31,6 +31,9 @@ pub const LOG_SIGNAL: u32 = 32;
 pub const GONE_SIGNAL: u32 = 33;
 /// The bit, among a component's signals, that asks for a sign of life.
 pub const PULSE_SIGNAL: u32 = 34;
+/// The bit, among the signals of a component that calls the initial task, that says that the initial task has something for
+/// it.
+pub const INIT_SIGNAL: u32 = 35;
 
 /// Names of resources in the start page, beside those of the channels (a capability and maybe a page), which are the
 /// roles in which the component uses them.
@@ -65,6 +68,8 @@ pub mod resource {
     pub const LOG: &str = "log";
     /// Memory: the reader's page of it.
     pub const LOG_READER: &str = "log.reader";
+    /// Memory, read-only: the boot archive.
+    pub const ARCHIVE: &str = "archive";
     /// Beginning of the name of an interrupt. As a capability it is its handler, as a parameter its signal's bit.
     pub const IRQ: &str = "irq.";
     /// Beginning of the name of a range of I/O ports.

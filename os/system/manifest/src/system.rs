@@ -114,6 +114,12 @@ impl System {
         Some(self.channels.iter().take(channel).filter(same).count())
     }
 
+    /// Whether a component is a part of the system: it calls the initial task, which starts it first, and again whenever it
+    /// has ended.
+    pub fn is_part(&self, component: usize) -> bool {
+        self.channels_of(component).any(|(_, channel)| channel.server == Server::Init)
+    }
+
     /// What the client of a channel calls it.
     pub fn client_role(&self, channel: &Channel) -> &str {
         let component = self.components.get(usize::from(channel.client));

@@ -101,6 +101,12 @@ impl Watch {
         Self { restart, back_off, health: Health::Ended, failures: 0, helped: false, started: 0 }
     }
 
+    /// For a component of which is known how it was: what it is doing, failures in a row, when it was last started, and whether
+    /// others were restarted for its sake.
+    pub const fn known(self, health: Health, failures: u32, started: u64, helped: bool) -> Self {
+        Self { health, failures, started, helped, ..self }
+    }
+
     /// What it is doing.
     pub const fn health(&self) -> Health {
         self.health
@@ -109,6 +115,16 @@ impl Watch {
     /// Failures in a row.
     pub const fn failures(&self) -> u32 {
         self.failures
+    }
+
+    /// When it was last started.
+    pub const fn last_started(&self) -> u64 {
+        self.started
+    }
+
+    /// Whether others were restarted for its sake since it last ran for a while.
+    pub const fn was_helped(&self) -> bool {
+        self.helped
     }
 
     /// It runs, from now on.

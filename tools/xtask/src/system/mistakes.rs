@@ -19,6 +19,8 @@ fn packages() -> Packages {
     };
     [
         component("p-init", "serves = { control = \"control\" }"),
+        component("p-root", "serves = { instances = \"instances\" }"),
+        component("p-supervisor", "uses = { instances = \"instances\" }"),
         component(
             "p-server",
             "serves = { listeners = { protocol = \"talk\", page = \"w\" }, singers = \"sing\" }",

@@ -56,7 +56,10 @@ impl Rule {
 }
 
 /// Names in the start page that are not those of roles.
-const RESERVED: [&str; 8] = ["service", "reply", "replies", "supervisor", "log", "tcb", "cspace", "vspace"];
+const RESERVED: [&str; 10] =
+    ["archive", "service", "signals", "reply", "replies", "supervisor", "log", "tcb", "cspace", "vspace"];
+/// The protocol by which the supervisor starts components.
+const INSTANCES: &str = "instances";
 /// The most interrupts of a component.
 const IRQS_MAX: usize = 16;
 /// Memory is counted in pages.
@@ -74,6 +77,7 @@ pub fn check(draft: &mut Draft, problems: &mut Vec<Problem>) {
     }
     devices(draft, problems);
     one_log(draft, problems);
+    parts(draft, problems);
     helpers(draft, problems);
     roles(draft, problems);
     places(draft, problems);
@@ -279,6 +283,56 @@ fn one_log(draft: &Draft, problems: &mut Vec<Problem>) {
                 .also(at(draft, first, "log"), "the first one")
                 .help("leave the key out of one of them: the log is a ring with one reader"),
         );
+    }
+}
+
+/// Whoever calls the initial task is a part of the system, which is started with it and again and again. Each of the initial
+/// task's roles has one such part.
+fn parts(draft: &Draft, problems: &mut Vec<Problem>) {
+    let mut first: BTreeMap<u8, usize> = BTreeMap::new();
+    for (n, channel) in draft.system.channels.iter().enumerate().filter(|(_, c)| c.server == Server::Init) {
+        let other = first.insert(channel.server_role, n);
+        // One role of a client that leads to two places is a mistake of its own.
+        if let Some(other) = other.filter(|other| {
+            let first = &draft.system.channels[*other];
+            (first.client, first.client_role) != (channel.client, channel.client_role)
+        }) {
+            let role = draft.system.server_name(channel).1;
+            problems.push(
+                Problem::new(
+                    format!("two channels lead to `{INIT}.{role}`"),
+                    draft.wires[n].node.at("to"),
+                    "the second one",
+                )
+                .also(draft.wires[other].node.at("to"), "the first one")
+                .help("one part of the system does this for all: let others call that part"),
+            );
+        }
+        let client = usize::from(channel.client);
+        if draft.system.components[client].settings.start == Start::Demand {
+            let title = format!(
+                "`{}` calls `{INIT}`, and is no part of the system",
+                draft.system.components[client].settings.name
+            );
+            problems.push(
+                Problem::new(title, draft.parts[client].node.at("start"), "it is not started with it")
+                    .help("let it call a component that is"),
+            );
+        }
+    }
+    let serves = draft.system.init.serves.iter().enumerate();
+    for (number, (role, served)) in serves.filter(|(_, (_, served))| *served.protocol.name == *INSTANCES) {
+        if !first.contains_key(&(number as u8)) {
+            let title = format!("nobody calls `{INIT}.{role}`");
+            let label = format!(
+                "no component would be started: that takes a client of the protocol {}",
+                served.protocol
+            );
+            problems.push(
+                Problem::new(title, Place { file: 0, span: 0..0 }, label)
+                    .help("add `include = [\"parts/system.toml\"]`: the parts that every system has"),
+            );
+        }
     }
 }
 

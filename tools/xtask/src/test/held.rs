@@ -116,6 +116,9 @@ fn described(system: &System, number: usize, component: &Component) -> Vec<Strin
     for ports in &settings.ports {
         add("I/O ports", "rw", format!("ports {:#x} to {:#x}, {}", ports.first, ports.last, ports.name));
     }
+    if settings.archive {
+        add("memory", "r", "the boot archive".into());
+    }
     let mut has_rings = false;
     for at in system.rings_of(number) {
         has_rings = true;
@@ -129,7 +132,7 @@ fn described(system: &System, number: usize, component: &Component) -> Vec<Strin
         add("memory", rights, format!("{}K, {own}: data {of}", at.ring.data_pages() * 4));
         add("notification", "w", format!("{own}: signals {}.{}", other.0, other.1));
     }
-    if serves || has_rings || settings.log || !settings.irqs.is_empty() {
+    if serves || has_rings || system.is_part(number) || settings.log || !settings.irqs.is_empty() {
         add("notification", "r", "its signals".into());
     }
     for irq in &settings.irqs {

@@ -82,7 +82,7 @@ impl Maker<'_> {
             self.page.add_parameter(&name, (*bit).into());
             self.live.granted.push(Granted::RingSignal { slot: slot.index, badge: *badge, channel });
         }
-        if given.rings.is_empty() || given.service.is_some() {
+        if given.service.is_some() {
             self.live.granted.push(Granted::Signals { slot: 0 });
             return Ok(());
         }

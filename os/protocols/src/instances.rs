@@ -1,0 +1,117 @@
+//! What the supervisor asks of the initial task, which makes components, keeps what is known of each, and takes them apart.
+
+use pecan_service::{Caller, Text, Wire, service};
+
+use crate::{
+    ARGUMENTS_MAX, Arguments, ControlError, Ending, Granted, MemoryInfo, NAME_MAX, State, WRITE_MAX,
+};
+
+/// A component of the description, or a program that runs: what the initial task keeps of it.
+#[derive(Wire, Clone, PartialEq, Eq, Debug)]
+pub struct Instance {
+    /// Its number; there is no other of that number, ever.
+    pub id: u64,
+    /// Its place in the description.
+    pub spec: u16,
+    /// The name it runs under.
+    pub name: Text<NAME_MAX>,
+    /// What it is doing.
+    pub state: State,
+    /// Its status, if it exited by itself.
+    pub status: u64,
+    /// Whether it was ever started.
+    pub begun: bool,
+    /// Whether its memory is still in use.
+    pub made: bool,
+    /// Microseconds of processor time of all its lives.
+    pub cpu_us: u64,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// What the supervisor last noted of it.
+    pub note: Note,
+}
+
+impl Instance {
+    /// Whether it runs.
+    pub fn is_running(&self) -> bool {
+        self.state == State::Running
+    }
+}
+
+/// What the supervisor wants to know of a component if it is started again itself.
+#[derive(Wire, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Note {
+    /// Whether the component has ended and is not started again by itself.
+    pub for_good: bool,
+    /// Failures in a row.
+    pub failures: u32,
+    /// When it is started again, in microseconds since the machine was switched on; 0 if it does not wait for that.
+    pub until: u64,
+    /// When it was last started.
+    pub started: u64,
+    /// Whether others were restarted for its sake.
+    pub helped: bool,
+}
+
+/// What somebody else than a client of the supervisor wants of it.
+#[repr(u64)]
+#[derive(Wire, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// The program of a number is to end, or with 0 those that somebody waits for: Ctrl-C.
+    Interrupt {
+        /// The program's number.
+        program: u64,
+    } = 0,
+    /// The component of a number is to be started: the rescue console.
+    Start {
+        /// The component's number.
+        id: u64,
+    } = 1,
+}
+
+/// Makes components, keeps what is known of each, and takes them apart. Whoever is connected to this is signalled when a
+/// component has ended, when there is a wish, and when the time of the alarm has come.
+#[service(name = "instances", version = 1)]
+pub trait Instances {
+    /// What is known of one of them, by its place in the list, from 0.
+    #[idempotent]
+    fn instance(&mut self, caller: Caller, index: u64) -> Option<Instance>;
+    /// How a program ended, if that was not long ago.
+    #[idempotent]
+    fn ending(&mut self, caller: Caller, id: u64) -> Option<Ending>;
+    /// What a component holds, by its place in the list, from 0. Number 0 is the initial task itself.
+    #[idempotent]
+    fn granted(&mut self, caller: Caller, id: u64, index: u64) -> Option<Granted>;
+    /// The memory of an owner, by the owner's number from 0.
+    #[idempotent]
+    fn memory(&mut self, caller: Caller, index: u64) -> Option<MemoryInfo>;
+    /// Microseconds of processor time that the initial task itself has used.
+    #[idempotent]
+    fn consumed(&mut self, caller: Caller) -> u64;
+    /// Adds a component of the description to the list, under a name that is not in it; returns its number.
+    fn add(
+        &mut self,
+        caller: Caller,
+        spec: u16,
+        #[max(NAME_MAX)] name: &str,
+        #[max(ARGUMENTS_MAX)] arguments: Arguments<'_>,
+    ) -> Result<u64, ControlError>;
+    /// Makes one that does not run, and lets it run; `again` counts as a restart.
+    fn start(&mut self, caller: Caller, id: u64, again: bool) -> Result<(), ControlError>;
+    /// Ends one that runs. A part of the system, which calls the initial task, is started again at once.
+    fn stop(&mut self, caller: Caller, id: u64) -> Result<(), ControlError>;
+    /// Takes one apart that has ended. This is done at the priority of who asks.
+    fn clear(&mut self, caller: Caller, id: u64);
+    /// Takes a program that has ended, or was never started, off the list.
+    fn remove(&mut self, caller: Caller, id: u64);
+    /// Keeps a note.
+    fn note(&mut self, caller: Caller, id: u64, state: State, note: Note);
+    /// Signals at this time, in microseconds since the machine was switched on; in place of what was said before.
+    fn alarm(&mut self, caller: Caller, at: u64);
+    /// The next wish.
+    fn wish(&mut self, caller: Caller) -> Option<Wish>;
+    /// Puts text into the system log as it is.
+    fn say(&mut self, caller: Caller, #[max(WRITE_MAX)] text: &[u8]);
+    /// Restarts the machine. Returns only if that does not work.
+    fn reboot(&mut self, caller: Caller);
+}

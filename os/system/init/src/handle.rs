@@ -1,0 +1,121 @@
+//! What the initial task is told: by the kernel of faults, by every component as its supervisor, and by the parts of the
+//! system in the roles that it serves.
+
+use alloc::{format, string::String, vec::Vec};
+
+use pecan::{
+    LongMessage, Message,
+    startup::{CANCEL_LABEL, EXIT_LABEL, GROW_LABEL, LIMIT_LABEL},
+};
+use pecan_manifest::{Badge, Kind};
+use pecan_protocols::{
+    Departures, InstancesDispatch, Report, Reports, ReportsDispatch, Supervisor, SupervisorDispatch, Wish,
+};
+use pecan_service::{Answered, CallError, Caller, Dispatch, Refusal, Replies, Writer};
+
+use crate::{
+    output::{self, say},
+    system::{Entry, System},
+};
+
+/// The role in which the initial task is asked to make components and to take them apart.
+pub const INSTANCES: &str = "instances";
+/// The role in which it is asked for reports of faults.
+pub const REPORTS: &str = "reports";
+/// A longer line of a component in the system log is cut in two.
+const LOG_LINE: usize = 400;
+
+impl System {
+    /// Handles a message. What is answered now is added to `answer`; or it is a message of its own, which stands in place of
+    /// an error.
+    pub fn handle(
+        &mut self,
+        badge: Badge,
+        message: &LongMessage,
+        replies: &mut Replies,
+        answer: &mut Writer,
+    ) -> Result<Answered, Message> {
+        let caller = Caller { badge };
+        let is_role = |role: &str| self.description().init.served(role) == Some(badge.role());
+        // What a component may ask for is what the badge says, and only a channel to `init` gives it one for a role.
+        match badge.kind() {
+            Some(Kind::Fault) => Ok(self.fault(badge.generation(), message)),
+            Some(Kind::Supervisor) if message.label() == EXIT_LABEL => {
+                self.exited(badge.generation(), message.word(0));
+                Ok(Answered::Later)
+            }
+            Some(Kind::Supervisor) if message.label() == GROW_LABEL => {
+                Err(self.grow(badge.generation(), message.word(0)))
+            }
+            Some(Kind::Supervisor) if message.label() == LIMIT_LABEL => {
+                Err(self.limit(badge.generation(), core::array::from_fn(|n| message.word(n))))
+            }
+            Some(Kind::Supervisor) if message.label() == CANCEL_LABEL => {
+                Err(self.cancel(badge.generation(), message.word(0)))
+            }
+            Some(Kind::Supervisor) => {
+                SupervisorDispatch::dispatch(self, caller, message, replies, answer).map_err(Refusal::message)
+            }
+            Some(Kind::Call) if is_role(INSTANCES) => {
+                InstancesDispatch::dispatch(self, caller, message, replies, answer).map_err(Refusal::message)
+            }
+            Some(Kind::Call) if is_role(REPORTS) => {
+                ReportsDispatch::dispatch(self, caller, message, replies, answer).map_err(Refusal::message)
+            }
+            Some(Kind::Gone) => Err(CallError::Gone.message()),
+            Some(Kind::Signal) => {
+                self.tick();
+                Ok(Answered::Later)
+            }
+            Some(Kind::Call) | None => Err(Refusal::NoSuchMethod { version: 0 }.message()),
+        }
+    }
+}
+
+/// A text with its control characters as numbers: without a console, it goes to the terminal as it is.
+fn without_controls(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars() {
+        if c.is_control() { shown += &format!("\\x{:02x}", u32::from(c)) } else { shown.push(c) }
+    }
+    shown
+}
+
+impl Supervisor for System {
+    fn log(&mut self, caller: Caller, text: &[u8]) {
+        let Some(index) = self.find(caller.generation()) else { return };
+        let Entry { name, log, .. } = &mut self.entries[index];
+        log.extend_from_slice(text);
+        while let Some(end) =
+            log.iter().position(|b| *b == b'\n').or((log.len() > LOG_LINE).then_some(LOG_LINE))
+        {
+            let line: Vec<u8> = log.drain(..=end).collect();
+            say!("{name}: {}", without_controls(String::from_utf8_lossy(&line).trim_end()));
+        }
+    }
+
+    fn interrupt(&mut self, caller: Caller, program: u64) {
+        let index = self.find(caller.generation());
+        if index.is_some_and(|index| self.spec(&self.entries[index]).settings.log) {
+            self.wish(Wish::Interrupt { program });
+        }
+    }
+
+    fn pulse(&mut self, caller: Caller) {
+        System::pulse(self, caller.generation());
+    }
+
+    fn departures(&mut self, caller: Caller) -> Departures {
+        System::departures(self, caller.generation())
+    }
+}
+
+impl Reports for System {
+    fn next(&mut self, _: Caller, done: u64) -> Option<Report> {
+        self.reports.next(done)
+    }
+
+    fn say(&mut self, _: Caller, text: &[u8]) {
+        output::write(text);
+    }
+}
