@@ -13,10 +13,12 @@ use talc::{
     source::Source,
 };
 
+#[cfg(target_os = "none")]
+use core::sync::atomic::AtomicU8;
 use core::{
     alloc::Layout,
     ptr::NonNull,
-    sync::atomic::{AtomicBool, AtomicU8, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// A lock that gives its turn away while it waits. That only helps if who holds it has the same priority: threads
@@ -90,15 +92,17 @@ fn ask(bytes: usize) -> Option<(*mut u8, usize)> {
     (reply.label() == 0 && reply.len() == 2).then_some((reply.word(0) as *mut u8, given))
 }
 
-#[global_allocator]
+#[cfg_attr(target_os = "none", global_allocator)]
 static HEAP: TalcLock<YieldLock, Supervisor> = TalcLock::new(Supervisor { end: None });
 
+#[cfg(target_os = "none")]
 unsafe extern "C" {
     safe static __heap_start: AtomicU8;
     safe static __heap_end: AtomicU8;
 }
 
 /// Gives the heap its first memory. Called once, before `main`.
+#[cfg(target_os = "none")]
 pub(crate) fn init() {
     let (start, end) = (__heap_start.as_ptr(), __heap_end.as_ptr());
     // SAFETY: the linker script sets this memory aside for nothing else, and nobody calls this twice.

@@ -15,8 +15,13 @@
 //! The program's `build.rs` passes the linker script on; see the crate's README.
 #![no_std]
 
+// On the host programs are only looked at (`cargo check`, rust-analyzer). There this is what has a panic handler and an
+// allocator, also for a program that depends on nothing else.
+#[cfg(not(target_os = "none"))]
+extern crate std;
+
 mod console;
-#[cfg(all(feature = "heap", target_os = "none"))]
+#[cfg(feature = "heap")]
 mod heap;
 mod logger;
 mod outcome;
@@ -24,7 +29,7 @@ mod panic;
 mod start;
 
 pub use console::{_print, discard, kernel_console, set_console};
-#[cfg(all(feature = "heap", target_os = "none"))]
+#[cfg(feature = "heap")]
 pub use heap::add_heap;
 pub use log;
 pub use outcome::{Outcome, exit};

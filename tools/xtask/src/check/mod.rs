@@ -47,6 +47,7 @@ pub fn run(ws: &Workspace) -> Outcome {
     );
     report.findings("format", format(ws));
     report.result("lints on the host", host_lints(ws, &house));
+    report.result("everything on the host", everything(ws));
     report.result("the portable kernel for other architectures", other_architectures(ws));
     report.result("documentation", documentation(ws));
     report.result("lints on bare metal", bare_metal_lints(ws, &toolchain, &house, &metadata));
@@ -121,6 +122,13 @@ fn host_lints(ws: &Workspace, house: &House) -> Result<()> {
         cargo.args(["--package", p]);
     });
     process::strict_step("linting what the host builds apart", &mut cargo)
+}
+
+/// Compiles all crates on the host, those for bare metal, too: what editors do (rust-analyzer), and `cargo check` in a folder.
+fn everything(ws: &Workspace) -> Result<()> {
+    let mut cargo = host_cargo(ws);
+    cargo.args(["check", "--workspace", "--all-targets"]);
+    process::strict_step("compiling everything on the host", &mut cargo)
 }
 
 /// Compiles the portable kernel on the host with the formats and the interface of every architecture but x86_64, with which
