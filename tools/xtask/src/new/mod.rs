@@ -9,7 +9,7 @@ mod template;
 use std::{
     collections::BTreeMap,
     fs, io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -131,7 +131,7 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     let name = args.name.as_str();
     name::check(ws, kind, name)?;
     let (target, mut plan) = match &args.at {
-        Some(folder) => repository(ws, &crate::absolute(folder)?, name)?,
+        Some(folder) => repository(ws, &resolved(folder)?, name)?,
         None => inside(ws, kind, name, args.system.as_deref())?,
     };
     fill(&target, kind, name, &mut plan)?;
@@ -162,6 +162,23 @@ fn inside(ws: &Workspace, kind: Kind, name: &str, system: Option<&str>) -> Resul
         outside: false,
     };
     Ok((target, Plan::new()))
+}
+
+/// The folder that a path names: without `..`, and without links as far as it is there already.
+fn resolved(path: &Path) -> Result<PathBuf> {
+    let mut known = PathBuf::new();
+    for part in crate::absolute(path)?.components() {
+        match part {
+            Component::ParentDir => {
+                known.pop();
+            }
+            part => known.push(part),
+        }
+        if let Ok(real) = known.canonicalize() {
+            known = real;
+        }
+    }
+    Ok(known)
 }
 
 /// A place in a repository of its own, with the files of that if it has to be made.
@@ -247,7 +264,7 @@ fn fill(target: &Target, kind: Kind, name: &str, plan: &mut Plan) -> Result<()> 
 /// A path of one folder from another, both from the same top folder.
 fn relative(from: &str, to: &str) -> String {
     let (mut from, mut to): (Vec<_>, Vec<_>) = (from.split('/').collect(), to.split('/').collect());
-    while from.first().is_some() && from.first() == to.first() {
+    while !from.is_empty() && from.first() == to.first() {
         from.remove(0);
         to.remove(0);
     }

@@ -155,4 +155,8 @@ fn a_repository_is_made_in_an_empty_folder_only() {
     fs::write(folder.0.join("mine"), "").unwrap();
     assert!(repository(&ws, &folder.0, "probe").is_err());
     assert!(repository(&ws, &ws.join("inside"), "probe").is_err());
+    // What is written from within Pecan's tree need not lie there.
+    let beside = resolved(&ws.join("os/../../beside/./x")).unwrap();
+    assert_eq!(beside, ws.root().parent().unwrap().join("beside/x"));
+    assert!(repository(&ws, &beside, "probe").is_ok());
 }
