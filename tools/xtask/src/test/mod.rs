@@ -6,6 +6,7 @@ mod fuzz;
 mod held;
 mod host;
 pub mod latency;
+mod pages;
 mod run;
 mod scenarios;
 mod spec;

@@ -20,7 +20,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{Length, Tally, held};
+use super::{Length, Tally, held, leave_out, pages};
 use crate::{
     build::{self, Kernel},
     console::PROMPT,
@@ -93,6 +93,11 @@ pub fn run(
         }
     }
     tally.add(super::run::run(ws, &default, &kernel, filter)?);
+    if length == Length::Quick {
+        leave_out("the pages of the book that lead through something (`page::`)");
+    } else {
+        tally.add(pages::run(ws, filter)?);
+    }
     Ok(tally)
 }
 
@@ -265,7 +270,7 @@ fn play(steps: &[Step], mut shell: Shell) -> Result<()> {
 }
 
 /// Whether printed lines are what a transcript expects.
-fn lines_match(expected: &[&str], printed: &[&str]) -> bool {
+pub fn lines_match(expected: &[&str], printed: &[&str]) -> bool {
     match expected.split_first() {
         None => printed.is_empty(),
         Some((&"...", rest)) => (0..=printed.len()).any(|n| lines_match(rest, &printed[n..])),
