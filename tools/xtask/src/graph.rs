@@ -292,7 +292,13 @@ mod tests {
         let mut expected = [number("console"), number("timer")];
         expected.sort();
         assert_eq!((&direct[..], further.len()), (&expected[..], 0));
-        assert!(reach[number("shell")].0.contains(&manifest.components.len()), "the shell calls init");
+        let init = manifest.components.len();
+        assert!(reach[number("supervisor")].0.contains(&init), "the supervisor calls init");
+        let (direct, further) = &reach[number("shell")];
+        assert!(
+            !direct.contains(&init) && further.contains(&init),
+            "the shell does so through the supervisor"
+        );
         assert!(html(manifest, &Picture::of(manifest)).contains("<th>shell</th>"));
     }
 
