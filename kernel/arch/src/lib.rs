@@ -12,7 +12,7 @@ mod boot;
 )]
 mod calibrate;
 mod contract;
-#[cfg(any(test, pecan_arch = "x86_64"))]
+#[cfg(any(test, pecan_arch = "x86_64", pecan_arch = "aarch64"))]
 mod devices;
 #[cfg(any(test, target_os = "none"))]
 mod firmware;

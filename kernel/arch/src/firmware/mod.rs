@@ -1,8 +1,13 @@
 //! Reading what the firmware and the boot loader left in memory. Nothing here touches hardware or trusts what it reads:
 //! every access goes through [`Memory`], which gives only bytes that exist. Tested on the host.
 
+#[cfg(any(test, pecan_arch = "x86_64"))]
 pub mod acpi;
+#[cfg(any(test, pecan_arch = "aarch64"))]
+pub mod devicetree;
+#[cfg(any(test, pecan_arch = "x86_64"))]
 pub mod multiboot;
+#[cfg(any(test, pecan_arch = "x86_64"))]
 pub mod withheld;
 
 /// Physical memory to read from.
