@@ -54,7 +54,7 @@ pub struct BootData<'a> {
     pub reserved: &'a [PhysRegion],
     /// The parts of `memory` that the kernel boots in (its code, and what this borrows from): free memory from the first
     /// return to user level on. Page-aligned.
-    pub boot_only: [PhysRegion; 2],
+    pub boot_only: &'a [PhysRegion],
     /// What user level does not get in any form, outside `memory`: registers with which it could send the kernel what ends
     /// it, and memory that is not kept track of. Page-aligned, sorted, disjoint.
     pub withheld: &'a [PhysRegion],
@@ -105,6 +105,10 @@ pub enum BootError {
     NoIoapic,
     /// The kernel image is larger than its page tables provide for.
     ImageTooLarge,
+    /// The boot loader passed on no device tree.
+    NoDeviceTree,
+    /// No interrupt controller that the kernel knows.
+    NoGic,
 }
 
 impl BootError {
@@ -125,11 +129,17 @@ impl BootError {
             Self::NoMemoryMap => "the boot loader passed on no memory map",
             Self::OutOfMemory => "too little memory",
             Self::ModuleOutside => "the root task's file lies outside the memory: give the machine more",
-            Self::NoClock => "no clock of known speed: neither CPUID nor a PIT tells the TSC's frequency",
+            Self::NoClock => {
+                "no clock of known speed: neither the processor nor its platform tells the frequency"
+            }
             Self::UnsteadyClock => {
                 "the clock's speed cannot be measured: its measurements disagree, as on a host that is too busy"
             }
             Self::NoIoapic => "this machine has no I/O APIC, which interrupts of devices need",
+            Self::NoDeviceTree => "the boot loader passed on no device tree",
+            Self::NoGic => {
+                "the device tree names no interrupt controller that this kernel knows: a GIC of version 2"
+            }
             Self::ImageTooLarge => "the kernel image is larger than its page tables provide for",
         };
         say(text, &[]);

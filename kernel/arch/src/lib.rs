@@ -6,6 +6,9 @@
 #![cfg_attr(target_os = "none", no_std)]
 
 mod boot;
+#[cfg(any(test, target_os = "none"))]
+mod builder;
+#[cfg(any(test, pecan_arch = "x86_64"))]
 #[cfg_attr(
     not(target_os = "none"),
     allow(dead_code, reason = "only ports that have clocks to measure use it")
@@ -17,7 +20,11 @@ mod devices;
 #[cfg(any(test, target_os = "none"))]
 mod firmware;
 mod format;
+#[cfg(target_os = "none")]
+mod one_core;
 mod regions;
+#[cfg(target_os = "none")]
+mod stack;
 mod text;
 
 #[cfg(not(target_os = "none"))]
@@ -25,6 +32,12 @@ mod text;
 pub mod host;
 #[cfg(not(target_os = "none"))]
 use host as port;
+
+#[cfg(all(target_os = "none", pecan_arch = "aarch64"))]
+#[allow(missing_docs, reason = "the duties are described in `contract`")]
+pub mod aarch64;
+#[cfg(all(target_os = "none", pecan_arch = "aarch64"))]
+use aarch64 as port;
 
 #[cfg(all(target_os = "none", pecan_arch = "x86_64"))]
 #[allow(missing_docs, reason = "the duties are described in `contract`")]

@@ -64,6 +64,17 @@ impl Set<[PhysRegion]> {
         self.as_slice().iter().map(PhysRegion::len).sum()
     }
 
+    /// Takes out room for `bytes`, in whole pages, from as high up as there is any: what is left stays in large pieces. None
+    /// if there is none.
+    #[cfg_attr(not(target_os = "none"), allow(dead_code, reason = "only ports that boot use it"))]
+    pub fn take_room(&mut self, bytes: u64) -> Option<PhysRegion> {
+        let bytes = bytes.next_multiple_of(4096);
+        let fits = self.as_slice().iter().rfind(|r| r.len() >= bytes)?;
+        let taken = PhysRegion::new(fits.end.0 - bytes, fits.end.0);
+        self.remove(taken);
+        Some(taken)
+    }
+
     /// Adds a region, merging it with those it overlaps or touches. When the list is full, the smallest region is
     /// given up and returned: the set has less than it should.
     pub fn add(&mut self, region: PhysRegion) -> Option<PhysRegion> {

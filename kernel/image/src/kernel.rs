@@ -4,7 +4,6 @@
 use core::fmt::Write;
 
 use pecan_abi::Syscall;
-use pecan_arch::x86_64 as port;
 use pecan_arch::{Console, UserContext, halt, say};
 use pecan_config::CHECK_INVARIANTS_EVERY;
 use pecan_core::entry::{
@@ -12,6 +11,8 @@ use pecan_core::entry::{
     sequence::{self, Exit, Outgoing},
 };
 use pecan_mem::{Kernel, Link, Tcb};
+
+use crate::port;
 
 /// The kernel looks at itself, in profiles that ask for it.
 mod checks {

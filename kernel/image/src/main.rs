@@ -5,8 +5,16 @@
 mod boot;
 #[cfg(target_os = "none")]
 mod kernel;
+
+/// One architecture's way from the boot loader to Rust, and the port that is linked with it.
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod aarch64;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+use pecan_arch::aarch64 as port;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod x86_64;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+use pecan_arch::x86_64 as port;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

@@ -81,7 +81,7 @@ impl<'a> BootMemory<'a> {
         for &region in boot.withheld {
             devices.remove(region);
         }
-        for &region in boot.reserved.iter().chain(&boot.boot_only) {
+        for &region in boot.reserved.iter().chain(boot.boot_only) {
             free.remove(region);
         }
         let module = boot.module.unwrap_or_default();
@@ -112,7 +112,7 @@ impl<'a> BootMemory<'a> {
             return;
         }
         let module = core::mem::take(&mut self.module).whole_pages();
-        for gone in self.boot.boot_only.into_iter().chain([module]) {
+        for gone in self.boot.boot_only.iter().copied().chain([module]) {
             for region in self.boot.memory {
                 self.free
                     .add(PhysRegion { start: region.start.max(gone.start), end: region.end.min(gone.end) });

@@ -111,6 +111,7 @@ const TIME: Duration = Duration::from_secs(120);
 
 /// Measures, prints the figures and fails if one is over its budget.
 pub fn run(ws: &Workspace, args: &Args) -> Outcome {
+    args.arch.only_pc("`cargo xtask bench`")?;
     if !ws.join("bench/Cargo.toml").is_file() {
         bail!("there is no benchmark yet: the package `bench` in the folder bench/ is still to be written");
     }
@@ -155,9 +156,7 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     }
     if let Some(path) = &args.json {
         let path = absolute(path)?;
-        let arch = match args.arch {
-            Arch::X86_64 => "x86_64",
-        };
+        let arch = args.arch.name();
         let compiler = bench.toolchain.version();
         let report = Report { arch, commit: commit(ws), compiler, cycles_by: paths.by, rows: &rows };
         fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")

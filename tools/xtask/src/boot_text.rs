@@ -1,21 +1,25 @@
 //! That nothing in a kernel refers to what is gone once it has booted.
 //!
 //! The code in `.boot_text` and the memory in `.boot_memory` are user level's from the first thread on, and the code is
-//! not mapped any more (`kernel/image/kernel.ld`). What stays must not call it, jump to it or hold its address. Every
+//! not mapped any more (the linker scripts of `kernel/image`). What stays must not call it, jump to it or hold its address. Every
 //! kernel that is built is disassembled for that, and its constants and data are searched for such addresses.
 
 use std::{collections::BTreeSet, ops::Range};
 
 use anyhow::{Context, Result, bail};
 use iced_x86::{Decoder, DecoderOptions, Instruction, OpKind};
-use object::{Endianness, Object, ObjectSection, ObjectSymbol, SectionKind, read::elf::ElfFile64};
+use object::{
+    Architecture, Endianness, Object, ObjectSection, ObjectSymbol, SectionKind, read::elf::ElfFile64,
+};
+
+mod aarch64;
 
 /// Code that is gone.
 pub const BOOT_TEXT: &str = ".boot_text";
 /// Memory that is gone.
 pub const BOOT_MEMORY: &str = ".boot_memory";
-/// The header that boot loaders look for, which names the entry.
-const HEADER: &str = ".multiboot";
+/// The headers that boot loaders look for, which name the entry.
+const HEADERS: [&str; 2] = [".multiboot", ".head"];
 
 /// Refuses a kernel in which something that stays refers to something that goes.
 pub fn check(kernel: &[u8]) -> Result<()> {
@@ -37,11 +41,16 @@ pub fn check(kernel: &[u8]) -> Result<()> {
     };
     let mut wrong = BTreeSet::new();
     for section in elf.sections() {
-        if [BOOT_TEXT, HEADER].contains(&section.name()?) {
+        let name_of_section = section.name()?;
+        if name_of_section == BOOT_TEXT || HEADERS.contains(&name_of_section) {
             continue;
         }
         let (data, address) = (section.data()?, section.address());
         let found = match section.kind() {
+            SectionKind::Text if elf.architecture() == Architecture::Aarch64 => {
+                let found = aarch64::references(data, address).into_iter();
+                found.filter(|(_, to)| gone.iter().any(|r| r.contains(to))).collect()
+            }
             SectionKind::Text => in_code(data, address, &gone),
             SectionKind::ReadOnlyData | SectionKind::ReadOnlyString | SectionKind::Data => {
                 in_data(data, address, &gone)
@@ -53,7 +62,7 @@ pub fn check(kernel: &[u8]) -> Result<()> {
     if !wrong.is_empty() {
         let list: Vec<String> = wrong.into_iter().collect();
         bail!(
-            "the kernel refers to what is gone once it has booted:\n{}\n  to mend it: say in kernel/image/kernel.ld \
+            "the kernel refers to what is gone once it has booted:\n{}\n  to mend it: say in the linker script of kernel/image \
              which of these only boots, or do not use it later",
             list.join("\n")
         );

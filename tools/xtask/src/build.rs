@@ -13,11 +13,11 @@ use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSegment, ObjectSymbol};
 
 use crate::{
-    boot_text,
+    Arch, boot_text,
     paths::Workspace,
     process,
     profile::Profile,
-    toolchain::{Purpose, SOFT_FLOAT, Toolchain},
+    toolchain::{Purpose, Toolchain, soft_float},
 };
 
 /// A built kernel.
@@ -32,7 +32,8 @@ pub struct Kernel {
 /// Builds the kernel with a profile.
 pub fn kernel(ws: &Workspace, toolchain: &Toolchain, name: &str) -> Result<Kernel> {
     let profile = Profile::load(ws, name)?;
-    let dir = ws.bare().join(format!("kernel-{name}"));
+    let arch = toolchain.arch();
+    let dir = kernel_dir(ws, arch, name);
     let mut cargo = toolchain.cargo(ws, "build", Purpose::Kernel, &dir);
     cargo.env("PECAN_PROFILE", name);
     set_hardware_debug(&mut cargo, profile.hardware_debug);
@@ -48,31 +49,36 @@ pub fn kernel(ws: &Workspace, toolchain: &Toolchain, name: &str) -> Result<Kerne
         "the package pecan-kernel has no program of that name\n  to mend it: see kernel/image/Cargo.toml",
     )?;
     boot_text::check(&fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?)?;
-    let image = kernel_image(ws, name);
-    postprocess_kernel(&elf, &image)?;
+    let image = dir.join("pecan.elf");
+    postprocess_kernel(arch, &elf, &image)?;
     Ok(Kernel { image, elf })
 }
 
 /// A kernel that was built elsewhere, made ready for boot loaders.
-pub fn given_kernel(ws: &Workspace, elf: &Path) -> Result<Kernel> {
+pub fn given_kernel(ws: &Workspace, arch: Arch, elf: &Path) -> Result<Kernel> {
     let image = ws.bare().join("given-kernel.elf");
     fs::create_dir_all(ws.bare())?;
     if object::FileKind::parse(fs::read(elf)?.as_slice()) == Ok(object::FileKind::Elf64) {
-        postprocess_kernel(elf, &image)?;
+        postprocess_kernel(arch, elf, &image)?;
     } else {
         fs::copy(elf, &image)?;
     }
     Ok(Kernel { image, elf: elf.to_path_buf() })
 }
 
-/// Where the kernel of a profile is, in the form that boot loaders take, once it is built.
-fn kernel_image(ws: &Workspace, profile: &str) -> PathBuf {
-    ws.bare().join(format!("kernel-{profile}/pecan.elf"))
+/// Where the kernel of a profile is built, and then lies in the form that boot loaders take.
+fn kernel_dir(ws: &Workspace, arch: Arch, profile: &str) -> PathBuf {
+    ws.bare().join(match arch {
+        Arch::X86_64 => format!("kernel-{profile}"),
+        other => format!("kernel-{profile}-{}", other.name()),
+    })
 }
 
-/// Where the linker's output for the kernel of a profile is, once it is built.
+/// Where the linker's output for the kernel of a profile for 64-bit PCs is, once it is built.
 pub fn kernel_elf(ws: &Workspace, name: &str, profile: &Profile) -> PathBuf {
-    ws.bare().join(format!("kernel-{name}/{SOFT_FLOAT}/{}/pecan-kernel", cargo_profile(profile)))
+    let arch = Arch::X86_64;
+    let below = format!("{}/{}/pecan-kernel", soft_float(arch), cargo_profile(profile));
+    kernel_dir(ws, arch, name).join(below)
 }
 
 /// Cargo's profile for a kernel: a debug kernel is optimised too, but checks its assertions. One that measures itself
@@ -138,7 +144,10 @@ fn programs_for(
     hardware_debug: bool,
 ) -> Result<BTreeMap<(String, Purpose), PathBuf>> {
     // One folder for all purposes: what only runs while building is built once.
-    let dir = ws.bare().join(if hardware_debug { "user-hwdebug" } else { "user" });
+    let mut dir = ws.bare().join(if hardware_debug { "user-hwdebug" } else { "user" });
+    if toolchain.arch() != Arch::X86_64 {
+        dir.set_file_name(format!("user-{}", toolchain.arch().name()));
+    }
     // By the purpose and the folder of the workspace that they are of.
     let mut parts: BTreeMap<(Purpose, Option<PathBuf>), Vec<&str>> = BTreeMap::new();
     for package in packages {
@@ -201,10 +210,12 @@ pub fn executables(report: &str) -> Result<BTreeMap<String, PathBuf>> {
 /// Makes the file that boot loaders take out of the linker's output.
 ///
 /// A Multiboot 1 loader (QEMU's `-kernel`) refuses a 64-bit ELF unless the Multiboot header says where to load
-/// it. With such a header the file is taken as it is; without one its segments are wrapped in a 32-bit ELF.
-fn postprocess_kernel(elf: &Path, image: &Path) -> Result<()> {
+/// it. With such a header the file is taken as it is; without one its segments are wrapped in a 32-bit ELF. On AArch64 loaders
+/// take a Linux image: what is to be in memory, from its first byte on, where its header is.
+fn postprocess_kernel(arch: Arch, elf: &Path, image: &Path) -> Result<()> {
     let input = fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
     let output = match crate::multiboot::load_addresses(&input) {
+        _ if arch == Arch::AArch64 => memory_of(&input)?,
         Some(true) => input,
         Some(false) => crate::multiboot::wrap_in_elf32(&input)?,
         None => bail!(
@@ -216,6 +227,20 @@ fn postprocess_kernel(elf: &Path, image: &Path) -> Result<()> {
         return Ok(());
     }
     fs::write(image, output).with_context(|| format!("cannot write {}", image.display()))
+}
+
+/// What an ELF file is to be in memory, up to the last byte that the file holds.
+fn memory_of(elf: &[u8]) -> Result<Vec<u8>> {
+    let elf = object::read::elf::ElfFile64::<object::Endianness>::parse(elf)
+        .context("the kernel is not a 64-bit ELF file")?;
+    let start = elf.segments().map(|s| s.address()).min().context("the kernel has nothing to load")?;
+    let mut memory = Vec::new();
+    for segment in elf.segments() {
+        let (at, data) = ((segment.address() - start) as usize, segment.data()?);
+        memory.resize(memory.len().max(at + data.len()), 0);
+        memory[at..at + data.len()].copy_from_slice(data);
+    }
+    Ok(memory)
 }
 
 /// Writes a text into the bytes of a symbol in a copy of the program, padded with zeros, if the program has that symbol;

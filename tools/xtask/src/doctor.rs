@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    Outcome,
+    Arch, Outcome,
     paths::Workspace,
     process,
     toolchain::{self, Toolchain},
@@ -32,6 +32,13 @@ const QEMU: Need = Need {
     packages: &["qemu-system-x86"],
     component: None,
     found: || program("qemu-system-x86_64"),
+};
+
+const QEMU_ARM: Need = Need {
+    what: "QEMU for AArch64, for `run --arch aarch64`",
+    packages: &["qemu-system-arm"],
+    component: None,
+    found: || program("qemu-system-aarch64"),
 };
 
 const LINKER: Need =
@@ -223,11 +230,13 @@ pub fn doctor(_ws: &Workspace) -> Outcome {
     NEEDS.iter().for_each(|n| report(n, false));
     report(&CLIPPY, true);
     report(&RUSTFMT, true);
+    report(&QEMU_ARM, true);
     report(&CC, true);
     report(&CXX, true);
     report(&LLVM, true);
     IMAGE_NEEDS.iter().for_each(|n| report(n, true));
-    let optional = Missing::of([&CLIPPY, &RUSTFMT, &CC, &CXX, &LLVM].into_iter().chain(&IMAGE_NEEDS));
+    let optional =
+        Missing::of([&CLIPPY, &RUSTFMT, &QEMU_ARM, &CC, &CXX, &LLVM].into_iter().chain(&IMAGE_NEEDS));
     if !optional.is_empty() {
         println!(
             "what is absent is installed when a command needs it, or now: {}",
@@ -268,9 +277,17 @@ pub fn toolchain_for_checks(ws: &Workspace) -> Result<Toolchain> {
     Toolchain::find()
 }
 
-/// Makes sure that QEMU is there.
+/// Makes sure that QEMU is there, for 64-bit PCs.
 pub fn qemu() -> Result<()> {
     ensure(&[QEMU])
+}
+
+/// Makes sure that QEMU is there for an architecture.
+pub fn qemu_for(arch: Arch) -> Result<()> {
+    match arch {
+        Arch::X86_64 => qemu(),
+        Arch::AArch64 => ensure(&[QEMU_ARM]),
+    }
 }
 
 /// Makes sure that there is a C compiler.
@@ -368,7 +385,7 @@ mod tests {
     fn the_container_has_every_package() {
         let text = fs::read_to_string(Workspace::find().unwrap().join("Containerfile")).unwrap();
         let words: Vec<&str> = text.split_whitespace().collect();
-        for need in NEEDS.iter().chain([&CLIPPY, &RUSTFMT, &CC, &CXX]).chain(&IMAGE_NEEDS) {
+        for need in NEEDS.iter().chain([&CLIPPY, &RUSTFMT, &QEMU_ARM, &CC, &CXX]).chain(&IMAGE_NEEDS) {
             for package in need.packages {
                 assert!(words.contains(package), "{package}, for {}", need.what);
             }

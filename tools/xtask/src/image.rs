@@ -37,6 +37,7 @@ menuentry Pecan {
 
 /// Builds a system and writes an image that PCs with a BIOS boot from a disc or a USB stick.
 pub fn run(ws: &Workspace, args: &Args) -> Outcome {
+    args.target.arch.only_pc("`cargo xtask image`")?;
     let out = absolute(&args.out)?;
     let toolchain = doctor::toolchain(ws)?;
     doctor::image_tools()?;

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::{Outcome, Target, absolute, build, doctor, paths::Workspace, profile::Profile};
+use crate::{Arch, Outcome, Target, absolute, build, doctor, paths::Workspace, profile::Profile};
 
 /// Options of `cargo xtask kernel`.
 #[derive(clap::Args)]
@@ -20,20 +20,21 @@ pub struct Args {
 pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     let out = absolute(&args.out)?;
     let profile = Profile::load(ws, &args.target.profile)?;
-    let toolchain = doctor::toolchain(ws)?;
+    let arch = args.target.arch;
+    let toolchain = doctor::toolchain(ws)?.for_arch(arch);
     let kernel = build::kernel(ws, &toolchain, &args.target.profile)?;
     fs::copy(&kernel.image, &out).with_context(|| format!("cannot write {}", out.display()))?;
     let mut config_path = out.clone().into_os_string();
     config_path.push(".config.json");
     let config_path = PathBuf::from(config_path);
-    write_config(&profile, &config_path)?;
-    println!("{}: the kernel, profile {}", args.out.display(), args.target.profile);
+    write_config(&profile, arch, &config_path)?;
+    println!("{}: the kernel for {}, profile {}", args.out.display(), arch.name(), args.target.profile);
     println!("{}.config.json: its configuration", args.out.display());
     Ok(0)
 }
 
-fn write_config(profile: &Profile, path: &std::path::Path) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(&profile.config())?;
+fn write_config(profile: &Profile, arch: Arch, path: &std::path::Path) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(&profile.config(arch))?;
     text.push('\n');
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

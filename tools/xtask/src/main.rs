@@ -82,11 +82,35 @@ enum Command {
 }
 
 /// The processor architectures that Pecan is built for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
 pub enum Arch {
     /// 64-bit PCs.
+    #[default]
     #[value(name = "x86_64")]
     X86_64,
+    /// Armv8-A, on QEMU's board `virt`.
+    #[value(name = "aarch64")]
+    AArch64,
+}
+
+impl Arch {
+    /// The name, as on the command line and in the names of targets and of QEMU.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "x86_64",
+            Arch::AArch64 => "aarch64",
+        }
+    }
+
+    /// Refuses what only 64-bit PCs have so far.
+    pub fn only_pc(self, what: &str) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self == Arch::X86_64,
+            "{what} for {} is not there yet\n  to mend it: leave --arch out",
+            self.name()
+        );
+        Ok(())
+    }
 }
 
 /// Options that choose what kernel is built.

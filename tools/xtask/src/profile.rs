@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::paths::Workspace;
+use crate::{Arch, paths::Workspace};
 
 // The kernel's build reads profiles by the same code.
 #[path = "../../../kernel/config/inherit.rs"]
@@ -93,16 +93,22 @@ impl Profile {
 
     /// The configuration in the names and form that user-level builds of this ABI expect: every option that is on,
     /// with its value as text. An option that is absent is off.
-    pub fn config(&self) -> BTreeMap<String, String> {
+    pub fn config(&self, arch: Arch) -> BTreeMap<String, String> {
+        let of_arch = match arch {
+            Arch::X86_64 => FIXED_X86_64,
+            Arch::AArch64 => FIXED_AARCH64,
+        };
         let mut config: BTreeMap<String, String> =
-            FIXED.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+            FIXED.iter().chain(of_arch).map(|(k, v)| (k.to_string(), v.to_string())).collect();
         let mut set = |name: &str, value: String| config.insert(format!("CONFIG_{name}"), value);
-        let xsave = self.fpu == "xsave";
-        set(if xsave { "XSAVE" } else { "FXSAVE" }, "1".into());
-        set("KERNEL_X86_FPU", if xsave { "XSAVE" } else { "FXSAVE" }.into());
-        // Legacy area, header and upper halves of the 256-bit registers; their bits in XCR0.
-        set("XSAVE_SIZE", if xsave { "832" } else { "512" }.into());
-        set("XSAVE_FEATURE_SET", if xsave { "7" } else { "0" }.into());
+        if arch == Arch::X86_64 {
+            let xsave = self.fpu == "xsave";
+            set(if xsave { "XSAVE" } else { "FXSAVE" }, "1".into());
+            set("KERNEL_X86_FPU", if xsave { "XSAVE" } else { "FXSAVE" }.into());
+            // Legacy area, header and upper halves of the 256-bit registers; their bits in XCR0.
+            set("XSAVE_SIZE", if xsave { "832" } else { "512" }.into());
+            set("XSAVE_FEATURE_SET", if xsave { "7" } else { "0" }.into());
+        }
         set("ROOT_CNODE_SIZE_BITS", self.root_cnode_size_bits.to_string());
         set("NUM_DOMAINS", self.num_domains.to_string());
         set("NUM_DOMAIN_SCHEDULES", self.num_domain_schedules.to_string());
@@ -139,20 +145,33 @@ impl Profile {
     }
 }
 
-/// What no profile changes on x86_64.
+/// What no profile changes.
 const FIXED: &[(&str, &str)] = &[
+    ("CONFIG_WORD_SIZE", "64"),
+    ("CONFIG_KERNEL_MCS", "1"),
+    ("CONFIG_FASTPATH", "1"),
+    ("CONFIG_HAVE_FPU", "1"),
+    ("CONFIG_NUM_PRIORITIES", "256"),
+    ("CONFIG_KERNEL_STATIC_MAX_PERIOD_US", "0"),
+    ("CONFIG_KERNEL_WCET_SCALE", "1"),
+    ("CONFIG_MAX_NUM_TRACE_POINTS", "0"),
+    ("CONFIG_USER_STACK_TRACE_LENGTH", "16"),
+    ("CONFIG_LIB_SEL4_FUNCTION_ATTRIBUTE", "inline"),
+    ("CONFIG_LIB_SEL4_INLINE_INVOCATIONS", "1"),
+    ("CONFIG_LIB_SEL4_PRINT_INVOCATION_ERRORS", "0"),
+    ("CONFIG_LIB_SEL4_USE_THREAD_LOCALS", "1"),
+];
+
+/// What no profile changes on x86_64.
+const FIXED_X86_64: &[(&str, &str)] = &[
     ("CONFIG_ARCH", "x86"),
     ("CONFIG_ARCH_X86", "1"),
     ("CONFIG_ARCH_X86_64", "1"),
     ("CONFIG_SEL4_ARCH", "x86_64"),
     ("CONFIG_PLAT", "pc99"),
     ("CONFIG_PLAT_PC99", "1"),
-    ("CONFIG_WORD_SIZE", "64"),
     ("CONFIG_CACHE_LN_SZ", "64"),
     ("CONFIG_PADDR_USER_DEVICE_TOP", "140737488355328"),
-    ("CONFIG_KERNEL_MCS", "1"),
-    ("CONFIG_FASTPATH", "1"),
-    ("CONFIG_HAVE_FPU", "1"),
     ("CONFIG_HUGE_PAGE", "1"),
     ("CONFIG_SYSCALL", "1"),
     ("CONFIG_KERNEL_X86_SYSCALL", "syscall"),
@@ -161,10 +180,6 @@ const FIXED: &[(&str, &str)] = &[
     // Programs cannot count on the FSGSBASE instructions: they set their thread pointer by a system call.
     ("CONFIG_KERNEL_FSGS_BASE", "msr"),
     ("CONFIG_FSGSBASE_MSR", "1"),
-    ("CONFIG_NUM_PRIORITIES", "256"),
-    ("CONFIG_KERNEL_STATIC_MAX_PERIOD_US", "0"),
-    ("CONFIG_KERNEL_WCET_SCALE", "1"),
-    ("CONFIG_MAX_NUM_TRACE_POINTS", "0"),
     ("CONFIG_IRQ_IOAPIC", "1"),
     ("CONFIG_KERNEL_IRQ_CONTROLLER", "IOAPIC"),
     ("CONFIG_MAX_NUM_IOAPIC", "1"),
@@ -174,11 +189,29 @@ const FIXED: &[(&str, &str)] = &[
     ("CONFIG_MULTIBOOT1_HEADER", "1"),
     ("CONFIG_MULTIBOOT2_HEADER", "1"),
     ("CONFIG_MULTIBOOT_GRAPHICS_MODE_NONE", "1"),
-    ("CONFIG_USER_STACK_TRACE_LENGTH", "16"),
-    ("CONFIG_LIB_SEL4_FUNCTION_ATTRIBUTE", "inline"),
-    ("CONFIG_LIB_SEL4_INLINE_INVOCATIONS", "1"),
-    ("CONFIG_LIB_SEL4_PRINT_INVOCATION_ERRORS", "0"),
-    ("CONFIG_LIB_SEL4_USE_THREAD_LOCALS", "1"),
+];
+
+/// What no profile changes on AArch64.
+const FIXED_AARCH64: &[(&str, &str)] = &[
+    ("CONFIG_ARCH", "arm"),
+    ("CONFIG_ARCH_ARM", "1"),
+    ("CONFIG_ARCH_AARCH64", "1"),
+    ("CONFIG_ARCH_ARM_V8A", "1"),
+    ("CONFIG_SEL4_ARCH", "aarch64"),
+    ("CONFIG_PLAT", "qemu-arm-virt"),
+    ("CONFIG_ARM_PLAT", "qemu-arm-virt"),
+    ("CONFIG_PLAT_QEMU_ARM_VIRT", "1"),
+    ("CONFIG_ARM_CORTEX_A57", "1"),
+    ("CONFIG_ARM_PA_SIZE_BITS_44", "1"),
+    ("CONFIG_L1_CACHE_LINE_SIZE_BITS", "6"),
+    ("CONFIG_ARM_ICACHE_VIPT", "1"),
+    ("CONFIG_PADDR_USER_DEVICE_TOP", "1099511627776"),
+    ("CONFIG_TIMER_FREQUENCY", "62500000"),
+    ("CONFIG_AARCH64_USER_CACHE_ENABLE", "1"),
+    // User level reads the clock by itself.
+    ("CONFIG_EXPORT_VCNT_USER", "1"),
+    ("CONFIG_ARM_TLS_REG", "tpidru"),
+    ("CONFIG_ARM_TLS_REG_TPIDRU", "1"),
 ];
 
 #[cfg(test)]
@@ -240,18 +273,18 @@ mod tests {
     #[test]
     fn the_configuration_follows_the_profile() {
         let ws = Workspace::find().unwrap();
-        let suite = Profile::load(&ws, "sel4test").unwrap().config();
+        let suite = Profile::load(&ws, "sel4test").unwrap().config(Arch::X86_64);
         assert_eq!(suite["CONFIG_FXSAVE"], "1");
         assert_eq!(suite["CONFIG_XSAVE_SIZE"], "512");
         assert_eq!(suite["CONFIG_NUM_DOMAINS"], "1");
         assert_eq!(suite["CONFIG_DEBUG_BUILD"], "1");
-        let release = Profile::load(&ws, "release").unwrap().config();
+        let release = Profile::load(&ws, "release").unwrap().config(Arch::X86_64);
         assert!(!release.contains_key("CONFIG_DEBUG_BUILD") && !release.contains_key("CONFIG_PRINTING"));
         assert!(release["CONFIG_KERNEL_BENCHMARK"] == "none" && release["CONFIG_NO_BENCHMARKS"] == "1");
         for (profile, kind) in
             [("bench", "GENERIC"), ("utilisation", "TRACK_UTILISATION"), ("entries", "TRACK_KERNEL_ENTRIES")]
         {
-            let config = Profile::load(&ws, profile).unwrap().config();
+            let config = Profile::load(&ws, profile).unwrap().config(Arch::X86_64);
             assert_eq!(config["CONFIG_KERNEL_BENCHMARK"], kind.to_lowercase());
             assert_eq!(config[&format!("CONFIG_BENCHMARK_{kind}")], "1");
             assert_eq!(config["CONFIG_ENABLE_BENCHMARKS"], "1");

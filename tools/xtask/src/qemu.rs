@@ -21,15 +21,17 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use crate::{console::Console, process, ui};
+use crate::{Arch, console::Console, process, ui};
 
-/// The kinds of PC that QEMU emulates.
+/// The machines that QEMU emulates: kinds of PC, and its own board for AArch64.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Board {
     /// i440FX and PIIX, of 1996.
     Pc,
     /// Q35 and ICH9, of 2009.
     Q35,
+    /// QEMU's own board, for AArch64.
+    Virt,
     /// A PC without PCI and I/O APIC.
     #[value(skip)]
     Isa,
@@ -44,6 +46,7 @@ impl Board {
         match self {
             Board::Pc => "pc",
             Board::Q35 => "q35",
+            Board::Virt => "virt",
             Board::Isa => "isapc",
             Board::PcWithoutPit => "pc,pit=off",
         }
@@ -56,12 +59,12 @@ const MEMORY: &str = "1G";
 /// What machine to run on.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Machine {
-    /// Kind of PC.
-    #[arg(long, value_enum, default_value = "pc")]
-    machine: Board,
-    /// Processor, in QEMU's names.
-    #[arg(long, default_value = "max")]
-    cpu: String,
+    /// Kind of machine; without it `pc`, or `virt` for AArch64.
+    #[arg(long, value_enum)]
+    machine: Option<Board>,
+    /// Processor, in QEMU's names; without it `max`, or `cortex-a57` for AArch64.
+    #[arg(long)]
+    cpu: Option<String>,
     /// Memory, in QEMU's notation. Without it, what the description of the system says; 1G if that says nothing.
     #[arg(long)]
     memory: Option<String>,
@@ -77,6 +80,9 @@ pub struct Machine {
     /// A device more, in QEMU's names.
     #[arg(skip)]
     device: Option<&'static str>,
+    /// What processor it has.
+    #[arg(skip)]
+    arch: Arch,
 }
 
 fn one_core(text: &str) -> Result<u32, String> {
@@ -90,13 +96,14 @@ fn one_core(text: &str) -> Result<u32, String> {
 impl Default for Machine {
     fn default() -> Self {
         Machine {
-            machine: Board::Pc,
-            cpu: "max".into(),
+            machine: None,
+            cpu: None,
             memory: None,
             smp: 1,
             command_line: String::new(),
             icount: false,
             device: None,
+            arch: Arch::X86_64,
         }
     }
 }
@@ -109,7 +116,8 @@ impl Machine {
 
     /// A machine of that kind, with that processor and memory in QEMU's names.
     pub fn of(machine: Board, cpu: &str, memory: &str) -> Self {
-        Machine { machine, cpu: cpu.into(), memory: Some(memory.into()), ..Machine::default() }
+        let (machine, cpu, memory) = (Some(machine), Some(cpu.into()), Some(memory.into()));
+        Machine { machine, cpu, memory, ..Machine::default() }
     }
 
     /// The machine for measurements, whose clock advances by one nanosecond per instruction.
@@ -127,9 +135,14 @@ impl Machine {
         Machine { command_line: words.into(), ..self }
     }
 
+    /// The same for another architecture.
+    pub fn for_arch(self, arch: Arch) -> Self {
+        Machine { arch, ..self }
+    }
+
     /// The same with another processor, in QEMU's names.
     pub fn with_cpu(self, cpu: &str) -> Self {
-        Machine { cpu: cpu.into(), ..self }
+        Machine { cpu: Some(cpu.into()), ..self }
     }
 }
 
@@ -164,7 +177,7 @@ fn end(status: ExitStatus, started: bool) -> End {
 pub struct Boot<'a> {
     /// The machine to boot on.
     pub machine: &'a Machine,
-    /// The kernel, in the form that a Multiboot 1 loader takes.
+    /// The kernel, in the form that a Multiboot 1 loader takes, or one of Linux images.
     pub kernel: &'a Path,
     /// The ELF of the root task; none, to see what the kernel says to that.
     pub root_task: Option<&'a Path>,
@@ -175,20 +188,27 @@ pub struct Boot<'a> {
 impl Boot<'_> {
     fn command(&self, interactive: bool) -> Result<Invocation> {
         let machine = self.machine;
-        let mut qemu = Command::new("qemu-system-x86_64");
-        let board = machine.machine.name();
+        let mut qemu = Command::new(format!("qemu-system-{}", machine.arch.name()));
+        let (board, cpu) = match machine.arch {
+            Arch::X86_64 => (Board::Pc, "max"),
+            Arch::AArch64 => (Board::Virt, "cortex-a57"),
+        };
+        let board = machine.machine.unwrap_or(board).name();
         qemu.args([
             "-accel",
             "tcg",
             "-machine",
             board,
             "-cpu",
-            &machine.cpu,
+            machine.cpu.as_deref().unwrap_or(cpu),
             "-m",
             machine.memory.as_deref().unwrap_or(MEMORY),
         ]);
         qemu.args(["-smp", &machine.smp.to_string()]);
-        qemu.args(["-display", "none", "-nic", "none", "-no-reboot", "-device", EXIT_PORT]);
+        qemu.args(["-display", "none", "-nic", "none", "-no-reboot"]);
+        if machine.arch == Arch::X86_64 {
+            qemu.args(["-device", EXIT_PORT]);
+        }
         if let Some(device) = machine.device {
             qemu.args(["-device", device]);
         }

@@ -55,8 +55,12 @@ const TIMEOUT: u64 = 120;
 
 /// Builds what the options name, boots it and returns its status.
 pub fn run(ws: &Workspace, args: &Args) -> Outcome {
-    let toolchain = doctor::toolchain(ws)?;
-    doctor::qemu()?;
+    let arch = args.target.arch;
+    let toolchain = doctor::toolchain(ws)?.for_arch(arch);
+    doctor::qemu_for(arch)?;
+    if args.root_task.is_none() && args.package.is_none() {
+        arch.only_pc("the system")?;
+    }
     if args.root_task.is_none() && Profile::load(ws, &args.target.profile)?.hardware_debug {
         bail!(
             "systems are built for kernels without hardware breakpoints, whose labels of invocations differ\n  \
@@ -69,7 +73,7 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
         (None, None) => assemble(ws, &toolchain, &args.system),
     };
     let kernel = || match &args.kernel {
-        Some(elf) => build::given_kernel(ws, &qemu::existing(elf)?),
+        Some(elf) => build::given_kernel(ws, arch, &qemu::existing(elf)?),
         None => build::kernel(ws, &toolchain, &args.target.profile),
     };
     let (root_task, kernel) = process::both(root_task, kernel)?;
@@ -80,7 +84,7 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
             kernel.elf.strip_prefix(ws.root()).unwrap_or(&kernel.elf).display()
         ));
     }
-    let mut machine = args.machine.clone();
+    let mut machine = args.machine.clone().for_arch(arch);
     if args.root_task.is_none() && args.package.is_none() {
         machine.offer_memory(System::load(ws, &args.system)?.memory().0);
     }

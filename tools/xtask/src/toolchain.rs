@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::{paths::Workspace, process};
+use crate::{Arch, paths::Workspace, process};
 
 /// A version of Rust: its first two numbers.
 type Version = (u32, u32);
@@ -44,12 +44,18 @@ fn parse_version(text: &str) -> Option<Version> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// The target of code that uses neither floating-point nor vector registers, on 64-bit PCs.
-pub const SOFT_FLOAT: &str = "x86_64-unknown-none";
-/// The description of the target of all other programs, which the compiler does not know of itself.
-pub const HARD_FLOAT: &str = "user/targets/x86_64-pecan.json";
+/// The target of code that uses neither floating-point nor vector registers.
+pub const fn soft_float(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "x86_64-unknown-none",
+        Arch::AArch64 => "aarch64-unknown-none-softfloat",
+    }
+}
 
-/// How C is compiled for programs.
+/// The description of the target of all other programs for 64-bit PCs, which the compiler does not know of itself.
+pub const HARD_FLOAT_X86_64: &str = "user/targets/x86_64-pecan.json";
+
+/// How C is compiled for programs, on 64-bit PCs.
 const C_FLAGS: &str = "-ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
     -mcmodel=small -mno-red-zone";
 
@@ -60,6 +66,8 @@ pub struct Toolchain {
     bin: PathBuf,
     /// Whether `ld.lld` is called by name; otherwise the linker that comes with the compiler is used.
     system_linker: bool,
+    /// What it builds for.
+    arch: Arch,
 }
 
 /// What a build is for: the kernel and the programs differ in where they live in the address space, and in the registers
@@ -76,12 +84,26 @@ pub enum Purpose {
 
 impl Purpose {
     /// The target, as cargo takes it.
-    fn target(self, ws: &Workspace) -> PathBuf {
-        if self == Purpose::User { ws.join(HARD_FLOAT) } else { SOFT_FLOAT.into() }
+    fn target(self, ws: &Workspace, arch: Arch) -> PathBuf {
+        match (self, arch) {
+            (Purpose::User, Arch::X86_64) => ws.join(HARD_FLOAT_X86_64),
+            (Purpose::User, Arch::AArch64) => "aarch64-unknown-none".into(),
+            (Purpose::Kernel | Purpose::UserWithoutFpu, arch) => soft_float(arch).into(),
+        }
     }
 }
 
 impl Toolchain {
+    /// The same toolchain, to build for this architecture.
+    pub fn for_arch(self, arch: Arch) -> Self {
+        Toolchain { arch, ..self }
+    }
+
+    /// What it builds for: 64-bit PCs, unless another architecture was asked for.
+    pub fn arch(&self) -> Arch {
+        self.arch
+    }
+
     /// The first toolchain that serves, or an error that says how to get one.
     pub fn find() -> Result<Self> {
         let system_linker = process::which("ld.lld").is_some();
@@ -92,7 +114,7 @@ impl Toolchain {
             if !has_sources(&rustlib) || !(system_linker || own_linker(&rustlib)) {
                 continue;
             }
-            let toolchain = Toolchain { bin, system_linker };
+            let toolchain = Toolchain { bin, system_linker, arch: Arch::X86_64 };
             match parse_version(&toolchain.version()) {
                 Some(version) if version > newest => untried = untried.or(Some(toolchain)),
                 Some(version) if version >= oldest => return Ok(toolchain),
@@ -149,8 +171,10 @@ impl Toolchain {
         command.current_dir(ws.root());
         command.env("CARGO", self.bin.join("cargo")).env("RUSTC", self.bin.join("rustc"));
         command.env("CARGO_ENCODED_RUSTFLAGS", self.flags(ws, purpose).join("\u{1f}"));
-        command.arg("--target").arg(purpose.target(ws)).arg("--target-dir").arg(target_dir);
+        command.arg("--target").arg(purpose.target(ws, self.arch)).arg("--target-dir").arg(target_dir);
         command.env("RUSTC_BOOTSTRAP", "1").arg("-Zjson-target-spec");
+        // What later compilers will refuse in the libraries is not ours to mend.
+        command.env("CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY", "never");
         // For crates that compile C by themselves (`tinyrlibc`): the host's compiler serves, as for components in C
         // (`pecan_build::c`).
         let soft_float = if purpose == Purpose::User { "" } else { " -mgeneral-regs-only" };
@@ -179,9 +203,12 @@ impl Toolchain {
         match purpose {
             // No indirect jumps (docs/side-channels.md): a `match` becomes comparisons. Names as the linker script expects
             // them, whatever this compiler would choose.
-            Purpose::Kernel => flags.extend(
-                ["-Ccode-model=kernel", "-Cjump-tables=no", "-Csymbol-mangling-version=v0"].map(String::from),
-            ),
+            Purpose::Kernel => {
+                // Of AArch64's models the small one serves at any address.
+                let model = if self.arch == Arch::X86_64 { "kernel" } else { "small" };
+                flags.push(format!("-Ccode-model={model}"));
+                flags.extend(["-Cjump-tables=no", "-Csymbol-mangling-version=v0"].map(String::from));
+            }
             // Frame pointers let the supervisor walk the stack of a component that died.
             Purpose::User | Purpose::UserWithoutFpu => {
                 flags.extend(["-Ccode-model=small".into(), "-Cforce-frame-pointers=yes".into()])
@@ -294,7 +321,7 @@ mod tests {
 
     #[test]
     fn every_build_has_its_libraries_built() {
-        let toolchain = Toolchain { bin: "/usr/bin".into(), system_linker: true };
+        let toolchain = Toolchain { bin: "/usr/bin".into(), system_linker: true, arch: Arch::X86_64 };
         let ws = Workspace::find().unwrap();
         for purpose in [Purpose::Kernel, Purpose::User, Purpose::UserWithoutFpu] {
             let cargo = process::shown(&toolchain.cargo(&ws, "build", purpose, Path::new("target")));
@@ -313,7 +340,7 @@ mod tests {
 
     #[test]
     fn kernel_and_programs_get_their_own_code_model() {
-        let toolchain = Toolchain { bin: "/usr/bin".into(), system_linker: true };
+        let toolchain = Toolchain { bin: "/usr/bin".into(), system_linker: true, arch: Arch::X86_64 };
         let ws = Workspace::find().unwrap();
         let of = |purpose| toolchain.flags(&ws, purpose);
         assert!(of(Purpose::Kernel).contains(&"-Ccode-model=kernel".to_string()));

@@ -92,6 +92,9 @@ duties! {
     fn kernel_root_entry(index: usize) -> Pte;
     /// Switches to the kernel's own address space, which has no user part.
     fn switch_kernel_vspace();
+    /// What has been written to page tables is seen by the processor when it next walks them for user level: where it may
+    /// look past what is still on the way to memory, this waits.
+    fn tables_written();
     /// Forgets the translation of one page, and what is cached of the tables that lead to it.
     fn tlb_flush_page(asid: u16, vaddr: u64);
     /// Forgets all translations of an address space, and what is cached of its tables.

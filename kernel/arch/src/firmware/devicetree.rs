@@ -50,8 +50,6 @@ pub struct Info<'a> {
     pub memory: Regions<MAX_REGIONS>,
     /// Memory that somebody else uses.
     pub reserved: Regions<MAX_REGIONS>,
-    /// Bytes of memory that there was no room to list.
-    pub lost: u64,
     /// Processors that can be used.
     pub processors: usize,
     /// The interrupt controller: a GIC of version 2.
@@ -263,7 +261,10 @@ impl<'a> Node<'a> {
             (2, b"reserved-memory", _) => self.regions().for_each(|r| info.reserve(r.start.0, r.len())),
             _ if self.device_type == b"memory\0" => {
                 for region in self.regions() {
-                    info.lost += info.memory.add(region).map_or(0, |lost| lost.len());
+                    // What there is no room to list must not be taken for something else.
+                    if let Some(lost) = info.memory.add(region) {
+                        info.reserve(lost.start.0, lost.len());
+                    }
                 }
             }
             _ if self.is(&[b"arm,armv8-timer", b"arm,armv7-timer"]) => info.timer_hz = self.clock_frequency,

@@ -11,6 +11,7 @@ pub mod multiboot;
 pub mod withheld;
 
 /// Physical memory to read from.
+#[cfg(any(test, pecan_arch = "x86_64"))]
 pub trait Memory {
     /// The `len` bytes at physical address `at`; `None` if they are not all there.
     fn bytes(&self, at: u64, len: usize) -> Option<&[u8]>;
@@ -20,6 +21,7 @@ pub trait Memory {
 }
 
 /// Which measures against side channels are wanted: the word `mitigations=` of the kernel's command line.
+#[cfg(any(test, pecan_arch = "x86_64"))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mitigations {
     /// `auto`, or no such word: those that the processor needs.
@@ -31,6 +33,7 @@ pub enum Mitigations {
 }
 
 /// The little-endian number at `offset`.
+#[cfg(any(test, pecan_arch = "x86_64"))]
 pub fn u16_at(b: &[u8], offset: usize) -> Option<u16> {
     Some(u16::from_le_bytes(b.get(offset..)?.first_chunk().copied()?))
 }

@@ -58,6 +58,8 @@ fn set_vspace(v: Option<(PhysAddr, u16)>) {
     }
 }
 
+pub fn tables_written() {}
+
 fn log_flush(asid: u16, page: Option<u64>) {
     let m = machine();
     let count = if page.is_some() { &m.page_flushes } else { &m.asid_flushes };

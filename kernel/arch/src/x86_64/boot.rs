@@ -50,6 +50,7 @@ pub struct Store {
     reserved: Regions<4>,
     withheld: Regions<{ withheld::MAX_REGIONS }>,
     info: multiboot::Info,
+    boot_only: [PhysRegion; 2],
 }
 
 /// Brings the processor and the platform up, with what a Multiboot loader left in `eax` and `ebx`. Prints one line that says
@@ -57,11 +58,12 @@ pub struct Store {
 ///
 /// # Safety
 /// To be called once, first, on the boot tables and the boot stack of the image's entry code, with `store` on that stack.
-pub unsafe fn init(magic: u32, info: u32, store: &mut Store) -> Result<BootData<'_>, BootError> {
+pub unsafe fn init(magic: u64, info: u64, store: &mut Store) -> Result<BootData<'_>, BootError> {
     console::init();
     features::check()?;
-    let Store { memory, reserved, withheld, info: loaded } = store;
-    multiboot::read(&BootMemory, magic, info.into(), loaded).map_err(|e| match e {
+    let Store { memory, reserved, withheld, info: loaded, boot_only } = store;
+    *boot_only = vspace::boot_memory();
+    multiboot::read(&BootMemory, magic as u32, info, loaded).map_err(|e| match e {
         multiboot::Error::NotMultiboot => BootError::NotMultiboot,
         multiboot::Error::Malformed => BootError::MalformedBootInfo,
         multiboot::Error::NoMemoryMap => BootError::NoMemoryMap,
@@ -106,7 +108,9 @@ pub unsafe fn init(magic: u32, info: u32, store: &mut Store) -> Result<BootData<
     unsafe { control_registers() };
     let mut free = free_memory(memory, info);
     // The image's hole splits a region, which costs a directory and two tables.
-    let pool = take(&mut free, (vspace::tables_needed(memory.as_slice()) + 3) * 4096)?;
+    let pool = free
+        .take_room((vspace::tables_needed(memory.as_slice()) + 3) * 4096)
+        .ok_or(BootError::OutOfMemory)?;
     let module = info.modules().first().copied().filter(|m| !m.is_empty());
     if module.is_some_and(|m| !memory.contains(m)) {
         return Err(BootError::ModuleOutside);
@@ -138,7 +142,7 @@ pub unsafe fn init(magic: u32, info: u32, store: &mut Store) -> Result<BootData<
         memory: memory.as_slice(),
         usable,
         reserved: reserved.as_slice(),
-        boot_only: vspace::boot_memory(),
+        boot_only,
         withheld: withheld.as_slice(),
         phys_limit: PhysAddr(1 << phys_bits),
         module,
@@ -163,15 +167,6 @@ fn free_memory(memory: &Regions<MAX_REGIONS>, info: &multiboot::Info) -> Regions
     }
     free.remove(PhysRegion::new(BOOT_WINDOW, u64::MAX));
     free
-}
-
-/// Takes room for `bytes`, in whole pages, from as high up as there is any: what is left stays in large pieces.
-fn take(free: &mut Regions<MAX_REGIONS>, bytes: u64) -> Result<PhysRegion, BootError> {
-    let bytes = bytes.next_multiple_of(4096);
-    let fits = free.as_slice().iter().rfind(|r| r.len() >= bytes).ok_or(BootError::OutOfMemory)?;
-    let taken = PhysRegion::new(fits.end.0 - bytes, fits.end.0);
-    free.remove(taken);
-    Ok(taken)
 }
 
 /// Turns on what the processor has.

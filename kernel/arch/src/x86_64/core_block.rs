@@ -6,6 +6,7 @@ use core::cell::{Cell, UnsafeCell};
 use super::features::Features;
 use super::tables::Tss;
 use crate::PhysAddr;
+use crate::one_core::OneCore;
 
 /// State of the core. What each entry and exit uses is one cache line. All of it is in the Meltdown window: nothing here
 /// is of a thread that does not run.
@@ -41,30 +42,6 @@ pub struct CoreBlock {
 }
 
 const _: () = assert!(core::mem::offset_of!(CoreBlock, tss) + 4 == 128 - 8);
-
-/// Makes a type that has interior mutability shareable, on the ground that only one core ever runs kernel code and
-/// that interrupts taken in the kernel touch no Rust data.
-#[repr(transparent)]
-pub struct OneCore<T>(T);
-
-impl<T> OneCore<T> {
-    /// Wraps the value.
-    pub const fn new(value: T) -> Self {
-        Self(value)
-    }
-}
-
-// SAFETY: there is one core, the kernel is entered with interrupts off, and the handlers of the interrupts it lets in
-// (`entry`) and of NMIs return without running Rust code or never return: no two accesses can be concurrent.
-unsafe impl<T> Sync for OneCore<T> {}
-
-impl<T> core::ops::Deref for OneCore<T> {
-    type Target = T;
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
 
 /// The core's state.
 #[unsafe(export_name = "PECAN_CORE")]

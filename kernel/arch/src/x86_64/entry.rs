@@ -17,7 +17,7 @@
 
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use pecan_abi::Syscall;
 use pecan_config::HARDWARE_DEBUG;
@@ -26,7 +26,7 @@ use super::core_block::CoreBlock;
 use super::features::{Features, has};
 use super::tables::Tss;
 use crate::format::x86_64::irq::{IRQ_TIMER, VECTOR_OFFSET};
-use crate::{UserContext, say};
+use crate::{UserContext, say, stack};
 
 /// Last vector that the kernel uses: the timer's.
 pub const LAST_VECTOR: usize = IRQ_TIMER + VECTOR_OFFSET;
@@ -504,39 +504,20 @@ pub(super) fn stack_guards() -> [usize; 2] {
 
 #[inline(always)]
 pub fn paint_stack() {
-    if !STACK_PAINTED.load(Relaxed) {
-        paint();
-    }
-}
-
-static STACK_PAINTED: AtomicBool = AtomicBool::new(false);
-const PAINT: u64 = 0x5ac4_5ac4_5ac4_5ac4;
-
-#[cold]
-#[inline(never)]
-fn paint() {
-    STACK_PAINTED.store(true, Relaxed);
-    let (mut at, sp): (usize, usize);
-    at = stack_guards()[0] + 4096;
-    // SAFETY: reads a register.
-    unsafe { asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags)) };
-    while at < sp - 256 {
-        // SAFETY: the kernel's stack, below all that is in use of it (this function calls none).
-        unsafe { (at as *mut u64).write_volatile(PAINT) };
-        at += 8;
+    if !stack::is_painted() {
+        let sp: usize;
+        // SAFETY: reads a register.
+        unsafe { asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags)) };
+        // SAFETY: it is the kernel's stack.
+        unsafe { stack::paint(stack_guards()[0] + 4096, sp) };
     }
 }
 
 pub fn stack_used() -> usize {
     // The next guard page lies behind the stack's end.
     let [guard, top] = stack_guards();
-    let mut at = guard + 4096;
-    // SAFETY: the kernel's stack; a value that changes while it is read is that of this function's own frame, which
-    // has been used.
-    while at < top && unsafe { (at as *const u64).read_volatile() } == PAINT {
-        at += 8;
-    }
-    top - at
+    // SAFETY: it is the kernel's stack.
+    unsafe { stack::used(guard + 4096, top) }
 }
 
 /// Returns to user level with the registers in `ctx`: how every entry into the kernel ends. What is on the kernel's stack is

@@ -5,7 +5,6 @@
 
 use core::cell::Cell;
 
-use super::core_block::OneCore;
 use super::cpu::{self, io_write, rdmsr, wrmsr};
 use super::features::{Features, has};
 use super::{entry, vspace};
@@ -13,6 +12,7 @@ use crate::devices::{ioapic, local_apic, pic};
 use crate::firmware::acpi::MAX_IOAPICS;
 use crate::format::Claim;
 use crate::format::x86_64::irq::{IRQ_TIMER, IRQ_USER_MIN, IoapicPin, IrqSource, MAX_IRQ, VECTOR_OFFSET};
+use crate::one_core::OneCore;
 
 /// The vector of the timer.
 pub const TIMER_VECTOR: u8 = (IRQ_TIMER + VECTOR_OFFSET) as u8;

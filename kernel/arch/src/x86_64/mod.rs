@@ -36,5 +36,5 @@ pub use tables::current_context;
 pub use time::{kernel_wcet_ticks, max_us, now, set_deadline, ticks_per_us, ticks_to_us, us_to_ticks};
 pub use vspace::{
     PHYSMAP_BASE, frame_level_supported, kernel_root_entry, phys_to_virt, space, switch_kernel_vspace,
-    switch_vspace, tlb_flush_asid, tlb_flush_asids, tlb_flush_page, unmap_boot, virt_to_phys,
+    switch_vspace, tables_written, tlb_flush_asid, tlb_flush_asids, tlb_flush_page, unmap_boot, virt_to_phys,
 };

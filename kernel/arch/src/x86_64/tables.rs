@@ -3,11 +3,12 @@
 use core::arch::asm;
 use core::cell::UnsafeCell;
 
-use super::core_block::{CORE, OneCore};
+use super::core_block::CORE;
 use super::cpu::{self, wrmsr};
 use super::entry;
 use super::features::{Features, has};
 use crate::format::x86_64::context::{USER_CS, USER_SS};
+use crate::one_core::OneCore;
 
 const KERNEL_CS: u64 = 0x08;
 pub const KERNEL_SS: u64 = 0x10;

@@ -6,13 +6,13 @@
 
 use core::cell::Cell;
 
-use super::core_block::OneCore;
 use super::cpu::{self, cpuid, io_read, io_write, rdtsc, wrmsr};
 use super::features::{Features, has};
 use super::irq::{LocalApic, TIMER_VECTOR};
 use crate::boot::BootError;
 use crate::calibrate::{self, Clocks, Failure, Look};
 use crate::devices::{local_apic, pit};
+use crate::one_core::OneCore;
 
 /// A measurement takes at most this part of a second: the PIT counts for 55 ms.
 const MEASUREMENTS: u64 = 25;

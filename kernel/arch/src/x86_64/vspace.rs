@@ -9,8 +9,9 @@ use super::core_block::CORE;
 use super::cpu::{read_cr3, write_cr3};
 use super::entry;
 use super::features::{Features, has};
+use crate::builder::{self, Builder, Format, index};
 use crate::format::x86_64::paging::{CacheAttr, Pte, Space, translations};
-use crate::{BootError, PT_LEVELS, PageTableEntry, PhysAddr, PhysRegion, ROOT_USER_ENTRIES, level_shift};
+use crate::{BootError, PT_LEVELS, PageTableEntry, PhysAddr, PhysRegion, ROOT_USER_ENTRIES};
 
 /// Where the kernel sees physical address 0.
 pub const PHYSMAP_BASE: usize = 0xffff_8000_0000_0000;
@@ -97,7 +98,9 @@ pub fn map_device(slot: usize, address: u64) {
         | Pte::WRITE
         | Pte::PRESENT;
     // The table is there: it is the image's.
-    if let Ok(entry) = (Builder { next: 0, end: 0, root: root() }).entry(device_address(slot), 0) {
+    // SAFETY: the root is the kernel's own, and the pool is empty.
+    let mut builder = unsafe { Builder::<Tables>::new(root(), PhysRegion::default()) };
+    if let Ok(entry) = builder.entry(device_address(slot), 0) {
         // SAFETY: `entry` is in a table of `build`'s, for a page of the window that nothing else is mapped at. Then drops
         // what the TLB may hold of that page.
         unsafe {
@@ -118,78 +121,39 @@ fn global() -> u64 {
 
 /// Pages that [`build`] needs at most to map `regions`.
 pub(super) fn tables_needed(regions: &[PhysRegion]) -> u64 {
-    // For each region a directory for every GiB it touches and a table for each ragged end; three for the image and the boot code; four for
-    // what user level has mapped of it, if that is but the Meltdown window.
-    7 + regions.iter().map(|r| ((r.end.0 - 1) >> 30) - (r.start.0 >> 30) + 1 + 2).sum::<u64>()
+    // Three for the image and the boot code; four for what user level has mapped of it, if that is but the Meltdown window.
+    7 + builder::tables_needed(regions)
 }
 
-/// Makes page tables out of boot memory.
-struct Builder {
-    next: u64,
-    end: u64,
-    root: PhysAddr,
-}
+/// The kernel's tables, in this processor's format.
+struct Tables;
 
-impl Builder {
-    fn table(&mut self) -> Result<PhysAddr, BootError> {
-        if self.next == self.end {
-            return Err(BootError::OutOfMemory);
-        }
-        let page = PhysAddr(self.next);
-        self.next += 4096;
-        // SAFETY: `build`'s caller gives RAM below 4 GiB that nothing uses; both the boot tables and the final ones
-        // show it at this address.
-        unsafe { core::ptr::write_bytes(entries(page), 0, 512) };
-        Ok(page)
+impl Format for Tables {
+    fn link(table: PhysAddr) -> u64 {
+        table.0 | LINK
     }
 
-    /// The entry of `level` that translates address `v` below the root table, with the tables on the way to it.
-    fn entry(&mut self, v: usize, level: usize) -> Result<*mut u64, BootError> {
-        let mut table = entries(self.root);
-        for l in (level + 1..PT_LEVELS).rev() {
-            let entry = table.wrapping_add(index(v as u64, l));
-            // SAFETY: `table` is the root, the physmap's table or a page that `table()` gave, and the index is below 512.
-            unsafe {
-                if *entry == 0 {
-                    *entry = self.table()?.0 | LINK;
-                }
-                table = entries(Pte(*entry).addr(l));
-            }
-        }
-        Ok(table.wrapping_add(index(v as u64, level)))
+    fn frame(frame: u64, level: usize, flags: u64) -> u64 {
+        frame | if level > 0 { Pte::LARGE } else { 0 } | flags | global() | Pte::PRESENT
     }
 
-    /// Maps a region at `offset` from its physical address, in pages as large as possible.
-    fn map(&mut self, offset: usize, region: PhysRegion, flags: u64) -> Result<(), BootError> {
-        let flags = flags | global() | Pte::PRESENT;
-        let (mut p, end) = (region.start.0, region.end.0);
-        while p < end {
-            let fits = |level| p & ((1 << level_shift(level)) - 1) == 0 && end - p >= 1 << level_shift(level);
-            let level = (1..=2).rev().find(|&l| fits(l) && super::frame_level_supported(l)).unwrap_or(0);
-            let entry = self.entry(offset.wrapping_add(p as usize), level)?;
-            let (size, large) = (1u64 << level_shift(level), if level > 0 { Pte::LARGE } else { 0 });
-            // Neighbours in one table need no new walk.
-            let run = (512 - index(p, level) as u64).min(((end - p) >> level_shift(level)).max(1));
-            for i in 0..run {
-                // SAFETY: `entry` and its `run - 1` successors are in one table that `entry()` found or made.
-                unsafe { *entry.add(i as usize) = (p + i * size) | large | flags };
-            }
-            p += run * size;
-        }
-        Ok(())
+    fn has_frames(level: usize) -> bool {
+        frame_level_supported(level)
     }
-}
 
-fn index(address: u64, level: usize) -> usize {
-    (address >> level_shift(level)) as usize & 511
+    fn entries(table: PhysAddr) -> *mut u64 {
+        entries(table)
+    }
 }
 
 /// Builds the kernel's address space and switches to it: `regions` of RAM in the physmap (page-aligned, below
 /// [`PHYSMAP_SIZE`]), with tables taken from the start of `pool`. Returns what it used of the pool.
 pub(super) fn build(regions: &[PhysRegion], pool: PhysRegion) -> Result<PhysRegion, BootError> {
     let [root, physmap] = fixed_tables();
-    let mut builder = Builder { next: pool.start.0, end: pool.end.0, root };
-    // SAFETY: the root table is zero and used by nobody yet.
+    // SAFETY: 1. The root table is zero and used by nobody yet. 2. The caller gives RAM below 4 GiB that nothing uses; both the
+    // boot tables and the final ones show it at its place in the physmap.
+    let mut builder = unsafe { Builder::<Tables>::new(root, pool) };
+    // SAFETY: as above.
     unsafe { *entries(root).add(ROOT_USER_ENTRIES) = physmap.0 | LINK };
     for &r in regions {
         builder.map(PHYSMAP_BASE, r, no_execute() | Pte::WRITE)?;
@@ -207,14 +171,14 @@ pub(super) fn build(regions: &[PhysRegion], pool: PhysRegion) -> Result<PhysRegi
     ] {
         builder.map(WINDOW, PhysRegion::new(start, end), flags)?;
     }
+    CORE.user_root.set(root);
     if has(Features::WINDOW) {
-        builder.root = builder.table()?;
+        CORE.user_root.set(builder.new_root()?);
         let (text, data) = (phys_of(entry::window_text_end()), phys_of(&raw const kernel_window_end));
         builder.map(WINDOW, PhysRegion::new(image().start.0, text), 0)?;
         builder.map(WINDOW, PhysRegion::new(rodata, data), no_execute() | Pte::WRITE)?;
         CORE.asid_mask.set(core::hint::black_box(0));
     }
-    CORE.user_root.set(builder.root);
     // SAFETY: the table is complete, and is never given up.
     CORE.kernel_cr3.set(unsafe { space(root, 0) }.word());
     CORE.vspace.set(CORE.kernel_cr3.get());
@@ -224,7 +188,7 @@ pub(super) fn build(regions: &[PhysRegion], pool: PhysRegion) -> Result<PhysRegi
         entry::redirect();
         write_cr3(root.0);
     }
-    Ok(PhysRegion::new(pool.start.0, builder.next))
+    Ok(PhysRegion::new(pool.start.0, builder.next()))
 }
 
 /// Takes the code that only boots out of the window: what becomes of its memory can never run as the kernel. With several
@@ -316,6 +280,10 @@ fn invpcid(kind: u64, asid: u16, vaddr: u64) {
     // translations is always safe.
     unsafe { asm!("invpcid {}, [{}]", in(reg) kind, in(reg) &descriptor, options(nostack, preserves_flags)) };
 }
+
+/// The processor's walks see its own stores in order.
+#[inline(always)]
+pub fn tables_written() {}
 
 pub fn tlb_flush_page(asid: u16, vaddr: u64) {
     if is_in_force(asid) {

@@ -235,6 +235,7 @@ impl<'k> Entry<'k> {
         let fits = content.level == self.table.level;
         if fits {
             self.table.link.get(k).set_entry(self.index, content.pte);
+            pecan_arch::tables_written();
         }
         fits
     }

@@ -107,6 +107,7 @@ impl<'k> TablePlace<'k> {
         let settled = settle(k, slot, words, Some(level as u8), Some(mapping));
         if settled {
             entry.table.link.get(k).set_entry(entry.index, Pte::table(virt_to_phys(words.table_address())));
+            pecan_arch::tables_written();
         }
         settled
     }

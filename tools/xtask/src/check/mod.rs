@@ -14,7 +14,7 @@ use anyhow::Result;
 use pecan_abi::label::{ARCHITECTURES, X86_64};
 
 use crate::{
-    Outcome, build, doctor, generate,
+    Arch, Outcome, build, doctor, generate,
     paths::Workspace,
     process,
     profile::Profile,
@@ -156,9 +156,11 @@ fn bare_metal_lints(ws: &Workspace, toolchain: &Toolchain, house: &House, metada
     let (kernel, user): (Vec<_>, Vec<_>) =
         metadata.bare_metal(house).map(|p| p.name.as_str()).partition(|name| *name == "pecan-kernel");
     let mut result = Ok(());
-    for (what, purpose, packages, dir) in [
-        ("linting the kernel", Purpose::Kernel, kernel, "kernel-default"),
-        ("linting user level", Purpose::User, user, "user"),
+    let aarch64 = toolchain.clone().for_arch(Arch::AArch64);
+    for (what, toolchain, purpose, packages, dir) in [
+        ("linting the kernel", toolchain, Purpose::Kernel, &kernel, "kernel-default"),
+        ("linting the kernel for aarch64", &aarch64, Purpose::Kernel, &kernel, "kernel-default-aarch64"),
+        ("linting user level", toolchain, Purpose::User, &user, "user"),
     ] {
         if packages.is_empty() {
             continue;

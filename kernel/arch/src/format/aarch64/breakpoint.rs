@@ -26,7 +26,6 @@ impl DebugRegisters {
     }
 
     /// What the processor's control register would hold.
-    #[cfg(not(target_os = "none"))]
     pub fn control(&self) -> u64 {
         0
     }

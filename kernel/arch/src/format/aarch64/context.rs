@@ -37,7 +37,7 @@ const SPSR: Reg = Reg(33);
 /// The instruction that entered the kernel.
 const FAULT_IP: Reg = Reg(34);
 const TPIDR: Reg = Reg(35);
-const TPIDRRO: Reg = Reg(36);
+pub(crate) const TPIDRRO: Reg = Reg(36);
 
 /// Word `n` is general register `n`; then what the processor keeps of user level elsewhere.
 impl RegisterFile for UserContext {

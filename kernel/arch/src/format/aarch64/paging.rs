@@ -30,6 +30,13 @@ impl Space {
         Self(NonZeroU64::new(root.0 | u64::from(asid) << Self::ASID_SHIFT).unwrap_or(NonZeroU64::MIN))
     }
 
+    /// Root table and ASID in one word.
+    #[cfg_attr(not(target_os = "none"), allow(dead_code))]
+    #[inline(always)]
+    pub(crate) const fn word(self) -> u64 {
+        self.0.get()
+    }
+
     /// The root table.
     #[cfg(not(target_os = "none"))]
     pub(crate) fn root(self) -> PhysAddr {
@@ -87,7 +94,7 @@ impl Pte {
     /// AP\[1\]: user level may access it.
     const USER: u64 = 1 << 6;
     /// AP\[2\]: nobody may write it.
-    const READ_ONLY: u64 = 1 << 7;
+    pub(crate) const READ_ONLY: u64 = 1 << 7;
     /// Shared by all cores.
     const INNER_SHAREABLE: u64 = 3 << 8;
     /// Access flag: without it an access faults.
@@ -97,6 +104,24 @@ impl Pte {
     const PRIVILEGED_NO_EXECUTE: u64 = 1 << 53;
     const USER_NO_EXECUTE: u64 = 1 << 54;
     const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
+    /// Of the kernel's own frames: it fetches no instructions there.
+    #[cfg_attr(not(any(test, target_os = "none")), allow(dead_code))]
+    pub(crate) const NO_EXECUTE: u64 = Self::PRIVILEGED_NO_EXECUTE;
+
+    /// An entry of `level` that maps a frame for the kernel alone, in every address space, to read and write and execute but for
+    /// what `flags` ([`Pte::READ_ONLY`], [`Pte::NO_EXECUTE`]) forbid.
+    #[cfg_attr(not(any(test, target_os = "none")), allow(dead_code))]
+    pub(crate) const fn kernel_frame(frame: u64, level: usize, flags: u64, cache: CacheAttr) -> u64 {
+        let page = if level == 0 { Self::TABLE_OR_PAGE } else { 0 };
+        frame
+            | flags
+            | page
+            | (cache.0 as u64) << Self::ATTR_INDEX
+            | Self::USER_NO_EXECUTE
+            | Self::ACCESSED
+            | Self::INNER_SHAREABLE
+            | Self::VALID
+    }
 }
 
 /// User level's tables have a register of their own (TTBR0_EL1), so all of the root is user level's.
@@ -199,6 +224,17 @@ mod tests {
         assert_eq!(frame(0, 0, PageRights { read: false, ..ALL }, memory), 0x0060_0000_0000_0f83);
         // AttrIndx 1.
         assert_eq!(frame(0, 0, ALL, CacheAttr::DEVICE), 0x0020_0000_0000_0f47);
+    }
+
+    #[test]
+    fn the_kernels_own_frames_are_no_user_levels() {
+        let entry = |level, flags, cache| Pte::kernel_frame(0x4020_0000, level, flags, cache);
+        // UXN; AF, SH = 0b11, AP = 0b00, AttrIndx 0, block.
+        assert_eq!(entry(1, 0, CacheAttr::WRITE_BACK), 0x0040_0000_4020_0701);
+        // AP = 0b10, PXN, page.
+        assert_eq!(entry(0, Pte::READ_ONLY | Pte::NO_EXECUTE, CacheAttr::WRITE_BACK), 0x0060_0000_4020_0783);
+        assert_eq!(entry(0, Pte::NO_EXECUTE, CacheAttr::DEVICE), 0x0060_0000_4020_0707);
+        assert_eq!(Pte(entry(2, 0, CacheAttr::WRITE_BACK)).rights(), PageRights::NONE);
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn boot_in<R>(
         memory,
         usable: memory.iter().map(PhysRegion::len).sum(),
         reserved: &[PhysRegion::new(MIB, 2 * MIB)],
-        boot_only: [(0, 0x1_0000), (0x1_4000, 0x1_c000)]
+        boot_only: &[(0, 0x1_0000), (0x1_4000, 0x1_c000)]
             .map(|(a, b)| PhysRegion::new(3 * MIB + a, 3 * MIB + b)),
         withheld: &[PhysRegion::new(0xfee0_0000, 0xfee0_1000)],
         phys_limit: PhysAddr(1 << 40),
@@ -490,7 +490,7 @@ fn untyped_memory_covers_any_memory_map_exactly() {
             memory: &memory,
             usable: 0,
             reserved: &reserved,
-            boot_only: Default::default(),
+            boot_only: &[],
             withheld: &[PhysRegion::new(1 << 33, (1 << 33) + 0x1000)],
             phys_limit: PhysAddr(1 << 36),
             module: Some(module),
@@ -544,7 +544,7 @@ fn little_memory<R>(f: impl FnOnce(BootMemory<'_>) -> R) -> R {
         memory: &[PhysRegion::new(MIB, 4 * MIB)],
         usable: 3 * MIB,
         reserved: &[],
-        boot_only: [MIB, 2 * MIB].map(|at| PhysRegion::new(at, at + 4096)),
+        boot_only: &[MIB, 2 * MIB].map(|at| PhysRegion::new(at, at + 4096)),
         withheld: &[],
         phys_limit: PhysAddr(1 << 40),
         module: None,
