@@ -16,7 +16,7 @@ const MAX_WIDTH: usize = 110;
 /// Every generated file: its path below the top folder, and its text.
 pub fn generated_files() -> Vec<(PathBuf, String)> {
     let mut files = decoders::files();
-    files.push((PathBuf::from("user/pecan/src/raw/invocations.rs"), stubs::text()));
+    files.extend(stubs::files());
     files.push((PathBuf::from("docs/abi.md"), reference::text()));
     files
 }

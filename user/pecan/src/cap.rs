@@ -132,6 +132,8 @@ macro_rules! cap_types {
     ($($(#[$meta:meta])* $Name:ident,)+) => {
         /// The types of capabilities, used as the parameter of [`Cap`].
         pub mod types {
+            #[allow(unused_imports, reason = "not every architecture has some of its own")]
+            pub use crate::arch::types::*;
             $($(#[$meta])* #[derive(Clone, Copy, Debug)] pub enum $Name {})+
         }
         $(impl CapType for types::$Name { const NAME: &'static str = stringify!($Name); })+
@@ -155,12 +157,8 @@ cap_types! {
     SchedContext,
     /// A reply object.
     Reply,
-    /// A page-directory-pointer table.
-    Pdpt,
     /// The top of an address space.
     VSpace,
-    /// A page directory.
-    PageDirectory,
     /// A page table.
     PageTable,
     /// A frame of 4 KiB.
@@ -177,36 +175,31 @@ cap_types! {
     AsidControl,
     /// A pool of address space identifiers.
     AsidPool,
-    /// Authority over I/O ports.
-    IoPortControl,
-    /// A range of I/O ports.
-    IoPort,
     /// Authority over the time of one core.
     SchedControl,
     /// Authority over domains.
     DomainSet,
 }
 
+/// Objects of one size, by their types and log2 of that.
 macro_rules! fixed {
     ($($Name:ident = $Type:ident, $bits:expr;)+) => {
         $(
-            impl Object for types::$Name {
-                const TYPE: ObjectType = ObjectType::$Type;
+            impl $crate::Object for $crate::types::$Name {
+                const TYPE: $crate::ObjectType = $crate::ObjectType::$Type;
                 fn size_bits(_: u32) -> u32 { $bits }
             }
-            impl FixedSize for types::$Name { const SIZE_BITS: u32 = $bits; }
+            impl $crate::FixedSize for $crate::types::$Name { const SIZE_BITS: u32 = $bits; }
         )+
     };
 }
+pub(crate) use fixed;
 
 fixed! {
     Tcb = Tcb, constants::tcb_bits(usize::MAX);
     Endpoint = Endpoint, constants::ENDPOINT_BITS;
     Notification = Notification, constants::NOTIFICATION_BITS;
     Reply = Reply, constants::REPLY_BITS;
-    Pdpt = Pdpt, constants::PDPT_BITS;
-    VSpace = Pml4, constants::VSPACE_BITS;
-    PageDirectory = PageDirectory, constants::PAGE_DIRECTORY_BITS;
     PageTable = PageTable, constants::PAGE_TABLE_BITS;
     SmallPage = Page4K, constants::PAGE_BITS;
     LargePage = LargePage, constants::LARGE_PAGE_BITS;

@@ -96,7 +96,7 @@ impl Fault {
             FaultTag::UserException => Self::UserException {
                 ip: word(user_exception::FAULT_IP),
                 sp: word(user_exception::SP),
-                flags: word(user_exception::FLAGS),
+                flags: word(crate::arch::FLAGS),
                 number: word(user_exception::NUMBER),
                 code: word(user_exception::CODE),
             },
@@ -124,28 +124,9 @@ impl Fault {
         })
     }
 
-    /// The name of a processor exception of x86_64.
+    /// The name of a processor exception.
     pub const fn exception_name(number: u64) -> &'static str {
-        match number {
-            0 => "divide error",
-            1 => "debug exception",
-            3 => "breakpoint",
-            4 => "overflow",
-            5 => "bound range exceeded",
-            6 => "invalid opcode",
-            7 => "device not available",
-            8 => "double fault",
-            10 => "invalid TSS",
-            11 => "segment not present",
-            12 => "stack fault",
-            13 => "general protection",
-            14 => "page fault",
-            16 => "x87 error",
-            17 => "alignment check",
-            18 => "machine check",
-            19 => "SIMD error",
-            _ => "exception",
-        }
+        crate::arch::exception_name(number)
     }
 }
 

@@ -83,6 +83,7 @@
 #![no_std]
 
 pub mod alloc;
+pub mod arch;
 pub mod boot;
 mod cap;
 pub mod cspace;
@@ -97,10 +98,12 @@ pub mod startup;
 pub mod thread;
 pub mod vspace;
 
+#[allow(unused_imports, reason = "not every architecture has some of its own")]
+pub use arch::objects::*;
 pub use cap::{Cap, CapType, FixedSize, FrameType, Object, types};
 pub use cspace::Slot;
 pub use error::{Error, LookupFailure, Result};
 pub use ipc::{LongMessage, Message, Outgoing, Received};
-pub use objects::{CSpaceRoot, IoapicPin, Msi, Priorities, SchedParams};
+pub use objects::{CSpaceRoot, Priorities, SchedParams};
 pub use pecan_abi as abi;
 pub use pecan_abi::{CNodeCapData, CPtr, CapRights, MessageInfo, ObjectType, UserContext};

@@ -1,7 +1,7 @@
 //! Starting threads in the program's own address space, and ending them.
 
 use pecan_abi::{
-    CapRights, UserContext,
+    CapRights,
     constants::{
         LARGE_PAGE_BITS, MAX_UNTYPED_BITS, MIN_SCHED_CONTEXT_BITS, max_extra_refills, vm_attributes,
     },
@@ -65,9 +65,6 @@ impl ThreadParams {
 
 /// The thread block lies behind the IPC buffer in the same frame.
 const BLOCK_OFFSET: u64 = 2 << IPC_BUFFER_BITS;
-
-/// The flags a thread starts with: interrupts on, and the bit that is always set.
-const RFLAGS: u64 = 0x202;
 
 /// Slots of what a thread is made of beside its pages: the thread, its scheduling context, and one to spare.
 const SLOTS: u64 = 3;
@@ -187,15 +184,12 @@ impl Room {
             }
             None => Cap::NULL,
         };
-        let registers = UserContext {
-            rip: params.entry as usize as u64,
-            // As after a call: the stack is aligned to 16 bytes before the return address is pushed.
-            rsp: top - 8,
-            rflags: RFLAGS,
-            rdi: params.argument as u64,
-            fs_base: buffer + BLOCK_OFFSET,
-            ..UserContext::default()
-        };
+        let registers = crate::arch::start_registers(
+            params.entry as usize as u64,
+            params.argument as u64,
+            top,
+            buffer + BLOCK_OFFSET,
+        );
         // SAFETY: the thread was made just now. It gets a stack and a block of its own in this program's address space, and
         // starts as a function that is called. Whoever chose who answers its faults vouches for that.
         unsafe {

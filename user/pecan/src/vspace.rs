@@ -4,17 +4,14 @@ use core::sync::atomic::AtomicU64;
 
 use pecan_abi::{
     CapRights,
-    constants::{HUGE_PAGE_BITS, LARGE_PAGE_BITS, PAGE_BITS, USER_TOP, vm_attributes},
+    constants::{PAGE_BITS, USER_TOP, vm_attributes},
 };
 
 use crate::{
     Cap, Error, FrameType, LookupFailure, Result,
     alloc::Objects,
-    types::{AsidPool, PageDirectory, PageTable, Pdpt, SmallPage, VSpace},
+    types::{AsidPool, SmallPage, VSpace},
 };
-
-/// log2 of what a page-directory-pointer table covers.
-const PDPT_SPAN_BITS: u32 = 39;
 
 /// Bytes of the smallest page.
 pub const PAGE_SIZE: u64 = 1 << PAGE_BITS;
@@ -83,22 +80,8 @@ impl AddressSpace {
         else {
             return Err(error);
         };
-        let attr = vm_attributes::DEFAULT;
-        match bits_left as u32 {
-            PDPT_SPAN_BITS => {
-                let table = objects.make::<Pdpt>()?;
-                table.map(self.vspace, vaddr & !0 << PDPT_SPAN_BITS, attr)
-            }
-            HUGE_PAGE_BITS => {
-                let table = objects.make::<PageDirectory>()?;
-                table.map(self.vspace, vaddr & !0 << HUGE_PAGE_BITS, attr)
-            }
-            LARGE_PAGE_BITS => {
-                let table = objects.make::<PageTable>()?;
-                table.map(self.vspace, vaddr & !0 << LARGE_PAGE_BITS, attr)
-            }
-            _ => Err(error),
-        }
+        let at = |bits: u32| vaddr & !0 << bits;
+        crate::arch::make_level(objects, self.vspace, at, bits_left as u32).unwrap_or(Err(error))
     }
 
     /// Makes `count` small pages and maps them in a row at `vaddr`; returns the first of their capabilities, which

@@ -1,17 +1,10 @@
 //! Panics.
 
-use core::arch::asm;
-
-/// Stops the thread with an invalid instruction, which its fault handler is told of.
-pub(crate) fn stop() -> ! {
-    // SAFETY: the instruction does nothing but raise an exception.
-    unsafe { asm!("ud2", options(noreturn, nomem, nostack)) }
-}
+pub(crate) use pecan::arch::stop;
 
 #[cfg(target_os = "none")]
 mod handler {
     use core::{
-        arch::asm,
         panic::PanicInfo,
         sync::atomic::{AtomicBool, Ordering},
     };
@@ -37,9 +30,7 @@ mod handler {
     /// Prints the addresses from which this was called. Only for programs that nobody looks after: a component's supervisor
     /// reports them with names.
     fn print_callers() {
-        let frame: u64;
-        // SAFETY: it only copies a register.
-        unsafe { asm!("mov {}, rbp", out(reg) frame, options(nomem, nostack, preserves_flags)) };
+        let frame = pecan::arch::frame_pointer();
         let thread = ThreadBlock::current();
         let stack = thread.stack_bottom..thread.stack_top;
         let read = |address: u64| {

@@ -9,20 +9,8 @@ use pecan::{boot::BootInfo, raw, raw::ThreadBlock, startup::Startup};
 
 use crate::{Outcome, exit};
 
-// The stack pointer of a new program means nothing, so the program sets its own. A frame pointer of zero ends
-// the chain of frames.
 #[cfg(target_os = "none")]
-core::arch::global_asm!(
-    ".section .text._start, \"ax\", @progbits",
-    ".global _start",
-    ".type _start, @function",
-    "_start:",
-    "lea rsp, [rip + __stack_top]",
-    "xor ebp, ebp",
-    "call __pecan_main",
-    "ud2",
-    ".size _start, . - _start",
-);
+pecan::__start_code!();
 
 #[cfg(target_os = "none")]
 unsafe extern "C" {

@@ -1,8 +1,8 @@
 //! The user-level stubs: one function for each invocation, which packs its parameters into a message.
 
-use std::fmt::Write;
+use std::{fmt::Write, path::PathBuf};
 
-use pecan_abi::{Direction, INVOCATIONS, Invocation, Param, ParamType};
+use pecan_abi::{Direction, Invocation, Param, ParamType, aarch64, x86_64};
 
 /// The invocations that can change the caller's own memory, registers or CSpace under its feet, and so are unsafe functions:
 /// the names of their functions, and what the caller has to see to.
@@ -37,27 +37,69 @@ fn obligation(name: &str) -> Option<&'static str> {
     UNSAFE.iter().find(|(names, _)| names.contains(&name)).map(|(_, obligation)| *obligation)
 }
 
-/// The text of `user/pecan/src/raw/invocations.rs`.
-pub fn text() -> String {
-    let mut out = String::from(
-        "//! One function for each invocation. Generated from `abi/` by `cargo xtask generate`; do not edit.\n\
-         //!\n\
-         //! `service` is the capability that is invoked. Parameters are packed into message words in order, each\n\
-         //! aligned to its own width; capabilities travel beside them. A function that acts on foreign objects only, whatever it\n\
-         //! is given, is safe.\n\
-         #![allow(clippy::too_many_arguments)]\n\n\
-         use pecan_abi::{CPtr, CapRights, Label, UserContext};\n\n\
-         use super::invoke;\n\
-         use crate::Result;\n",
-    );
-    for invocation in INVOCATIONS {
-        function(&mut out, invocation);
+/// Where the stubs of every architecture are written, and those of each.
+const COMMON: &str = "user/pecan/src/raw/invocations.rs";
+const OWN: &str = "user/pecan/src/arch";
+
+/// What every file of them begins with, behind what it says of itself.
+const HEAD: &str = "\
+    //!\n\
+    //! `service` is the capability that is invoked. Parameters are packed into message words in order, each\n\
+    //! aligned to its own width; capabilities travel beside them. A function that acts on foreign objects only, whatever \
+    it\n\
+    //! is given, is safe.\n\
+    #![allow(clippy::too_many_arguments)]\n";
+
+/// The functions of an architecture: name and text of each.
+type Functions = Vec<(String, String)>;
+
+/// The files of stubs: those that every architecture has, and those that each of which there is a port has of its own.
+pub fn files() -> Vec<(PathBuf, String)> {
+    let all = [
+        ("aarch64", of(aarch64::INVOCATIONS, aarch64::Label::name)),
+        ("x86_64", of(x86_64::INVOCATIONS, x86_64::Label::name)),
+    ];
+    let is_everywhere = |function: &&(String, String)| all.iter().all(|(_, own)| own.contains(function));
+    let common = "//! One function for each invocation. Generated from `abi/` by `cargo xtask generate`; do not edit.\n";
+    let shared: String = all[0].1.iter().filter(is_everywhere).map(|(_, text)| text.as_str()).collect();
+    let others = "pub use crate::arch::invocations::*;\n";
+    let mut files = vec![(PathBuf::from(COMMON), text(common, others, &shared))];
+    for (name, functions) in &all {
+        let head = format!(
+            "//! The invocations that {name} has of its own. Generated from `abi/` by `cargo xtask generate`; do not \
+             edit.\n"
+        );
+        let own: String =
+            functions.iter().filter(|f| !is_everywhere(f)).map(|(_, text)| text.as_str()).collect();
+        files.push((PathBuf::from(OWN).join(name).join("invocations.rs"), text(&head, "", &own)));
     }
-    out
+    files
+}
+
+/// The functions of these invocations.
+fn of<L: Copy>(invocations: &[Invocation<L>], name: fn(L) -> &'static str) -> Functions {
+    invocations
+        .iter()
+        .map(|invocation| {
+            let mut out = String::new();
+            function(&mut out, invocation, name(invocation.label));
+            (function_name(invocation), out)
+        })
+        .collect()
+}
+
+/// The text of one file, which exports `others` besides.
+fn text(head: &str, others: &str, functions: &str) -> String {
+    let mut uses = vec!["CPtr"];
+    uses.extend(["CapRights", "Label", "UserContext"].iter().filter(|name| functions.contains(**name)));
+    format!(
+        "{head}{HEAD}\nuse pecan_abi::{{{}}};\n\n{others}use crate::{{Result, raw::invoke}};\n{functions}",
+        uses.join(", ")
+    )
 }
 
 /// `Tcb.read_registers` is `tcb_read_registers`.
-pub fn function_name(invocation: &Invocation) -> String {
+pub fn function_name<L>(invocation: &Invocation<L>) -> String {
     let mut name = String::new();
     for c in invocation.object.name().chars() {
         if c.is_uppercase() && !name.is_empty() {
@@ -84,7 +126,7 @@ pub fn rust_type(ty: ParamType, direction: Direction) -> &'static str {
     }
 }
 
-fn function(out: &mut String, invocation: &Invocation) {
+fn function<L>(out: &mut String, invocation: &Invocation<L>, label: &str) {
     let of = |direction| invocation.params.iter().filter(move |p| p.direction == direction);
     let errors: Vec<String> = invocation.errors.iter().map(|e| format!("`{}`", e.name())).collect();
     writeln!(out, "\n/// {}\n///\n/// Errors: {}.", invocation.doc, errors.join(", ")).unwrap();
@@ -121,11 +163,7 @@ fn function(out: &mut String, invocation: &Invocation) {
         }
         None => format!("[{}]", words.join(", ")),
     };
-    let call = format!(
-        "unsafe {{ invoke(service, Label::{}, [{}], {words}) }}?",
-        invocation.label.name(),
-        caps.join(", ")
-    );
+    let call = format!("unsafe {{ invoke(service, Label::{}, [{}], {words}) }}?", label, caps.join(", "));
     writeln!(out, "    // SAFETY: {reason}").unwrap();
     let reads: Vec<String> = invocation
         .params
@@ -142,7 +180,7 @@ fn function(out: &mut String, invocation: &Invocation) {
 }
 
 /// What goes into each message word, registers of a thread left out.
-fn word_expressions(invocation: &Invocation) -> Vec<String> {
+fn word_expressions<L>(invocation: &Invocation<L>) -> Vec<String> {
     let mut words: Vec<Vec<String>> = Vec::new();
     for (index, param) in invocation.params.iter().enumerate() {
         let narrow = param.ty.bits();
@@ -180,7 +218,7 @@ fn read(param: &Param, at: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pecan_abi::Label;
+    use pecan_abi::{INVOCATIONS, Label};
 
     fn find(label: Label) -> &'static Invocation {
         INVOCATIONS.iter().find(|i| i.label == label).unwrap()
@@ -236,14 +274,14 @@ mod tests {
             assert!(names.iter().any(|n| n == name), "{name}");
         }
         let mut text = String::new();
-        function(&mut text, find(Label::PageUnmap));
+        function(&mut text, find(Label::PageUnmap), "PageUnmap");
         assert!(text.contains("# Safety") && text.contains("pub unsafe fn page_unmap("), "{text}");
     }
 
     #[test]
     fn several_results_are_a_tuple() {
         let mut text = String::new();
-        function(&mut text, find(Label::TcbGetBreakpoint));
+        function(&mut text, find(Label::TcbGetBreakpoint), "TcbGetBreakpoint");
         assert!(text.contains("-> Result<(u64, u64, u64, u64, bool)>"), "{text}");
         assert!(text.contains("reply.word(3), reply.word(4) & 1 != 0"), "{text}");
     }

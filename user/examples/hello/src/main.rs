@@ -29,7 +29,6 @@ fn main(boot: BootInfo) -> Result<()> {
     println!("nodes {}, domain {}", info.num_nodes, info.init_thread_domain);
     println!("CNode of 2^{} slots, empty {:?}", info.init_thread_cnode_size_bits, info.empty);
     println!("image frames {:?}, paging {:?}", info.user_image_frames, info.user_image_paging);
-    println!("TSC {:?} MHz", boot.tsc_mhz());
     for chunk in boot.chunks() {
         println!("extra boot information {}: {} bytes", chunk.id, chunk.bytes.len());
     }

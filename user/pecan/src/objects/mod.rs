@@ -6,6 +6,5 @@ mod tcb;
 mod untyped;
 mod vspace;
 
-pub use irq::{IoapicPin, Msi};
 pub use sched::SchedParams;
 pub use tcb::{CSpaceRoot, Priorities};

@@ -1,39 +1,12 @@
-//! Address spaces: paging structures, frames, ASIDs.
+//! Address spaces: frames and ASIDs. Paging structures are those of an architecture ([`crate::arch`]).
 
 use pecan_abi::CapRights;
 
 use crate::{
     Cap, FrameType, Result, Slot,
     raw::invocations,
-    types::{AsidControl, AsidPool, PageDirectory, PageTable, Pdpt, Untyped, VSpace},
+    types::{AsidControl, AsidPool, Untyped, VSpace},
 };
-
-macro_rules! paging_structure {
-    ($($Name:ident: $map:ident, $unmap:ident;)+) => {$(
-        impl Cap<$Name> {
-            /// Maps this structure so that it covers `vaddr`. Attributes are one of
-            /// [`pecan_abi::constants::vm_attributes`].
-            pub fn map(self, vspace: Cap<VSpace>, vaddr: u64, attr: u64) -> Result<()> {
-                invocations::$map(self.cptr(), vspace.cptr(), vaddr, attr)
-            }
-
-            /// Unmaps it, with everything below it.
-            ///
-            /// # Safety
-            /// If it is in this program's address space, nothing that is mapped below it is used afterwards.
-            pub unsafe fn unmap(self) -> Result<()> {
-                // SAFETY: the caller vouches for it.
-                unsafe { invocations::$unmap(self.cptr()) }
-            }
-        }
-    )+};
-}
-
-paging_structure! {
-    Pdpt: pdpt_map, pdpt_unmap;
-    PageDirectory: page_directory_map, page_directory_unmap;
-    PageTable: page_table_map, page_table_unmap;
-}
 
 impl<F: FrameType> Cap<F> {
     /// Maps the frame at `vaddr`, or changes rights and attributes where it is mapped already. Attributes are

@@ -8,9 +8,8 @@
 #[rustfmt::skip] // Generated.
 pub mod invocations;
 mod benchmark;
+mod calls;
 mod thread_block;
-#[cfg(target_arch = "x86_64")]
-mod x86_64;
 
 use core::mem::MaybeUninit;
 
@@ -20,11 +19,11 @@ use pecan_abi::{
 };
 
 pub use benchmark::*;
+pub use calls::*;
 pub use thread_block::ThreadBlock;
-#[cfg(target_arch = "x86_64")]
-pub use x86_64::*;
 
-use crate::{Error, Result};
+pub use crate::arch::set_tls_base;
+use crate::{Error, Result, arch::send_only};
 
 /// The message words that travel in registers.
 pub type Registers = [u64; MESSAGE_REGISTERS];

@@ -1,10 +1,10 @@
 //! What a thread knows of itself.
 
-use core::{arch::asm, cell::Cell};
+use core::cell::Cell;
 
 use pecan_abi::{CPtr, ipc::IpcBuffer};
 
-/// A thread's own block, at the start of its TLS: on x86_64 at `fs:0`.
+/// A thread's own block, at the start of its TLS.
 ///
 /// The first word points to the block itself, as the processor's ABI for thread-local storage asks. Whoever
 /// creates a thread writes the block and sets the thread's TLS base to it. Only the thread itself can get at its block, so
@@ -42,13 +42,8 @@ impl ThreadBlock {
     /// The block of the running thread. Valid as long as the thread lives.
     #[inline]
     pub fn current() -> &'static ThreadBlock {
-        let this: *const ThreadBlock;
-        // SAFETY: reading `fs:0` is what the contract of the block is for: every thread is started with its TLS
-        // base at its block, whose first word is its own address.
-        unsafe {
-            asm!("mov {}, qword ptr fs:[0]", out(reg) this, options(nostack, readonly, preserves_flags, pure));
-            &*this
-        }
+        // SAFETY: every thread is started with its TLS base at its block, whose first word is its own address.
+        unsafe { &*crate::arch::thread_block() }
     }
 }
 

@@ -1,66 +1,9 @@
-//! The system calls of x86_64.
-//!
-//! The kernel's way in keeps neither rcx and r11 (the processor overwrites them) nor rsp, which it takes from
-//! rbx. The compiler reserves rbx, so it is saved in r14 meanwhile. All other registers come back as they were,
-//! except those that carry results.
-
-use core::arch::asm;
+//! The system calls, in terms of what each architecture does by assembly ([`crate::arch`]).
 
 use pecan_abi::{CPtr, MessageInfo, Syscall};
 
 use super::{Registers, Reply};
-
-/// A system call; the operands that all calls have in common are added to those given.
-macro_rules! syscall {
-    ($($operands:tt)*) => {
-        // SAFETY: the kernel keeps to the register contract above, and touches no memory of this program but
-        // the IPC buffer, which is only accessed volatile.
-        unsafe {
-            asm!(
-                "mov r14, rbx",
-                "mov rbx, rsp",
-                "syscall",
-                "mov rsp, rbx",
-                "mov rbx, r14",
-                $($operands)*
-                out("rcx") _,
-                out("r11") _,
-                out("r14") _,
-                options(nostack),
-            )
-        }
-    };
-}
-
-#[inline]
-pub(super) fn send_only(syscall: Syscall, dest: CPtr, info: MessageInfo, regs: Registers) {
-    syscall!(
-        in("rdx") syscall.number(),
-        in("rdi") dest,
-        in("rsi") info.0,
-        in("r10") regs[0],
-        in("r8") regs[1],
-        in("r9") regs[2],
-        in("r15") regs[3],
-    );
-}
-
-#[inline]
-fn receive_only(syscall: Syscall, src: CPtr, reply: CPtr) -> Reply {
-    let (badge, info);
-    let mut regs = [0; 4];
-    syscall!(
-        in("rdx") syscall.number(),
-        inlateout("rdi") src => badge,
-        lateout("rsi") info,
-        lateout("r10") regs[0],
-        lateout("r8") regs[1],
-        lateout("r9") regs[2],
-        lateout("r15") regs[3],
-        in("r12") reply,
-    );
-    Reply { badge, info: MessageInfo(info), regs }
-}
+use crate::arch::{any_call, receive_only, send_only};
 
 #[inline]
 fn send_and_receive(
@@ -71,7 +14,7 @@ fn send_and_receive(
     reply: CPtr,
     dest: CPtr,
 ) -> Reply {
-    syscall_with_all(syscall.number(), cap, info, regs, reply, dest)
+    any_call(syscall.number(), cap, info, regs, reply, dest)
 }
 
 /// Sends; blocks until there is a receiver. On a notification this signals; on a reply object it replies.
@@ -161,15 +104,6 @@ pub fn yield_now() {
     send_only(Syscall::Yield, 0, MessageInfo(0), [0; 4]);
 }
 
-/// Sets the TLS base of the running thread.
-///
-/// # Safety
-/// `base` must be the address of a [`super::ThreadBlock`] that is filled in and that lives as long as the thread.
-#[inline]
-pub unsafe fn set_tls_base(base: u64) {
-    send_only(Syscall::SetTLSBase, base, MessageInfo(0), [0; 4]);
-}
-
 /// A debug call with one parameter; returns what comes back in its place.
 #[inline]
 pub(super) fn debug_call(syscall: Syscall, parameter: u64) -> u64 {
@@ -205,7 +139,7 @@ pub fn debug_snapshot() {
 /// `kernel/core/src/base/latency.rs` packs it, and the bytes of stack that it has used. Debug kernels; all 0 from one that does not measure
 /// itself.
 pub fn latency_report() -> (u64, u64, u64) {
-    let reply = syscall_with_all(pecan_abi::extension::LATENCY_REPORT, 0, MessageInfo(0), [0; 4], 0, 0);
+    let reply = any_call(pecan_abi::extension::LATENCY_REPORT, 0, MessageInfo(0), [0; 4], 0, 0);
     (reply.badge, reply.regs[0], reply.regs[1])
 }
 
@@ -223,30 +157,5 @@ pub unsafe fn any_syscall(
     reply: CPtr,
     dest: CPtr,
 ) -> Reply {
-    syscall_with_all(number, cap, info, regs, reply, dest)
-}
-
-#[inline]
-fn syscall_with_all(
-    number: i64,
-    cap: CPtr,
-    info: MessageInfo,
-    regs: Registers,
-    reply: CPtr,
-    dest: CPtr,
-) -> Reply {
-    let (badge, info_out);
-    let mut regs = regs;
-    syscall!(
-        in("rdx") number,
-        inlateout("rdi") cap => badge,
-        inlateout("rsi") info.0 => info_out,
-        inlateout("r10") regs[0],
-        inlateout("r8") regs[1],
-        inlateout("r9") regs[2],
-        inlateout("r15") regs[3],
-        in("r12") reply,
-        in("r13") dest,
-    );
-    Reply { badge, info: MessageInfo(info_out), regs }
+    any_call(number, cap, info, regs, reply, dest)
 }
