@@ -57,6 +57,11 @@ pub fn is_amd() -> bool {
     matches!(&__cpuid(0).ebx.to_le_bytes(), b"Auth" | b"Hygo")
 }
 
+/// The processor says that it is QEMU's own, by the first letters of its signature as a hypervisor.
+pub fn is_tcg() -> bool {
+    __cpuid(0x4000_0000).ebx == u32::from_le_bytes(*b"TCGT")
+}
+
 /// The processor has frames of 1 GiB.
 pub fn has_huge_frames() -> bool {
     __cpuid(0x8000_0001).edx >> 26 & 1 != 0

@@ -18,6 +18,7 @@ tests! {
     vector_registers_survive_preemption;
     wide_vector_registers_survive_switches;
     the_x87_state_survives_switches;
+    what_the_x87_unit_did_last_is_not_seen_by_others;
     control_words_survive_switches;
     a_new_thread_has_clean_vector_registers;
     vector_registers_survive_system_calls;
@@ -164,6 +165,54 @@ fn the_x87_state_survives_switches(env: &Env) {
     });
     assert!((0..10).all(|round| hold(5_000_000_000 + round)));
     assert_eq!(threads.map(Thread::join), [1; 2]);
+}
+
+/// Loads and stores a number; returns where the second of these instructions is.
+fn use_x87(number: &mut u64) -> u32 {
+    let at: u64;
+    // SAFETY: the compiler uses no x87 registers for this target; the stack is left as it was.
+    unsafe {
+        asm!("lea {0}, [rip + 2f]", "fild qword ptr [{1}]", "2: fistp qword ptr [{1}]", out(reg) at, in(reg) number);
+    }
+    at as u32
+}
+
+/// Where the last x87 instruction was (the lower half), and what it worked on (the upper one): 32 bits of either, as far as
+/// the processor remembers.
+fn x87_pointers() -> u64 {
+    let mut environment = [0u32; 7];
+    // SAFETY: the environment has 28 bytes. All exceptions are masked then, as they are anyway.
+    unsafe { asm!("fnstenv [{0}]", in(reg) &mut environment) };
+    u64::from(environment[5]) << 32 | u64::from(environment[3])
+}
+
+fn what_the_x87_unit_did_last_is_not_seen_by_others(env: &Env) {
+    if machine::is_tcg() {
+        // The kernel does nothing about it there. This test is run again on a processor that does not say that it is QEMU's.
+        return;
+    }
+    let go = env.notification();
+    // One that has used other registers of the unit, and one that is new.
+    let older = env.spawn(HIGH, move || {
+        set_vector(1);
+        raw::wait(go);
+        x87_pointers()
+    });
+    let mut number = 7;
+    let operand = &raw const number as u32;
+    let mut seen_by = |next: &dyn Fn() -> Thread| {
+        let instruction = use_x87(&mut number);
+        assert_eq!(x87_pointers() as u32, instruction, "the processor remembers no instruction: nothing is tested");
+        let thread = next();
+        let seen = thread.join();
+        assert_ne!(seen as u32, instruction, "the address of another thread's instruction");
+        assert_ne!((seen >> 32) as u32, operand, "the address of another thread's operand");
+    };
+    seen_by(&|| {
+        signal(go);
+        older
+    });
+    seen_by(&|| env.spawn(HIGH, x87_pointers));
 }
 
 fn control_words_survive_switches(env: &Env) {
