@@ -159,8 +159,31 @@ impl Debugger {
             bail!("QEMU sends no registers: {registers}");
         }
         registers.replace_range(AT..AT + 16, &format!("{:016x}", address.swap_bytes()));
+        self.set_registers(&registers)
+    }
+
+    /// Sets all registers, to what QEMU has sent.
+    fn set_registers(&mut self, registers: &str) -> Result<()> {
         let set = self.ask(&format!("G{registers}"))?;
-        if set == "OK" { Ok(()) } else { bail!("QEMU does not set the stack pointer: {set}") }
+        if set == "OK" { Ok(()) } else { bail!("QEMU does not set the registers: {set}") }
+    }
+
+    /// Executes instructions that keep to the order in which they stand, and returns the registers after them. They stand
+    /// where the machine is for this time; it is put back there, its registers and the code as they were.
+    pub fn execute(&mut self, code: &[u8]) -> Result<Registers> {
+        let (registers, at) = (self.ask("g")?, self.registers()?.rip);
+        let kept = self.memory(at, code.len())?;
+        self.write(at, code)?;
+        let end = at + code.len() as u64;
+        self.set_breakpoint(end)?;
+        let after = self.go_to_breakpoint()?;
+        if after.rip != end {
+            bail!("the machine stopped elsewhere");
+        }
+        self.clear_breakpoint(end)?;
+        self.write(at, &kept)?;
+        self.set_registers(&registers)?;
+        Ok(after)
     }
 
     /// Goes on, for good.

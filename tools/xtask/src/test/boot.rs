@@ -296,6 +296,16 @@ fn play_boot_code(ws: &Workspace, kernel: &Kernel, program: &[u8]) -> Result<Opt
 /// Conventional memory that no loader uses, for [`leave_on`].
 const LEFTOVERS_AT: u32 = 0x8_0000;
 
+/// What the loader leaves in the register that says where `sysenter` leads: its own segment of code.
+const SYSENTER_CS: u64 = 8;
+
+/// That register's value. QEMU's monitor does not show it, so the machine reads it where it stands.
+fn sysenter_cs(machine: &mut Debugger) -> Result<u64> {
+    const READ: [u8; 7] = [0xb9, 0x74, 0x01, 0, 0, 0x0f, 0x32]; // mov ecx, 0x174; rdmsr
+    let [low, _, _, high, ..] = machine.execute(&READ)?.general;
+    Ok(high << 32 | low)
+}
+
 /// What a loader is made to do before it enters the kernel, in machine code for 32 bits: turns five-level tables on and a
 /// breakpoint on the kernel's first instruction of 64 bits, lets `sysenter` lead into the kernel, and has a table of local
 /// descriptors. It keeps `eax` and `ebx`, which are for the kernel, puts `first` back where it came from, and goes there.
@@ -311,7 +321,7 @@ fn leave_on(entry: u32, boot_64: u32, first: [u8; 5]) -> Vec<u8> {
     with(&[0x0f, 0x22, 0xe1, 0xb9], boot_64); // mov cr4, ecx; mov ecx, ...
     with(&[0x0f, 0x23, 0xc1, 0xb9], 0x402); //  mov dr0, ecx; mov ecx, "on"
     with(&[0x0f, 0x23, 0xf9, 0xb9], 0x174); //  mov dr7, ecx; mov ecx, SYSENTER_CS
-    with(&[0x31, 0xd2, 0xb8], 8); //            xor edx, edx; mov eax, 8
+    with(&[0x31, 0xd2, 0xb8], SYSENTER_CS as u32); // xor edx, edx; mov eax, SYSENTER_CS
     with(&[0x0f, 0x30, 0x0f, 0x01, 0x15], GDT + 0x40); // wrmsr; lgdt
     with(&[0xb9], 0x18); //                     mov ecx, 0x18
     with(&[0x0f, 0x00, 0xd1, 0xbe], FIRST); //  lldt cx; mov esi, ...
@@ -350,6 +360,13 @@ fn play_leftovers(ws: &Workspace, kernel: &Kernel, program: &[u8]) -> Result<Opt
     // A jump there, from behind itself.
     let distance = LEFTOVERS_AT.wrapping_sub(entry as u32 + 5).to_le_bytes();
     loader.write(entry, &[&[0xe9], &distance[..]].concat())?;
+    let [boot, syscall] = debugger::symbols(&kernel.elf, ["pecan_boot", "pecan_syscall"])?;
+    loader.run_to(boot, 1).context("the kernel does not get to its boot code")?;
+    if sysenter_cs(&mut loader)? != SYSENTER_CS {
+        return Ok(Some("SYSENTER_CS is not what the loader has left".into()));
+    }
+    loader.run_to(syscall, 1).context("the kernel makes no system call")?;
+    let sysenter_cs = sysenter_cs(&mut loader)?;
     loader.go_on()?;
     let done = |l: &String| l.starts_with(ROOT_TASK.1);
     let wait = session.wait(|c| c.lines().iter().any(done).then_some(()))?;
@@ -365,6 +382,7 @@ fn play_leftovers(ws: &Workspace, kernel: &Kernel, program: &[u8]) -> Result<Opt
         .into_iter()
         .filter(|&(name, mask, off)| value(name).is_none_or(|value| value & mask != off))
         .map(|(name, ..)| name.trim_end_matches('='))
+        .chain((sysenter_cs != 0).then_some("SYSENTER_CS"))
         .collect::<Vec<_>>();
     Ok((!left.is_empty()).then(|| format!("still on: {}", left.join(", "))))
 }
