@@ -201,6 +201,24 @@ pub enum Granted {
         /// Its bytes.
         bytes: u64,
     } = 26,
+    /// Registers of a device.
+    Mmio {
+        /// Their address.
+        address: u64,
+        /// Their bytes.
+        bytes: u64,
+        /// The physical address.
+        paddr: u64,
+    } = 27,
+    /// Memory for a device.
+    Dma {
+        /// Its address.
+        address: u64,
+        /// Its bytes.
+        bytes: u64,
+        /// Which it is of those that the component has, in the order of the description.
+        number: u16,
+    } = 28,
 }
 
 /// The parts of a ring, as one end sees them.

@@ -126,6 +126,10 @@ impl Picture {
                 let device = format!("{}\nI/O ports {:#x} to {:#x}", ports.name, ports.first, ports.last);
                 picture.device(n, device, "rw");
             }
+            for mmio in &settings.mmio {
+                let device = format!("{}\nregisters {:#x} to {:#x}", mmio.name, mmio.address, mmio.end() - 1);
+                picture.device(n, device, "rw");
+            }
             for irq in &settings.irqs {
                 let source = match irq.source() {
                     Some(IrqSource::Isa(isa)) => format!("ISA interrupt {isa}"),

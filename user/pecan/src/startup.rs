@@ -363,6 +363,8 @@ pub mod well_known {
     pub const REPLY: &str = "reply";
     /// The endpoint to call when the program ends ([`super::EXIT_LABEL`]).
     pub const SUPERVISOR: &str = "supervisor";
+    /// A parameter: the lowest address of the main thread's stack, if it is not the one that the program is linked with.
+    pub const STACK: &str = "stack";
     /// A parameter: 0 if the kernel has no console to print on.
     pub const KERNEL_CONSOLE: &str = "kernel_console";
 }

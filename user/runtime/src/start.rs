@@ -5,7 +5,12 @@ use core::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use pecan::{boot::BootInfo, raw, raw::ThreadBlock, startup::Startup};
+use pecan::{
+    boot::BootInfo,
+    raw,
+    raw::ThreadBlock,
+    startup::{Startup, well_known},
+};
 
 use crate::{Outcome, exit};
 
@@ -65,9 +70,11 @@ fn stack_bounds() -> (usize, usize) {
 /// Sets up what everything else needs: the thread block, the heap, logging.
 ///
 /// # Safety
-/// It must be called once, before there is a second thread, with the address of the thread's IPC buffer.
-unsafe fn set_up(ipc_buffer: u64, tcb: u64) {
-    let (stack_bottom, stack_top) = stack_bounds();
+/// It must be called once, before there is a second thread, with the address of the thread's IPC buffer. `stack` is where the
+/// thread's stack begins, if it is not where the linker script says.
+unsafe fn set_up(ipc_buffer: u64, tcb: u64, stack: Option<u64>) {
+    let (linked, stack_top) = stack_bounds();
+    let stack_bottom = stack.map_or(linked, |bottom| bottom as usize);
     let block = MAIN_THREAD.0.get();
     // SAFETY: there is one thread, and nobody has a reference to the block yet; it is complete before it becomes
     // the thread's TLS base, and static, so it outlives the thread.
@@ -94,7 +101,7 @@ pub unsafe fn __start_root_task<T: Outcome>(argument: usize, main: fn(BootInfo) 
     // SAFETY: the kernel starts a root task with the address of the boot information, which says where the IPC buffer is.
     let boot = unsafe {
         let boot = BootInfo::at(argument);
-        set_up(boot.raw().ipc_buffer, pecan::boot::TCB.cptr());
+        set_up(boot.raw().ipc_buffer, pecan::boot::TCB.cptr(), None);
         boot
     };
     exit(main(boot).status())
@@ -109,9 +116,10 @@ pub unsafe fn __start_component<T: Outcome>(argument: usize, main: fn(&'static S
     // SAFETY: there is one thread, and nobody reads the page before the flag is set.
     unsafe { *STARTUP.0.get() = Some(page) };
     STARTUP.1.store(true, Ordering::Release);
+    let (tcb, stack) = (page.cptr(well_known::TCB), page.parameter(well_known::STACK));
     // SAFETY: this is the first that the program does, and the page says where the IPC buffer is.
-    unsafe { set_up(page.ipc_buffer(), page.cptr(pecan::startup::well_known::TCB).unwrap_or(0)) };
-    if page.parameter(pecan::startup::well_known::KERNEL_CONSOLE) == Some(0) {
+    unsafe { set_up(page.ipc_buffer(), tcb.unwrap_or(0), stack) };
+    if page.parameter(well_known::KERNEL_CONSOLE) == Some(0) {
         crate::set_console(crate::discard);
     }
     let Some(page) = startup() else { crate::panic::stop() };

@@ -91,6 +91,12 @@ impl Shown {
                 line(0, "memory", access(writable), object.into())
             }
             Granted::Archive { .. } => line(0, "memory", "r", "the boot archive".into()),
+            Granted::Mmio { bytes, paddr, .. } => {
+                line(0, "registers", "rw", format!("{}, at {paddr:#x}, {name}", kilobytes(bytes)).into())
+            }
+            Granted::Dma { bytes, .. } => {
+                line(0, "memory", "rw", format!("{}, for devices, {name}", kilobytes(bytes)).into())
+            }
             Granted::Untyped { slot, bytes } => {
                 line(slot, "untyped", "", format!("{bytes} bytes, to make components").into())
             }

@@ -22,7 +22,7 @@ use pecan_protocols::SupervisorClient;
 use pecan_service::{Departure, Dispatch, Replies, Server};
 
 pub use children::{estate, program};
-pub use device::{Irq, Ports, archive, irq, log, ports};
+pub use device::{Dma, Irq, Mmio, Ports, archive, dma, file, irq, log, mmio, ports};
 pub use output::{connect, write};
 pub use pecan;
 pub use pecan_manifest::{

@@ -1,15 +1,12 @@
 //! Making a component out of its ELF file and its description, and taking it apart again.
 
+mod described;
+mod program;
 mod shared;
 
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use core::fmt;
 
-use object::{
-    LittleEndian as LE,
-    elf::{EM_X86_64, ET_EXEC, FileHeader64, PF_W, PF_X, PT_LOAD},
-    read::elf::{FileHeader, ProgramHeader},
-};
 use pecan::{
     CSpaceRoot, Cap, CapRights, FrameType, Priorities, SchedParams, Slot, UserContext,
     abi::{
@@ -22,7 +19,7 @@ use pecan::{
     types::{CNode, Endpoint, LargePage, Notification, Reply, SchedContext, SchedControl, SmallPage, Tcb},
     vspace::{AddressSpace, PAGE_SIZE},
 };
-use pecan_manifest::{Badge, Component, IrqSource, RoleName, Settings, layout, layout::resource};
+use pecan_manifest::{Archive, Badge, Component, IrqSource, RoleName, Settings, layout, layout::resource};
 use pecan_protocols::Granted;
 use pecan_supervision::{Piece, Rooms, names};
 
@@ -107,6 +104,8 @@ pub struct Live {
     space: AddressSpace,
     /// Where what its heap was given beyond its program's own ends.
     heap_end: u64,
+    /// Where what is mapped for it there ends.
+    heap_mapped: u64,
     /// Its thread.
     pub tcb: Cap<Tcb>,
     /// Its time.
@@ -153,12 +152,17 @@ impl Live {
     /// Gives its heap more of its own memory: at most so much that it takes little time. Returns where, and the bytes.
     pub fn grow(&mut self, wanted: u64) -> pecan::Result<(u64, u64)> {
         let start = self.heap_end;
+        if start < self.heap_mapped {
+            self.heap_end = self.heap_mapped;
+            return Ok((start, self.heap_end - start));
+        }
         let large = wanted >= LARGE_PAGE && start.is_multiple_of(LARGE_PAGE);
         if large && let Ok(frame) = self.home.objects().make::<LargePage>() {
             let (objects, rights) = (&mut self.home.objects(), CapRights::READ_WRITE);
             // SAFETY: the frame was made for the component just now.
             unsafe { self.space.map(objects, frame, start, rights, vm_attributes::DEFAULT) }?;
             self.heap_end += LARGE_PAGE;
+            self.heap_mapped = self.heap_end;
             return Ok((start, LARGE_PAGE));
         }
         // Up to where a large page can begin, as long as there is memory.
@@ -177,6 +181,7 @@ impl Live {
                 Err(_) => break,
             }
         }
+        self.heap_mapped = self.heap_end;
         Ok((start, self.heap_end - start))
     }
 
@@ -270,6 +275,10 @@ pub struct Given<'a> {
     pub name: &'a str,
     /// Its arguments.
     pub args: &'a [String],
+    /// Its place in the description.
+    pub spec: usize,
+    /// Where its files are.
+    pub files: &'a Archive<'static>,
     /// Its program.
     pub elf: &'a [u8],
     /// The initial task's endpoint.
@@ -356,8 +365,11 @@ pub fn start(
     let bytes = component.settings.memory.0;
     let pages = bytes / PAGE_SIZE;
     let shared: usize = given.rings.iter().flat_map(|end| &end.parts).map(|(_, pages, _)| pages.len()).sum();
+    let settings = &component.settings;
+    let device_bytes = settings.mmio.iter().map(|m| m.bytes.0).chain(settings.dma.iter().map(|d| d.bytes.0));
     let archive = given.archive.as_ref().map_or(0, |(pages, _)| pages.len() as u64);
-    let slots = SLOTS + pages.min(SMALL_PAGES_MAX) + pages / PAGES_OF_LARGE + shared as u64 + archive;
+    let shared = shared as u64 + archive + device_bytes.sum::<u64>() / PAGE_SIZE;
+    let slots = SLOTS + pages.min(SMALL_PAGES_MAX) + pages / PAGES_OF_LARGE + shared;
     let children = match &component.settings.children {
         Some(bytes) => memory.take_pieces(bytes.0)?,
         None => Vec::new(),
@@ -374,6 +386,7 @@ pub fn start(
             home,
             space,
             heap_end: HEAP,
+            heap_mapped: HEAP,
             tcb,
             sched_context,
             log_signal: None,
@@ -468,6 +481,8 @@ impl Maker<'_> {
         }
 
         let entry = self.load(given.elf)?;
+        self.give_heap()?;
+        self.give_files(given)?;
         self.give_services(given)?;
         self.give_devices(given, devices)?;
         let cspace = self.give_children(given)?;
@@ -587,67 +602,6 @@ impl Maker<'_> {
         Ok(())
     }
 
-    /// Maps the segments of the program; returns where it starts.
-    fn load(&mut self, elf: &[u8]) -> Result<u64, StartError> {
-        let header = FileHeader64::<LE>::parse(elf).map_err(|_| StartError::Program("is not an ELF file"))?;
-        if header.e_machine.get(LE) != EM_X86_64 || header.e_type.get(LE) != ET_EXEC {
-            return Err(StartError::Program("is not for this machine"));
-        }
-        let segments = header.program_headers(LE, elf).map_err(|_| StartError::Program("has no segments"))?;
-        self.live.bottom = u64::MAX;
-        for segment in segments.iter().filter(|s| s.p_type(LE) == PT_LOAD && s.p_memsz(LE) > 0) {
-            let (start, len) = (segment.p_vaddr(LE), segment.p_memsz(LE));
-            let end = start.checked_add(len).filter(|end| *end <= layout::PROGRAM_END);
-            let end = end.ok_or(StartError::Program("is linked to where it cannot be"))?;
-            let data = segment.data(LE, elf).map_err(|()| StartError::Program("is cut off"))?;
-            let flags = segment.p_flags(LE);
-            if flags.contains(PF_W) && flags.contains(PF_X) {
-                return Err(StartError::Program("wants memory that it can both write and execute"));
-            }
-            let rights = if flags.contains(PF_W) { CapRights::READ_WRITE } else { CapRights::READ };
-            self.live.bottom = self.live.bottom.min(start);
-            self.load_segment(start, end, data, rights)?;
-        }
-        Ok(header.e_entry.get(LE))
-    }
-
-    fn load_segment(
-        &mut self,
-        start: u64,
-        end: u64,
-        data: &[u8],
-        rights: CapRights,
-    ) -> Result<(), StartError> {
-        let mut base = start & !(PAGE_SIZE - 1);
-        while base < end {
-            if self.live.frame(base).is_some() {
-                return Err(StartError::Program("has two segments in one page"));
-            }
-            // What is zero and fills a large page gets one.
-            let zero = base >= start + data.len() as u64;
-            if zero && base.is_multiple_of(LARGE_PAGE) && base + LARGE_PAGE <= end {
-                let frame = self.objects().make::<LargePage>()?;
-                self.map(frame, base, rights)?;
-                base += LARGE_PAGE;
-                continue;
-            }
-            // The part of the segment's data that is in this page, and where in the page it is.
-            let from = base.max(start);
-            let skip = (from - start) as usize;
-            let take = (base + PAGE_SIZE - from) as usize;
-            let part = data.get(skip..).map(|rest| &rest[..take.min(rest.len())]).unwrap_or_default();
-            let content = (!part.is_empty()).then(|| {
-                let mut bytes = alloc::vec![0; (from - base) as usize];
-                bytes.extend_from_slice(part);
-                bytes
-            });
-            let frame = self.frame(base, rights, content)?;
-            self.live.frames.insert(base, frame);
-            base += PAGE_SIZE;
-        }
-        Ok(())
-    }
-
     /// Makes a page of the component's memory, with some content, and maps it.
     fn frame(
         &mut self,
@@ -669,10 +623,20 @@ impl Maker<'_> {
         address: u64,
         rights: CapRights,
     ) -> Result<(), StartError> {
+        self.map_as(frame, address, rights, vm_attributes::DEFAULT)
+    }
+
+    fn map_as<F: FrameType>(
+        &mut self,
+        frame: Cap<F>,
+        address: u64,
+        rights: CapRights,
+        attributes: u64,
+    ) -> Result<(), StartError> {
         let Live { home, space, .. } = &mut self.live;
         // SAFETY: the initial task accesses frames of components, and those that are shared with them, by atomics only, once
         // there is somebody who has them mapped.
-        unsafe { space.map(&mut home.objects(), frame, address, rights, vm_attributes::DEFAULT) }?;
+        unsafe { space.map(&mut home.objects(), frame, address, rights, attributes) }?;
         Ok(())
     }
 
@@ -743,6 +707,7 @@ impl Maker<'_> {
     }
 
     fn give_devices(&mut self, given: &Given<'_>, devices: &mut Devices) -> Result<(), StartError> {
+        self.give_device_memory(given, devices)?;
         for ports in &self.component.settings.ports {
             let cap = devices.ports(&mut self.memory.cspace, ports.first, ports.last)?;
             let slot = self.slot();

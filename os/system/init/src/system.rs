@@ -129,7 +129,7 @@ impl System {
             .map(|at| boot.image_frame(pecan_runtime::image_start(), bytes.as_ptr() as usize + at));
         let archive_pages = (pages.collect::<pecan::Result<_>>()?, bytes.len() as u64);
         let mut memory = Memory::new(boot)?;
-        let mut devices = Devices::new(*boot);
+        let mut devices = Devices::new(boot);
         let components = &archive.system().components;
 
         // The serial port is the console's, but until there is a console it shows what goes wrong.
@@ -357,6 +357,8 @@ impl System {
             id,
             name: &entry.name,
             args: &entry.args,
+            spec,
+            files: &self.archive,
             elf,
             supervisor: self.endpoint,
             sched_control: self.sched_control,

@@ -5,7 +5,7 @@ use alloc::{borrow::Cow, collections::BTreeMap, format, string::String, vec::Vec
 
 use serde::{Deserialize, Serialize};
 
-use crate::{About, ComponentName, RoleName, Size};
+use crate::{About, ComponentName, Dma, File, Mmio, RoleName, Size};
 
 /// What is said of a component: a table `[[component]]`.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
@@ -67,6 +67,21 @@ pub struct Settings {
     /// Its I/O ports.
     #[serde(default)]
     pub ports: Vec<Ports>,
+    /// Its registers in memory.
+    #[serde(default)]
+    pub mmio: Vec<Mmio>,
+    /// Its memory for devices.
+    #[serde(default)]
+    pub dma: Vec<Dma>,
+    /// Its files.
+    #[serde(default)]
+    pub files: Vec<File>,
+    /// The bytes of its heap that are there when it starts, beside what its program brings along.
+    #[serde(default)]
+    pub heap: Option<Size>,
+    /// The bytes of its stack; without it, as many as its program is linked with.
+    #[serde(default)]
+    pub stack: Option<Size>,
     /// Whether it shows the system log: what the initial task has to say.
     #[serde(default)]
     pub log: bool,
@@ -90,6 +105,11 @@ impl Settings {
     /// The name of its ELF file in the archive. No package has a dot in its name.
     pub fn program(&self) -> Cow<'_, str> {
         if self.fpu { Cow::Borrowed(&self.package) } else { format!("{}.without-fpu", self.package).into() }
+    }
+
+    /// The name of one of its files in the archive. No package has a slash in its name.
+    pub fn file(&self, file: &File) -> String {
+        format!("{}/{}", self.name, file.name)
     }
 
     /// Microseconds of processor time in each period.

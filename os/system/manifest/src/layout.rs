@@ -72,6 +72,12 @@ pub mod resource {
     pub const ARCHIVE: &str = "archive";
     /// Beginning of the name of an interrupt. As a capability it is its handler, as a parameter its signal's bit.
     pub const IRQ: &str = "irq.";
+    /// Beginning of the name of registers in memory: their place, as memory.
+    pub const MMIO: &str = "mmio.";
+    /// Beginning of the name of memory for devices: as memory its place, as a parameter its physical address.
+    pub const DMA: &str = "dma.";
+    /// Beginning of the name of a file, which is memory that nobody writes.
+    pub const FILE: &str = "file.";
     /// Beginning of the name of a range of I/O ports.
     pub const PORTS: &str = "ports.";
 }

@@ -72,6 +72,11 @@ impl Piece {
     pub const fn bytes(&self) -> u64 {
         1 << self.size_bits
     }
+
+    /// Its physical address.
+    pub const fn paddr(&self) -> u64 {
+        self.paddr
+    }
 }
 
 /// What is given back was not taken from this stock, or was given back before.
@@ -135,25 +140,46 @@ impl Stock {
         let (_, nodes) = self.free.range(size_bits..).find(|(_, nodes)| !nodes.is_empty()).ok_or(none)?;
         let mut node = *nodes.first().ok_or(none)?;
         while self.nodes[node].size_bits > size_bits {
-            let Node { untyped, paddr, size_bits: whole, .. } = self.nodes[node];
-            let halves = halver.cut(untyped, whole)?;
-            self.unset_free(node);
-            let mut paddr = paddr;
-            let halves = halves.map(|untyped| {
-                let half =
-                    Node { untyped, paddr, size_bits: whole - 1, parent: Some(node), state: State::Free };
-                paddr += 1 << (whole - 1);
-                let half = self.node(half);
-                self.set_free(half);
-                half
-            });
-            self.nodes[node].state = State::Cut(halves);
-            node = halves[0];
+            [node, _] = self.cut(node, halver)?;
         }
+        Ok(self.hand_out(node))
+    }
+
+    /// Takes the untyped of `2^size_bits` bytes at an address, a multiple of its size.
+    pub fn take_at(&mut self, paddr: u64, size_bits: u32, halver: &mut dyn Halver) -> Result<Piece> {
+        let holds = |node: &Node| {
+            node.size_bits >= size_bits && (paddr.wrapping_sub(node.paddr) >> node.size_bits) == 0
+        };
+        let mut free = self.free.values().flatten().copied();
+        let mut node = free.find(|n| holds(&self.nodes[*n])).ok_or(Error::NoMemory { size_bits })?;
+        while self.nodes[node].size_bits > size_bits {
+            let [lower, upper] = self.cut(node, halver)?;
+            node = if paddr < self.nodes[upper].paddr { lower } else { upper };
+        }
+        Ok(self.hand_out(node))
+    }
+
+    /// Cuts a free untyped in halves, which are free then.
+    fn cut(&mut self, node: usize, halver: &mut dyn Halver) -> Result<[usize; 2]> {
+        let Node { untyped, mut paddr, size_bits: whole, .. } = self.nodes[node];
+        let halves = halver.cut(untyped, whole)?;
+        self.unset_free(node);
+        let halves = halves.map(|untyped| {
+            let half = Node { untyped, paddr, size_bits: whole - 1, parent: Some(node), state: State::Free };
+            paddr += 1 << (whole - 1);
+            let half = self.node(half);
+            self.set_free(half);
+            half
+        });
+        self.nodes[node].state = State::Cut(halves);
+        Ok(halves)
+    }
+
+    fn hand_out(&mut self, node: usize) -> Piece {
         self.unset_free(node);
         let taken = &mut self.nodes[node];
         taken.state = State::Taken;
-        Ok(Piece { node, untyped: taken.untyped, paddr: taken.paddr, size_bits: taken.size_bits })
+        Piece { node, untyped: taken.untyped, paddr: taken.paddr, size_bits: taken.size_bits }
     }
 
     /// Takes `bytes` in as few pieces as there are for it, the largest first. `bytes` is rounded up to whole pages.
@@ -340,6 +366,25 @@ mod tests {
         // What cannot be had as a whole changes nothing.
         assert_eq!(stock.take_bytes(2 << 20, &mut halver), Err(Error::NoMemory { size_bits: 21 }));
         assert_eq!((stock.fragments(), halver.alive.len()), (2, 0));
+    }
+
+    #[test]
+    fn memory_is_had_at_an_address() {
+        let (mut stock, mut halver) = (stock(), Numbers::default());
+        let page = stock.take_at(0x12_3000, 12, &mut halver).unwrap();
+        assert_eq!((page.paddr(), page.bytes()), (0x12_3000, 0x1000));
+        // What is beside it can be had, what holds it cannot.
+        let beside = stock.take_at(0x12_2000, 12, &mut halver).unwrap();
+        assert_eq!(beside.paddr(), 0x12_2000);
+        for (paddr, size_bits) in
+            [(0x12_3000, 12), (0x12_0000, 16), (0x10_0000, 20), (0x20_0000, 12), (0, 12)]
+        {
+            assert_eq!(stock.take_at(paddr, size_bits, &mut halver), Err(Error::NoMemory { size_bits }));
+        }
+        stock.give_back(page, &mut halver).unwrap();
+        stock.give_back(beside, &mut halver).unwrap();
+        assert_eq!((stock.fragments(), halver.alive.len()), (2, 0));
+        assert_eq!(stock.take_at(0x10_0000, 20, &mut halver).unwrap().bytes(), 1 << 20);
     }
 
     #[test]

@@ -53,6 +53,10 @@ impl Supervisor {
                     own.1
                 })
             }
+            Granted::Mmio { paddr, .. } => {
+                settings.mmio.iter().find(|mmio| mmio.address == paddr).map(|mmio| &*mmio.name)
+            }
+            Granted::Dma { number, .. } => settings.dma.get(usize::from(number)).map(|dma| &*dma.name),
             Granted::RoleMemory { role, .. } => {
                 let mut roles = description.components[spec].interface.serves.keys();
                 roles.nth(role.into()).map(|role| &**role)

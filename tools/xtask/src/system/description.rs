@@ -101,6 +101,8 @@ pub struct Part {
     pub allow: Allowed,
     /// The `Cargo.toml` of its package, if that is none of Pecan's.
     pub manifest: Option<PathBuf>,
+    /// Where its files are.
+    pub files: Vec<PathBuf>,
 }
 
 /// A channel as it is written.
@@ -220,22 +222,23 @@ fn declared(
 
 /// Keys of a component that stand for something that no part of the system does yet. They are refused, rather than taken
 /// and forgotten.
-pub const NOT_YET: [(&str, &str); 12] = [
+pub const NOT_YET: [(&str, &str); 7] = [
     (
         "memory_regions",
         "`page` in the interface of a server, and `ring` of a channel, are the memory that two components can share",
     ),
-    ("msi", "`ports` and `irqs` are the devices that a component can have"),
-    ("heap", "the heap grows by what is left of the component's `memory`"),
-    ("stack", "the stack is as large as the linker script of pecan-runtime makes it"),
+    (
+        "msi",
+        "let the device interrupt through an I/O APIC (`irqs`): nothing here sets up a device's messages",
+    ),
     ("threads", "a component has one thread"),
     ("core", "the kernel runs on one core"),
-    ("domain", "all components run in domain 0"),
-    ("files", "a component is given its arguments only"),
-    ("mmio", "`ports` and `irqs` are the devices that a component can have"),
-    ("dma", "`ports` and `irqs` are the devices that a component can have"),
-    ("pci", "`ports` and `irqs` are the devices that a component can have"),
-    ("compatible", "there is no device tree on this machine"),
+    ("domain", "all components run in domain 0: nothing here makes a schedule of domains"),
+    (
+        "pci",
+        "name the function's registers by their addresses (`mmio`): nothing here looks for devices on the bus",
+    ),
+    ("compatible", "there is no device tree on this machine: name the registers by their addresses (`mmio`)"),
 ];
 
 /// Reads the table of a component.
@@ -256,8 +259,9 @@ fn part(reader: &mut Reader, mut node: Node, packages: &Packages) -> Result<(Com
         }
         None => (declared(reader, &settings.package, node.at("package"), packages)?, None),
     };
+    let files = files(reader, &node, &settings)?;
     let component = Component { settings, interface: declared.interface.clone(), places: Vec::new() };
-    Ok((component, Part { node, declared, allow, manifest }))
+    Ok((component, Part { node, declared, allow, manifest, files }))
 }
 
 /// What the crate of a package says that is none of Pecan's, and where: `path` is the folder, from that of the description.
@@ -295,6 +299,22 @@ fn outside(
             })
         }
     }
+}
+
+/// Finds the files of a component; returns their paths, in the order of the description.
+fn files(reader: &Reader, node: &Node, settings: &Settings) -> Result<Vec<PathBuf>, Problem> {
+    let nodes = node.get("files").map(|list| list.items()).unwrap_or_default();
+    let mut paths = Vec::new();
+    for (file, node) in settings.files.iter().zip(nodes) {
+        let path = reader.folder(&node.place()).join(&file.path);
+        if !path.is_file() {
+            let problem =
+                Problem::new(format!("there is no file `{}`", file.path), node.at("path"), "not a file");
+            return Err(problem.help("write the path of a file, from the folder of this one"));
+        }
+        paths.push(path);
+    }
+    Ok(paths)
 }
 
 /// Reads the table of a channel, and finds what it connects.

@@ -100,6 +100,14 @@ pub fn footprint(elf: &[u8]) -> Result<u64> {
     Ok(pages.sum())
 }
 
+/// Bytes of the stack that a program is linked with: its lowest segment, if nothing of that is in the file.
+pub fn stack(elf: &[u8]) -> Result<u64> {
+    let file = parse(elf)?;
+    let lowest = file.elf_program_headers().iter().find(|p| p.p_type(LE) == PT_LOAD);
+    let stack = lowest.filter(|p| p.p_filesz(LE) == 0);
+    Ok(stack.map_or(0, |p| p.p_memsz(LE)))
+}
+
 /// Adds an archive to the initial task, as a segment of its own right after the others.
 pub fn attach(elf: &[u8], archive: &[u8]) -> Result<Vec<u8>> {
     let file = parse(elf)?;

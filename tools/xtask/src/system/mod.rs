@@ -52,6 +52,8 @@ pub struct System {
     programs: BTreeMap<(String, Purpose), String>,
     /// What the initial task is told of the system.
     manifest: pecan_manifest::System,
+    /// The files of its components: the name of each in the archive, and where it is.
+    files: Vec<(String, PathBuf)>,
     /// The memory of the machine that it is for.
     memory: Size,
     /// The `Cargo.toml` of each package that is none of Pecan's.
@@ -115,14 +117,17 @@ impl System {
         let programs =
             components.map(|c| ((c.package.clone(), purpose(c)), c.program().into_owned())).collect();
         let has_c = draft.parts.iter().any(|part| part.declared.in_c);
-        let packages = draft.system.components.iter().map(|c| c.settings.package.clone());
-        let manifests = draft.parts.into_iter().map(|part| part.manifest);
-        let outside =
-            packages.zip(manifests).filter_map(|(package, manifest)| Some((package, manifest?))).collect();
+        let (mut outside, mut files) = (BTreeMap::new(), Vec::new());
+        for (component, part) in draft.system.components.iter().zip(draft.parts) {
+            let settings = &component.settings;
+            outside.extend(part.manifest.map(|manifest| (settings.package.clone(), manifest)));
+            files.extend(settings.files.iter().map(|file| settings.file(file)).zip(part.files));
+        }
         Ok(System {
             root: draft.root,
             programs,
             manifest: draft.system,
+            files,
             memory: draft.machine.0.memory,
             outside,
             has_c,
@@ -157,17 +162,29 @@ impl System {
     /// Whether the components that are made of a program have memory for it. What it takes at least beside its pages
     /// is a thread, its time, a CSpace, four tables, a start page and an IPC buffer, and the slots in which the initial
     /// task has the capabilities to all that.
-    fn check_memory(&self, program: &str, footprint: u64) -> Result<()> {
-        const OVERHEAD: u64 = 9 << 12;
+    fn check_memory(&self, program: &str, footprint: u64, stack: u64) -> Result<()> {
+        const PAGE: u64 = 4096;
+        const OVERHEAD: u64 = 9 * PAGE;
         const SLOT: u64 = 32;
         for (n, component) in self.manifest.components.iter().map(|c| &c.settings).enumerate() {
             if component.program() != program {
                 continue;
             }
-            // For a ring, slots and tables: its pages are nobody's.
-            let ring: u64 = self.manifest.rings_of(n).map(|at| at.ring.pages()).sum();
-            let slots = ((footprint >> 12) + ring).next_power_of_two() * SLOT + (ring.div_ceil(512) << 12);
-            let (needed, memory) = ((footprint + OVERHEAD + slots) >> 10, component.memory.0 >> 10);
+            // Of what is somebody else's it pays the slots and the tables.
+            let rings: u64 = self.manifest.rings_of(n).map(|at| at.ring.pages()).sum();
+            let devices =
+                component.mmio.iter().map(|m| m.bytes.0).chain(component.dma.iter().map(|d| d.bytes.0));
+            let foreign = rings + devices.sum::<u64>() / PAGE;
+            let files = component.files.iter().map(|file| self.file_size(&component.file(file)));
+            let files: u64 = files.map(|bytes| bytes.next_multiple_of(PAGE)).sum();
+            // A heap has tables of its own, and large pages if it is large, the first of them at an aligned place.
+            let heap = component.heap.map_or(0, |heap| {
+                let aligned = if heap.0 >= 8 << 20 { 2 << 20 } else { 0 };
+                heap.0 + ((heap.0 >> 21) + 4) * PAGE + aligned
+            });
+            let own = footprint - stack + component.stack.map_or(stack, |stack| stack.0) + files + heap;
+            let slots = (own / PAGE + foreign).next_power_of_two() * SLOT + foreign.div_ceil(512) * PAGE;
+            let (needed, memory) = ((own + OVERHEAD + slots) >> 10, component.memory.0 >> 10);
             ensure!(
                 needed <= memory,
                 "component `{}` needs {needed}K of memory at least, but has {memory}K\n  to mend it: give it more \
@@ -176,6 +193,12 @@ impl System {
             );
         }
         Ok(())
+    }
+
+    /// The bytes of a file of a component.
+    fn file_size(&self, name: &str) -> u64 {
+        let file = self.files.iter().find(|(n, _)| n == name);
+        file.and_then(|(_, path)| fs::metadata(path).ok()).map_or(0, |data| data.len())
     }
 
     /// Puts the built programs together into the root task's image, in the folder `dir`, and returns its path.
@@ -191,9 +214,13 @@ impl System {
             let elf = read(package, *purpose)?;
             let functions = image::functions(&elf).with_context(|| format!("the program of {package}"))?;
             let elf = image::strip(&elf, false).with_context(|| format!("the program of {package}"))?;
-            self.check_memory(file, image::footprint(&elf)?)?;
+            self.check_memory(file, image::footprint(&elf)?, image::stack(&elf)?)?;
             files.push((file.clone(), elf));
             files.push((format!("{file}{}", pecan_manifest::symbols::SUFFIX), functions));
+        }
+        for (name, path) in &self.files {
+            let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            files.push((name.clone(), bytes));
         }
         let archive =
             pecan_manifest::pack(&self.manifest, files.iter().map(|(n, d)| (n.as_str(), d.as_slice())));
@@ -237,9 +264,9 @@ mod tests {
         "#;
         let system = parse(text).unwrap();
         assert_eq!(packages(&system), [("init", Purpose::User), ("p", Purpose::User)]);
-        system.check_memory("p", 200 << 10).unwrap();
-        system.check_memory("other", 1 << 30).unwrap();
-        let error = system.check_memory("p", 250 << 10).unwrap_err().to_string();
+        system.check_memory("p", 200 << 10, 64 << 10).unwrap();
+        system.check_memory("other", 1 << 30, 0).unwrap();
+        let error = system.check_memory("p", 250 << 10, 64 << 10).unwrap_err().to_string();
         assert!(error.contains("`small` needs 288K of memory at least, but has 256K"), "{error}");
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pecan_manifest::{
-    Badge, Channel, Component, INIT, OnGiveUp, Ports, Server, Settings, Size, Start, layout,
+    Badge, Channel, Component, INIT, Mmio, OnGiveUp, Ports, RoleName, Server, Settings, Size, Start, layout,
 };
 use serde::Deserialize;
 
@@ -66,6 +66,11 @@ const IRQS_MAX: usize = 16;
 const PAGE: u64 = 4096;
 /// The least memory of a component, and the most.
 const MEMORY: [Size; 2] = [Size(128 << 10), Size(1 << 30)];
+/// The least stack, and the most: it has room between where programs are linked to and the addresses of null pointers.
+const STACK: [Size; 2] = [Size(8 << 10), Size(2 << 20)];
+/// The least and the most bytes of a range of registers, and of memory for a device.
+const MMIO: [Size; 2] = [Size(PAGE), Size(16 << 20)];
+const DMA: [Size; 2] = [Size(PAGE), Size(4 << 20)];
 /// What the initial task and the kernel take of the machine's memory, at most.
 const SYSTEM_MEMORY: u64 = 16 << 20;
 
@@ -76,6 +81,7 @@ pub fn check(draft: &mut Draft, problems: &mut Vec<Problem>) {
         numbers(component, part, problems);
     }
     devices(draft, problems);
+    device_memory(draft, problems);
     one_log(draft, problems);
     parts(draft, problems);
     helpers(draft, problems);
@@ -191,6 +197,15 @@ fn numbers(component: &Component, part: &Part, problems: &mut Vec<Problem>) {
             wrong(&title, key, "a program is not started again", help);
         }
     }
+    if let Some(stack) = settings.stack {
+        size(stack, STACK, "a stack", part.node.at("stack"), problems);
+    }
+    if let Some(heap) = settings.heap {
+        size(heap, [Size(PAGE), MEMORY[1]], "a heap", part.node.at("heap"), problems);
+    }
+    let mut wrong = |title: &str, key: &str, label: &str, help: String| {
+        problems.push(Problem::new(title, part.node.at(key), label).help(help));
+    };
     let back_off = settings.back_off;
     let longest = back_off.first_ms.max(back_off.most_ms).max(back_off.calm_ms);
     if back_off.first_ms > back_off.most_ms || longest > 3_600_000 || back_off.failures == 0 {
@@ -210,6 +225,93 @@ fn numbers(component: &Component, part: &Part, problems: &mut Vec<Problem>) {
                 )
                 .help(format!("write {:#x} or more", ports.first)),
             );
+        }
+    }
+}
+
+/// A size is a multiple of a page between two bounds.
+fn size(size: Size, [least, most]: [Size; 2], what: &str, place: Place, problems: &mut Vec<Problem>) {
+    if (least..=most).contains(&size) && size.0.is_multiple_of(PAGE) {
+        return;
+    }
+    let next = Size((size.0.clamp(least.0, most.0 / PAGE * PAGE)).next_multiple_of(PAGE));
+    let title = format!("{what} is a multiple of {} from {least} to {most}", Size(PAGE));
+    problems.push(Problem::new(title, place, "not such a size").help(format!("write \"{next}\"")));
+}
+
+/// Registers in memory and memory for devices are whole pages, and each has one owner. What a component has of a kind has names of its own.
+fn device_memory(draft: &Draft, problems: &mut Vec<Problem>) {
+    let mut taken: Vec<(usize, &Mmio)> = Vec::new();
+    for (n, component) in draft.system.components.iter().enumerate() {
+        let settings = &component.settings;
+        let item = |key: &str, nth: usize| {
+            draft.parts[n].node.get(key).and_then(|list| list.items().into_iter().nth(nth))
+        };
+        let place = |key: &str, nth: usize, part: &str| {
+            item(key, nth).map_or_else(|| at(draft, n, key), |node| node.at(part))
+        };
+        for (nth, mmio) in settings.mmio.iter().enumerate() {
+            if !mmio.address.is_multiple_of(PAGE) {
+                let title = format!("the registers `{}` do not begin at a page", mmio.name);
+                let page = mmio.address / PAGE * PAGE;
+                let help = format!("write {page:#x}: the page that they are in is given as a whole");
+                problems.push(
+                    Problem::new(title, place("mmio", nth, "address"), "not a multiple of 4K").help(help),
+                );
+            }
+            size(mmio.bytes, MMIO, "a range of registers", place("mmio", nth, "bytes"), problems);
+            let overlaps =
+                |(_, other): &&(usize, &Mmio)| mmio.address < other.end() && other.address < mmio.end();
+            if let Some((other, range)) = taken.iter().find(overlaps) {
+                let from = mmio.address.max(range.address);
+                problems.push(
+                    Problem::new(
+                        format!("the registers at {from:#x} are given twice"),
+                        at(draft, n, "mmio"),
+                        format!("`{}` has them as `{}`", settings.name, mmio.name),
+                    )
+                    .also(at(draft, *other, "mmio"), "and so has this one")
+                    .help("let one of them have the device, and serve the other"),
+                );
+            }
+            taken.push((n, mmio));
+        }
+        for (nth, dma) in settings.dma.iter().enumerate() {
+            let bytes = dma.bytes;
+            if !(DMA[0]..=DMA[1]).contains(&bytes) || !bytes.0.is_power_of_two() {
+                let next = Size(bytes.0.clamp(DMA[0].0, DMA[1].0).next_power_of_two());
+                let title = format!("memory for devices is a power of two from {} to {}", DMA[0], DMA[1]);
+                let problem = Problem::new(title, place("dma", nth, "bytes"), "not such a size");
+                problems.push(problem.help(format!("write \"{next}\": it is in one piece")));
+            }
+        }
+        if !settings.dma.is_empty() && settings.start == Start::Demand {
+            problems.push(
+                Problem::new(
+                    "memory for devices is for components that are started with the system",
+                    at(draft, n, "dma"),
+                    format!("`{}` can run several times at once", settings.name),
+                )
+                .help("let a driver have it that is started at boot, and serve this one"),
+            );
+        }
+        let named: [(&str, Vec<&RoleName>); 3] = [
+            ("mmio", settings.mmio.iter().map(|m| &m.name).collect()),
+            ("dma", settings.dma.iter().map(|d| &d.name).collect()),
+            ("files", settings.files.iter().map(|f| &f.name).collect()),
+        ];
+        for (key, names) in named {
+            for (nth, name) in names.iter().enumerate() {
+                if let Some(first) = names[..nth].iter().position(|other| other == name) {
+                    let title = format!("`{}` has two things called `{name}` in `{key}`", settings.name);
+                    let problem = Problem::new(title, place(key, nth, "name"), "again");
+                    problems.push(
+                        problem
+                            .also(place(key, first, "name"), "the first one")
+                            .help("give one of them another name"),
+                    );
+                }
+            }
         }
     }
 }
@@ -451,12 +553,13 @@ fn places(draft: &mut Draft, problems: &mut Vec<Problem>) {
             };
             let count = draft.system.channels.iter().filter(leads_here).map(instances).sum();
             let given = settings.places.get(role).map_or(count, |places| usize::from(*places));
-            if serves[role].ring.is_some() && given > count {
+            let channels = draft.system.channels.iter().filter(leads_here).count();
+            if serves[role].ring.is_some() && given > channels {
                 problems.push(
                     Problem::new(
                         format!("`{name}.{role}` has a ring with each client, so it has as many places as channels"),
                         place(role),
-                        format!("channels that lead here: {count}"),
+                        format!("channels that lead here: {channels}"),
                     )
                     .help("take it out: a ring belongs to its channel, and a second instance of a client has none"),
                 );
@@ -526,7 +629,10 @@ fn places(draft: &mut Draft, problems: &mut Vec<Problem>) {
 fn memory(draft: &Draft, problems: &mut Vec<Problem>) {
     let (machine, node) = &draft.machine;
     let settings = || draft.system.components.iter().map(|c| &c.settings);
-    let all = |s: &Settings| s.memory.0 + s.children.map_or(0, |children| children.0);
+    let all = |s: &Settings| {
+        let dma: u64 = s.dma.iter().map(|dma| dma.bytes.0).sum();
+        s.memory.0 + s.children.map_or(0, |children| children.0) + dma
+    };
     let rings: u64 = draft.system.channels.iter().filter_map(|c| c.ring).map(|ring| ring.bytes()).sum();
     let boot = rings + settings().filter(|s| s.start == Start::Boot).map(all).sum::<u64>();
     let room = machine.memory.0.saturating_sub(SYSTEM_MEMORY);

@@ -113,6 +113,13 @@ fn described(system: &System, number: usize, component: &Component) -> Vec<Strin
         add("memory", "r", format!("{}K, the system log", (layout::LOG_SIZE >> 10) - reader));
         add("memory", "rw", format!("{reader}K, the system log"));
     }
+    for mmio in &settings.mmio {
+        let kilobytes = mmio.bytes.0 >> 10;
+        add("registers", "rw", format!("{kilobytes}K, at {:#x}, {}", mmio.address, mmio.name));
+    }
+    for dma in &settings.dma {
+        add("memory", "rw", format!("{}K, for devices, {}", dma.bytes.0 >> 10, dma.name));
+    }
     for ports in &settings.ports {
         add("I/O ports", "rw", format!("ports {:#x} to {:#x}, {}", ports.first, ports.last, ports.name));
     }

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// The systems whose components are compared with their descriptions, capability by capability.
-const HELD: [&str; 4] = ["default", "hostile", "rings", "roles"];
+const HELD: [&str; 5] = ["default", "hostile", "kit", "rings", "roles"];
 /// How long a scenario may take.
 const TIME: Duration = Duration::from_secs(120);
 

@@ -4,6 +4,7 @@ use alloc::format;
 
 use pecan::{
     Cap, CapRights,
+    abi::constants::vm_attributes,
     types::{Notification, SmallPage},
     vspace::PAGE_SIZE,
 };
@@ -20,10 +21,20 @@ impl Maker<'_> {
         frames: &[Cap<SmallPage>],
         rights: CapRights,
     ) -> Result<u64, StartError> {
+        self.map_copies(frames, rights, vm_attributes::DEFAULT)
+    }
+
+    /// The same, with attributes of the mapping.
+    pub(super) fn map_copies(
+        &mut self,
+        frames: &[Cap<SmallPage>],
+        rights: CapRights,
+        attributes: u64,
+    ) -> Result<u64, StartError> {
         let address = self.live.space.reserve(frames.len() as u64 * PAGE_SIZE, PAGE_SIZE)?;
         for (n, frame) in frames.iter().enumerate() {
             let copy = self.objects().copy(*frame, rights)?;
-            self.map(copy, address + n as u64 * PAGE_SIZE, rights)?;
+            self.map_as(copy, address + n as u64 * PAGE_SIZE, rights, attributes)?;
         }
         Ok(address)
     }
