@@ -14,8 +14,10 @@ use anyhow::{Context, Result};
 
 use super::{Length, Tally, leave_out};
 use crate::{
+    Arch,
     build::{self, Kernel},
     debugger::{self, Debugger},
+    doctor,
     paths::Workspace,
     qemu::{Board, Boot, Machine, Session, Wait},
     toolchain::Toolchain,
@@ -261,11 +263,42 @@ pub fn run(
 type Play = fn(&Workspace, &Kernel, &[u8]) -> Result<Option<String>>;
 
 /// Boots in which more is looked at than what the console says.
-const SPECIAL: [(&str, Play); 3] = [
+const SPECIAL: [(&str, Play); 4] = [
+    ("aarch64_on_several_processors", play_aarch64),
     ("a_boot_loader_that_leaves_things_on", play_leftovers),
     ("a_clock_on_a_host_that_stops_the_machine", play_stops),
     ("the_kernel_does_not_see_its_boot_code_afterwards", play_boot_code),
 ];
+
+/// Machines of AArch64 by processor and memory, whether there is a root task, and how a line of the console must start.
+const AARCH64: [(&str, &str, bool, &str); 5] = [
+    ("cortex-a53", "64M", true, ROOT_TASK.1),
+    ("cortex-a57", "1G", true, ROOT_TASK.1),
+    ("cortex-a72", "4G", true, ROOT_TASK.1),
+    ("max", "1G", true, ROOT_TASK.1),
+    ("cortex-a57", "1G", false, "Pecan cannot start: no root task"),
+];
+
+/// Builds the kernel and the root task for AArch64 and boots them there.
+fn play_aarch64(ws: &Workspace, _: &Kernel, _: &[u8]) -> Result<Option<String>> {
+    doctor::qemu_for(Arch::AArch64)?;
+    let toolchain = doctor::toolchain(ws)?.for_arch(Arch::AArch64);
+    let kernel = build::kernel(ws, &toolchain, "default")?.image;
+    let program = build::root_task(ws, &toolchain, ROOT_TASK.0)?;
+    for (cpu, memory, has_root_task, expected) in AARCH64 {
+        let machine = Machine::of(Board::Virt, cpu, memory).for_arch(Arch::AArch64);
+        let root_task = has_root_task.then_some(program.as_path());
+        let boot = Boot { machine: &machine, kernel: &kernel, root_task, gdb: None };
+        let mut session = boot.session(false, TIME)?;
+        let starts = |l: &String| l.starts_with(expected);
+        let wait = session.wait(|c| c.lines().iter().any(starts).then_some(()))?;
+        if !matches!(wait, Wait::Found(())) {
+            let why = session.failure(&wait, &format!("`{expected}`"));
+            return Ok(Some(format!("{cpu} with {memory}: {why}")));
+        }
+    }
+    Ok(None)
+}
 
 /// Stops a machine as it boots and at the first system call, and looks for the code that only boots.
 fn play_boot_code(ws: &Workspace, kernel: &Kernel, program: &[u8]) -> Result<Option<String>> {
