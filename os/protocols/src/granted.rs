@@ -219,6 +219,11 @@ pub enum Granted {
         /// Which it is of those that the component has, in the order of the description.
         number: u16,
     } = 28,
+    /// The notification with which a thread beside the first says that it is done.
+    ThreadDone {
+        /// Where.
+        slot: u64,
+    } = 29,
 }
 
 /// The parts of a ring, as one end sees them.

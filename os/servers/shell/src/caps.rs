@@ -56,6 +56,7 @@ impl Shown {
             Granted::Service { slot } => line(slot, "endpoint", "r", "its own, for those who call it".into()),
             Granted::Reply { slot, caller } => line(slot, "reply", "", format!("caller {caller}").into()),
             Granted::Signals { slot } => line(slot, "notification", "r", "its signals".into()),
+            Granted::ThreadDone { slot } => line(slot, "notification", "rw", "the end of a thread".into()),
             Granted::IsaIrq { slot, isa } => {
                 line(slot, "IRQ handler", "", format!("interrupt {isa} of the ISA bus, {name}").into())
             }

@@ -153,8 +153,8 @@ pub fn endpoint(name: &str) -> Cap<Endpoint> {
 
 /// The capability that the start page has under a name.
 pub(crate) fn cap<T>(name: &str) -> Option<Cap<T>> {
-    // SAFETY: it is the page that this component was started with, and the initial task gives a component nothing that the
-    // component consists of: whatever the name stands for is foreign.
+    // SAFETY: it is the page that this component was started with, and of what the component consists of, the initial task
+    // gives it only threads, which `thread` alone asks for, and what it makes components with: all else is foreign.
     unsafe { crate::startup().cap(name) }
 }
 

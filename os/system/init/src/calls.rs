@@ -16,22 +16,26 @@ const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// How often in a row a server may fail before calls of it are not made again: it may be one of them that it dies of.
 pub const AGAIN: u32 = 3;
 
-/// Ends the call of a component to one of these endpoints, if it is in one: with `again` it is made again if the method
+/// Ends the calls of a component's threads to one of these endpoints, if they are in one: with `again` it is made again if the method
 /// allows that, otherwise its caller is told that the server was started again. `elf` is the component's program.
 ///
 /// A component that has not come to its call yet, or whose call waits to be received, is none the worse for it: the call
 /// is made, or is made later, or ends with an error that says that it may not have been carried out.
 pub fn end(live: &Live, cptrs: &[u64], elf: Option<&[u8]>, generation: u64, again: bool) {
-    let Ok(registers) = live.tcb.read_registers(false) else { return };
+    live.tcbs().for_each(|tcb| end_of_thread(tcb, cptrs, elf, generation, again));
+}
+
+fn end_of_thread(tcb: Cap<Tcb>, cptrs: &[u64], elf: Option<&[u8]>, generation: u64, again: bool) {
+    let Ok(registers) = tcb.read_registers(false) else { return };
     if registers.rdx as i64 != Syscall::Call.number() || !cptrs.contains(&registers.rdi) {
         return;
     }
     if again && MessageInfo(registers.rsi).label() & IDEMPOTENT != 0 {
         // A thread that is resumed in the middle of a call makes it once more. One that runs goes on.
-        let _ = live.tcb.resume();
+        let _ = tcb.resume();
         return;
     }
-    answer_in_place(live.tcb, cptrs, elf, CallError::ServerRestarted { generation });
+    answer_in_place(tcb, cptrs, elf, CallError::ServerRestarted { generation });
 }
 
 /// Ends the call of a thread to one of these endpoints with an error, if it is in one or about to make it; whether it was.

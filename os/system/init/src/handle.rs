@@ -39,7 +39,7 @@ impl System {
         let is_role = |role: &str| self.description().init.served(role) == Some(badge.role());
         // What a component may ask for is what the badge says, and only a channel to `init` gives it one for a role.
         match badge.kind() {
-            Some(Kind::Fault) => Ok(self.fault(badge.generation(), message)),
+            Some(Kind::Fault) => Ok(self.fault(badge.generation(), badge.place(), message)),
             Some(Kind::Supervisor) if message.label() == EXIT_LABEL => {
                 self.exited(badge.generation(), message.word(0));
                 Ok(Answered::Later)

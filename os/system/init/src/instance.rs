@@ -3,16 +3,14 @@
 mod described;
 mod program;
 mod shared;
+mod threads;
 
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use core::fmt;
 
 use pecan::{
     CSpaceRoot, Cap, CapRights, FrameType, Priorities, SchedParams, Slot, UserContext,
-    abi::{
-        Syscall,
-        constants::{LARGE_PAGE_BITS, max_extra_refills, tcb_flag, vm_attributes},
-    },
+    abi::constants::{LARGE_PAGE_BITS, max_extra_refills, tcb_flag, vm_attributes},
     alloc::Objects,
     boot,
     startup::{Content, StartupError, well_known},
@@ -29,6 +27,7 @@ use crate::{
     memory::{Home, Memory},
     rings::End,
 };
+use threads::OtherThread;
 
 /// log2 of the bytes of a scheduling context.
 const SCHED_CONTEXT_BITS: u32 = 8;
@@ -120,6 +119,8 @@ pub struct Live {
     pub init_signal: Option<Cap<Notification>>,
     /// What it holds.
     pub granted: Vec<Granted>,
+    /// Its threads beside the first.
+    threads: Vec<OtherThread>,
     /// Of its calls, those that end before they are answered.
     pub limits: Vec<Limit>,
     /// Its pages.
@@ -137,16 +138,6 @@ impl Live {
     /// The frame that is mapped at a page's address.
     pub fn frame(&self, base: u64) -> Option<Cap<SmallPage>> {
         self.frames.get(&base).copied()
-    }
-
-    /// One of its threads, by the address of its capability in the component's CSpace; 0 for the first.
-    pub fn thread(&self, cptr: u64) -> Option<Cap<Tcb>> {
-        (cptr == 0).then_some(self.tcb)
-    }
-
-    /// The lowest address of its program, where its stack ends.
-    pub const fn bottom(&self) -> u64 {
-        self.bottom
     }
 
     /// Gives its heap more of its own memory: at most so much that it takes little time. Returns where, and the bytes.
@@ -196,12 +187,6 @@ impl Live {
             Granted::Channel { slot, channel, .. } => Some((usize::from(*channel), *slot)),
             _ => None,
         })
-    }
-
-    /// Whether its thread is in a call to the endpoint at an address, or was just now.
-    pub fn is_calling(&self, cptr: u64) -> bool {
-        let calls = |r: UserContext| r.rdx as i64 == Syscall::Call.number() && r.rdi == cptr;
-        self.tcb.read_registers(false).is_ok_and(calls)
     }
 
     /// Lets its calls of a service, whose endpoint it has at an address, be answered by the initial task from now on.
@@ -394,6 +379,7 @@ pub fn start(
             pulse_signal: None,
             init_signal: None,
             granted: Vec::new(),
+            threads: Vec::new(),
             limits: Vec::new(),
             frames: BTreeMap::new(),
             bottom: 0,
@@ -446,7 +432,7 @@ fn prepare(component: &Component, given: &Given<'_>, home: &mut Home) -> Result<
     let caps = given.channels.len() + given.rings.len() + settings.irqs.len() + settings.ports.len();
     let at_once = u64::from(settings.children_time.at_once);
     let own = if settings.children.is_some() { CHILDREN_SLOTS + at_once } else { 0 };
-    let count = layout::SLOTS_OTHERS + caps as u64 + replies + own;
+    let count = layout::SLOTS_OTHERS + caps as u64 + 2 * settings.threads.len() as u64 + replies + own;
     if count > layout::SLOTS_MAX {
         return Err(StartError::TooLong);
     }
@@ -466,7 +452,7 @@ impl Maker<'_> {
     }
 
     fn make(&mut self, given: &Given<'_>, devices: &mut Devices) -> Result<(), StartError> {
-        let badge = Badge::fault(given.id).word();
+        let badge = Badge::fault(given.id, 0).word();
         let fault_ep = self.objects().mint(given.supervisor, CapRights::ALL, badge)?;
         let settings = &self.component.settings;
         self.live.granted.extend([
@@ -486,6 +472,7 @@ impl Maker<'_> {
         self.give_services(given)?;
         self.give_devices(given, devices)?;
         let cspace = self.give_children(given)?;
+        self.give_threads(given, cspace)?;
         self.page.add_parameter(resource::TSC_MHZ, given.tsc_mhz);
         self.page.add_parameter(well_known::KERNEL_CONSOLE, 0);
         let buffer = self.live.space.reserve(PAGE_SIZE, PAGE_SIZE)?;

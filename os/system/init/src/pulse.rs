@@ -37,7 +37,7 @@ impl System {
             self.entries.iter().position(|entry| is_watched(entry) && entry.pulse.is_silent(now))
         {
             let ms = self.spec(&self.entries[index]).settings.heartbeat_ms.unwrap_or(0);
-            self.fail(index, Cause::Silent { ms }, &[]);
+            self.fail(index, 0, Cause::Silent { ms }, &[]);
         }
         for entry in &self.entries {
             let signal = entry.live.as_ref().and_then(|live| live.pulse_signal);
@@ -48,17 +48,17 @@ impl System {
     }
 
     /// A component has faulted, or used up its budget, which is no fault for a while. Whether it goes on.
-    pub fn fault(&mut self, id: u64, message: &LongMessage) -> Answered {
+    pub fn fault(&mut self, id: u64, thread: u16, message: &LongMessage) -> Answered {
         let Some(index) = self.find(id) else { return Answered::Later };
         if !matches!(Fault::from_message(message), Some(Fault::Timeout { .. })) {
-            self.fail(index, Cause::Fault { label: message.label() }, message.words());
+            self.fail(index, thread, Cause::Fault { label: message.label() }, message.words());
             return Answered::Later;
         }
         if !self.entries[index].pulse.used_up(self.clock.now()) {
             return Answered::Now;
         }
         let ms = self.spec(&self.entries[index]).settings.overrun_ms.unwrap_or(0);
-        self.fail(index, Cause::Overrun { ms }, &[]);
+        self.fail(index, 0, Cause::Overrun { ms }, &[]);
         Answered::Later
     }
 }

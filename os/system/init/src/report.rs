@@ -21,19 +21,19 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Takes down what a component died of.
+    /// Takes down what a component died of, with the registers and the stack of one of its threads.
     pub fn take_down(
         &mut self,
         (name, program): (&str, &str),
         (cause, message): (Cause, &[u64]),
-        live: &Live,
+        (live, thread): (&Live, u16),
         memory: &mut Memory,
     ) {
         if self.reports.len() >= WAITING_MAX {
             say!("*** {name} died; its report is lost, because {WAITING_MAX} wait already");
             return;
         }
-        let registers = live.tcb.read_registers(false).ok();
+        let registers = live.numbered(thread).read_registers(false).ok();
         let mut pages = Pages { live, memory, page: None };
         let mut frames = Frames::new(registers.map_or(0, |r| r.rbp), |address| pages.word(address));
         let callers: Vec<u64> = frames.by_ref().take(CALLERS_MAX).collect();
@@ -48,7 +48,7 @@ impl Waiting {
             registers: bytes_of(registers.iter().flat_map(|r| r.to_words())),
             callers: bytes_of(callers),
             more,
-            bottom: live.bottom(),
+            bottom: live.bottom(thread),
         });
     }
 

@@ -1,5 +1,7 @@
 //! The components of the system, and what becomes of them.
 
+mod departures;
+
 use alloc::{
     collections::VecDeque,
     format,
@@ -374,49 +376,9 @@ impl System {
         instance::start(component, &given, &mut self.memory, &mut self.devices)
     }
 
-    /// Takes a component's places at its servers away, and lets the servers know.
-    fn leave_services(&mut self, id: u64) {
-        self.rings.leave(id);
-        self.own
-            .places
-            .iter_mut()
-            .filter(|(owner, _)| owner.is_some_and(|(client, _)| client == id))
-            .for_each(|p| p.0 = None);
-        for (spec, service) in self.services.iter_mut().enumerate() {
-            let Some(service) = service else { continue };
-            let places = service.roles.iter_mut().flat_map(|role| &mut role.places);
-            for (at, (owner, _)) in places.enumerate() {
-                if owner.is_some_and(|(client, _)| client == id) {
-                    *owner = None;
-                    service.departures.clients |= 1 << at;
-                }
-            }
-            if service.departures != Departures::default() {
-                tell(&self.entries, spec);
-            }
-        }
-    }
-
-    /// Lets a server know that the call of who has an end of a channel is over, though it was not answered.
-    pub fn call_is_over(&mut self, server: usize, end: (u64, usize)) {
-        let Some(service) = self.services.get_mut(server).and_then(Option::as_mut) else { return };
-        let mut places = service.roles.iter().flat_map(|role| &role.places);
-        if let Some(at) = places.position(|(owner, _)| *owner == Some(end)) {
-            service.departures.calls |= 1 << at;
-            tell(&self.entries, server);
-        }
-    }
-
     /// A file of the archive.
     pub fn file(&self, name: &str) -> Option<&'static [u8]> {
         self.archive.file(name)
-    }
-
-    /// What has become of a server's clients and of their calls since it last asked.
-    pub fn departures(&mut self, id: u64) -> Departures {
-        let spec = self.find(id).map(|index| self.entries[index].spec);
-        let service = spec.and_then(|spec| self.services[spec].as_mut());
-        service.map(|service| core::mem::take(&mut service.departures)).unwrap_or_default()
     }
 
     /// Keeps what the supervisor noted of a component. Who has ended for good is gone for its clients.
@@ -519,12 +481,13 @@ impl System {
         }
     }
 
-    /// Ends a component that has failed, after taking down of what.
-    pub fn fail(&mut self, index: usize, cause: Cause, message: &[u64]) {
+    /// Ends a component that has failed, after taking down of what, with the registers of one of its threads.
+    pub fn fail(&mut self, index: usize, thread: u16, cause: Cause, message: &[u64]) {
         let entry = &self.entries[index];
         let program = self.archive.system().components[entry.spec].settings.program();
         if let Some(live) = &entry.live {
-            self.reports.take_down((&entry.name, &program), (cause, message), live, &mut self.memory);
+            let died = (live, thread);
+            self.reports.take_down((&entry.name, &program), (cause, message), died, &mut self.memory);
         }
         self.signal(REPORTS);
         self.end(index, Ending { state: State::Faulted, status: 0 });
@@ -535,7 +498,7 @@ impl System {
         let entry = &mut self.entries[index];
         if let Some(live) = &entry.live {
             // A count that cannot be read stays as it is.
-            entry.cpu_us += live.sched_context.consumed().unwrap_or(0);
+            entry.cpu_us += live.times().map(|time| time.consumed().unwrap_or(0)).sum::<u64>();
         }
         entry.cpu_us
     }
@@ -551,7 +514,7 @@ impl System {
                 output::drain();
             }
             // It may have ended by itself.
-            let _ = live.tcb.suspend();
+            live.tcbs().for_each(|tcb| _ = tcb.suspend());
         }
         self.leave_services(id);
     }
@@ -704,12 +667,12 @@ impl System {
         let endpoint = self.memory.slot_of(self.endpoint);
         for (live, cptrs, id, _) in clients(&mut self.entries, self.archive.system(), server) {
             for cptr in cptrs {
-                let calling = live.is_calling(cptr);
+                let calling = live.calling(cptr);
                 if let Err(error) = live.redirect(cptr, id, endpoint) {
                     say!("*** a client of a dead server cannot be told: {error}");
-                } else if calling {
-                    // As above: it makes its call again, and is answered.
-                    let _ = live.tcb.resume();
+                } else {
+                    // As above: they make their call again, and are answered.
+                    calling.into_iter().for_each(|tcb| _ = tcb.resume());
                 }
             }
         }
@@ -764,12 +727,4 @@ fn clients<'a>(
         let cptrs = ends.map(|(_, cptr)| cptr).collect();
         (live, cptrs, id, spec)
     })
-}
-
-/// Signals a server, if it runs, that there is something to be told of its clients.
-fn tell(entries: &[Entry], server: usize) {
-    let live = entries.iter().find(|e| e.spec == server).and_then(|e| e.live.as_ref());
-    if let Some(signal) = live.and_then(|live| live.gone_signal) {
-        signal.signal();
-    }
 }

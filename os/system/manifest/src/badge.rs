@@ -60,9 +60,9 @@ impl Badge {
         Self::of(2, id)
     }
 
-    /// The badge of a component's faults.
-    pub const fn fault(id: u64) -> Self {
-        Self::of(4, id)
+    /// The badge of a component's faults. The place is the number of the thread, 0 for the first.
+    pub const fn fault(id: u64, thread: u16) -> Self {
+        Self(Self::of(4, id).0 | (thread as u64 & (Self::PLACES as u64 - 1)) << PLACE)
     }
 
     /// A badge as the kernel delivered it.
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn kinds_are_apart_whatever_the_numbers_are() {
         let kinds =
-            |id| [Badge::call(255, 4095, id), Badge::gone(id), Badge::supervisor(id), Badge::fault(id)];
+            |id| [Badge::call(255, 4095, id), Badge::gone(id), Badge::supervisor(id), Badge::fault(id, 9)];
         for id in [0, 7, u64::MAX] {
             let of = kinds(id).map(|b| b.kind());
             assert_eq!(of, [Kind::Call, Kind::Gone, Kind::Supervisor, Kind::Fault].map(Some));

@@ -55,6 +55,9 @@ pub struct Settings {
     /// The time of these.
     #[serde(default)]
     pub children_time: ChildrenTime,
+    /// Its threads beside the first, each with its name. They have its priority, and budgets of their own.
+    #[serde(default)]
+    pub threads: BTreeMap<RoleName, Thread>,
     /// What happens when it has failed too often.
     #[serde(default)]
     pub on_give_up: OnGiveUp,
@@ -120,6 +123,32 @@ impl Settings {
     /// The period, in microseconds.
     pub fn period_us(&self) -> u64 {
         self.period_ms.unwrap_or(self.budget_ms) * 1000
+    }
+}
+
+/// A thread beside a component's first.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Thread {
+    /// Milliseconds of processor time in each period.
+    #[serde(default = "default_budget")]
+    pub budget_ms: u64,
+    /// The period, in milliseconds. Without it, the budget is a turn in a round.
+    #[serde(default)]
+    pub period_ms: Option<u64>,
+    /// Bytes of its stack, in whole pages.
+    #[serde(default = "default_stack")]
+    pub stack: Size,
+}
+
+fn default_stack() -> Size {
+    Size(16 << 10)
+}
+
+impl Thread {
+    /// Microseconds of processor time in each period, and the period.
+    pub fn time_us(&self) -> (u64, u64) {
+        (self.budget_ms * 1000, self.period_ms.unwrap_or(self.budget_ms) * 1000)
     }
 }
 

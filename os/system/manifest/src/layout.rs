@@ -35,6 +35,12 @@ pub const PULSE_SIGNAL: u32 = 34;
 /// it.
 pub const INIT_SIGNAL: u32 = 35;
 
+/// The most threads of a component beside its first.
+pub const THREADS_MAX: u64 = 32;
+/// Where the memory of such a thread has its block: behind the IPC buffer in the first page. The stack follows after a page that
+/// is not mapped.
+pub const THREAD_BLOCK: u64 = 2048;
+
 /// Names of resources in the start page, beside those of the channels (a capability and maybe a page), which are the
 /// roles in which the component uses them.
 pub mod resource {
@@ -78,6 +84,11 @@ pub mod resource {
     pub const DMA: &str = "dma.";
     /// Beginning of the name of a file, which is memory that nobody writes.
     pub const FILE: &str = "file.";
+    /// Beginning of the name of a thread beside the first. As a capability it is the thread, as memory its own, as a
+    /// parameter its number.
+    pub const THREAD: &str = "thread.";
+    /// Beginning of the name of the notification with which such a thread says that it is done.
+    pub const THREAD_DONE: &str = "thread-done.";
     /// Beginning of the name of a range of I/O ports.
     pub const PORTS: &str = "ports.";
 }

@@ -19,7 +19,9 @@ mod system;
 
 pub use archive::{ALIGN, Archive, ArchiveError, MAGIC, pack};
 pub use badge::{Badge, Kind};
-pub use component::{BackOff, ChildrenTime, Irq, IrqSource, OnGiveUp, Ports, Restart, Settings, Start};
+pub use component::{
+    BackOff, ChildrenTime, Irq, IrqSource, OnGiveUp, Ports, Restart, Settings, Start, Thread,
+};
 pub use interface::{Interface, Protocol, Role, Served, Used};
 pub use name::{About, BadText, ComponentName, Name, ProtocolName, RoleName};
 pub use resource::{Dma, File, Mmio};

@@ -4,7 +4,12 @@
 
 use core::time::Duration;
 
-use pecan_component::{main, println, protocols::Arguments, service::CallError, startup, ticks, tsc_mhz};
+use pecan_component::{
+    SpawnError, main, println,
+    protocols::Arguments,
+    service::{CallError, Cancel},
+    spawn, startup, ticks, tsc_mhz,
+};
 
 main!(main);
 
@@ -75,14 +80,63 @@ fn of_init() -> Result<bool, CallError> {
     Ok(out && control.kill("idle")?.is_ok() && control.name(id)?.is_none())
 }
 
+static CANCEL: Cancel = Cancel::new();
+
+fn wait(us: u64) {
+    let end = now() + us;
+    while now() < end {}
+}
+
+/// A thread does what it is given, and can be given something else when that was waited for; what it uses is counted.
+fn threads() -> Result<bool, CallError> {
+    let add = |a: u64, b: u64| spawn("helper", move || a + b).map(|thread| thread.join());
+    let taken = match spawn("helper", || roles::TARDY.client().number(5)) {
+        Ok(first) => {
+            let second = spawn("helper", || ());
+            first.join()? == 5 && matches!(second, Err(SpawnError::Busy))
+        }
+        Err(_) => false,
+    };
+    let missing = matches!(spawn("nobody", || ()), Err(SpawnError::NoSuchThread));
+    Ok(taken && missing && (0..50).all(|n| add(n, 1) == Ok(n + 1)))
+}
+
+/// A call that another thread cancels, while the server has it, and while it waits to be received.
+fn cancelled() -> Result<bool, CallError> {
+    let tardy = roles::TARDY.client();
+    let cancellable = tardy.cancelled_by(&CANCEL);
+    let cancel = || {
+        spawn("helper", || {
+            wait(30_000);
+            CANCEL.cancel();
+        })
+    };
+    let told = tardy.told()?;
+    let Ok(thread) = cancel() else { return Ok(false) };
+    let received = cancellable.never() == Err(CallError::Cancelled);
+    thread.join();
+    // Those that come later are not even made.
+    let later = cancellable.number(1) == Err(CallError::Cancelled);
+    let known = tardy.told()? == told + 1 && tardy.owes()? == 0;
+    CANCEL.reset();
+    let Ok(thread) = cancel() else { return Ok(false) };
+    tardy.stall(100_000)?;
+    let queued = cancellable.number(2) == Err(CallError::Cancelled);
+    thread.join();
+    CANCEL.reset();
+    Ok(received && later && known && queued && cancellable.number(3)? == 3)
+}
+
 type Test = (&'static str, fn() -> Result<bool, CallError>);
 
-const TESTS: [Test; 5] = [
+const TESTS: [Test; 7] = [
     ("a server that never answers", never),
     ("a call that waits behind another", queued),
     ("answers at the time", at_the_time),
     ("a time that is not over", in_time),
     ("a call of init", of_init),
+    ("threads", threads),
+    ("calls that are cancelled", cancelled),
 ];
 
 fn main() -> u64 {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use pecan_manifest::{
-    Badge, Channel, Component, INIT, Mmio, OnGiveUp, Ports, RoleName, Server, Settings, Size, Start, layout,
+    Badge, Channel, Component, INIT, Mmio, OnGiveUp, Ports, RoleName, Server, Settings, Size, Start, Thread,
+    layout,
 };
 use serde::Deserialize;
 
@@ -590,8 +591,10 @@ fn places(draft: &mut Draft, problems: &mut Vec<Problem>) {
         }
         let replies = if sum > 0 { sum + 1 } else { 0 };
         let devices = (settings.ports.len() + settings.irqs.len()) as u64;
+        let threads = settings.threads.len() as u64;
         let rings = draft.system.rings_of(n).count() as u64;
-        let slots = layout::SLOTS_OTHERS + component.interface.uses.len() as u64 + rings + devices + replies;
+        let uses = component.interface.uses.len() as u64;
+        let slots = layout::SLOTS_OTHERS + uses + rings + devices + replies + 2 * threads;
         if slots > layout::SLOTS_MAX {
             let title = format!("`{name}` has {slots} capabilities; the most is {}", layout::SLOTS_MAX);
             problems.push(
@@ -602,6 +605,18 @@ fn places(draft: &mut Draft, problems: &mut Vec<Problem>) {
                 )
                 .help("let it have less, or use the package for two components"),
             );
+        }
+        let odd = |t: &Thread| {
+            let (budget, period) = t.time_us();
+            budget == 0 || budget > period || t.stack.0 == 0 || !t.stack.0.is_multiple_of(PAGE)
+        };
+        if threads > layout::THREADS_MAX || settings.threads.values().any(odd) {
+            let title = format!(
+                "`{name}` has at most {} threads, each with time and whole pages of stack",
+                layout::THREADS_MAX
+            );
+            let help = "write `threads = { NAME = { budget_ms = 5, stack = \"16K\" } }`, and a `period_ms` that is not less";
+            problems.push(Problem::new(title, at(draft, n, "threads"), "not such threads").help(help));
         }
         let uses = component.interface.uses.len() as u64;
         if uses > layout::CHANNELS_MAX || serves.len() > Badge::ROLES {

@@ -142,6 +142,13 @@ fn described(system: &System, number: usize, component: &Component) -> Vec<Strin
     if serves || has_rings || system.is_part(number) || settings.log || !settings.irqs.is_empty() {
         add("notification", "r", "its signals".into());
     }
+    for thread in settings.threads.values() {
+        let (budget, period) = thread.time_us();
+        add("thread", "", registers.into());
+        let time = format!("{budget} us in every {period} us");
+        add("scheduling context", "", if budget == period { format!("turns of {budget} us") } else { time });
+        add("notification", "rw", "the end of a thread".into());
+    }
     for irq in &settings.irqs {
         let from = match irq.source() {
             Some(IrqSource::Isa(isa)) => format!("interrupt {isa} of the ISA bus"),
