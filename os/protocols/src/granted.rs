@@ -224,6 +224,11 @@ pub enum Granted {
         /// Where.
         slot: u64,
     } = 29,
+    /// Its own signals, with which a server's threads say that a task can go on.
+    Wake {
+        /// Where.
+        slot: u64,
+    } = 30,
 }
 
 /// The parts of a ring, as one end sees them.

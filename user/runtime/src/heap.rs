@@ -1,7 +1,6 @@
 //! The heap: an allocator on the memory that the linker script sets aside, and on what the supervisor gives when that has
 //! run out.
 
-use lock_api::{GuardSend, RawMutex};
 use pecan::{
     Message,
     startup::{GROW_LABEL, well_known},
@@ -15,37 +14,9 @@ use talc::{
 
 #[cfg(target_os = "none")]
 use core::sync::atomic::AtomicU8;
-use core::{
-    alloc::Layout,
-    ptr::NonNull,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use core::{alloc::Layout, ptr::NonNull};
 
-/// A lock that gives its turn away while it waits. That only helps if who holds it has the same priority: threads
-/// of different priorities should not share the heap.
-struct YieldLock(AtomicBool);
-
-// SAFETY: the flag is set by one `swap` at a time, with acquire and release ordering, so there is one holder.
-unsafe impl RawMutex for YieldLock {
-    #[allow(clippy::declare_interior_mutable_const)] // What the trait asks for: a value to start from.
-    const INIT: Self = Self(AtomicBool::new(false));
-
-    type GuardMarker = GuardSend;
-
-    fn lock(&self) {
-        while !self.try_lock() {
-            pecan::raw::yield_now();
-        }
-    }
-
-    fn try_lock(&self) -> bool {
-        !self.0.swap(true, Ordering::Acquire)
-    }
-
-    unsafe fn unlock(&self) {
-        self.0.store(false, Ordering::Release);
-    }
-}
+use crate::sync::YieldLock;
 
 /// Memory from the supervisor: where what it gave last ends.
 #[derive(Debug)]

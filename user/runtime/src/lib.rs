@@ -27,6 +27,8 @@ mod logger;
 mod outcome;
 mod panic;
 mod start;
+#[cfg(feature = "heap")]
+pub mod sync;
 
 pub use console::{_print, discard, kernel_console, set_console};
 #[cfg(feature = "heap")]

@@ -57,6 +57,7 @@ impl Shown {
             Granted::Reply { slot, caller } => line(slot, "reply", "", format!("caller {caller}").into()),
             Granted::Signals { slot } => line(slot, "notification", "r", "its signals".into()),
             Granted::ThreadDone { slot } => line(slot, "notification", "rw", "the end of a thread".into()),
+            Granted::Wake { slot } => line(slot, "notification", "w", "its signals, for its tasks".into()),
             Granted::IsaIrq { slot, isa } => {
                 line(slot, "IRQ handler", "", format!("interrupt {isa} of the ISA bus, {name}").into())
             }

@@ -9,6 +9,7 @@ mod device;
 mod output;
 mod ring;
 mod role;
+mod tasks;
 mod thread;
 
 use alloc::vec::Vec;
@@ -36,6 +37,7 @@ pub use pecan_service::{self as service, ticks};
 pub use pecan_supervision as supervision;
 pub use ring::{Consumer, Consumes, Producer, Produces, Taken, wait};
 pub use role::{Serves, Uses, endpoint};
+pub use tasks::{Callers, Tasks};
 pub use thread::{JoinHandle, SpawnError, spawn};
 
 /// Makes a function the `main` of a component: `fn() -> impl Outcome`. The module `roles` has the component's roles as its

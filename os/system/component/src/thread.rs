@@ -89,6 +89,8 @@ struct Job {
     tcb: Cap<Tcb>,
     done: Cap<Notification>,
     action: Box<dyn FnOnce() + Send>,
+    /// What it does after it has signalled that it is done.
+    then: Box<dyn FnOnce() + Send>,
 }
 
 /// Lets a thread of the description run something.
@@ -99,6 +101,15 @@ struct Job {
 pub fn spawn<T: Send + 'static>(
     name: &str,
     action: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, SpawnError> {
+    spawn_then(name, action, Box::new(|| ()))
+}
+
+/// [`spawn`], with something to do after the thread has signalled its end: by then it can be joined without waiting.
+pub fn spawn_then<T: Send + 'static>(
+    name: &str,
+    action: impl FnOnce() -> T + Send + 'static,
+    then: Box<dyn FnOnce() + Send>,
 ) -> Result<JoinHandle<T>, SpawnError> {
     let resource = format!("{}{name}", resource::THREAD);
     let startup = crate::startup();
@@ -119,7 +130,7 @@ pub fn spawn<T: Send + 'static>(
         // SAFETY: nobody reads it before the signal that follows.
         unsafe { *place.0.get() = Some(value) };
     });
-    let job = Box::into_raw(Box::new(Job { tcb, done, action }));
+    let job = Box::into_raw(Box::new(Job { tcb, done, action, then }));
     let (this, top) = (start + layout::THREAD_BLOCK, start + bytes);
     let block = ThreadBlock {
         this: this as *const ThreadBlock,
@@ -159,9 +170,10 @@ pub fn spawn<T: Send + 'static>(
 /// Where a thread starts.
 extern "C" fn run(job: usize) -> ! {
     // SAFETY: who started the thread made the job for it.
-    let Job { tcb, done, action } = *unsafe { Box::from_raw(job as *mut Job) };
+    let Job { tcb, done, action, then } = *unsafe { Box::from_raw(job as *mut Job) };
     action();
     done.signal();
+    then();
     loop {
         // Its next job begins elsewhere, whether this has come about by then or not.
         let _ = tcb.suspend();

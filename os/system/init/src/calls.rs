@@ -16,8 +16,8 @@ const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// How often in a row a server may fail before calls of it are not made again: it may be one of them that it dies of.
 pub const AGAIN: u32 = 3;
 
-/// Ends the calls of a component's threads to one of these endpoints, if they are in one: with `again` it is made again if the method
-/// allows that, otherwise its caller is told that the server was started again. `elf` is the component's program.
+/// Ends the calls of a component's threads to these endpoints: with `again` each is made again if the method allows that,
+/// otherwise its caller is told that the server was started again. `elf` is the component's program.
 ///
 /// A component that has not come to its call yet, or whose call waits to be received, is none the worse for it: the call
 /// is made, or is made later, or ends with an error that says that it may not have been carried out.

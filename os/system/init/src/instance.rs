@@ -432,7 +432,11 @@ fn prepare(component: &Component, given: &Given<'_>, home: &mut Home) -> Result<
     let caps = given.channels.len() + given.rings.len() + settings.irqs.len() + settings.ports.len();
     let at_once = u64::from(settings.children_time.at_once);
     let own = if settings.children.is_some() { CHILDREN_SLOTS + at_once } else { 0 };
-    let count = layout::SLOTS_OTHERS + caps as u64 + 2 * settings.threads.len() as u64 + replies + own;
+    let count = layout::SLOTS_OTHERS
+        + caps as u64
+        + layout::slots_of_threads(settings.threads.len() as u64)
+        + replies
+        + own;
     if count > layout::SLOTS_MAX {
         return Err(StartError::TooLong);
     }
@@ -742,6 +746,13 @@ impl Maker<'_> {
         if given.service.is_some() {
             let badge = Badge::SIGNAL | 1 << layout::GONE_SIGNAL;
             self.live.gone_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
+            if !self.component.settings.threads.is_empty() {
+                let slot = self.slot();
+                let badge = Badge::SIGNAL | 1 << layout::WAKE_SIGNAL;
+                slot.mint_from(self.memory.slot_of(notification), CapRights::WRITE, badge)?;
+                self.page.add_cap(resource::WAKE, slot.index);
+                self.live.granted.push(Granted::Wake { slot: slot.index });
+            }
             if self.component.settings.heartbeat_ms.is_some() {
                 let badge = Badge::SIGNAL | 1 << layout::PULSE_SIGNAL;
                 self.live.pulse_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);

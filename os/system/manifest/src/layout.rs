@@ -14,8 +14,13 @@ pub const CHANNELS_MAX: u64 = 16;
 
 /// The most slots of a component's CSpace.
 pub const SLOTS_MAX: u64 = 1024;
-/// Slots of a component beside those of its channels, rings, devices and clients: none, its supervisor, its endpoint, its signals.
+/// Slots of a component beside those of its channels, rings, devices, clients and threads: none, its supervisor, its endpoint, its
+/// signals.
 pub const SLOTS_OTHERS: u64 = 4;
+/// Slots for so many threads of a component: two for each, and one for all.
+pub const fn slots_of_threads(threads: u64) -> u64 {
+    if threads == 0 { 0 } else { 2 * threads + 1 }
+}
 /// The time of the initial task once the system is up, in microseconds: so much in each period.
 pub const INIT_BUDGET: u64 = 10_000;
 /// The period of that.
@@ -40,6 +45,9 @@ pub const THREADS_MAX: u64 = 32;
 /// Where the memory of such a thread has its block: behind the IPC buffer in the first page. The stack follows after a page that
 /// is not mapped.
 pub const THREAD_BLOCK: u64 = 2048;
+
+/// The bit, among the signals of a component with threads, that says that one of its tasks can go on.
+pub const WAKE_SIGNAL: u32 = 36;
 
 /// Names of resources in the start page, beside those of the channels (a capability and maybe a page), which are the
 /// roles in which the component uses them.
@@ -89,6 +97,8 @@ pub mod resource {
     pub const THREAD: &str = "thread.";
     /// Beginning of the name of the notification with which such a thread says that it is done.
     pub const THREAD_DONE: &str = "thread-done.";
+    /// Capability: the component's own signals, to say [`WAKE_SIGNAL`](super::WAKE_SIGNAL). A server with threads has it.
+    pub const WAKE: &str = "wake";
     /// Beginning of the name of a range of I/O ports.
     pub const PORTS: &str = "ports.";
 }

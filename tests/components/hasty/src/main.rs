@@ -127,9 +127,24 @@ fn cancelled() -> Result<bool, CallError> {
     Ok(received && later && known && queued && cancellable.number(3)? == 3)
 }
 
+/// A server that waits for another one in the name of one client serves the others meanwhile.
+fn relayed() -> Result<bool, CallError> {
+    let Ok(thread) = spawn("helper", || roles::RELAY.client().fetch(1, 60_000)) else { return Ok(false) };
+    let other = roles::OTHER.client();
+    while other.waits()? == 0 {}
+    let mut served = 0;
+    while other.waits()? > 0 {
+        if other.number(served)? != served {
+            return Ok(false);
+        }
+        served += 1;
+    }
+    Ok(served > 10 && thread.join()? == Some(1) && other.fetch(2, 10_000)? == Some(2))
+}
+
 type Test = (&'static str, fn() -> Result<bool, CallError>);
 
-const TESTS: [Test; 7] = [
+const TESTS: [Test; 8] = [
     ("a server that never answers", never),
     ("a call that waits behind another", queued),
     ("answers at the time", at_the_time),
@@ -137,6 +152,7 @@ const TESTS: [Test; 7] = [
     ("a call of init", of_init),
     ("threads", threads),
     ("calls that are cancelled", cancelled),
+    ("a server that waits for another", relayed),
 ];
 
 fn main() -> u64 {

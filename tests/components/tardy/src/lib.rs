@@ -20,3 +20,14 @@ pub trait Tardy {
     /// How often it was told that a call was given up.
     fn told(&mut self, caller: Caller) -> u64;
 }
+
+/// A server that waits for another one.
+#[service(name = "relay", version = 1)]
+pub trait Relay {
+    /// The number.
+    fn number(&mut self, caller: Caller, number: u64) -> u64;
+    /// The number, after so many microseconds for which another server is asked.
+    fn fetch(&mut self, caller: Caller, number: u64, us: u64, later: Later<Option<u64>>);
+    /// For how many clients it waits.
+    fn waits(&mut self, caller: Caller) -> u64;
+}

@@ -222,7 +222,7 @@ fn declared(
 
 /// Keys of a component that stand for something that no part of the system does yet. They are refused, rather than taken
 /// and forgotten.
-pub const NOT_YET: [(&str, &str); 7] = [
+pub const NOT_YET: [(&str, &str); 6] = [
     (
         "memory_regions",
         "`page` in the interface of a server, and `ring` of a channel, are the memory that two components can share",
@@ -231,7 +231,6 @@ pub const NOT_YET: [(&str, &str); 7] = [
         "msi",
         "let the device interrupt through an I/O APIC (`irqs`): nothing here sets up a device's messages",
     ),
-    ("threads", "a component has one thread"),
     ("core", "the kernel runs on one core"),
     ("domain", "all components run in domain 0: nothing here makes a schedule of domains"),
     (

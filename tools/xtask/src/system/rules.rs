@@ -594,7 +594,8 @@ fn places(draft: &mut Draft, problems: &mut Vec<Problem>) {
         let threads = settings.threads.len() as u64;
         let rings = draft.system.rings_of(n).count() as u64;
         let uses = component.interface.uses.len() as u64;
-        let slots = layout::SLOTS_OTHERS + uses + rings + devices + replies + 2 * threads;
+        let of_threads = layout::slots_of_threads(threads);
+        let slots = layout::SLOTS_OTHERS + uses + rings + devices + replies + of_threads;
         if slots > layout::SLOTS_MAX {
             let title = format!("`{name}` has {slots} capabilities; the most is {}", layout::SLOTS_MAX);
             problems.push(
@@ -618,7 +619,6 @@ fn places(draft: &mut Draft, problems: &mut Vec<Problem>) {
             let help = "write `threads = { NAME = { budget_ms = 5, stack = \"16K\" } }`, and a `period_ms` that is not less";
             problems.push(Problem::new(title, at(draft, n, "threads"), "not such threads").help(help));
         }
-        let uses = component.interface.uses.len() as u64;
         if uses > layout::CHANNELS_MAX || serves.len() > Badge::ROLES {
             let title = format!("`{name}` has more than {} roles", layout::CHANNELS_MAX);
             problems.push(Problem::new(title, at(draft, n, "package"), "its crate says so"));

@@ -142,6 +142,9 @@ fn described(system: &System, number: usize, component: &Component) -> Vec<Strin
     if serves || has_rings || system.is_part(number) || settings.log || !settings.irqs.is_empty() {
         add("notification", "r", "its signals".into());
     }
+    if serves && !settings.threads.is_empty() {
+        add("notification", "w", "its signals, for its tasks".into());
+    }
     for thread in settings.threads.values() {
         let (budget, period) = thread.time_us();
         add("thread", "", registers.into());
