@@ -142,9 +142,30 @@ fn relayed() -> Result<bool, CallError> {
     Ok(served > 10 && thread.join()? == Some(1) && other.fetch(2, 10_000)? == Some(2))
 }
 
+/// When a server dies, the calls of all threads of its client end: with an error if it is started again, and if it is not, the
+/// initial task answers them.
+fn server_died() -> Result<bool, CallError> {
+    let control = roles::CONTROL.client();
+    let first = spawn("helper", || roles::TARDY.client().never());
+    let second = spawn("second", || roles::LATE.client().never());
+    let (Ok(first), Ok(second)) = (first, second) else { return Ok(false) };
+    // The server has a lower priority: it receives them while this waits.
+    let slept = roles::OTHER.client().fetch(1, 30_000)? == Some(1);
+    let killed = control.kill("tardy")?.is_ok();
+    let restarted = |result| matches!(result, Err(CallError::ServerRestarted { .. }));
+    let told = restarted(first.join()) & restarted(second.join());
+    let anew = roles::TARDY.client().owes()? == 0;
+
+    let Ok(thread) = spawn("helper", || roles::RELAY.client().fetch(2, 60_000_000)) else { return Ok(false) };
+    wait(30_000);
+    let gone = control.kill("relay")?.is_ok() && thread.join() == Err(CallError::Gone);
+    let back = control.start("relay")?.is_ok() && roles::OTHER.client().number(3)? == 3;
+    Ok(slept && killed && told && anew && gone && back)
+}
+
 type Test = (&'static str, fn() -> Result<bool, CallError>);
 
-const TESTS: [Test; 8] = [
+const TESTS: [Test; 9] = [
     ("a server that never answers", never),
     ("a call that waits behind another", queued),
     ("answers at the time", at_the_time),
@@ -153,6 +174,7 @@ const TESTS: [Test; 8] = [
     ("threads", threads),
     ("calls that are cancelled", cancelled),
     ("a server that waits for another", relayed),
+    ("a server that dies", server_died),
 ];
 
 fn main() -> u64 {
