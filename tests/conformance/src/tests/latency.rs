@@ -37,6 +37,7 @@ tests! {
     a_large_empty_cnode_is_deleted: CNodeDelete / NoError;
     a_full_asid_pool_is_deleted: AsidPoolAssign / NoError, CNodeDelete / NoError;
     all_ports_are_issued_and_given_back: X86IoPortControlIssue / NoError;
+    all_ports_are_issued_to_the_end_of_sixty_four_cnodes: X86IoPortControlIssue / NoError;
     a_budget_in_many_pieces_is_put_together: SchedControlConfigureFlags / NoError;
     a_full_page_table_is_unmapped: PageTableUnmap / NoError;
 }
@@ -593,6 +594,16 @@ fn all_ports_are_issued_and_given_back(env: &Env) {
         measured("issue", || inv::io_port_control_issue(slot::IO_PORT_CONTROL, first, 0xffff, ROOT, ports, DEPTH))
             .expect("issue");
         measured("delete", || delete(ports)).expect("delete");
+    }
+}
+
+fn all_ports_are_issued_to_the_end_of_sixty_four_cnodes(env: &Env) {
+    for (radix, guard) in DEEPEST {
+        let space = Deep::new(env, radix, guard);
+        let (index, depth) = space.nth_last(1);
+        measured("issue", || inv::io_port_control_issue(slot::IO_PORT_CONTROL, 0, 0xffff, space.root, index, depth))
+            .expect("issue");
+        inv::cnode_delete(space.root, index, depth).expect("delete");
     }
 }
 

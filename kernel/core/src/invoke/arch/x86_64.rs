@@ -16,6 +16,7 @@ use crate::{
         args::{self, x86_64::*},
         invocation::{Done, Invocation},
     },
+    ipc::ahead,
 };
 
 /// A decoded invocation.
@@ -89,20 +90,22 @@ fn bounded(arg: u64, max: u64) -> Decoded<u64> {
     Some(arg).filter(|&arg| arg <= max).ok_or(SyscallError::RangeError(0, max))
 }
 
-fn decode_control(k: &Kernel, inv: Invocation<'_>) -> Decoded<Op> {
+fn decode_control(k: &Kernel, inv: Invocation<'_>) -> Result<Op, Stop> {
     if inv.label() != Some(Label::X86IoPortControlIssue) {
-        return Err(SyscallError::IllegalOperation);
+        return Err(SyscallError::IllegalOperation.into());
     }
     let args = X86IoPortControlIssue::decode(k, inv)?;
     let port = |word, i| u16::try_from(word).map_err(|_| SyscallError::InvalidArgument(i));
     let (first, last) = (port(args.first_port, 0)?, port(args.last_port, 1)?);
     if last < first {
-        return Err(SyscallError::InvalidArgument(1));
+        return Err(SyscallError::InvalidArgument(1).into());
     }
     if !ports::are_free(k, first, last) {
-        return Err(SyscallError::RevokeFirst);
+        return Err(SyscallError::RevokeFirst.into());
     }
     let dest = lookup::empty_target(k, args.root, args.index, args.depth)?;
+    // Looking at all ports and a long way to the slot have been long; to mark them is again.
+    ahead::point(k)?;
     Ok(Op::Issue { first, last, control: inv.slot, dest })
 }
 
