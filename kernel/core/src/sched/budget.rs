@@ -35,6 +35,15 @@ pub fn update_time(k: &Kernel) {
     k.core().time.set(pecan_arch::now());
 }
 
+/// The part of the worst-case execution time ([`pecan_arch::kernel_wcet_ticks`]) that makes an entry a long one, as a divisor.
+pub const LONG: u64 = 5;
+
+/// True if this part, as a divisor, of the worst-case execution time has passed since the last [`update_time`].
+#[inline(always)]
+pub fn has_passed(k: &Kernel, part: u64) -> bool {
+    pecan_arch::now().wrapping_sub(k.core().time.get()) * part >= pecan_arch::kernel_wcet_ticks()
+}
+
 /// What the scheduling context that runs has not been charged yet, in ticks.
 #[inline(always)]
 fn uncharged(k: &Kernel) -> u64 {
@@ -236,15 +245,13 @@ pub fn resume(k: &Kernel, sc: &SchedContext) {
 const RELEASED_AT_ONCE: usize = 7;
 
 /// Moves threads of the release queue whose time has come to their ready queues: they begin a new time slice, behind
-/// their peers.
+/// their peers. At the end of an entry that has been long none or not all: the timer is set for the first of them.
 pub fn awaken(k: &Kernel) -> Next {
     let mut next = Next::Resume;
     let limit = k.core().time.get().saturating_add(pecan_arch::kernel_wcet_ticks());
     for _ in 0..RELEASED_AT_ONCE {
-        let Some(thread) = follow(k.core().release_head.get(), k).filter(|t| release::time(t) <= limit)
-        else {
-            break;
-        };
+        let due = follow(k.core().release_head.get(), k).filter(|t| release::time(t) <= limit);
+        let Some(thread) = due.filter(|_| !has_passed(k, LONG)) else { break };
         release::leave(k, thread);
         if ready::is_schedulable(k, thread) {
             ready::append(k, thread);

@@ -9,11 +9,8 @@ use crate::{
     sched::budget,
 };
 
-/// The part of the worst-case execution time ([`pecan_arch::kernel_wcet_ticks`]) after which a long operation looks for
-/// interrupts again, as a divisor.
-const LOOKS: u64 = 5;
-
-/// The same for [`early_preemption_point`].
+/// The part of the worst-case execution time after which [`early_preemption_point`] looks for interrupts, as
+/// [`budget::has_passed`] takes it. [`preemption_point`] does when the entry has been a long one.
 const EARLY_LOOKS: u64 = 20;
 
 /// Counts a step of a long operation and, after so many or after so much time, looks whether something more urgent waits.
@@ -26,8 +23,8 @@ const EARLY_LOOKS: u64 = 20;
 #[inline]
 pub fn preemption_point(k: &Kernel) -> Result<(), Preempted> {
     let units = k.core().work_units.get() + 1;
-    let elapsed = pecan_arch::now().wrapping_sub(k.core().time.get());
-    if units < MAX_NUM_WORK_UNITS_PER_PREEMPTION && elapsed * LOOKS < pecan_arch::kernel_wcet_ticks() {
+    let is_long = budget::has_passed(k, budget::LONG);
+    if units < MAX_NUM_WORK_UNITS_PER_PREEMPTION && !is_long {
         k.core().work_units.set(units);
         return Ok(());
     }
@@ -40,8 +37,7 @@ pub fn preemption_point(k: &Kernel) -> Result<(), Preempted> {
 /// # Errors
 /// `Preempted`: stop here; the system call is made again later, from its beginning.
 pub fn early_preemption_point(k: &Kernel) -> Result<(), Preempted> {
-    let elapsed = pecan_arch::now().wrapping_sub(k.core().time.get());
-    if elapsed * EARLY_LOOKS < pecan_arch::kernel_wcet_ticks() { Ok(()) } else { look(k) }
+    if budget::has_passed(k, EARLY_LOOKS) { look(k) } else { Ok(()) }
 }
 
 /// Looks whether something more urgent waits than a long operation.
@@ -66,7 +62,7 @@ mod tests {
         base::error::Preempted,
         sched::{
             budget,
-            preempt::{self, EARLY_LOOKS, LOOKS},
+            preempt::{self, EARLY_LOOKS},
         },
         testing::World,
     };
@@ -77,7 +73,7 @@ mod tests {
     #[test]
     fn interrupts_are_looked_for_after_so_much_time_or_so_many_steps() {
         let points: [Point; 2] =
-            [(preemption_point, LOOKS, true), (early_preemption_point, EARLY_LOOKS, false)];
+            [(preemption_point, budget::LONG, true), (early_preemption_point, EARLY_LOOKS, false)];
         for (point, looks, counts) in points {
             let w = World::new();
             let k = &*w.k;

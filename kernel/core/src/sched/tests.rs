@@ -199,6 +199,23 @@ fn the_release_queue_is_in_order_of_time() {
 }
 
 #[test]
+fn a_long_entry_leaves_the_release_to_the_timer() {
+    let mut w = World::new();
+    let high = thread(&mut w, 0, PRIORITY as u64 + 1);
+    assert_eq!(start(&mut w, 0), high);
+    assert_eq!(timer(&mut w, 1_000), w.thread);
+    assert!(high.get(&w.k).in_release_queue.get());
+    host::advance_time(us_to_ticks(9_000));
+    budget::update_time(&w.k);
+    // From here on as at the end of a system call of so many ticks.
+    let long = pecan_arch::kernel_wcet_ticks().div_ceil(budget::LONG);
+    host::advance_time(long);
+    assert_eq!(budget::awaken(&w.k), Next::Resume);
+    assert!(high.get(&w.k).in_release_queue.get());
+    assert_eq!(timer(&mut w, 0), high);
+}
+
+#[test]
 fn nothing_is_due_early_once_who_was_first_has_left_the_release_queue() {
     let mut w = World::new();
     // A slice that ends after both are due: it begins with the system call.

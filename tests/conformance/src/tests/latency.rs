@@ -15,6 +15,7 @@ use pecan_abi::{
 use crate::{
     Env,
     env::{DEPTH, HIGH, LOW, ROOT, TEST, call, delete, info, invoke_as, is_empty, registers, revoke, sched_control},
+    machine::{ticks, tsc},
     print,
     thread::{Spaces, Thread},
 };
@@ -26,6 +27,7 @@ tests! {
     a_queue_of_all_priorities_keeps_its_order: TcbSetPriority / NoError;
     an_interrupt_with_many_waiters_is_given_up: IrqClearIrqHandler / NoError;
     threads_due_at_one_instant_all_get_their_budget: SchedControlConfigureFlags / NoError;
+    threads_due_at_the_end_of_a_long_call_wait_for_the_next_entry: TcbSetPriority / NoError;
     as_many_objects_as_a_call_makes: UntypedRetype / NoError;
     an_address_at_the_end_of_sixty_four_cnodes: CNodeCopy / NoError;
     the_longest_message_with_the_longest_ways;
@@ -229,11 +231,15 @@ fn an_interrupt_with_many_waiters_is_given_up(env: &Env) {
     inv::irq_control_get_msi(slot::IRQ_CONTROL, ROOT, handler, DEPTH, 0, 0, 0, 0, 70).expect("it is free again");
 }
 
-fn threads_due_at_one_instant_all_get_their_budget(env: &Env) {
+/// Microseconds from one instant to the next at which the threads of [`due_together`] are due.
+const PERIOD_US: u64 = 5_000;
+
+/// Threads that get their budgets at one instant and give them up, again and again from when the notification goes. Returns
+/// their scheduling contexts.
+#[track_caller]
+fn due_together(env: &Env, crowd: &Crowd, notification: CPtr) -> CPtr {
     // Sporadic scheduling contexts begin anew when their threads become ready, all of these in one system call; each
     // thread then gives its budget up, so that they all get the next one at the same time.
-    const PERIOD_US: u64 = 5_000;
-    let (notification, crowd) = (env.notification(), Crowd::new(env, 7));
     let scs = env.slots(crowd.len());
     let count = crowd.len();
     inv::untyped_retype(env.untyped, ObjectType::SchedContext.word(), 8, ROOT, 0, 0, scs, count).expect("retype");
@@ -248,12 +254,49 @@ fn threads_due_at_one_instant_all_get_their_budget(env: &Env) {
             inv::tcb_write_registers(tcb, false, 0, UserContext::WORDS as u64, &regs).expect("registers");
         });
     }
+    scs
+}
+
+fn threads_due_at_one_instant_all_get_their_budget(env: &Env) {
+    let (notification, crowd) = (env.notification(), Crowd::new(env, 7));
+    let (scs, count) = (due_together(env, &crowd, notification), crowd.len());
     begin();
     delete(notification).expect("delete");
     crate::machine::spin(12 * PERIOD_US);
     end("release");
     let used: [u64; 3] = [0, count / 2, count - 1].map(|n| inv::sched_context_consumed(scs + n).expect("consumed"));
     assert!(used.iter().all(|us| (2..=12 * 100).contains(us)), "the first, one in the middle and the last used {used:?} us");
+}
+
+fn threads_due_at_the_end_of_a_long_call_wait_for_the_next_entry(env: &Env) {
+    // The call: a thread finds its place in a queue of all priorities.
+    let (endpoint, queue) = (env.endpoint(), Crowd::new(env, 9));
+    queue.block_all(SEND, endpoint);
+    let set = |tcb, priority| inv::tcb_set_priority(tcb, slot::INIT_THREAD_TCB, priority).expect("priority");
+    (0..queue.len()).for_each(|index| queue.with(index, |tcb| set(tcb, index / 2 % 255)));
+    let (notification, crowd) = (env.notification(), Crowd::new(env, 7));
+    let scs = due_together(env, &crowd, notification);
+    queue.with(0, |tcb| {
+        delete(notification).expect("delete");
+        // We see in the clock when they run.
+        let mut last = tsc();
+        let due = loop {
+            let now = tsc();
+            if now - last > ticks(20) {
+                break last;
+            }
+            last = now;
+        };
+        inv::sched_context_consumed(scs).expect("consumed");
+        // The kernel takes threads for due that are so within 10 us. To begin takes longer.
+        begin();
+        let next = due + ticks(PERIOD_US);
+        while tsc() < next - ticks(6) {}
+        set(tcb, 255);
+        end("insert and release");
+        while tsc() < next + ticks(PERIOD_US / 2) {}
+    });
+    assert!(inv::sched_context_consumed(scs).expect("consumed") > 0, "the first thread was not released");
 }
 
 fn as_many_objects_as_a_call_makes(env: &Env) {
