@@ -160,9 +160,11 @@ impl Batch<'_> {
     /// capability to them, and the memory stays in use until it is reset.
     #[inline(always)]
     pub fn lend<R>(&mut self, work: impl FnOnce(&Kernel) -> R) -> R {
+        // They are lost, too, if the work does not end.
+        let count = core::mem::take(&mut self.count);
         let result = work(self.k);
-        if self.parent.get(self.k).words() != self.left {
-            self.count = 0;
+        if self.parent.get(self.k).words() == self.left {
+            self.count = count;
         }
         result
     }

@@ -251,6 +251,17 @@ fn a_batch_whose_memory_has_left_its_slot_is_lost() {
     batch.lend(|k| (derivation::swap(k, parent, other), derivation::swap(k, parent, other)));
     derivation::place_one(batch, slots[3].link());
     assert!(matches!(slots[3].cap(), Cap::Tcb { .. }) && derivation::has_children(&k, other));
+    // It may also leave its slot in a piece of work that never ends.
+    let mut batch = retype::carve(&mut k, parent, ObjectKind::Tcb, 1).expect("there is memory");
+    let lent = core::panic::AssertUnwindSafe(|| {
+        batch.lend(|k| {
+            assert!(derivation::move_cap(k, parent, third));
+            panic!("the work ends here")
+        })
+    });
+    assert!(std::panic::catch_unwind(lent).is_err());
+    derivation::place_one(batch, slots[4].link());
+    assert!(slots[4].is_empty() && slots[1].next().is_none());
 }
 
 #[test]
