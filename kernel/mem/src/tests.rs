@@ -270,6 +270,8 @@ fn words_of_an_object_that_was_there_are_none_to_one_of_another_extent() {
         (ObjectKind::CNode { radix: 10 }, ObjectKind::CNode { radix: 1 }),
         (ObjectKind::SchedContext { bits: 12 }, ObjectKind::SchedContext { bits: 7 }),
         (ObjectKind::table(ROOT_LEVEL), ObjectKind::table(0)),
+        // That of a pool is a range of identifiers.
+        (ObjectKind::AsidPool { base: 0 }, ObjectKind::AsidPool { base: 512 }),
     ] {
         if old == new {
             // There is one kind of tables.

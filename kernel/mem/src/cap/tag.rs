@@ -133,10 +133,13 @@ impl Tag {
     const fn work_out_identity(self) -> Identity {
         match self {
             NULL | UNTYPED | ZOMBIE | ENDING | ENDING_IRQ_HANDLER => Identity::NEVER,
-            ENDPOINT | NOTIFICATION | REPLY | TCB | ASID_POOL | PAGE_TABLE => Identity::extent(0),
+            ENDPOINT | NOTIFICATION | REPLY | TCB | PAGE_TABLE => Identity::extent(0),
             CNODE | SCHED_CONTEXT => Identity::extent(63),
             FRAME => Identity::extent(3),
-            ASID_CONTROL | ARCH | IRQ_CONTROL | IRQ_HANDLER | DOMAIN | SCHED_CONTROL => Identity::WORDS,
+            // The identifiers of a pool are its extent, and in word 1.
+            ASID_POOL | ASID_CONTROL | ARCH | IRQ_CONTROL | IRQ_HANDLER | DOMAIN | SCHED_CONTROL => {
+                Identity::WORDS
+            }
         }
     }
 
