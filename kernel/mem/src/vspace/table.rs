@@ -148,10 +148,11 @@ pub fn unmap_table(k: &mut Kernel, slot: Link<Slot>) -> Option<u16> {
         return None;
     }
     let asid = detach(k, words);
-    table.get(k).clear();
     if was_root {
         k.end_epoch();
+        // Before it is cleared: it has the kernel's entries, and the processor may still be in it.
         switch_kernel_vspace();
     }
+    table.get(k).clear();
     asid
 }
