@@ -464,9 +464,10 @@ fn a_root_has_one_identifier_and_once() {
     let table = k.boot_object(ObjectKind::table(ROOT_LEVEL));
     assert!(derivation::insert_root(&k, forge(table), slots[5].link()));
     let unassigned = slots[5].words();
-    // Not the kernel's, not somebody else's, none that no pool has.
-    for asid in [0, 1, 512] {
-        assert!(!vspace::assign(&k, asid, slots[5].link()) && slots[5].words() == unassigned);
+    // Not the kernel's, not somebody else's, none that no pool has, and none that there is not.
+    let beyond = (pecan_arch::ASIDS..1 << u16::BITS).map(|asid| asid as u16);
+    for asid in [0, 1, 512].into_iter().chain(beyond) {
+        assert!(!vspace::assign(&k, asid, slots[5].link()) && slots[5].words() == unassigned, "{asid}");
     }
     for slot in [ROOT, POOL, 0, 1, 2, 3] {
         assert!(!vspace::assign(&k, 2, slots[slot].link()));

@@ -124,7 +124,9 @@ pub fn assign(k: &Kernel, asid: u16, slot: Link<Slot>) -> bool {
     let words = slot.get(k).words();
     let (Some(pool), Some(table)) = (pool_of(k, asid), words.unassigned_root()) else { return false };
     let (cell, place) = (pool.cell(asid), Mapping { asid, vaddr: 0 });
-    if asid == 0 || cell.get().is_some() || !settle(k, slot, words, Some(ROOT_LEVEL as u8), Some(place)) {
+    // A word has room for more identifiers than there may be; `pool_of` takes those for others.
+    let exists = asid != 0 && usize::from(asid) / AsidPool::LEN < k.global().asid_pools.len();
+    if !exists || cell.get().is_some() || !settle(k, slot, words, Some(ROOT_LEVEL as u8), Some(place)) {
         return false;
     }
     if !has_own_type(ROOT_LEVEL) {
