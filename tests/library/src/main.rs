@@ -50,6 +50,19 @@ const MEMORY_BITS: u32 = 23;
 /// How many slots a test can use.
 const SLOTS: u64 = 1024;
 
+/// Which tests to run: those whose name contains this text. Written into the program's file by `cargo xtask test`.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".data.filter")]
+#[used]
+static PECAN_TEST_FILTER: [u8; 128] = [0; 128];
+
+/// The text that is in the file now, which the compiler must not know.
+fn filter() -> &'static str {
+    let bytes = core::hint::black_box(&PECAN_TEST_FILTER);
+    let text = bytes.split(|&byte| byte == 0).next().unwrap_or(bytes);
+    core::str::from_utf8(text).unwrap_or("")
+}
+
 fn main(boot: BootInfo) -> pecan::Result<u64> {
     let mut cspace = CSpace::new(boot::CNODE, boot.raw().empty);
     let mut pool = UntypedPool::new();
@@ -58,7 +71,7 @@ fn main(boot: BootInfo) -> pecan::Result<u64> {
     let mut memory = pecan::memory::split(&mut pool, MEMORY_BITS, slot)?;
     let mut slots = cspace.carve(SLOTS)?;
     let (mut passed, mut failed) = (0, 0);
-    for (name, test) in tests::all() {
+    for (name, test) in tests::all().filter(|(name, _)| name.contains(filter())) {
         print!("test {name} ... ");
         let mut env = Env::new(boot, &mut slots, &mut memory, &mut pool, &mut cspace);
         let result = test(&mut env);

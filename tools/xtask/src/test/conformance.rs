@@ -10,6 +10,11 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
     time::Duration,
 };
 
@@ -20,6 +25,7 @@ use super::{
     Length, Tally, boot,
     latency::{self, Figures},
     leave_out,
+    turns::Turns,
 };
 use crate::{
     Outcome, build,
@@ -52,6 +58,10 @@ const OTHER_PROFILES: [(&str, &str); 4] = [
 const X87: (&str, &str, &str) =
     ("max,tcg-cpuid=off", "conformance", "register::what_the_x87_unit_did_last_is_not_seen_by_others");
 
+/// The program that tests the libraries, and a word that is in the names of those of its tests that depend on the processor:
+/// of which the vector unit differs. Its other tests run on the first processor only.
+const LIBRARY: (&str, &str) = ("library-tests", "vector");
+
 const FILTER_SYMBOL: &str = "PECAN_TEST_FILTER";
 const BENCHMARK_SYMBOL: &str = "PECAN_BENCHMARK";
 
@@ -68,15 +78,42 @@ pub fn run(
         bail!("the packages {} have no programs", PACKAGES.join(", "));
     }
     let kernel = build::kernel(ws, toolchain, profile)?;
-    let Profile { hardware_debug, benchmark, .. } = Profile::load(ws, profile)?;
+    let Profile { hardware_debug, benchmark, measure_latency, .. } = Profile::load(ws, profile)?;
     let mut tally = boot::run(ws, toolchain, &kernel, hardware_debug, filter, length)?;
+    let mut plays = Vec::new();
     for (name, path) in &programs {
-        let path = told(ws, name, path, benchmark, filter)?;
-        let cpus = if length == Length::Quick { &CPUS[..1] } else { &CPUS[..] };
-        for cpu in cpus {
-            println!("{name} on a processor {cpu}:");
-            tally.add(play(ws, (profile, &kernel.image), name, &path, cpu, filter)?);
+        for (n, cpu) in CPUS.into_iter().enumerate() {
+            let filter = match LIBRARY {
+                (library, module) if n > 0 && name == library => match within(module, filter) {
+                    Some(filter) => Some(filter),
+                    None => continue,
+                },
+                _ => filter,
+            };
+            plays.push(Play {
+                title: format!("{name} on a processor {cpu}:"),
+                program: name,
+                root_task: told(ws, &format!("{name}-{cpu}"), path, benchmark, filter)?,
+                kernel: kernel.image.clone(),
+                cpu,
+                filter,
+                measures: measure_latency,
+            });
         }
+    }
+    let (cpu, name, test) = X87;
+    if filter.is_none_or(|filter| test.contains(filter))
+        && let Some(path) = programs.get(name)
+    {
+        plays.push(Play {
+            title: format!("{name} on a processor {cpu}:"),
+            program: name,
+            root_task: told(ws, &format!("{name}-x87"), path, benchmark, Some(test))?,
+            kernel: kernel.image.clone(),
+            cpu,
+            filter: Some(test),
+            measures: measure_latency,
+        });
     }
     if length == Length::Quick {
         let profiles: Vec<&str> = OTHER_PROFILES.iter().map(|p| p.1.trim_end_matches(':')).collect();
@@ -85,43 +122,59 @@ pub fn run(
             CPUS[1..].join(", "),
             profiles.join(", ")
         ));
-        return Ok(tally);
+        plays.retain(|play| play.cpu == CPUS[0]);
+    } else if profile == "default" {
+        for (profile, module) in OTHER_PROFILES {
+            let Some(filter) = within(module, filter) else { continue };
+            let name = "conformance";
+            // Hardware breakpoints change the labels, so such a kernel has programs of its own.
+            let programs = build_for(ws, toolchain, profile, &[name])?;
+            let path = programs.get(name).with_context(|| format!("there is no program {name}"))?;
+            let Profile { benchmark, measure_latency, .. } = Profile::load(ws, profile)?;
+            plays.push(Play {
+                title: format!("{name} on the kernel of the profile {profile}:"),
+                program: name,
+                root_task: told(
+                    ws,
+                    &format!("{name}-{}", module.trim_end_matches(':')),
+                    path,
+                    benchmark,
+                    Some(filter),
+                )?,
+                kernel: build::kernel(ws, toolchain, profile)?.image,
+                cpu: CPUS[0],
+                filter: Some(filter),
+                measures: measure_latency,
+            });
+        }
     }
-    let (cpu, name, test) = X87;
-    if filter.is_none_or(|filter| test.contains(filter))
-        && let Some(path) = programs.get(name)
-    {
-        let path = told(ws, name, path, benchmark, Some(test))?;
-        println!("{name} on a processor {cpu}:");
-        tally.add(play(ws, (profile, &kernel.image), name, &path, cpu, Some(test))?);
-    }
-    for (profile, module) in OTHER_PROFILES.into_iter().filter(|_| profile == "default") {
-        let filter = match filter {
-            Some(filter) if filter.starts_with(module) => Some(filter),
-            Some(filter) if !module.starts_with(filter) => continue,
-            _ => Some(module),
-        };
-        let name = "conformance";
-        // Hardware breakpoints change the labels, so such a kernel has programs of its own.
-        let programs = build_for(ws, toolchain, profile, &[name])?;
-        let path = programs.get(name).with_context(|| format!("there is no program {name}"))?;
-        let path = told(ws, name, path, Profile::load(ws, profile)?.benchmark, filter)?;
-        let kernel = build::kernel(ws, toolchain, profile)?;
-        println!("{name} on the kernel of the profile {profile}:");
-        tally.add(play(ws, (profile, &kernel.image), name, &path, CPUS[0], filter)?);
+    for (play, (played, measured)) in plays.iter().zip(play_all(&plays)?) {
+        tally.add(played);
+        if play.measures {
+            latency::check(ws, play.program, measured, &mut tally)?;
+        }
     }
     Ok(tally)
 }
 
-/// A program that is told which benchmark system calls its kernel has, and which tests to run.
+/// The filter that chooses, of the tests that `filter` chooses, those of a module. `None` if there are none.
+fn within<'a>(module: &'a str, filter: Option<&'a str>) -> Option<&'a str> {
+    match filter {
+        Some(filter) if filter.starts_with(module) => Some(filter),
+        Some(filter) if !module.starts_with(filter) => None,
+        _ => Some(module),
+    }
+}
+
+/// A copy of a program that is told which benchmark system calls its kernel has, and which tests to run.
 fn told(
     ws: &Workspace,
-    name: &str,
+    copy: &str,
     path: &Path,
     benchmark: Benchmark,
     filter: Option<&str>,
 ) -> Result<PathBuf> {
-    let copy = |what| ws.bare().join(format!("{name}-{what}"));
+    let copy = |what| ws.bare().join(format!("{copy}-{what}"));
     let path = build::with_text(path, BENCHMARK_SYMBOL, benchmark.name(), &copy("told"))?;
     match filter {
         Some(filter) => build::with_text(&path, FILTER_SYMBOL, filter, &copy("filtered")),
@@ -262,43 +315,72 @@ impl Deletion {
     }
 }
 
-fn play(
-    ws: &Workspace,
-    (profile, kernel): (&str, &Path),
-    program: &str,
-    root_task: &Path,
-    cpu: &str,
-    filter: Option<&str>,
-) -> Result<Tally> {
-    let measures = Profile::load(ws, profile)?.measure_latency;
-    // With counted instructions time passes for the guest alone, so a busy host cannot fail a test of budgets.
-    let machine = Machine::counting().with_cpu(cpu).with_device(DEVICE);
-    let boot = Boot { machine: &machine, kernel, root_task: Some(root_task), gdb: None };
-    let mut session = boot.session(true, SILENCE)?;
-    let mut report = Report::new(filter);
-    let mut seen = 0;
-    loop {
-        let (wait, lines) = session.more_lines(&mut seen, SILENCE)?;
-        lines.iter().for_each(|line| report.line(line));
-        if report.finished.is_some() && (!measures || report.latency.is_some()) {
-            break;
+/// A boot of a program that tests.
+struct Play<'a> {
+    /// What stands above its output.
+    title: String,
+    program: &'a str,
+    root_task: PathBuf,
+    kernel: PathBuf,
+    cpu: &'static str,
+    filter: Option<&'a str>,
+    /// The kernel measures its latency.
+    measures: bool,
+}
+
+/// What came of a play: its tests, and the kernel's latency if that was measured.
+type Played = (Tally, Option<Figures>);
+
+/// Plays as many at once as there are processors: the clock of each machine counts its own instructions, so they do not
+/// notice one another.
+fn play_all(plays: &[Play<'_>]) -> Result<Vec<Played>> {
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let (next, turns, played) = (AtomicUsize::new(0), Turns::new(), Mutex::new(BTreeMap::new()));
+    let work = || {
+        while let n = next.fetch_add(1, Ordering::Relaxed)
+            && let Some(play) = plays.get(n)
+        {
+            let result = play.play(|line| turns.line(n, line));
+            turns.end(n);
+            played.lock().unwrap_or_else(PoisonError::into_inner).insert(n, result);
         }
-        if !matches!(wait, Wait::Found(())) {
-            let running = report.running.clone();
-            let place = running.as_deref().unwrap_or("between two tests");
-            let failure = session.failure(&wait, "the end of the test").to_string();
-            println!("\n{program}: {place}: {failure}\nthe tests after it did not run");
-            report.interrupted(failure.lines().next().unwrap_or_default());
-            break;
+    };
+    thread::scope(|scope| (0..workers.min(plays.len())).for_each(|_| drop(scope.spawn(work))));
+    played.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+}
+
+impl Play<'_> {
+    fn play(&self, print: impl Fn(&str)) -> Result<Played> {
+        print(&self.title);
+        // With counted instructions time passes for the guest alone, so a busy host cannot fail a test of budgets.
+        let machine = Machine::counting().with_cpu(self.cpu).with_device(DEVICE);
+        let boot =
+            Boot { machine: &machine, kernel: &self.kernel, root_task: Some(&self.root_task), gdb: None };
+        let mut session = boot.session(false, SILENCE)?;
+        let mut report = Report::new(self.filter);
+        let mut seen = 0;
+        loop {
+            let (wait, lines) = session.more_lines(&mut seen, SILENCE)?;
+            for line in &lines {
+                print(line);
+                report.line(line);
+            }
+            if report.finished.is_some() && (!self.measures || report.latency.is_some()) {
+                break;
+            }
+            if !matches!(wait, Wait::Found(())) {
+                let running = report.running.clone();
+                let place = running.as_deref().unwrap_or("between two tests");
+                let failure = session.failure(&wait, "the end of the test").to_string();
+                print(&format!("\n{}: {place}: {failure}\nthe tests after it did not run", self.program));
+                report.interrupted(failure.lines().next().unwrap_or_default());
+                break;
+            }
         }
+        print("");
+        let measured = report.latency.take();
+        Ok((report.verdict(self.program), measured))
     }
-    println!();
-    let measured = report.latency.take();
-    let mut tally = report.verdict(program);
-    if measures {
-        latency::check(ws, program, measured, &mut tally)?;
-    }
-    Ok(tally)
 }
 
 /// What a root task has said about its tests.
@@ -428,6 +510,14 @@ mod tests {
     fn a_sum_that_is_wrong_is_a_failure() {
         let report = report("test a ... ok\nconformance: 2 passed, 0 failed, 0 skipped\n", None);
         assert!(report.verdict("p").failures[0].contains("says 2 passed"));
+    }
+
+    #[test]
+    fn a_module_is_played_where_the_filter_has_tests_of_it() {
+        assert_eq!(within("float::", None), Some("float::"));
+        assert_eq!(within("float::", Some("flo")), Some("float::"));
+        assert_eq!(within("float::", Some("float::moves")), Some("float::moves"));
+        assert_eq!(within("float::", Some("threads::")), None);
     }
 
     #[test]

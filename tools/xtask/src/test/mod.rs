@@ -10,6 +10,7 @@ mod pages;
 mod run;
 mod scenarios;
 mod spec;
+mod turns;
 
 use std::fmt;
 
