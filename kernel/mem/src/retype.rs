@@ -315,12 +315,15 @@ fn each(first: PhysAddr, size: usize, count: u64, object: impl Fn(usize)) {
 /// As for [`create`], of each table; zero or not.
 #[inline(always)]
 unsafe fn set_kernel_entries(first: PhysAddr, size: usize, count: u64, entry: impl Fn(usize) -> Pte) {
-    let entries = KERNEL_ROOT_ENTRIES.map(|index| (index, entry(index)));
-    each(first, size, count, |at| {
-        // SAFETY: the caller's obligations; entries are atomics.
-        let table = unsafe { &*(at as *const PageTable) };
-        entries.iter().for_each(|&(index, entry)| table.set_entry(index, entry));
-    });
+    // One entry of all tables after another: a loop over the entries of each table would cost three times as much.
+    for index in KERNEL_ROOT_ENTRIES {
+        let entry = entry(index);
+        each(first, size, count, |at| {
+            // SAFETY: the caller's obligations; entries are atomics.
+            let table = unsafe { &*(at as *const PageTable) };
+            table.set_entry(index, entry);
+        });
+    }
 }
 
 /// Completes `count` objects of `size` bytes, side by side, in zeroed memory: zero is a valid value of most (see `object`).
