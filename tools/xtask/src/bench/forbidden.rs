@@ -41,7 +41,7 @@ const MASKED: [(&str, usize); 10] = [
     ("pecan_wait", 1),
     ("pecan_poll", 1),
     ("lookup4walk", 1),
-    ("tables5entry", 1),
+    ("vspace5entry", 1),
     ("invoke12copy_or_move", 2),
     ("invoke3map", 1),
     ("invoke14invoke_untyped", 1),
