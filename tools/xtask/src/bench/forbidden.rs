@@ -54,7 +54,11 @@ pub fn unmasked(elf: &Path) -> Result<Vec<String>> {
     let section =
         |name| elf.section_by_name(name).with_context(|| format!("the kernel has no section {name}"));
     let (text, notes) = (section(".text")?, section(MASKS)?);
+    // What only runs to boot is given no index by user level, and is gone before there is one.
+    let boot = section(BOOT_TEXT)?;
+    let is_boot = |at: &u64| (boot.address()..boot.address() + boot.size()).contains(at);
     let words = notes.data()?.chunks_exact(8).filter_map(|word| word.try_into().ok().map(u64::from_le_bytes));
+    let words = words.filter(|at| !is_boot(at));
     let symbols: Vec<(u64, &str)> = elf
         .symbols()
         .filter(|s| s.section_index() == Some(text.index()))
