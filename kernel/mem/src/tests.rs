@@ -336,6 +336,24 @@ fn root(k: &Machine) -> Root<'_> {
     vspace::find_root(k, 1).expect("an address space")
 }
 
+#[test]
+fn a_thread_is_ready_with_the_address_space_that_it_had() {
+    let (k, cnode) = space();
+    let slots = all(&k, cnode);
+    let Cap::Tcb { tcb } = slots[2].cap() else { unreachable!() };
+    let (thread, held) = (tcb.get(&k), tcb.get(&k).slots[Tcb::SLOT_VSPACE].link());
+    assert!(derivation::insert(&k, slots[ROOT].words(), slots[ROOT].link(), held));
+    k.note_units(true, false);
+    thread.learn_spaces(&k);
+    let known = thread.known_space(&k);
+    // While its vector registers are loaded it loses that.
+    let ready = thread.make_ready::<false>(&k, || {
+        derivation::remove(&k, held);
+        thread.learn_spaces(&k);
+    });
+    assert!(known.is_some() && ready == known && thread.known_space(&k).is_none());
+}
+
 /// Maps the table in a slot for addresses from 0 on.
 fn map(k: &Machine, slot: &Slot) -> bool {
     TablePlace::find(k, slot.link(), root(k), 0x7000).is_ok_and(|place| place.take(k))

@@ -284,7 +284,11 @@ impl Tcb {
             if differs != fault | rare::FPU | rare::VECTORS {
                 return None;
             }
+            // What is known afterwards may be that there is none.
+            let space = self.space.get();
             load_vectors();
+            // SAFETY: as in `ready`: so it was before, and the epoch does not end as long as the lock is lent.
+            return Some(unsafe { vspace::Space::known(space) });
         }
         // SAFETY: as in `ready`.
         Some(unsafe { vspace::Space::known(self.space.get()) })
