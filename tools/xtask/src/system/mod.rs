@@ -1,6 +1,7 @@
 //! System descriptions: what a system consists of, and the root task image that holds it.
 
 mod description;
+mod devices;
 mod image;
 mod interface;
 #[cfg(test)]
