@@ -38,6 +38,15 @@ impl Instance {
     }
 }
 
+/// One that does not run.
+#[derive(Wire, Clone, PartialEq, Eq, Debug)]
+pub struct Stopped {
+    /// Its place in the list.
+    pub index: u64,
+    /// What is known of it.
+    pub instance: Instance,
+}
+
 /// What the supervisor wants to know of a component if it is started again itself.
 #[derive(Wire, Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Note {
@@ -76,6 +85,15 @@ pub trait Instances {
     /// What is known of one of them, by its place in the list, from 0.
     #[idempotent]
     fn instance(&mut self, caller: Caller, index: u64) -> Option<Instance>;
+    /// What is known of the one of a number.
+    #[idempotent]
+    fn of_id(&mut self, caller: Caller, id: u64) -> Option<Instance>;
+    /// What is known of the one of a name.
+    #[idempotent]
+    fn named(&mut self, caller: Caller, #[max(NAME_MAX)] name: &str) -> Option<Instance>;
+    /// The first of those that do not run, from a place in the list on.
+    #[idempotent]
+    fn stopped(&mut self, caller: Caller, from: u64) -> Option<Stopped>;
     /// How a program ended, if that was not long ago.
     #[idempotent]
     fn ending(&mut self, caller: Caller, id: u64) -> Option<Ending>;

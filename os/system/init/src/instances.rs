@@ -4,11 +4,14 @@ use alloc::string::String;
 
 use pecan::boot;
 use pecan_protocols::{
-    Arguments, ControlError, Ending, Granted, Instance, Instances, MemoryInfo, Note, State, Wish,
+    Arguments, ControlError, Ending, Granted, Instance, Instances, MemoryInfo, Note, State, Stopped, Wish,
 };
 use pecan_service::{Caller, Text};
 
-use crate::{output, system::System};
+use crate::{
+    output,
+    system::{Entry, System},
+};
 
 /// What the initial task itself may do.
 const OWN: [Granted; 9] = [
@@ -23,12 +26,12 @@ const OWN: [Granted; 9] = [
     Granted::Time { slot: boot::SCHED_CONTEXT.cptr(), budget: 0, period: 0 },
 ];
 
-impl Instances for System {
-    fn instance(&mut self, _: Caller, index: u64) -> Option<Instance> {
-        let index = usize::try_from(index).ok().filter(|n| *n < self.entries.len())?;
+impl System {
+    /// What is known of the component at a place in the list.
+    fn known(&mut self, index: usize) -> Instance {
         let cpu_us = self.cpu_us(index);
         let entry = &self.entries[index];
-        Some(Instance {
+        Instance {
             id: entry.id,
             spec: entry.spec as u16,
             name: Text::cut(&entry.name),
@@ -39,7 +42,31 @@ impl Instances for System {
             cpu_us,
             restarts: entry.restarts,
             note: entry.note,
-        })
+        }
+    }
+}
+
+impl Instances for System {
+    fn instance(&mut self, _: Caller, index: u64) -> Option<Instance> {
+        let index = usize::try_from(index).ok().filter(|n| *n < self.entries.len())?;
+        Some(self.known(index))
+    }
+
+    fn of_id(&mut self, _: Caller, id: u64) -> Option<Instance> {
+        let index = self.entries.iter().position(|e| e.id == id)?;
+        Some(self.known(index))
+    }
+
+    fn named(&mut self, _: Caller, name: &str) -> Option<Instance> {
+        let index = self.entries.iter().position(|e| e.name == name)?;
+        Some(self.known(index))
+    }
+
+    fn stopped(&mut self, _: Caller, from: u64) -> Option<Stopped> {
+        let from = usize::try_from(from).ok()?;
+        let ended = |(_, entry): &(usize, &Entry)| entry.state != State::Running;
+        let (index, _) = self.entries.iter().enumerate().skip(from).find(ended)?;
+        Some(Stopped { index: index as u64, instance: self.known(index) })
     }
 
     fn ending(&mut self, _: Caller, id: u64) -> Option<Ending> {

@@ -25,7 +25,7 @@ fn done<T>(result: Result<Result<T, ControlError>, CallError>) -> Result<T, Cont
 
 impl Supervisor {
     fn by_name(&self, name: &str) -> Result<Instance, ControlError> {
-        answered(self.find(|i| *i.name == *name)).ok_or(ControlError::NoSuchComponent)
+        answered(self.instances.named(name)).ok_or(ControlError::NoSuchComponent)
     }
 
     /// What a component holds, with the names that the description has for it.
@@ -77,14 +77,15 @@ impl Supervisor {
         let mut components = self.archive.system().components.iter().map(|c| &c.settings);
         let spec = components.position(|c| *c.name == *program && c.start == Start::Demand);
         let spec = spec.ok_or(ControlError::NoSuchProgram)?;
-        let all = answered(self.all());
-        let most = self.archive.system().components[spec].settings.instances.map_or(usize::MAX, usize::from);
-        if all.iter().filter(|i| usize::from(i.spec) == spec).count() >= most {
-            return Err(ControlError::TooMany);
+        if let Some(most) = self.archive.system().components[spec].settings.instances {
+            let all = answered(self.all());
+            if all.iter().filter(|i| usize::from(i.spec) == spec).count() >= usize::from(most) {
+                return Err(ControlError::TooMany);
+            }
         }
         let numbered = (2..).map(|n| format!("{program}-{n}"));
         let mut names = core::iter::once(String::from(program)).chain(numbered);
-        let name = names.find(|name| all.iter().all(|i| *i.name != **name));
+        let name = names.find(|name| answered(self.instances.named(name)).is_none());
         let name = name.filter(|name| name.len() <= NAME_MAX).ok_or(ControlError::NoResources)?;
         let id = done(self.add(spec, &name, arguments))?;
         let started = done(self.instances.start(id, false));
@@ -155,7 +156,7 @@ impl Control for Supervisor {
     }
 
     fn name(&mut self, _: Caller, id: u64) -> Option<Text<NAME_MAX>> {
-        answered(self.by_id(id)).map(|instance| instance.name)
+        answered(self.instances.of_id(id)).map(|instance| instance.name)
     }
 
     fn wait(&mut self, caller: Caller, id: u64, later: Later<Result<Ending, ControlError>>) {
@@ -163,7 +164,7 @@ impl Control for Supervisor {
         self.waiters.retain(|w| w.place != caller.place() && w.later.is_owed());
         if let Some(ending) = answered(self.instances.ending(id)) {
             later.answer(&Ok(ending));
-        } else if answered(self.by_id(id)).is_some() {
+        } else if answered(self.instances.of_id(id)).is_some() {
             self.waiters.push(Waiter { place: caller.place(), program: id, later });
         } else {
             later.answer(&Err(ControlError::NoSuchComponent));

@@ -14,7 +14,7 @@ use pecan_component::protocols::ControlError;
 use pecan_component::{
     INIT_SIGNAL, archive, main,
     manifest::{Archive, ArchiveError, Component, Server},
-    protocols::{Arguments, Ending, Instance, InstancesClient, WRITE_MAX},
+    protocols::{Arguments, Ending, Instance, InstancesClient, Stopped, WRITE_MAX},
     serve,
     service::{CallError, Later},
     ticks, tsc_mhz,
@@ -63,8 +63,14 @@ impl Supervisor {
         Ok(all)
     }
 
-    fn find(&self, is_it: impl Fn(&Instance) -> bool) -> Result<Option<Instance>, CallError> {
-        Ok(self.all()?.into_iter().find(is_it))
+    /// Those that do not run: few, however many there are.
+    fn all_stopped(&self) -> Result<Vec<Instance>, CallError> {
+        let (mut all, mut from) = (Vec::new(), 0);
+        while let Some(Stopped { index, instance }) = self.instances.stopped(from)? {
+            all.push(instance);
+            from = index + 1;
+        }
+        Ok(all)
     }
 
     /// Those of the servers of a component that do not run.
@@ -76,9 +82,9 @@ impl Supervisor {
                 Server::Init => None,
             })
             .collect();
-        let mut all = self.all()?;
-        all.retain(|i| servers.contains(&i.spec) && i.id != of.id && !i.is_running() && !self.is_part(i));
-        Ok(all)
+        let mut stopped = self.all_stopped()?;
+        stopped.retain(|i| servers.contains(&i.spec) && i.id != of.id && !self.is_part(i));
+        Ok(stopped)
     }
 
     /// Adds an instance of a component of the description; returns its number.

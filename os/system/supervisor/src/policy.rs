@@ -28,7 +28,7 @@ impl Supervisor {
                 None => self.add(spec, &name, &arguments)?,
             };
             // That it cannot be started is said, and the others can be.
-            if let Some(mut instance) = self.by_id(added.unwrap_or(0))?
+            if let Some(mut instance) = self.instances.of_id(added.unwrap_or(0))?
                 && !self.start(&mut instance, false)?
             {
                 self.follow(instance, Why::Failed)?;
@@ -37,17 +37,13 @@ impl Supervisor {
         self.look()
     }
 
-    pub fn by_id(&self, id: u64) -> Result<Option<Instance>, CallError> {
-        self.find(|instance| instance.id == id)
-    }
-
     /// Looks what has changed: who has ended, who is due, and what is wished for.
     pub fn look(&mut self) -> Result<(), CallError> {
         while let Some(wish) = self.instances.wish()? {
             match wish {
                 Wish::Interrupt { program } => self.interrupt(program)?,
                 Wish::Start { id } => {
-                    if let Some(instance) = self.by_id(id)?
+                    if let Some(instance) = self.instances.of_id(id)?
                         && !instance.is_running()
                     {
                         self.start_with_servers(instance)?;
@@ -55,11 +51,11 @@ impl Supervisor {
                 }
             }
         }
-        for instance in self.all()? {
+        for instance in self.all_stopped()? {
             self.look_after(instance)?;
         }
         let mut next = 0;
-        for instance in self.all()? {
+        for instance in self.all_stopped()? {
             if let Health::BackOff { until } = self.watch(&instance).health()
                 && !self.is_part(&instance)
                 && (next == 0 || until < next)
@@ -126,7 +122,7 @@ impl Supervisor {
     pub fn end(&mut self, instance: &Instance) -> Result<(), CallError> {
         // It may have ended by itself.
         let _ = self.instances.stop(instance.id)?;
-        match self.by_id(instance.id)? {
+        match self.instances.of_id(instance.id)? {
             Some(instance) => self.look_after(instance),
             None => Ok(()),
         }
@@ -237,7 +233,7 @@ impl Supervisor {
                     return Ok(false);
                 }
                 for name in names {
-                    let Some(other) = self.find(|i| *i.name == *name)? else { continue };
+                    let Some(other) = self.instances.named(&name)? else { continue };
                     if other.is_running() {
                         self.end(&other)?;
                     } else if !self.start_with_servers(other)? {
