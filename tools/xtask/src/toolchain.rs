@@ -209,10 +209,12 @@ impl Toolchain {
                 flags.push(format!("-Ccode-model={model}"));
                 flags.extend(["-Cjump-tables=no", "-Csymbol-mangling-version=v0"].map(String::from));
             }
-            // Frame pointers let the supervisor walk the stack of a component that died.
-            Purpose::User | Purpose::UserWithoutFpu => {
-                flags.extend(["-Ccode-model=small".into(), "-Cforce-frame-pointers=yes".into()])
-            }
+            // Frame pointers let the supervisor walk the stack of a component that died. The crate `getrandom` is to ask the
+            // runtime (`user/runtime/src/crates.rs`).
+            Purpose::User | Purpose::UserWithoutFpu => flags.extend(
+                ["-Ccode-model=small", "-Cforce-frame-pointers=yes", "--cfg=getrandom_backend=\"custom\""]
+                    .map(String::from),
+            ),
         }
         flags.push(format!("--remap-path-prefix={}=.", ws.root().display()));
         flags

@@ -1,4 +1,5 @@
-//! What a program on Pecan needs around its `main`: entry, stack, TLS, panics, a heap, printing and logging.
+//! What a program on Pecan needs around its `main`: entry, stack, TLS, panics, a heap, printing, logging
+//! and random numbers.
 //!
 //! A root task (the first program, started by the kernel) says
 //!
@@ -21,11 +22,15 @@
 extern crate std;
 
 mod console;
+// The host's own serve there.
+#[cfg(target_os = "none")]
+mod crates;
 #[cfg(feature = "heap")]
 mod heap;
 mod logger;
 mod outcome;
 mod panic;
+mod random;
 mod start;
 #[cfg(feature = "heap")]
 pub mod sync;
@@ -36,6 +41,7 @@ pub use heap::add_heap;
 pub use log;
 pub use outcome::{Outcome, exit};
 pub use pecan;
+pub use random::{NoRandom, random};
 pub use start::{image_start, startup};
 
 #[doc(hidden)]

@@ -32,7 +32,7 @@ pub use pecan_manifest::{
     layout::{INIT_SIGNAL, LOG_SIGNAL},
 };
 pub use pecan_protocols as protocols;
-pub use pecan_runtime::{Outcome, component, exit, print, println};
+pub use pecan_runtime::{NoRandom, Outcome, component, exit, print, println, random};
 pub use pecan_service::{self as service, ticks};
 pub use pecan_supervision as supervision;
 pub use ring::{Consumer, Consumes, Producer, Produces, Taken, wait};

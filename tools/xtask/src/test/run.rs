@@ -88,6 +88,14 @@ const CASES: &[Case] = &[
         status: 6,
         expected: "pecan> echo \"a; b\"\r\na; b\r\npecan> exit 6",
     },
+    // Without random numbers of the processor there are none; nothing else is given out for such.
+    Case {
+        name: "a_processor_without_random_numbers",
+        args: "--system kit --cpu max,-rdrand,-rdseed --exec run_crates",
+        input: &[],
+        status: 0,
+        expected: "no random numbers: getrandom: this target is not supported",
+    },
     typed("a_program_reads_what_is_typed", "Hello, Jürgen.", &[("", "run ask\nJürgen\nexit 7\n")]),
     typed(
         "a_program_in_the_background_does_not",

@@ -7,6 +7,7 @@
 //! - `types`: the kinds of capabilities that others have not.
 //! - `make_level`: puts in a paging structure of a level.
 //! - `exception_name`.
+//! - `Random`: the processor's random numbers.
 
 /// The methods of paging structures.
 macro_rules! paging_structure {

@@ -97,6 +97,22 @@ pub fn frame_pointer() -> u64 {
     frame
 }
 
+/// The processor's random numbers: none. User level cannot find out whether the processor has the register `RNDR`.
+#[derive(Debug)]
+pub enum Random {}
+
+impl Random {
+    /// The processor's source, if it has one that programs can use.
+    pub fn find() -> Option<Self> {
+        None
+    }
+
+    /// The next number, if the source has one.
+    pub fn word(&self) -> Option<u64> {
+        match *self {}
+    }
+}
+
 /// The code that a program starts at. The stack pointer of a new program means nothing, so the program sets its own. A frame
 /// pointer of zero ends the chain of frames.
 #[doc(hidden)]

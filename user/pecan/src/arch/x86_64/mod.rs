@@ -1,6 +1,7 @@
 //! 64-bit PCs.
 
 mod irq;
+mod random;
 mod syscall;
 
 pub mod boot;
@@ -15,6 +16,7 @@ use pecan_abi::{
 };
 
 pub use irq::{IoapicPin, Msi};
+pub use random::Random;
 pub use syscall::*;
 
 use crate::{
