@@ -229,6 +229,28 @@ pub enum Granted {
         /// Where.
         slot: u64,
     } = 30,
+    /// The endpoint of a server, in a session.
+    Session {
+        /// Where.
+        slot: u64,
+        /// What the server knows it by; or the initial task, if the session is over.
+        badge: u64,
+        /// The number of the channel in the description.
+        channel: u16,
+        /// The bytes of memory that the client gave.
+        bytes: u64,
+        /// Whether it is over and the initial task answers.
+        over: bool,
+    } = 31,
+    /// Memory that a client gave for its session.
+    SessionMemory {
+        /// Its address.
+        address: u64,
+        /// Its bytes.
+        bytes: u64,
+        /// The place of the session among all clients of the component.
+        place: u16,
+    } = 32,
 }
 
 /// The parts of a ring, as one end sees them.

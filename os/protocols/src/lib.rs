@@ -8,6 +8,7 @@ mod control;
 mod granted;
 mod instances;
 mod reports;
+mod sessions;
 
 use pecan_service::{Bytes, Caller, Description, Later, Wire, service};
 
@@ -15,6 +16,7 @@ pub use control::*;
 pub use granted::{Granted, RingPart};
 pub use instances::*;
 pub use reports::*;
+pub use sessions::*;
 
 /// The most bytes of text in one message of [`ConsoleClient::write`] and of [`SupervisorClient::log`].
 pub const WRITE_MAX: usize = 900;
@@ -108,10 +110,13 @@ pub struct Departures {
     pub clients: u64,
     /// Those whose client has given up its call: the time for it was over, or it was cancelled.
     pub calls: u64,
+    /// Of the first, those that were sessions: their memory is taken back when the server says that it has let go of them,
+    /// or a little later in any case.
+    pub sessions: u64,
 }
 
 /// The initial task, as every component sees it. It is the same endpoint on which a component exits.
-#[service(name = "supervisor", version = 2)]
+#[service(name = "supervisor", version = 3)]
 pub trait Supervisor {
     /// Puts text into the system log, under the component's name: for those that have no console.
     fn log(&mut self, caller: Caller, #[max(WRITE_MAX)] text: &[u8]);
@@ -123,6 +128,24 @@ pub trait Supervisor {
     fn pulse(&mut self, caller: Caller);
     /// To a server: what has become of its clients and of their calls since it last asked.
     fn departures(&mut self, caller: Caller) -> Departures;
+    /// Opens a session with the server that the client calls through a capability of a channel, and gives `quota` bytes of
+    /// its memory for sessions to it.
+    fn open(
+        &mut self,
+        caller: Caller,
+        endpoint: u64,
+        quota: u64,
+        #[max(SESSION_ARGS_MAX)] args: &[u8],
+    ) -> Result<OpenedSession, SessionError>;
+    /// Ends the session that the client has through a capability; whether its memory is back already. If it is not, it will
+    /// be soon, and this can be asked again.
+    fn close(&mut self, caller: Caller, endpoint: u64) -> bool;
+    /// To a server: the session in one of its places.
+    #[idempotent]
+    fn session(&mut self, caller: Caller, place: u64) -> Option<SessionInfo>;
+    /// To a server: it does not use the memory of sessions in these places any more, a bit each, which were among those that
+    /// it was told of.
+    fn let_go(&mut self, caller: Caller, places: u64);
 }
 
 /// What each of the protocols consists of.

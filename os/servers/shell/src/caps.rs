@@ -88,6 +88,15 @@ impl Shown {
             Granted::RingSignal { slot, badge, .. } => {
                 Self { badge, ..line(slot, "notification", "w", format!("{name}: signals {to}").into()) }
             }
+            Granted::Session { slot, badge, bytes, over, .. } => {
+                let over = if over { ", which is over" } else { "" };
+                let object = format!("{name}: a session with {to} of {}{over}", kilobytes(bytes));
+                Self { badge, ..line(slot, "endpoint", "wp", object.into()) }
+            }
+            Granted::SessionMemory { bytes, place, .. } => {
+                let object = format!("{}, of the session in place {place} of {name}", kilobytes(bytes));
+                line(0, "memory", "rw", object.into())
+            }
             Granted::Log { bytes, writable, .. } => {
                 let object = format!("{}, the system log", kilobytes(bytes));
                 line(0, "memory", access(writable), object.into())

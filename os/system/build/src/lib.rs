@@ -92,10 +92,10 @@ fn module(interface: &Interface) -> String {
     for (role, used) in &interface.uses {
         let role: &str = role;
         let (constant, client) = (constant(role), path(&used.protocol, "Client"));
-        let (marker, taken) = ring(&constant, used.ring);
+        let (marker, taken) = extra(&constant, used.ring, used.sessions);
         let (kind, value) =
             marker.map_or_else(Default::default, |m| (format!(", {}", m.0), format!(", {}", m.1)));
-        let new = if value.is_empty() { "new" } else { "with_ring" };
+        let new = if value.is_empty() { "new" } else { "with" };
         line(format_args!(
             "{taken}/// The role `{role}` of this component, in which it calls a server by the protocol `{name}`.\n\
              pub const {constant}: component::Uses<{client}{kind}> = component::Uses::{new}({role:?}, {client}::new{value});\n",
@@ -105,10 +105,10 @@ fn module(interface: &Interface) -> String {
     for (number, (role, served)) in interface.serves.iter().enumerate() {
         let role: &str = role;
         let constant = constant(role);
-        let (marker, taken) = ring(&constant, served.ring);
+        let (marker, taken) = extra(&constant, served.ring, served.sessions);
         let (kind, value) =
             marker.map_or_else(Default::default, |m| (format!("<{}>", m.0), format!(", {}", m.1)));
-        let new = if value.is_empty() { "new" } else { "with_ring" };
+        let new = if value.is_empty() { "new" } else { "with" };
         line(format_args!(
             "{taken}/// The role `{role}` of this component, in which it is called by the protocol `{name}`.\n\
              pub const {constant}: component::Serves{kind} = component::Serves::{new}({role:?}, {number}{value});\n",
@@ -125,8 +125,13 @@ fn module(interface: &Interface) -> String {
     out
 }
 
-/// What a constant says of the role's ring, as a type and as a value; and what remembers that the ring is in use.
-fn ring(constant: &str, ring: Option<RoleRing>) -> (Option<(&'static str, String)>, String) {
+/// What a constant says of the role's ring or of its sessions, as a type and as a value; and what remembers that the ring is in
+/// use.
+fn extra(constant: &str, ring: Option<RoleRing>, sessions: bool) -> (Option<(&'static str, String)>, String) {
+    if sessions {
+        const MARKER: &str = "component::WithSessions";
+        return (Some((MARKER, MARKER.into())), String::new());
+    }
     let Some(RoleRing { end, buffer }) = ring else { return (None, String::new()) };
     let kind = match end {
         RingEnd::Produces => "component::Produces",
@@ -169,7 +174,7 @@ mod tests {
             r#"
             [package.metadata.component]
             serves = { clients = { protocol = "console", page = "w" }, admin-role = "echo" }
-            uses = { log-in = { protocol = "pipe", ring = "produces", buffer = "2K" }, disk0 = "block", disk1 = "block", other = { protocol = "two-words", crate = "my-crate" } }
+            uses = { store = { protocol = "echo", sessions = true }, log-in = { protocol = "pipe", ring = "produces", buffer = "2K" }, disk0 = "block", disk1 = "block", other = { protocol = "two-words", crate = "my-crate" } }
             "#,
         );
         let has = |line: &str| assert!(text.contains(line), "{line}\nis not in\n{text}");
@@ -179,6 +184,10 @@ mod tests {
         has("pub const LOG_IN: component::Uses<component::protocols::PipeClient, component::Produces> =");
         has("PipeClient::new, component::Produces::new(2048, &LOG_IN_TAKEN));");
         has("component::Uses::new(\"other\", ::my_crate::TwoWordsClient::new);");
+        has("pub const STORE: component::Uses<component::protocols::EchoClient, component::WithSessions> =");
+        has(
+            "component::Uses::with(\"store\", component::protocols::EchoClient::new, component::WithSessions);",
+        );
         has("pub const ADMIN_ROLE: component::Serves = component::Serves::new(\"admin-role\", 0);");
         has("0 => component::protocols::EchoDispatch,\n    1 => component::protocols::ConsoleDispatch,");
     }

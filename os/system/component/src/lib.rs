@@ -9,6 +9,7 @@ mod device;
 mod output;
 mod ring;
 mod role;
+mod session;
 mod tasks;
 mod thread;
 
@@ -37,6 +38,7 @@ pub use pecan_service::{self as service, ticks};
 pub use pecan_supervision as supervision;
 pub use ring::{Consumer, Consumes, Producer, Produces, Taken, wait};
 pub use role::{Serves, Uses, endpoint};
+pub use session::{OpenError, Session, SessionMemory, SessionTable, WithSessions};
 pub use tasks::{Callers, Tasks};
 pub use thread::{JoinHandle, SpawnError, spawn};
 
@@ -112,6 +114,10 @@ pub fn serve<D: Dispatch<S>, S>(server: &mut S, mut signal: impl FnMut(&mut S, u
             let places = |bits: u64| (0..64).filter(move |place| bits >> place & 1 != 0);
             places(told.calls).for_each(|place| departed(server, Departure::Call(place)));
             places(told.clients).for_each(|place| departed(server, Departure::Client(place)));
+            if told.sessions != 0 {
+                // Who is not told takes the memory back all the same, a little later.
+                let _ = supervisor().let_go(told.sessions);
+            }
         }
         signal(server, bits);
     })

@@ -12,31 +12,36 @@ use pecan_service::{
 
 use crate::ring::{Consumer, Consumes, Producer, Produces};
 
-/// A role in which this component calls a server, by the client `C`; with a ring, if `R` says so.
+/// A role in which this component calls a server, by the client `C`; with a ring or with sessions, if `R` says so.
 #[derive(Clone, Copy, Debug)]
 pub struct Uses<C, R = ()> {
     name: &'static str,
     client: fn(Cap<Endpoint>) -> C,
-    ring: R,
+    extra: R,
 }
 
 impl<C> Uses<C> {
     /// The role of a name, and how a client is made of an endpoint.
     pub const fn new(name: &'static str, client: fn(Cap<Endpoint>) -> C) -> Self {
-        Self { name, client, ring: () }
+        Self { name, client, extra: () }
     }
 }
 
 impl<C, R> Uses<C, R> {
-    /// The same with a ring.
-    pub const fn with_ring(name: &'static str, client: fn(Cap<Endpoint>) -> C, ring: R) -> Self {
-        Self { name, client, ring }
+    /// The same with a ring, or with sessions.
+    pub const fn with(name: &'static str, client: fn(Cap<Endpoint>) -> C, extra: R) -> Self {
+        Self { name, client, extra }
     }
 
     /// A client that calls the server to which the description connects this role. Were there none, every call would say
     /// so.
     pub fn client(&self) -> C {
         (self.client)(self.endpoint())
+    }
+
+    /// A client that calls through another capability.
+    pub(crate) fn client_at(&self, endpoint: Cap<Endpoint>) -> C {
+        (self.client)(endpoint)
     }
 
     /// The server's endpoint.
@@ -58,36 +63,36 @@ impl<C, R> Uses<C, R> {
 impl<C> Uses<C, Produces> {
     /// This end of the ring, which fills buffers; `None` while there is another `Producer` of it.
     pub fn producer(&self) -> Option<Producer> {
-        self.ring.producer(self.name, 0)
+        self.extra.producer(self.name, 0)
     }
 }
 
 impl<C> Uses<C, Consumes> {
     /// This end of the ring, which empties buffers; `None` while there is another `Consumer` of it.
     pub fn consumer(&self) -> Option<Consumer> {
-        self.ring.consumer(self.name, 0)
+        self.extra.consumer(self.name, 0)
     }
 }
 
-/// A role in which this component is called; with rings, if `R` says so.
+/// A role in which this component is called; with rings or with sessions, if `R` says so.
 #[derive(Clone, Copy, Debug)]
 pub struct Serves<R = ()> {
     name: &'static str,
     number: u8,
-    ring: R,
+    extra: R,
 }
 
 impl Serves {
     /// The role of a name and a number.
     pub const fn new(name: &'static str, number: u8) -> Self {
-        Self { name, number, ring: () }
+        Self { name, number, extra: () }
     }
 }
 
 impl<R> Serves<R> {
-    /// The same with a ring for each client.
-    pub const fn with_ring(name: &'static str, number: u8, ring: R) -> Self {
-        Self { name, number, ring }
+    /// The same with a ring for each client, or with sessions.
+    pub const fn with(name: &'static str, number: u8, extra: R) -> Self {
+        Self { name, number, extra }
     }
 
     /// Whether it is this role that was called.
@@ -131,7 +136,7 @@ impl Serves<Produces> {
     /// This end of the ring with a client, by the client's place; as [`Uses::producer`].
     pub fn producer(&self, place: usize) -> Option<Producer> {
         let (name, at) = self.ring_of(place)?;
-        self.ring.producer(&name, at)
+        self.extra.producer(&name, at)
     }
 }
 
@@ -139,7 +144,7 @@ impl Serves<Consumes> {
     /// This end of the ring with a client, by the client's place; as [`Uses::consumer`].
     pub fn consumer(&self, place: usize) -> Option<Consumer> {
         let (name, at) = self.ring_of(place)?;
-        self.ring.consumer(&name, at)
+        self.extra.consumer(&name, at)
     }
 }
 

@@ -9,7 +9,8 @@ use pecan::{
 };
 use pecan_manifest::{Badge, Kind};
 use pecan_protocols::{
-    Departures, InstancesDispatch, Report, Reports, ReportsDispatch, Supervisor, SupervisorDispatch, Wish,
+    Departures, InstancesDispatch, OpenedSession, Report, Reports, ReportsDispatch, SessionError,
+    SessionInfo, Supervisor, SupervisorDispatch, Wish,
 };
 use pecan_service::{Answered, CallError, Caller, Dispatch, Refusal, Replies, Writer};
 
@@ -63,6 +64,7 @@ impl System {
                 ReportsDispatch::dispatch(self, caller, message, replies, answer).map_err(Refusal::message)
             }
             Some(Kind::Gone) => Err(CallError::Gone.message()),
+            Some(Kind::Ended) => Err(CallError::SessionEnded.message()),
             Some(Kind::Signal) => {
                 self.tick();
                 Ok(Answered::Later)
@@ -107,6 +109,28 @@ impl Supervisor for System {
 
     fn departures(&mut self, caller: Caller) -> Departures {
         System::departures(self, caller.generation())
+    }
+
+    fn open(
+        &mut self,
+        caller: Caller,
+        endpoint: u64,
+        quota: u64,
+        args: &[u8],
+    ) -> Result<OpenedSession, SessionError> {
+        self.open_session(caller.generation(), endpoint, quota, args)
+    }
+
+    fn close(&mut self, caller: Caller, endpoint: u64) -> bool {
+        self.close_session(caller.generation(), endpoint)
+    }
+
+    fn session(&mut self, caller: Caller, place: u64) -> Option<SessionInfo> {
+        self.session_in(caller.generation(), place)
+    }
+
+    fn let_go(&mut self, caller: Caller, places: u64) {
+        self.let_go_of_sessions(caller.generation(), places);
     }
 }
 

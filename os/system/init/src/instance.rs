@@ -2,6 +2,7 @@
 
 mod described;
 mod program;
+mod sessions;
 mod shared;
 mod threads;
 
@@ -27,6 +28,7 @@ use crate::{
     memory::{Home, Memory},
     rings::End,
 };
+pub use sessions::session_address;
 use threads::OtherThread;
 
 /// log2 of the bytes of a scheduling context.
@@ -132,6 +134,8 @@ pub struct Live {
     cnode_bits: u32,
     /// The memory of which it may make components of its own.
     children: Vec<Piece>,
+    /// The first of the slots of its CSpace for sessions.
+    first_session: u64,
 }
 
 impl Live {
@@ -386,6 +390,7 @@ pub fn start(
             cnode,
             cnode_bits,
             children,
+            first_session: 0,
         },
         Err(error) => {
             memory.give_back_pieces(children);
@@ -435,6 +440,7 @@ fn prepare(component: &Component, given: &Given<'_>, home: &mut Home) -> Result<
     let count = layout::SLOTS_OTHERS
         + caps as u64
         + layout::slots_of_threads(settings.threads.len() as u64)
+        + settings.session_slots()
         + replies
         + own;
     if count > layout::SLOTS_MAX {
@@ -477,6 +483,8 @@ impl Maker<'_> {
         self.give_devices(given, devices)?;
         let cspace = self.give_children(given)?;
         self.give_threads(given, cspace)?;
+        self.live.first_session = self.next;
+        self.next += settings.session_slots();
         self.page.add_parameter(resource::TSC_MHZ, given.tsc_mhz);
         self.page.add_parameter(well_known::KERNEL_CONSOLE, 0);
         let buffer = self.live.space.reserve(PAGE_SIZE, PAGE_SIZE)?;

@@ -10,6 +10,7 @@ use pecan_service::{Caller, Text};
 
 use crate::{
     output,
+    sessions::Donor,
     system::{Entry, System},
 };
 
@@ -91,10 +92,11 @@ impl Instances for System {
                 info("init", size, left)
             }
             _ => {
-                let mut live = self.entries.iter().filter_map(|e| Some((&e.name, e.live.as_ref()?)));
-                let (name, live) = live.nth(usize::try_from(index).ok()? - 2)?;
+                let mut live = self.entries.iter().filter_map(|e| Some((e, e.live.as_ref()?)));
+                let (entry, live) = live.nth(usize::try_from(index).ok()? - 2)?;
                 let (size, left) = live.memory();
-                info(name, size, left)
+                let (given, free) = self.donor(entry.id).map_or((0, 0), Donor::memory);
+                info(&entry.name, size + given, left + free)
             }
         }
     }

@@ -10,7 +10,7 @@ use pecan::{Cap, Message, types::Tcb};
 use pecan_manifest::Server;
 use pecan_service::CallError;
 
-use crate::{calls, system::System};
+use crate::{calls, places::End, system::System};
 
 /// A limit of the calls that a thread makes to an endpoint. It stands until it is lifted: a thread that it finds outside of
 /// such a call may be about to make it.
@@ -54,7 +54,7 @@ impl System {
         if endpoint == 0 {
             return Message::empty(0);
         }
-        if !live.channels().any(|(_, cptr)| cptr == endpoint) {
+        if live.end_at(endpoint).is_none() {
             return CallError::NoChannel.message();
         }
         live.limits.push(Limit { thread, endpoint, until, token, cancelled: false });
@@ -101,12 +101,11 @@ impl System {
     /// Lets a server know that a call through a capability of a component is over.
     fn give_up(&mut self, index: usize, endpoint: u64) {
         let id = self.entries[index].id;
-        let channels = self.entries[index].live.as_ref().map(|live| live.channels());
-        let number =
-            channels.and_then(|mut all| all.find(|(_, cptr)| *cptr == endpoint)).map(|(number, _)| number);
+        let number = self.entries[index].live.as_ref().and_then(|live| live.end_at(endpoint));
         let Some(number) = number else { return };
+        let end = self.session_end(id, endpoint).unwrap_or(End::Channel(number));
         match self.description().channels.get(number).map(|edge| edge.server) {
-            Some(Server::Component(server)) => self.call_is_over(usize::from(server), (id, number)),
+            Some(Server::Component(server)) => self.call_is_over(usize::from(server), (id, end)),
             // The initial task answers at once.
             Some(Server::Init) | None => {}
         }

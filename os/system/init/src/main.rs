@@ -20,6 +20,7 @@ mod pulse;
 mod report;
 mod rescue;
 mod rings;
+mod sessions;
 mod system;
 
 use core::convert::Infallible;

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use pecan::{
     Cap, Result, Slot,
-    abi::boot::SlotRegion,
+    abi::{boot::SlotRegion, constants::LARGE_PAGE_BITS},
     alloc::Objects,
     boot::{self, BootInfo},
     cspace::{CSpace, Slots},
@@ -96,14 +96,32 @@ impl Memory {
     /// Takes `bytes` for a component, with at least `slots` slots that are made of it.
     pub fn take(&mut self, bytes: u64, slots: u64) -> Result<Home> {
         let pieces = self.take_pieces(bytes)?;
+        self.home(pieces, slots).map_err(|(error, pieces)| {
+            self.give_back_pieces(pieces);
+            error
+        })
+    }
+
+    /// The same, out of memory that is not the machine's stock, in pieces that are large pages at most: in a larger one, what
+    /// lies before the first large page would be lost.
+    pub fn take_from(&mut self, stock: &mut Stock, bytes: u64, slots: u64) -> Result<Home> {
+        let pieces = stock.take_bytes_in(bytes, LARGE_PAGE_BITS, &mut Untypeds(&mut self.cspace))?;
+        self.home(pieces, slots).map_err(|(error, pieces)| {
+            give_back(&mut self.cspace, stock, pieces);
+            error
+        })
+    }
+
+    /// Puts a room into some memory. Without it, the memory comes back.
+    fn home(
+        &mut self,
+        pieces: Vec<Piece>,
+        slots: u64,
+    ) -> core::result::Result<Home, (pecan::Error, Vec<Piece>)> {
         let mut regions: Vec<_> = pieces.iter().map(Piece::region).collect();
-        let room = self.room(&mut regions, slots);
-        match room {
+        match self.room(&mut regions, slots) {
             Ok(room) => Ok(Home { pieces, regions, room }),
-            Err(error) => {
-                self.give_back_pieces(pieces);
-                Err(error)
-            }
+            Err(error) => Err((error, pieces)),
         }
     }
 
@@ -125,19 +143,15 @@ impl Memory {
         self.rooms.give_back(home.room);
     }
 
+    /// Destroys all that was made of memory out of a stock that is not the machine's, and puts it back there.
+    pub fn give_back_to(&mut self, stock: &mut Stock, home: Home) {
+        give_back(&mut self.cspace, stock, home.pieces);
+        self.rooms.give_back(home.room);
+    }
+
     /// Destroys all that was made of some memory, and takes it back.
     pub fn give_back_pieces(&mut self, pieces: Vec<Piece>) {
-        for piece in pieces {
-            // SAFETY: the component ends with what it is made of; whoever has names of that gives them up with its home. The
-            // initial task has mapped nothing of it.
-            let revoked = unsafe { self.slot_of(piece.untyped()).revoke() };
-            if let Err(error) = revoked {
-                // Nothing else may be made of it; it stays out of use.
-                say!("*** memory of a component cannot be revoked: {error}");
-            } else if self.stock.give_back(piece, &mut Untypeds(&mut self.cspace)).is_err() {
-                say!("*** memory of a component was given back twice");
-            }
-        }
+        give_back(&mut self.cspace, &mut self.stock, pieces);
     }
 
     /// The slot of a capability of the initial task.
@@ -206,6 +220,21 @@ impl Memory {
             // The copy was made just now and is ours alone.
             let _ = objects.delete(copy);
             result
+        }
+    }
+}
+
+/// Destroys all that was made of some memory, and puts it back into its stock.
+fn give_back(cspace: &mut CSpace, stock: &mut Stock, pieces: Vec<Piece>) {
+    for piece in pieces {
+        // SAFETY: the component ends with what it is made of; whoever has names of that gives them up with its home. The
+        // initial task has mapped nothing of it.
+        let revoked = unsafe { cspace.slot_of(piece.untyped().cptr()).revoke() };
+        if let Err(error) = revoked {
+            // Nothing else may be made of it; it stays out of use.
+            say!("*** memory of a component cannot be revoked: {error}");
+        } else if stock.give_back(piece, &mut Untypeds(cspace)).is_err() {
+            say!("*** memory of a component was given back twice");
         }
     }
 }

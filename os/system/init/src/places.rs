@@ -5,6 +5,15 @@ use alloc::vec::Vec;
 use pecan::{Cap, types::SmallPage};
 use pecan_manifest::{Badge, Rights, Server};
 
+/// An end of a channel, or of a session with the server to which a channel leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// Of the channel of this number in the description.
+    Channel(usize),
+    /// Of the session of this number; there is no other of that number, ever.
+    Session(u64),
+}
+
 /// A role that a component serves.
 #[derive(Default)]
 pub struct Role {
@@ -12,8 +21,8 @@ pub struct Role {
     pub pages: Vec<Cap<SmallPage>>,
     /// Who may write these pages.
     pub rights: Option<Rights>,
-    /// For each place the end of a channel that has it (the client, and the channel), and how many had it before.
-    pub places: Vec<(Option<(u64, usize)>, u64)>,
+    /// For each place the client that has it, by which end, and how many had it before.
+    pub places: Vec<(Option<(u64, End)>, u64)>,
 }
 
 impl Role {
@@ -22,8 +31,8 @@ impl Role {
         (self.pages.clone(), self.rights.is_some_and(Rights::server_writes))
     }
 
-    /// The place of an end of a channel: the one it has, or a free one; or the `fixed` one, if nobody else has it.
-    pub fn place(&mut self, end: (u64, usize), fixed: Option<usize>) -> Option<usize> {
+    /// The place of an end: the one it has, or a free one; or the `fixed` one, if nobody else has it.
+    pub fn place(&mut self, end: (u64, End), fixed: Option<usize>) -> Option<usize> {
         if let Some(at) = self.places.iter().position(|(owner, _)| *owner == Some(end)) {
             return Some(at);
         }
@@ -38,8 +47,8 @@ impl Role {
         Some(at)
     }
 
-    /// The place of an end of a channel, where there are as many as are needed.
-    pub fn place_or_more(&mut self, end: (u64, usize)) -> usize {
+    /// The place of an end, where there are as many as are needed.
+    pub fn place_or_more(&mut self, end: (u64, End)) -> usize {
         self.place(end, None).unwrap_or_else(|| {
             self.places.push((Some(end), 1));
             self.places.len() - 1

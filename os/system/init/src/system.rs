@@ -29,11 +29,12 @@ use crate::{
     limits::Limit,
     memory::Memory,
     output::{self, say},
-    places::{Role, end_badge},
+    places::{End, Role, end_badge},
     pulse,
     report::Waiting,
     rescue::Rescue,
     rings::Rings,
+    sessions::Donor,
 };
 
 /// How many programs' ends are remembered for those who have yet to ask, or to ask again.
@@ -77,9 +78,11 @@ pub struct Entry {
 }
 
 /// What outlives a component that serves: its endpoint, and the places in its roles.
-struct Service {
-    endpoint: Cap<Endpoint>,
-    roles: Vec<Role>,
+pub struct Service {
+    /// Its endpoint.
+    pub endpoint: Cap<Endpoint>,
+    /// The roles that it serves.
+    pub roles: Vec<Role>,
     /// What the server is to be told of its clients when it asks.
     departures: Departures,
     /// Whether the initial task answers in its place.
@@ -88,16 +91,21 @@ struct Service {
 
 /// The system.
 pub struct System {
-    archive: Archive<'static>,
+    /// The description, and the programs.
+    pub archive: Archive<'static>,
     /// The machine's memory.
     pub memory: Memory,
     devices: Devices,
     /// The components, and the programs that run.
     pub entries: Vec<Entry>,
     /// For each component of the description that serves, its service.
-    services: Vec<Option<Service>>,
+    pub services: Vec<Option<Service>>,
     /// The rings between components.
     rings: Rings,
+    /// Those who have memory for sessions, and their sessions.
+    pub donors: Vec<Donor>,
+    /// The number of the next session.
+    pub next_session: u64,
     /// The places of those who have a channel to the initial task.
     own: Role,
     /// How the last programs ended.
@@ -110,6 +118,8 @@ pub struct System {
     pub reports: Waiting,
     /// The pages of the boot archive, and its bytes.
     archive_pages: (Vec<Cap<SmallPage>>, u64),
+    /// The priority at which the initial task works just now.
+    priority: u8,
     /// Microseconds of processor time that the initial task has used.
     pub own_cpu_us: u64,
     log: Vec<Cap<SmallPage>>,
@@ -188,12 +198,15 @@ impl System {
             entries: Vec::new(),
             services,
             rings,
+            donors: Vec::new(),
+            next_session: 0,
             own: Role::default(),
             endings: VecDeque::new(),
             wishes: VecDeque::new(),
             alarm: 0,
             reports: Waiting::default(),
             archive_pages,
+            priority: PRIORITY,
             own_cpu_us: 0,
             log,
             next_id: 1,
@@ -319,7 +332,7 @@ impl System {
             let channel = Channel { number, role, endpoint, badge: Badge::gone(id), gone: false, page: None };
             let server = match edge.server {
                 Server::Init => {
-                    let place = self.own.place_or_more((id, number)) as u16;
+                    let place = self.own.place_or_more((id, End::Channel(number))) as u16;
                     channels.push(Channel { badge: Badge::call(edge.server_role, place, id), ..channel });
                     continue;
                 }
@@ -337,7 +350,8 @@ impl System {
             let service = self.services.get_mut(server).and_then(Option::as_mut).ok_or_else(no_place)?;
             let endpoint = service.endpoint;
             let served = service.roles.get_mut(usize::from(edge.server_role)).ok_or_else(no_place)?;
-            let place = served.place((id, number), description.ring_place(number)).ok_or_else(no_place)?;
+            let end = (id, End::Channel(number));
+            let place = served.place(end, description.ring_place(number)).ok_or_else(no_place)?;
             let client_writes = served.rights.is_some_and(Rights::client_writes);
             let page = served.pages.get(place).map(|page| (*page, client_writes));
             if let Some((page, _)) = page {
@@ -373,7 +387,17 @@ impl System {
             archive: component.settings.archive.then(|| self.archive_pages.clone()),
             is_part: entry.watch.is_some(),
         };
-        instance::start(component, &given, &mut self.memory, &mut self.devices)
+        let donor = Donor::new(id, &component.settings, &mut self.memory)?;
+        match instance::start(component, &given, &mut self.memory, &mut self.devices) {
+            Ok(live) => {
+                self.donors.extend(donor);
+                Ok(live)
+            }
+            Err(error) => {
+                donor.into_iter().for_each(|donor| donor.dissolve(&mut self.memory));
+                Err(error)
+            }
+        }
     }
 
     /// A file of the archive.
@@ -452,9 +476,11 @@ impl System {
     /// Does something that takes long, at the priority of who asks for it.
     pub fn at_priority<R>(&mut self, priority: u8, action: impl FnOnce(&mut Self) -> R) -> R {
         // Its own priority is at most its own maximum: this does not fail, and if it did, it would do its work.
+        let before = core::mem::replace(&mut self.priority, priority);
         let _ = boot::TCB.set_priority(boot::TCB, priority);
         let result = action(self);
-        let _ = boot::TCB.set_priority(boot::TCB, PRIORITY);
+        self.priority = before;
+        let _ = boot::TCB.set_priority(boot::TCB, before);
         result
     }
 
@@ -517,10 +543,12 @@ impl System {
             live.tcbs().for_each(|tcb| _ = tcb.suspend());
         }
         self.leave_services(id);
+        self.leave_sessions(id);
     }
 
     /// Takes a component apart that has ended.
     pub fn clear(&mut self, index: usize) {
+        self.settle_sessions(|_| false);
         if let Some(live) = self.entries[index].live.take() {
             live.dismantle(&mut self.memory);
         }
@@ -593,6 +621,7 @@ impl System {
             self.rescue();
         }
         self.end_limited(None);
+        self.look_at_sessions(now);
         let all_said = output::flush();
         self.clock.arm(!all_said || self.has_to_tick());
     }
@@ -602,7 +631,10 @@ impl System {
         let waits = |e: &Entry| e.watch.is_some_and(|w| matches!(w.health(), Health::BackOff { .. }));
         let limits = |e: &Entry| e.live.as_ref().is_some_and(|live| live.limits.iter().any(Limit::is_timed));
         let ticks = |e: &Entry| waits(e) || limits(e) || pulse::is_watched(e);
-        self.alarm != 0 || self.rescue.is_open() || self.entries.iter().any(ticks)
+        self.alarm != 0
+            || self.rescue.is_open()
+            || self.donors.iter().any(Donor::waits)
+            || self.entries.iter().any(ticks)
     }
 
     /// Whether there is nobody to talk to: whoever shows the system log, or everybody who may start and end components,
@@ -657,6 +689,7 @@ impl System {
             let elf = self.archive.file(&description.components[spec].settings.program());
             calls::end(live, &cptrs, elf, generation, again);
         }
+        self.end_session_calls(server, CallError::ServerRestarted { generation });
     }
 
     /// Lets the clients of a server know that it does not come back: the initial task answers in its place.
@@ -676,6 +709,7 @@ impl System {
                 }
             }
         }
+        self.end_session_calls(server, CallError::Gone);
     }
 
     /// Lets the clients of a server that was started after all call it again.
@@ -692,7 +726,8 @@ impl System {
                     continue;
                 }
                 let Some(role) = service.roles.get_mut(usize::from(edge.server_role)) else { continue };
-                let Some(place) = role.place((id, number), description.ring_place(number)) else {
+                let end = (id, End::Channel(number));
+                let Some(place) = role.place(end, description.ring_place(number)) else {
                     say!("*** a client of a server that is back finds no place");
                     continue;
                 };

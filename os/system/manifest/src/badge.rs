@@ -17,6 +17,8 @@ pub enum Kind {
     Call,
     /// A call to a server that does not come back, which the initial task answers.
     Gone,
+    /// A call in a session that is over, which the initial task answers.
+    Ended,
     /// What every component may say to the initial task: that it exits, and text for the system log.
     Supervisor,
     /// A fault, which the kernel reports.
@@ -60,6 +62,11 @@ impl Badge {
         Self::of(2, id)
     }
 
+    /// The badge of calls of a component in a session that is over.
+    pub const fn ended(id: u64) -> Self {
+        Self::of(3, id)
+    }
+
     /// The badge of a component's faults. The place is the number of the thread, 0 for the first.
     pub const fn fault(id: u64, thread: u16) -> Self {
         Self(Self::of(4, id).0 | (thread as u64 & (Self::PLACES as u64 - 1)) << PLACE)
@@ -81,6 +88,7 @@ impl Badge {
             0 => Some(Kind::Call),
             1 => Some(Kind::Gone),
             2 => Some(Kind::Supervisor),
+            3 => Some(Kind::Ended),
             4 => Some(Kind::Fault),
             8.. => Some(Kind::Signal),
             _ => None,
@@ -118,13 +126,14 @@ mod tests {
 
     #[test]
     fn kinds_are_apart_whatever_the_numbers_are() {
-        let kinds =
-            |id| [Badge::call(255, 4095, id), Badge::gone(id), Badge::supervisor(id), Badge::fault(id, 9)];
         for id in [0, 7, u64::MAX] {
-            let of = kinds(id).map(|b| b.kind());
-            assert_eq!(of, [Kind::Call, Kind::Gone, Kind::Supervisor, Kind::Fault].map(Some));
+            assert_eq!(Badge::call(255, 4095, id).kind(), Some(Kind::Call));
+            assert_eq!(Badge::gone(id).kind(), Some(Kind::Gone));
+            assert_eq!(Badge::ended(id).kind(), Some(Kind::Ended));
+            assert_eq!(Badge::supervisor(id).kind(), Some(Kind::Supervisor));
+            assert_eq!(Badge::fault(id, 9).kind(), Some(Kind::Fault));
         }
         assert_eq!(Badge::from_word(Badge::SIGNAL | 5).kind(), Some(Kind::Signal));
-        assert_eq!(Badge::from_word(3 << 60).kind(), None);
+        assert_eq!(Badge::from_word(5 << 60).kind(), None);
     }
 }

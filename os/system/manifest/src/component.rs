@@ -5,7 +5,7 @@ use alloc::{borrow::Cow, collections::BTreeMap, format, string::String, vec::Vec
 
 use serde::{Deserialize, Serialize};
 
-use crate::{About, ComponentName, Dma, File, Mmio, RoleName, Size};
+use crate::{About, ComponentName, Dma, File, Mmio, RoleName, Size, layout};
 
 /// What is said of a component: a table `[[component]]`.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
@@ -55,6 +55,9 @@ pub struct Settings {
     /// The time of these.
     #[serde(default)]
     pub children_time: ChildrenTime,
+    /// Memory of which it gives some to servers, for each session that it opens.
+    #[serde(default)]
+    pub sessions: Option<Size>,
     /// Its threads beside the first, each with its name. They have its priority, and budgets of their own.
     #[serde(default)]
     pub threads: BTreeMap<RoleName, Thread>,
@@ -123,6 +126,11 @@ impl Settings {
     /// The period, in microseconds.
     pub fn period_us(&self) -> u64 {
         self.period_ms.unwrap_or(self.budget_ms) * 1000
+    }
+
+    /// Slots of its CSpace for sessions that it opens.
+    pub const fn session_slots(&self) -> u64 {
+        if self.sessions.is_some() { layout::SESSIONS_MAX } else { 0 }
     }
 }
 

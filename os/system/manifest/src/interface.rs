@@ -42,6 +42,8 @@ pub struct Role<const SERVED: bool> {
     pub page: Option<Rights>,
     /// What it does with the ring that its channel has, if that has one.
     pub ring: Option<RoleRing>,
+    /// Whether clients open sessions, each with memory that the client gives for it.
+    pub sessions: bool,
 }
 
 impl fmt::Display for Protocol {
@@ -66,6 +68,8 @@ struct Written {
     ring: Option<RingEnd>,
     #[serde(default)]
     buffer: Option<Size>,
+    #[serde(default)]
+    sessions: bool,
 }
 
 /// Who may write a page. That there is one says nobody, and somebody may try.
@@ -89,8 +93,8 @@ const BUFFER: core::ops::RangeInclusive<u64> = 8..=1 << 20;
 impl<'de, const SERVED: bool> Deserialize<'de> for Role<SERVED> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         if !from.is_human_readable() {
-            let (protocol, page, ring) = Deserialize::deserialize(from)?;
-            return Ok(Self { protocol, page, ring });
+            let (protocol, page, ring, sessions) = Deserialize::deserialize(from)?;
+            return Ok(Self { protocol, page, ring, sessions });
         }
         struct Visitor<const SERVED: bool>;
         impl<'de, const SERVED: bool> de::Visitor<'de> for Visitor<SERVED> {
@@ -100,7 +104,8 @@ impl<'de, const SERVED: bool> Deserialize<'de> for Role<SERVED> {
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
                 let name = ProtocolName::try_from(String::from(text)).map_err(E::custom)?;
-                Ok(Role { protocol: Protocol { name, package: None }, page: None, ring: None })
+                let protocol = Protocol { name, package: None };
+                Ok(Role { protocol, page: None, ring: None, sessions: false })
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
                 let written = Written::deserialize(de::value::MapAccessDeserializer::new(map))?;
@@ -128,8 +133,13 @@ impl<'de, const SERVED: bool> Deserialize<'de> for Role<SERVED> {
                         ));
                     }
                 };
+                if written.sessions && (written.page.is_some() || ring.is_some()) {
+                    return Err(de::Error::custom(
+                        "a role with `sessions` has no `page` and no `ring`: each session has memory of its own",
+                    ));
+                }
                 let protocol = Protocol { name: written.protocol, package: written.package };
-                Ok(Role { protocol, page: written.page, ring })
+                Ok(Role { protocol, page: written.page, ring, sessions: written.sessions })
             }
         }
         from.deserialize_any(Visitor)
@@ -159,9 +169,19 @@ mod tests {
         let role = |text: &str| RoleName::try_from(String::from(text)).unwrap();
         let ring = RoleRing { end: RingEnd::Consumes, buffer: Size(2048) };
         let interface = Interface {
-            serves: [(role("a"), Role { protocol: protocol.clone(), page: Some(Rights::W), ring: None })]
-                .into(),
-            uses: [(role("b"), Role { protocol, page: None, ring: Some(ring) })].into(),
+            serves: [(
+                role("a"),
+                Role { protocol: protocol.clone(), page: Some(Rights::W), ring: None, sessions: false },
+            )]
+            .into(),
+            uses: [
+                (
+                    role("b"),
+                    Role { protocol: protocol.clone(), page: None, ring: Some(ring), sessions: false },
+                ),
+                (role("c"), Role { protocol, page: None, ring: None, sessions: true }),
+            ]
+            .into(),
         };
         let bytes = postcard::to_allocvec(&interface).unwrap();
         assert_eq!(postcard::from_bytes(&bytes), Ok(interface));

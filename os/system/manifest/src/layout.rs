@@ -46,6 +46,16 @@ pub const THREADS_MAX: u64 = 32;
 /// is not mapped.
 pub const THREAD_BLOCK: u64 = 2048;
 
+/// The most sessions that a component has open at once.
+pub const SESSIONS_MAX: u64 = 16;
+/// The least bytes of memory that a client gives for a session: page tables and slots are taken from it, too.
+pub const SESSION_LEAST: u64 = 16 << 10;
+/// Where a server has the memory of sessions: that of the session in the first of its places begins here. Nothing else is in
+/// these addresses, so that a session's page tables can be made of the session's memory, and go with it.
+pub const SESSIONS: u64 = 0x50_0000_0000;
+/// Bytes of addresses for each of them: a page table covers them, and nothing beside.
+pub const SESSION_SPAN: u64 = 1 << 30;
+
 /// The bit, among the signals of a component with threads, that says that one of its tasks can go on.
 pub const WAKE_SIGNAL: u32 = 36;
 

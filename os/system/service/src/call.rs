@@ -73,6 +73,8 @@ pub enum CallError {
     TimedOut,
     /// The call was cancelled ([`Cancel`]). It is not known whether the server carries it out.
     Cancelled,
+    /// The session is over: it was closed, or the server has died.
+    SessionEnded,
 }
 
 impl CallError {
@@ -96,6 +98,7 @@ impl CallError {
             Self::ServerRestarted { generation } => Message::new(8, [generation]),
             Self::TimedOut => Message::empty(9),
             Self::Cancelled => Message::empty(10),
+            Self::SessionEnded => Message::empty(11),
         }
     }
 
@@ -114,6 +117,7 @@ impl CallError {
             8 => Self::ServerRestarted { generation: word },
             9 => Self::TimedOut,
             10 => Self::Cancelled,
+            11 => Self::SessionEnded,
             _ => Self::Garbled,
         }
     }
@@ -138,6 +142,7 @@ impl fmt::Display for CallError {
             Self::ServerRestarted { .. } => "the server was started again meanwhile",
             Self::TimedOut => "the time for the call is over",
             Self::Cancelled => "the call was cancelled",
+            Self::SessionEnded => "the session is over",
         })
     }
 }
@@ -237,6 +242,7 @@ mod tests {
             ServerRestarted { generation: 3 },
             TimedOut,
             Cancelled,
+            SessionEnded,
         ];
         for error in errors {
             let message = error.message();

@@ -184,9 +184,19 @@ impl Stock {
 
     /// Takes `bytes` in as few pieces as there are for it, the largest first. `bytes` is rounded up to whole pages.
     pub fn take_bytes(&mut self, bytes: u64, halver: &mut dyn Halver) -> Result<Vec<Piece>> {
+        self.take_bytes_in(bytes, u64::BITS, halver)
+    }
+
+    /// The same in pieces of at most `2^most_bits` bytes.
+    pub fn take_bytes_in(
+        &mut self,
+        bytes: u64,
+        most_bits: u32,
+        halver: &mut dyn Halver,
+    ) -> Result<Vec<Piece>> {
         let mut rest = bytes.div_ceil(1 << MIN_BITS) << MIN_BITS;
         let mut pieces = Vec::new();
-        let mut largest = rest.checked_ilog2().ok_or(Error::NoMemory { size_bits: 0 })?;
+        let mut largest = rest.checked_ilog2().ok_or(Error::NoMemory { size_bits: 0 })?.min(most_bits);
         while rest > 0 {
             largest = largest.min(rest.ilog2());
             match self.take(largest, halver) {
@@ -361,6 +371,12 @@ mod tests {
         let all = stock.take_bytes((1 << 20) + (1 << 18), &mut halver).unwrap();
         assert_eq!((all.len(), stock.available()), (2, 0));
         for piece in all {
+            stock.give_back(piece, &mut halver).unwrap();
+        }
+        // In pieces of a size, where that is said.
+        let halves = stock.take_bytes_in((1 << 19) + (1 << 12), 18, &mut halver).unwrap();
+        assert_eq!(halves.iter().map(Piece::bytes).collect::<Vec<_>>(), [1 << 18, 1 << 18, 1 << 12]);
+        for piece in halves {
             stock.give_back(piece, &mut halver).unwrap();
         }
         // What cannot be had as a whole changes nothing.

@@ -36,7 +36,9 @@ impl Supervisor {
             |source| settings.irqs.iter().find(|irq| irq.source() == Some(source)).map(|irq| &*irq.name);
         let mut to = Text::default();
         let name = match granted {
-            Granted::Channel { channel, .. } | Granted::ChannelMemory { channel, .. } => {
+            Granted::Channel { channel, .. }
+            | Granted::ChannelMemory { channel, .. }
+            | Granted::Session { channel, .. } => {
                 description.channels.get(usize::from(channel)).map(|edge| {
                     let (server, role) = description.server_name(edge);
                     to = Text::cut(&format!("{server}.{role}"));
@@ -60,6 +62,12 @@ impl Supervisor {
             Granted::RoleMemory { role, .. } => {
                 let mut roles = description.components[spec].interface.serves.keys();
                 roles.nth(role.into()).map(|role| &**role)
+            }
+            Granted::SessionMemory { place, .. } => {
+                let component = &description.components[spec];
+                let last = |n: &usize| component.first_place(*n) <= usize::from(place);
+                let role = (0..component.places.len()).rfind(last);
+                role.and_then(|n| component.interface.serves.keys().nth(n)).map(|role| &**role)
             }
             Granted::IsaIrq { isa, .. } => irq(IrqSource::Isa(isa)),
             Granted::PinIrq { ioapic, pin, .. } => irq(IrqSource::Pin { ioapic, pin }),

@@ -393,6 +393,22 @@ fn wire(mut node: Node, draft: &Draft, init: &Declared) -> Result<(Channel, Wire
         };
         return Err(problem.help(help));
     }
+    let (opens, serves) =
+        (caller.interface.uses[client_role].sessions, called.interface.serves[server_role].sessions);
+    if opens != serves {
+        let ((with, kind, role, place), (other, missing)) = if opens {
+            ((caller, "uses", client_role, from), (to, server_role))
+        } else {
+            ((called, "serves", server_role, to), (from, client_role))
+        };
+        let title = "one end of the channel has sessions and the other has none";
+        let mut problem = Problem::new(title, other, "has none").also(place, "has sessions");
+        if let Some(place) = with.role(kind, role) {
+            problem = problem.also(place, "its crate says so here");
+        }
+        let help = format!("write `sessions = true` into the role `{missing}` of the other crate");
+        return Err(problem.help(help));
+    }
     let ends = [
         (caller, "uses", client_role, caller.interface.uses[client_role].ring, &from),
         (called, "serves", server_role, called.interface.serves[server_role].ring, &to),

@@ -40,6 +40,15 @@ fn packages() -> Packages {
              large = { protocol = \"pipe\", ring = \"consumes\", buffer = \"2K\" }, \
              back = { protocol = \"pipe\", ring = \"produces\", buffer = \"1K\" } }",
         ),
+        component("p-opens", "uses = { store = { protocol = \"talk\", sessions = true }, plain = \"talk\" }"),
+        component(
+            "p-holds",
+            "serves = { guests = { protocol = \"talk\", sessions = true }, plain = \"talk\" }",
+        ),
+        component(
+            "p-session-page",
+            "serves = { in = { protocol = \"talk\", sessions = true, page = \"w\" } }",
+        ),
         component("p-old-page", "serves = { in = { protocol = \"talk\", page = true } }"),
         component("p-no-buffer", "serves = { in = { protocol = \"talk\", ring = \"consumes\" } }"),
         component("p-misspelt", "use = { talker = \"talk\" }"),

@@ -67,6 +67,8 @@ pub const PAGE: u64 = 4096;
 const MEMORY: [Size; 2] = [Size(128 << 10), Size(1 << 30)];
 /// The least stack, and the most: it has room between where programs are linked to and the addresses of null pointers.
 const STACK: [Size; 2] = [Size(8 << 10), Size(2 << 20)];
+/// The least memory for sessions, and the most.
+const SESSIONS: [Size; 2] = [Size(layout::SESSION_LEAST), Size(1 << 30)];
 /// What the initial task and the kernel take of the machine's memory, at most.
 const SYSTEM_MEMORY: u64 = 16 << 20;
 
@@ -81,6 +83,7 @@ pub fn check(draft: &mut Draft, problems: &mut Vec<Problem>) {
     parts(draft, problems);
     helpers(draft, problems);
     roles(draft, problems);
+    sessions(draft, problems);
     places(draft, problems);
     memory(draft, problems);
     time::check(draft, problems);
@@ -178,6 +181,12 @@ fn numbers(component: &Component, part: &Part, problems: &mut Vec<Problem>) {
         let title = format!("memory for children is {least} to {most}");
         wrong(&title, "children", "not such a size", format!("write at least \"{least}\""));
     }
+    if let Some(sessions) = settings.sessions {
+        size(sessions, SESSIONS, "memory for sessions", part.node.at("sessions"), problems);
+    }
+    let mut wrong = |title: &str, key: &str, label: &str, help: String| {
+        problems.push(Problem::new(title, part.node.at(key), label).help(help));
+    };
     if let Some(instances) = settings.instances
         && (settings.start == Start::Boot || instances == 0)
     {
@@ -291,6 +300,33 @@ fn parts(draft: &Draft, problems: &mut Vec<Problem>) {
                 Problem::new(title, Place { file: 0, span: 0..0 }, label)
                     .help("add `include = [\"parts/system.toml\"]`: the parts that every system has"),
             );
+        }
+    }
+}
+
+/// Who opens sessions has memory for them, and nobody else.
+fn sessions(draft: &Draft, problems: &mut Vec<Problem>) {
+    for (n, component) in draft.system.components.iter().enumerate() {
+        let (name, settings) = (&component.settings.name, &component.settings);
+        let opens = component.interface.uses.iter().find(|(_, used)| used.sessions).map(|(role, _)| role);
+        match (opens, settings.sessions) {
+            (Some(role), None) => {
+                let title = format!("`{name}` opens sessions, and has no memory for them");
+                let label = format!("of the role `{role}`");
+                let mut problem = Problem::new(title, at(draft, n, "name"), label);
+                if let Some(place) = draft.parts[n].declared.role("uses", role) {
+                    problem = problem.also(place, "its crate says so here");
+                }
+                problems.push(problem.help("add how much it gives to servers: `sessions = \"256K\"`"));
+            }
+            (None, Some(_)) => {
+                let title = format!("`{name}` opens no sessions");
+                let problem = Problem::new(title, at(draft, n, "sessions"), "memory for nothing");
+                problems.push(
+                    problem.help("take it out, or write `sessions = true` into a role that its crate uses"),
+                );
+            }
+            (Some(_), Some(_)) | (None, None) => {}
         }
     }
 }
@@ -451,7 +487,8 @@ fn places(draft: &mut Draft, problems: &mut Vec<Problem>) {
         let rings = draft.system.rings_of(n).count() as u64;
         let uses = component.interface.uses.len() as u64;
         let of_threads = layout::slots_of_threads(threads);
-        let slots = layout::SLOTS_OTHERS + uses + rings + devices + replies + of_threads;
+        let sessions = settings.session_slots();
+        let slots = layout::SLOTS_OTHERS + uses + rings + devices + replies + of_threads + sessions;
         if slots > layout::SLOTS_MAX {
             let title = format!("`{name}` has {slots} capabilities; the most is {}", layout::SLOTS_MAX);
             problems.push(
@@ -502,7 +539,8 @@ fn memory(draft: &Draft, problems: &mut Vec<Problem>) {
     let settings = || draft.system.components.iter().map(|c| &c.settings);
     let all = |s: &Settings| {
         let dma: u64 = s.dma.iter().map(|dma| dma.bytes.0).sum();
-        s.memory.0 + s.children.map_or(0, |children| children.0) + dma
+        let others = [s.children, s.sessions].into_iter().flatten().map(|size| size.0);
+        s.memory.0 + others.sum::<u64>() + dma
     };
     let rings: u64 = draft.system.channels.iter().filter_map(|c| c.ring).map(|ring| ring.bytes()).sum();
     let boot = rings + settings().filter(|s| s.start == Start::Boot).map(all).sum::<u64>();

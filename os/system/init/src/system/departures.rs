@@ -3,9 +3,10 @@
 use pecan_protocols::Departures;
 
 use super::{Entry, System};
+use crate::places::End;
 
 impl System {
-    /// Takes a component's places at its servers away, and lets the servers know.
+    /// Takes a component's places at its servers away, but for those of its sessions, and lets the servers know.
     pub(super) fn leave_services(&mut self, id: u64) {
         self.rings.leave(id);
         self.own
@@ -17,7 +18,7 @@ impl System {
             let Some(service) = service else { continue };
             let places = service.roles.iter_mut().flat_map(|role| &mut role.places);
             for (at, (owner, _)) in places.enumerate() {
-                if owner.is_some_and(|(client, _)| client == id) {
+                if owner.is_some_and(|(client, end)| client == id && matches!(end, End::Channel(_))) {
                     *owner = None;
                     service.departures.clients |= 1 << at;
                 }
@@ -28,8 +29,16 @@ impl System {
         }
     }
 
-    /// Lets a server know that the call of who has an end of a channel is over, though it was not answered.
-    pub fn call_is_over(&mut self, server: usize, end: (u64, usize)) {
+    /// Lets a server know that the session in one of its places is over.
+    pub fn session_is_over(&mut self, server: usize, place: u16) {
+        let Some(service) = self.services.get_mut(server).and_then(Option::as_mut) else { return };
+        service.departures.clients |= 1 << place;
+        service.departures.sessions |= 1 << place;
+        tell(&self.entries, server);
+    }
+
+    /// Lets a server know that the call of who has an end is over, though it was not answered.
+    pub fn call_is_over(&mut self, server: usize, end: (u64, End)) {
         let Some(service) = self.services.get_mut(server).and_then(Option::as_mut) else { return };
         let mut places = service.roles.iter().flat_map(|role| &role.places);
         if let Some(at) = places.position(|(owner, _)| *owner == Some(end)) {
