@@ -18,6 +18,11 @@ impl<'m> Buffer<'m> {
     pub const fn memory(&self) -> Memory<'m> {
         self.memory
     }
+
+    /// What a program that goes on in this one's place needs to have the buffer ([`Source::held`]).
+    pub const fn leave(self) -> [u64; 2] {
+        self.place.descriptor.pack()
+    }
 }
 
 /// A filled buffer that this side has at present.
@@ -36,6 +41,11 @@ impl<'m> Filled<'m> {
     /// The word that came with it.
     pub const fn tag(&self) -> u64 {
         self.place.descriptor.tag
+    }
+
+    /// What a program that goes on in this one's place needs to have the buffer ([`Sink::held`]).
+    pub const fn leave(self) -> [u64; 2] {
+        self.place.descriptor.pack()
     }
 
     /// Where it is in the data region: its first byte, and how many are filled.
@@ -83,11 +93,18 @@ struct Ends<'m> {
 }
 
 impl<'m> Ends<'m> {
-    fn new(own: &'m [AtomicU64], other: &'m [AtomicU64], bytes: usize, size: u32) -> Option<Self> {
+    /// In a new life; or with `resume` in the present one, if there is one.
+    fn new(
+        own: &'m [AtomicU64],
+        other: &'m [AtomicU64],
+        (bytes, size): (usize, u32),
+        resume: bool,
+    ) -> Option<Self> {
         // Whether there is room is seen before anything is changed.
         let (to, _) = pair(own, other)?;
         let buffers = Buffers::new(bytes, size, to.capacity())?;
-        let link = Link::begin(own, other);
+        let resumed = if resume { Link::resume(own, other) } else { None };
+        let link = resumed.unwrap_or_else(|| Link::begin(own, other));
         let (to, from) = pair(own, other)?;
         // The other side may wait for this life to begin.
         Some(Self { link, to, from, buffers, wake: true })
@@ -116,6 +133,12 @@ impl<'m> Ends<'m> {
             }
         }
         Ok(None)
+    }
+
+    /// A buffer that another program had when it left this side to this one.
+    fn held(&self, left: [u64; 2]) -> Option<Place> {
+        let descriptor = Descriptor::unpack(left);
+        self.buffers.has(descriptor).then_some(Place { descriptor, life: self.link.life() })
     }
 
     fn give(&mut self, place: &Place, len: u32, tag: u64) -> Result<(), RingError> {
@@ -161,7 +184,23 @@ impl<'m> Source<'m> {
     /// The side that fills, in a new life, with buffers of `size` bytes in `data`. `own` are the pages that only this side
     /// writes, `other` those that only the other side writes. `None` if there is no room for a single buffer.
     pub fn new(own: &'m [AtomicU64], other: &'m [AtomicU64], data: Memory<'m>, size: u32) -> Option<Self> {
-        Some(Self { ends: Ends::new(own, other, data.len(), size)?, data })
+        Some(Self { ends: Ends::new(own, other, (data.len(), size), false)?, data })
+    }
+
+    /// The side as another program left it, whose place this one takes: nothing is lost, and the other side sees nothing of it.
+    /// What was given must have been published. Without such a side it is as [`Source::new`].
+    pub fn resume(own: &'m [AtomicU64], other: &'m [AtomicU64], data: Memory<'m>, size: u32) -> Option<Self> {
+        Some(Self { ends: Ends::new(own, other, (data.len(), size), true)?, data })
+    }
+
+    /// A buffer that the other program had ([`Buffer::leave`]); `None` if there is no such buffer.
+    pub fn held(&self, left: [u64; 2]) -> Option<Buffer<'m>> {
+        Some(self.buffer(self.ends.held(left)?))
+    }
+
+    fn buffer(&self, place: Place) -> Buffer<'m> {
+        let Descriptor { offset, len, .. } = place.descriptor;
+        Buffer { memory: self.data.part(offset as usize, len as usize), place }
     }
 
     /// An empty buffer, if there is one.
@@ -170,10 +209,7 @@ impl<'m> Source<'m> {
             return Ok(None);
         }
         let place = self.ends.take(true)?;
-        Ok(place.map(|place| {
-            let Descriptor { offset, len, .. } = place.descriptor;
-            Buffer { memory: self.data.part(offset as usize, len as usize), place }
-        }))
+        Ok(place.map(|place| self.buffer(place)))
     }
 
     /// Hands a buffer over whose first `len` bytes are filled, with a word. The other side sees it after
@@ -207,7 +243,22 @@ impl<'m> Source<'m> {
 impl<'m> Sink<'m> {
     /// The side that takes data, as [`Source::new`]. When the two sides have met, all buffers are handed to the other one.
     pub fn new(own: &'m [AtomicU64], other: &'m [AtomicU64], data: View<'m>, size: u32) -> Option<Self> {
-        Some(Self { ends: Ends::new(own, other, data.len(), size)?, data })
+        Some(Self { ends: Ends::new(own, other, (data.len(), size), false)?, data })
+    }
+
+    /// The side as another program left it, as [`Source::resume`].
+    pub fn resume(own: &'m [AtomicU64], other: &'m [AtomicU64], data: View<'m>, size: u32) -> Option<Self> {
+        Some(Self { ends: Ends::new(own, other, (data.len(), size), true)?, data })
+    }
+
+    /// A buffer that the other program had ([`Filled::leave`]); `None` if there is no such buffer.
+    pub fn held(&self, left: [u64; 2]) -> Option<Filled<'m>> {
+        Some(self.filled(self.ends.held(left)?))
+    }
+
+    fn filled(&self, place: Place) -> Filled<'m> {
+        let Descriptor { offset, len, .. } = place.descriptor;
+        Filled { view: self.data.part(offset as usize, len as usize), place }
     }
 
     /// The next filled buffer, if there is one.
@@ -222,10 +273,7 @@ impl<'m> Sink<'m> {
             ends.publish();
         });
         let place = if met { self.ends.take(false)? } else { None };
-        Ok(place.map(|place| {
-            let Descriptor { offset, len, .. } = place.descriptor;
-            Filled { view: self.data.part(offset as usize, len as usize), place }
-        }))
+        Ok(place.map(|place| self.filled(place)))
     }
 
     /// Hands a buffer back. The other side sees it after [`Sink::publish`].
@@ -340,6 +388,73 @@ mod tests {
         sink = Sink::new(&b, &a, data.into(), 64).unwrap();
         meet(&mut source, &mut sink);
         assert!(source.take().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_program_that_takes_a_side_over_goes_on() {
+        let [a, b] = pages();
+        let words = [const { AtomicU64::new(0) }; 32];
+        let data = Memory::new(&words);
+        let mut source = Source::new(&a, &b, data, 64).unwrap();
+        let mut sink = Sink::new(&b, &a, data.into(), 64).unwrap();
+        meet(&mut source, &mut sink);
+        source.publish();
+        let mut sent = 0;
+        let mut came = 0;
+        for round in 0..40u64 {
+            while let Some(buffer) = source.take().unwrap() {
+                sent += 1;
+                buffer.memory().write(&[sent as u8; 64]);
+                source.give(buffer, 64, sent).unwrap();
+            }
+            source.publish();
+            let first = sink.take().unwrap();
+            if round % 2 == 0 {
+                // Another program has the sink, with a buffer that this one held.
+                let left = first.map(Filled::leave);
+                sink = Sink::resume(&b, &a, data.into(), 64).unwrap();
+                let held = left.map(|left| sink.held(left).unwrap());
+                if let Some(buffer) = held {
+                    came += u64::from(buffer.tag() != 0);
+                    sink.give(buffer).unwrap();
+                }
+            } else {
+                if let Some(buffer) = first {
+                    came += u64::from(buffer.tag() != 0);
+                    sink.give(buffer).unwrap();
+                }
+                let empty = source.take().unwrap().map(Buffer::leave);
+                source = Source::resume(&a, &b, data, 64).unwrap();
+                if let Some(buffer) = empty.map(|left| source.held(left).unwrap()) {
+                    sent += 1;
+                    source.give(buffer, 64, sent).unwrap();
+                    source.publish();
+                }
+            }
+            while let Some(buffer) = sink.take().unwrap() {
+                came += u64::from(buffer.tag() != 0);
+                if buffer.tag() != 0 {
+                    assert_eq!(buffer.tag(), came, "in order, and none is lost or comes twice");
+                }
+                sink.give(buffer).unwrap();
+            }
+            sink.publish();
+        }
+        assert!(came > 100 && came == sent, "{came} of {sent}");
+        assert!(sink.held([1 << 32 | 64, 0]).is_none() && source.held([4096 << 32, 0]).is_none());
+    }
+
+    #[test]
+    fn without_a_side_to_take_over_a_new_one_begins() {
+        let words = [const { AtomicU64::new(0) }; 32];
+        for left in [0, 7] {
+            let [a, b] = pages();
+            a.iter().for_each(|word| word.store(left, core::sync::atomic::Ordering::Relaxed));
+            let mut source = Source::resume(&a, &b, Memory::new(&words), 64).unwrap();
+            let mut sink = Sink::resume(&b, &a, View::new(&words), 64).unwrap();
+            meet(&mut source, &mut sink);
+            assert!(source.take().unwrap().is_some(), "{left}");
+        }
     }
 
     #[test]

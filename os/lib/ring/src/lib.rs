@@ -5,7 +5,7 @@
 //! the shared copies are only there for the other side to read, and for a successor of this side to go on from.
 //!
 //! A bare queue and a stream outlive both sides. Buffers do not: when either side is started again, the other is told, and both
-//! begin anew.
+//! begin anew. A program that hands a side over to another lets it go on ([`Source::resume`]).
 //!
 //! See [`Source`] and [`Sink`] for buffers, [`Sender`] and [`Receiver`] for bare descriptors, [`StreamWriter`] and
 //! [`StreamReader`] for bytes.

@@ -17,6 +17,8 @@ use crate::{
 /// that the other side looks up anyway.
 const LIFE: usize = GIVEN + 1;
 const MET: usize = GIVEN + 2;
+/// Where a side keeps, for a program that goes on in its place, with which life of the other side it is connected.
+const CONNECTED: usize = GIVEN + 3;
 
 /// Why nothing goes through a ring. Nothing was taken and nothing was given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,12 +77,19 @@ impl<'m> Link<'m> {
         own[LIFE].store(making, Relaxed);
         // Whoever sees one of the zeros below sees that this life has not begun, and no longer the last one.
         fence(Release);
-        [MET, GIVEN, TAKEN, SLEEPS].into_iter().for_each(|word| own[word].store(0, Relaxed));
+        [MET, CONNECTED, GIVEN, TAKEN, SLEEPS].into_iter().for_each(|word| own[word].store(0, Relaxed));
         // What a predecessor wrote there can be anything, and 0 is no life.
         let life = making.wrapping_add(1).max(2);
         // Release: whoever sees the new life sees its zeros.
         own[LIFE].store(life, Release);
         Self { own, other, life, met: 0 }
+    }
+
+    /// Goes on with the life that this side is in, as another program left it; `None` if it is in none.
+    pub fn resume(own: &'m [AtomicU64], other: &'m [AtomicU64]) -> Option<Self> {
+        let life = own[LIFE].load(Relaxed);
+        let is_life = life != 0 && life.is_multiple_of(2);
+        is_life.then(|| Self { own, other, life, met: own[CONNECTED].load(Relaxed) })
     }
 
     /// Which life of this side it is.
@@ -109,6 +118,7 @@ impl<'m> Link<'m> {
         self.own[MET].store(life, Release);
         if knows {
             self.met = life;
+            self.own[CONNECTED].store(life, Relaxed);
             Meeting::Met
         } else if is_news {
             Meeting::Seen

@@ -33,11 +33,11 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    const fn pack(self) -> [u64; DESCRIPTOR_WORDS] {
+    pub(crate) const fn pack(self) -> [u64; DESCRIPTOR_WORDS] {
         [(self.offset as u64) << 32 | self.len as u64, self.tag]
     }
 
-    const fn unpack([place, tag]: [u64; DESCRIPTOR_WORDS]) -> Self {
+    pub(crate) const fn unpack([place, tag]: [u64; DESCRIPTOR_WORDS]) -> Self {
         Self { offset: (place >> 32) as u32, len: place as u32, tag }
     }
 }
