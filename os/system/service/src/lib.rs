@@ -9,6 +9,7 @@ extern crate self as pecan_service;
 mod bounded;
 mod call;
 mod limit;
+mod parked;
 mod server;
 pub mod shared;
 mod wire;
@@ -16,9 +17,12 @@ mod wire;
 pub use bounded::{Bytes, Text, TooLong};
 pub use call::{CALL, CallError, Channel, Description, IDEMPOTENT, Method};
 pub use limit::{Cancel, set_supervisor};
+pub use parked::{Parked, Parking, SavedReplies};
 pub use pecan_manifest::Badge;
 pub use pecan_service_macros::{Wire, service};
-pub use server::{Answered, Caller, Departure, Dispatch, Later, Owed, Refusal, Replies, Server};
+#[doc(hidden)]
+pub use server::first_methods;
+pub use server::{Answered, Caller, Dispatch, Later, Owed, Refusal, Replies, Server};
 pub use wire::{Bounded, Reader, Unbounded, WORDS_MAX, Wire, Writer, most, sum, words_of};
 
 #[doc(hidden)]
@@ -105,6 +109,9 @@ macro_rules! dispatch_roles {
         where
             $($Role: $crate::Dispatch<S>,)+
         {
+            const METHODS: &'static [(u8, &'static [$crate::Method])] =
+                &[$(($number, $crate::first_methods(<$Role as $crate::Dispatch<S>>::METHODS))),+];
+
             #[inline]
             fn dispatch(
                 server: &mut S,

@@ -3,13 +3,15 @@
 use alloc::{rc::Rc, vec::Vec};
 use core::{cell::RefCell, marker::PhantomData};
 
+use serde::{Deserialize, Serialize};
+
 use pecan::{
     Cap, LongMessage, Message, Outgoing,
     types::{Endpoint, Reply},
 };
 use pecan_manifest::Badge;
 
-use crate::{CallError, Wire, Writer};
+use crate::{CallError, Method, Wire, Writer};
 
 /// Who called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +48,9 @@ pub trait Dispatch<S> {
         answer: &mut Writer,
     ) -> Result<Answered, Refusal>;
 
+    /// The methods that can be called in each role, as far as they are known.
+    const METHODS: &'static [(u8, &'static [Method])] = &[];
+
     /// A client is gone.
     fn gone(server: &mut S, place: usize);
 
@@ -53,13 +58,13 @@ pub trait Dispatch<S> {
     fn given_up(server: &mut S, place: usize);
 }
 
-/// What became of a client, or of its call, by its place.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Departure {
-    /// The client is gone.
-    Client(usize),
-    /// It has given up its call.
-    Call(usize),
+/// The methods of the only role, or the first.
+#[doc(hidden)]
+pub const fn first_methods(of: &[(u8, &'static [Method])]) -> &'static [Method] {
+    match of {
+        [(_, methods), ..] => methods,
+        [] => &[],
+    }
 }
 
 /// When a call is answered.
@@ -104,33 +109,44 @@ impl Refusal {
 /// one that was called, and either costs its sender's own place.
 #[derive(Debug)]
 pub struct Replies {
-    current: Cap<Reply>,
-    places: Rc<RefCell<Vec<Place>>>,
+    pub(crate) current: Numbered,
+    pub(crate) places: Places,
+}
+
+/// The places of deferred calls, which their answers share.
+pub(crate) type Places = Rc<RefCell<Vec<Place>>>;
+
+/// A reply object, and which of the server's it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Numbered {
+    pub cap: Cap<Reply>,
+    pub number: u16,
 }
 
 #[derive(Debug)]
-struct Place {
+pub(crate) struct Place {
     /// Whose it is: a client's place, which means nothing while nothing is owed.
-    client: usize,
-    reply: Cap<Reply>,
+    pub client: usize,
+    pub reply: Numbered,
     /// Which of the deferred calls of this place is the last one.
-    call: u64,
+    pub call: u64,
     /// Whether that still waits for its answer.
-    owed: bool,
+    pub owed: bool,
 }
 
 impl Replies {
     /// Some reply objects: one more than there are clients. Without any, nothing can be received.
     pub fn new(replies: &[Cap<Reply>]) -> Self {
-        let (current, others) = replies.split_first().map_or((Cap::NULL, &[][..]), |(r, o)| (*r, o));
-        let place = |reply: &Cap<Reply>| Place { client: 0, reply: *reply, call: 0, owed: false };
-        Self { current, places: Rc::new(RefCell::new(others.iter().map(place).collect())) }
+        let mut all = (0..).zip(replies).map(|(number, cap)| Numbered { cap: *cap, number });
+        let current = all.next().unwrap_or(Numbered { cap: Cap::NULL, number: 0 });
+        let places = all.map(|reply| Place { client: 0, reply, call: 0, owed: false });
+        Self { current, places: Rc::new(RefCell::new(places.collect())) }
     }
 
     /// The one to receive the next call with.
     #[inline]
     pub const fn current(&self) -> Cap<Reply> {
-        self.current
+        self.current.cap
     }
 
     /// Puts the answer to the present call off. A call from the same place that still waits is given up. `None` when
@@ -142,7 +158,7 @@ impl Replies {
         let at = at.or_else(|| places.iter().position(|p| !p.owed))?;
         let place = &mut places[at];
         if place.owed {
-            place.reply.reply(&CallError::Dropped.message());
+            place.reply.cap.reply(&CallError::Dropped.message());
         }
         core::mem::swap(&mut self.current, &mut place.reply);
         place.client = client;
@@ -160,10 +176,10 @@ impl Replies {
 /// An answer that is owed. Dropping it tells the caller that there is none.
 #[derive(Debug)]
 pub struct Later<T> {
-    at: usize,
-    call: u64,
-    places: Rc<RefCell<Vec<Place>>>,
-    of: PhantomData<fn(T)>,
+    pub(crate) at: usize,
+    pub(crate) call: u64,
+    pub(crate) places: Places,
+    pub(crate) of: PhantomData<fn(T)>,
 }
 
 impl<T: for<'m> Wire<'m>> Later<T> {
@@ -181,14 +197,13 @@ impl<T: for<'m> Wire<'m>> Later<T> {
 impl<T> Later<T> {
     /// Whether the answer is still owed: it is not when the caller is gone or has made another call.
     pub fn is_owed(&self) -> bool {
-        let place = &self.places.borrow()[self.at];
-        place.owed && place.call == self.call
+        self.places.borrow().get(self.at).is_some_and(|place| place.owed && place.call == self.call)
     }
 
     fn send(&self, message: &impl Outgoing) {
-        let place = &mut self.places.borrow_mut()[self.at];
-        if place.owed && place.call == self.call {
-            place.reply.reply(message);
+        let mut places = self.places.borrow_mut();
+        if let Some(place) = places.get_mut(self.at).filter(|place| place.owed && place.call == self.call) {
+            place.reply.cap.reply(message);
             place.owed = false;
         }
     }
@@ -201,7 +216,7 @@ impl<T> Drop for Later<T> {
 }
 
 /// What a server owes to its clients, at most one thing to each, so that no client can make it grow.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Owed<T>(Vec<Option<T>>);
 
 impl<T> Owed<T> {
@@ -229,6 +244,20 @@ impl<T> Owed<T> {
         self.0.iter().flatten()
     }
 
+    /// Takes everything out, each as something else: to hand it over.
+    pub fn drain_as<U>(&mut self, mut into: impl FnMut(T) -> U) -> Owed<U> {
+        Owed(self.0.iter_mut().map(|owed| owed.take().map(&mut into)).collect())
+    }
+
+    /// Owes what another one did, each as something else. What is owed to clients that cannot be is dropped.
+    pub fn fill_from<U>(&mut self, from: Owed<U>, mut into: impl FnMut(U) -> T) {
+        for (client, what) in from.0.into_iter().enumerate() {
+            if let Some(what) = what {
+                self.put(client, into(what));
+            }
+        }
+    }
+
     /// Takes out what is due.
     pub fn take_if(&mut self, mut due: impl FnMut(&T) -> bool) -> impl Iterator<Item = T> {
         self.0.iter_mut().filter_map(move |owed| owed.take_if(|what| due(what)))
@@ -248,25 +277,17 @@ impl Server {
         Self { endpoint, replies }
     }
 
-    /// Serves for ever. `signal` is told the bits of the notification that is bound to this thread, and may say which
-    /// clients are gone, and which calls.
+    /// Serves for ever. `signal` is told the bits of the notification that is bound to this thread.
     pub fn run<D: Dispatch<S>, S>(
         mut self,
         server: &mut S,
-        mut signal: impl FnMut(&mut S, u64, &mut dyn FnMut(&mut S, Departure)),
+        mut signal: impl FnMut(&mut S, u64, &mut Replies),
     ) -> ! {
         let (mut question, mut answer) = (LongMessage::new(0), Writer::new(0));
         let mut badge = self.endpoint.recv_long(self.replies.current(), &mut question);
         loop {
             if badge & Badge::SIGNAL != 0 {
-                signal(server, badge & !Badge::SIGNAL, &mut |server, departure| {
-                    let (Departure::Client(place) | Departure::Call(place)) = departure;
-                    match departure {
-                        Departure::Client(_) => D::gone(server, place),
-                        Departure::Call(_) => D::given_up(server, place),
-                    }
-                    self.replies.forget(place);
-                });
+                signal(server, badge & !Badge::SIGNAL, &mut self.replies);
                 badge = self.endpoint.recv_long(self.replies.current(), &mut question);
                 continue;
             }

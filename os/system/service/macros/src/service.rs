@@ -268,6 +268,8 @@ fn generate(protocol: &Protocol, mut item: ItemTrait, methods: &[Method]) -> Tok
         #vis struct #dispatch;
 
         impl<S: #service> ::pecan_service::Dispatch<S> for #dispatch {
+            const METHODS: &'static [(u8, &'static [::pecan_service::Method])] = &[(0, #client::METHODS)];
+
             #[inline]
             fn dispatch(
                 __server: &mut S,
