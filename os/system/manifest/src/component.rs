@@ -17,6 +17,9 @@ pub struct Settings {
     pub about: About,
     /// The package, which contains a program of the same name.
     pub package: String,
+    /// Other packages, whose programs can take the place of its own while it runs. They serve and use the same.
+    #[serde(default)]
+    pub replacements: Vec<String>,
     /// The arguments it is started with.
     #[serde(default)]
     pub args: Vec<String>,
@@ -108,9 +111,19 @@ fn yes() -> bool {
 }
 
 impl Settings {
-    /// The name of its ELF file in the archive. No package has a dot in its name.
+    /// The packages whose programs it can run: its own, and then those that can take its place.
+    pub fn packages(&self) -> impl Iterator<Item = &str> {
+        core::iter::once(&self.package).chain(&self.replacements).map(String::as_str)
+    }
+
+    /// The name of its ELF file in the archive.
     pub fn program(&self) -> Cow<'_, str> {
-        if self.fpu { Cow::Borrowed(&self.package) } else { format!("{}.without-fpu", self.package).into() }
+        self.program_of(&self.package)
+    }
+
+    /// The name in the archive of the ELF file of one of its packages. No package has a dot in its name.
+    pub fn program_of<'a>(&self, package: &'a str) -> Cow<'a, str> {
+        if self.fpu { Cow::Borrowed(package) } else { format!("{package}.without-fpu").into() }
     }
 
     /// The name of one of its files in the archive. No package has a slash in its name.

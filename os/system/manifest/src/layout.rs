@@ -59,6 +59,16 @@ pub const SESSION_SPAN: u64 = 1 << 30;
 /// The bit, among the signals of a component with threads, that says that one of its tasks can go on.
 pub const WAKE_SIGNAL: u32 = 36;
 
+/// The bit, among a server's signals, that says to ask the initial task whether it is to hand over to another program.
+pub const HANDOVER_SIGNAL: u32 = 37;
+/// The most bytes of the state that a server hands over.
+pub const STATE_MAX: u64 = 1 << 20;
+
+/// The bits, among a component's signals, of those that somebody else than the initial task gives: interrupts, rings, tasks, and
+/// the system log.
+pub const SIGNALS_OF_OTHERS: u64 =
+    ((1 << (RING_SIGNAL + RINGS_MAX as u32)) - 1) | (1 << LOG_SIGNAL) | (1 << WAKE_SIGNAL);
+
 /// Names of resources in the start page, beside those of the channels (a capability and maybe a page), which are the
 /// roles in which the component uses them.
 pub mod resource {
@@ -109,6 +119,8 @@ pub mod resource {
     pub const THREAD_DONE: &str = "thread-done.";
     /// Capability: the component's own signals, to say [`WAKE_SIGNAL`](super::WAKE_SIGNAL). A server with threads has it.
     pub const WAKE: &str = "wake";
+    /// Memory, read-only: what its predecessor has handed over. As a parameter it is how many bytes that are.
+    pub const HANDOVER: &str = "handover";
     /// Beginning of the name of a range of I/O ports.
     pub const PORTS: &str = "ports.";
 }

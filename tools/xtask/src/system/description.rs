@@ -258,9 +258,41 @@ fn part(reader: &mut Reader, mut node: Node, packages: &Packages) -> Result<(Com
         }
         None => (declared(reader, &settings.package, node.at("package"), packages)?, None),
     };
+    replacements(reader, &node, &settings, &declared, packages)?;
     let files = files(reader, &node, &settings)?;
     let component = Component { settings, interface: declared.interface.clone(), places: Vec::new() };
     Ok((component, Part { node, declared, allow, manifest, files }))
+}
+
+/// Whether each program that can take a component's place serves and uses what the component does.
+fn replacements(
+    reader: &mut Reader,
+    node: &Node,
+    settings: &Settings,
+    own: &Declared,
+    packages: &Packages,
+) -> Result<(), Problem> {
+    let nodes = node.get("replacements").map(|list| list.items()).unwrap_or_default();
+    for (n, (package, node)) in settings.replacements.iter().zip(nodes).enumerate() {
+        if own.interface.serves.is_empty() {
+            let title =
+                format!("`{}` serves nobody, and nothing can take its place while it runs", settings.name);
+            return Err(Problem::new(title, node.place(), "for a server").help("take it out"));
+        }
+        if *package == settings.package || settings.replacements[..n].contains(package) {
+            return Err(Problem::new(format!("`{package}` is named twice"), node.place(), "once more")
+                .help("take it out: a server can be replaced with its own program, too"));
+        }
+        let other = declared(reader, package, node.place(), packages)?;
+        if other.interface != own.interface {
+            let title = format!("`{package}` does not serve and use what `{}` does", settings.package);
+            let place = other.interface_place().unwrap_or_else(|| node.place());
+            return Err(Problem::new(title, node.place(), "cannot take its place")
+                .also(place, "what it serves and uses")
+                .help("let both crates say the same: roles, protocols, pages and rings"));
+        }
+    }
+    Ok(())
 }
 
 /// What the crate of a package says that is none of Pecan's, and where: `path` is the folder, from that of the description.

@@ -80,6 +80,11 @@ impl Declared {
         Ok(Self { interface, package, in_c: is_in_c(text), table })
     }
 
+    /// Where the crate says what its interface is, if it does.
+    pub fn interface_place(&self) -> Option<Place> {
+        self.table.as_ref().map(Node::place)
+    }
+
     /// Where the crate says that it has a role: `kind` is `serves` or `uses`.
     pub fn role(&self, kind: &str, role: &str) -> Option<Place> {
         Some(self.table.as_ref()?.get(kind)?.key(role))

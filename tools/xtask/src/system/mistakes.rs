@@ -209,7 +209,7 @@ fn the_page_about_descriptions_lists_every_key() {
     };
     let all = SINGLE.into_iter().chain(LISTS).chain(OTHERS).map(str::to_string).collect();
     let known = [
-        ["protocol", "crate", "page", "ring", "buffer"].map(String::from).to_vec(),
+        ["protocol", "crate", "page", "ring", "buffer", "sessions"].map(String::from).to_vec(),
         all,
         // The initial task is not told where a package is.
         with_allow([vec!["path".into()], keys::<pecan_manifest::Settings>()].concat()),

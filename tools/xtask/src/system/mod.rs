@@ -115,8 +115,10 @@ impl System {
             bail!("the description of the system {name} has {count}\n\n{shown}\n");
         };
         let components = draft.system.components.iter().map(|c| &c.settings);
-        let programs =
-            components.map(|c| ((c.package.clone(), purpose(c)), c.program().into_owned())).collect();
+        let all = components.flat_map(|c| c.packages().map(move |package| (c, package)));
+        let programs = all
+            .map(|(c, package)| ((package.to_string(), purpose(c)), c.program_of(package).into_owned()))
+            .collect();
         let has_c = draft.parts.iter().any(|part| part.declared.in_c);
         let (mut outside, mut files) = (BTreeMap::new(), Vec::new());
         for (component, part) in draft.system.components.iter().zip(draft.parts) {
@@ -168,7 +170,7 @@ impl System {
         const OVERHEAD: u64 = 9 * PAGE;
         const SLOT: u64 = 32;
         for (n, component) in self.manifest.components.iter().map(|c| &c.settings).enumerate() {
-            if component.program() != program {
+            if component.packages().all(|package| component.program_of(package) != program) {
                 continue;
             }
             // Of what is somebody else's it pays the slots and the tables.
