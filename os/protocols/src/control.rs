@@ -5,7 +5,7 @@ use core::fmt;
 
 use pecan_service::{Caller, Later, Reader, Text, Unbounded, Wire, Writer, service};
 
-use crate::Granted;
+use crate::{Granted, ReplaceError};
 
 /// The most bytes of the name under which a component runs.
 pub const NAME_MAX: usize = 40;
@@ -29,6 +29,8 @@ pub enum State {
     Failed = 4,
     /// It waits to be started again.
     BackOff = 5,
+    /// It has handed over to another program, which is to go on in its place.
+    Replaced = 6,
 }
 
 impl State {
@@ -41,6 +43,7 @@ impl State {
             Self::Killed => "killed",
             Self::Failed => "failed",
             Self::BackOff => "backoff",
+            Self::Replaced => "replaced",
         }
     }
 }
@@ -185,7 +188,7 @@ impl Unbounded for Arguments<'_> {
 }
 
 /// What runs, what it may do and what it takes; start and kill.
-#[service(name = "control", version = 1)]
+#[service(name = "control", version = 2)]
 pub trait Control {
     /// The component of a number, from 0.
     #[idempotent]
@@ -221,6 +224,15 @@ pub trait Control {
     fn kill(&mut self, caller: Caller, #[max(NAME_MAX)] component: &str) -> Result<(), ControlError>;
     /// Starts a component that does not run, however often it has failed, and the servers that it uses.
     fn start(&mut self, caller: Caller, #[max(NAME_MAX)] component: &str) -> Result<(), ControlError>;
+    /// Lets a server hand its clients, its rings and its state over to another of the programs that its description lists,
+    /// which goes on in its place. Nobody's call is lost. Answers when that is done, or why it was not.
+    fn replace(
+        &mut self,
+        caller: Caller,
+        #[max(NAME_MAX)] component: &str,
+        #[max(NAME_MAX)] program: &str,
+        later: Later<Result<(), ReplaceError>>,
+    );
 }
 
 #[cfg(test)]

@@ -251,6 +251,15 @@ pub enum Granted {
         /// The place of the session among all clients of the component.
         place: u16,
     } = 32,
+    /// What its predecessor has handed over, until it has taken that over; or what it is to hand over itself.
+    Handover {
+        /// Its address.
+        address: u64,
+        /// Its bytes.
+        bytes: u64,
+        /// Whether it may write there.
+        writable: bool,
+    } = 33,
 }
 
 /// The parts of a ring, as one end sees them.

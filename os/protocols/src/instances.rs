@@ -3,7 +3,8 @@
 use pecan_service::{Caller, Text, Wire, service};
 
 use crate::{
-    ARGUMENTS_MAX, Arguments, ControlError, Ending, Granted, MemoryInfo, NAME_MAX, State, WRITE_MAX,
+    ARGUMENTS_MAX, Arguments, ControlError, Ending, Granted, Handover, MemoryInfo, NAME_MAX, State, Unfit,
+    WRITE_MAX,
 };
 
 /// A component of the description, or a program that runs: what the initial task keeps of it.
@@ -29,6 +30,10 @@ pub struct Instance {
     pub restarts: u64,
     /// What the supervisor last noted of it.
     pub note: Note,
+    /// Which of the programs that it can run is its own now, by its number.
+    pub program: u8,
+    /// How far it has come, if it hands over to another program.
+    pub handover: Option<Handover>,
 }
 
 impl Instance {
@@ -80,7 +85,7 @@ pub enum Wish {
 
 /// Makes components, keeps what is known of each, and takes them apart. Whoever is connected to this is signalled when a
 /// component has ended, when there is a wish, and when the time of the alarm has come.
-#[service(name = "instances", version = 1)]
+#[service(name = "instances", version = 2)]
 pub trait Instances {
     /// What is known of one of them, by its place in the list, from 0.
     #[idempotent]
@@ -91,7 +96,7 @@ pub trait Instances {
     /// What is known of the one of a name.
     #[idempotent]
     fn named(&mut self, caller: Caller, #[max(NAME_MAX)] name: &str) -> Option<Instance>;
-    /// The first of those that do not run, from a place in the list on.
+    /// The first of those that do not run, or that hand over, from a place in the list on.
     #[idempotent]
     fn stopped(&mut self, caller: Caller, from: u64) -> Option<Stopped>;
     /// How a program ended, if that was not long ago.
@@ -116,6 +121,14 @@ pub trait Instances {
     ) -> Result<u64, ControlError>;
     /// Makes one that does not run, and lets it run; `again` counts as a restart.
     fn start(&mut self, caller: Caller, id: u64, again: bool) -> Result<(), ControlError>;
+    /// Asks a server that runs to hand over to another of the programs that it can run. From then on there is a
+    /// [`Handover`], until it is said to be over.
+    fn ask_handover(&mut self, caller: Caller, id: u64, program: u8) -> Result<(), ControlError>;
+    /// Starts the program that is to take over from one that has left its state; or that which it ran before, if the other is
+    /// unfit.
+    fn hand_on(&mut self, caller: Caller, id: u64, unfit: Option<Unfit>) -> Result<(), ControlError>;
+    /// A handover is over, however far it has come. What is left of the state is dropped.
+    fn end_handover(&mut self, caller: Caller, id: u64);
     /// Ends one that runs. A part of the system, which calls the initial task, is started again at once.
     fn stop(&mut self, caller: Caller, id: u64) -> Result<(), ControlError>;
     /// Takes one apart that has ended. This is done at the priority of who asks.

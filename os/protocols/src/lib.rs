@@ -6,6 +6,7 @@ extern crate alloc;
 
 mod control;
 mod granted;
+mod handover;
 mod instances;
 mod reports;
 mod sessions;
@@ -14,6 +15,7 @@ use pecan_service::{Bytes, Caller, Description, Later, Wire, service};
 
 pub use control::*;
 pub use granted::{Granted, RingPart};
+pub use handover::*;
 pub use instances::*;
 pub use reports::*;
 pub use sessions::*;
@@ -146,6 +148,18 @@ pub trait Supervisor {
     /// To a server: it does not use the memory of sessions in these places any more, a bit each, which were among those that
     /// it was told of.
     fn let_go(&mut self, caller: Caller, places: u64);
+    /// To a server: whether it is to hand over to another program.
+    #[idempotent]
+    fn is_replaced(&mut self, caller: Caller) -> bool;
+    /// To a server that is to hand over: memory for its state, so many bytes; returns where. `None` if it is not to hand over
+    /// any more, or there is no such memory.
+    fn state_room(&mut self, caller: Caller, bytes: u64) -> Option<u64>;
+    /// To a server that is to hand over: its state is there, and it ends. Returns only if it is not to hand over any more.
+    fn hand_over(&mut self, caller: Caller);
+    /// The caller does not hand over, or does not take over from its predecessor, and why.
+    fn refuse(&mut self, caller: Caller, why: Unfit);
+    /// The caller has taken over from its predecessor.
+    fn take_over(&mut self, caller: Caller);
 }
 
 /// What each of the protocols consists of.

@@ -4,10 +4,10 @@
 #![no_main]
 
 use pecan_component::{
-    Irq, Ports, clients, irq, main, pecan, ports, println,
-    protocols::Timer,
-    serve,
-    service::{Caller, Later, Owed},
+    Handover, Irq, Ports, clients, irq, main, pecan, ports, println,
+    protocols::{Timer, Unfit},
+    serve_replaceable,
+    service::{Caller, Later, Owed, Parked, Parking},
     ticks, tsc_mhz,
 };
 
@@ -108,6 +108,22 @@ impl Timer for Clock {
     }
 }
 
+impl Handover for Clock {
+    const VERSION: u32 = 1;
+    /// When each alarm is due, and who waits for it.
+    type State = Owed<(u64, Parked<u64>)>;
+
+    fn save(&mut self) -> Self::State {
+        self.alarms.drain_as(|alarm| (alarm.at, alarm.later.park()))
+    }
+
+    fn restore(&mut self, state: Self::State, parking: &mut Parking) -> Result<(), Unfit> {
+        self.alarms.fill_from(state, |(at, later)| Alarm { at, later: parking.resume(later) });
+        self.ring();
+        Ok(())
+    }
+}
+
 fn main() -> u64 {
     let (Some(ports), Some(irq)) = (ports("pit"), irq("pit")) else {
         println!("the description gives no interval timer");
@@ -119,5 +135,5 @@ fn main() -> u64 {
         println!("the interval timer cannot be stopped: {error}");
         return 1;
     }
-    serve::<roles::Dispatch, _>(&mut clock, Clock::signal)
+    serve_replaceable::<roles::Dispatch, _>(&mut clock, Clock::signal)
 }

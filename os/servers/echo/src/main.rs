@@ -2,7 +2,12 @@
 #![no_std]
 #![no_main]
 
-use pecan_component::{main, protocols::Echo, serve, service::Caller};
+use pecan_component::{
+    Handover, main,
+    protocols::{Echo, Unfit},
+    serve_replaceable,
+    service::{Caller, Parking},
+};
 
 main!(main);
 
@@ -14,6 +19,18 @@ impl Echo for Answer {
     }
 }
 
+impl Handover for Answer {
+    const VERSION: u32 = 1;
+    /// It has nothing to remember.
+    type State = ();
+
+    fn save(&mut self) {}
+
+    fn restore(&mut self, (): (), _: &mut Parking) -> Result<(), Unfit> {
+        Ok(())
+    }
+}
+
 fn main() {
-    serve::<roles::Dispatch, _>(&mut Answer, |_, _| ())
+    serve_replaceable::<roles::Dispatch, _>(&mut Answer, |_, _| ())
 }

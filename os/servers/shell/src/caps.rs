@@ -101,6 +101,9 @@ impl Shown {
                 let object = format!("{}, the system log", kilobytes(bytes));
                 line(0, "memory", access(writable), object.into())
             }
+            Granted::Handover { bytes, writable, .. } => {
+                line(0, "memory", access(writable), format!("{}K, handed over", kilobytes(bytes)).into())
+            }
             Granted::Archive { .. } => line(0, "memory", "r", "the boot archive".into()),
             Granted::Mmio { bytes, paddr, .. } => {
                 line(0, "registers", "rw", format!("{}, at {paddr:#x}, {name}", kilobytes(bytes)).into())

@@ -148,6 +148,13 @@ const COMMANDS: &[Command] = &[
         takes: Takes::Component,
     },
     Command {
+        name: "replace",
+        arguments: "NAME with PROGRAM",
+        about: "let a server hand over to another program while it runs",
+        run: Shell::replace,
+        takes: Takes::Component,
+    },
+    Command {
         name: "crash",
         arguments: "null|stack|illegal|div0|panic|cap|fpu|frames",
         about: "let a program die that way",
@@ -489,6 +496,17 @@ impl Shell {
     fn start(&mut self, arguments: &[String], _: bool) -> Outcome {
         let [name] = arguments else { return Err(Failure::Usage) };
         Ok(self.control.start(name)??)
+    }
+
+    fn replace(&mut self, arguments: &[String], _: bool) -> Outcome {
+        let [name, with, program] = arguments else { return Err(Failure::Usage) };
+        if with != "with" {
+            return Err(Failure::Usage);
+        }
+        match self.control.replace(name, program)? {
+            Ok(()) => Ok(()),
+            Err(error) => Err(Failure::Because(format!("{error}"))),
+        }
     }
 
     fn crash(&mut self, arguments: &[String], _: bool) -> Outcome {

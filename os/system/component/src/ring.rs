@@ -7,7 +7,10 @@ use pecan::{Cap, types::Notification};
 use pecan_manifest::layout::resource;
 use pecan_service::shared::{Buffer, Filled, RingError, Shared, SharedView, Sink, Source};
 
-use crate::role::{cap, memory, view};
+use crate::{
+    handover::is_successor,
+    role::{cap, memory, view},
+};
 
 /// Which ends of a role's rings are in use, so that there is never a second one of any.
 #[derive(Debug)]
@@ -47,7 +50,8 @@ impl Produces {
     pub(crate) fn producer(self, name: &str, place: usize) -> Option<Producer> {
         let line = Line::take(name, self.taken, place)?;
         let data = memory(&format!("{name}{}", resource::RING_DATA))?;
-        let source = Source::new(line.own.words(), line.other.words(), data, self.buffer)?;
+        let begin = if is_successor() { Source::resume } else { Source::new };
+        let source = begin(line.own.words(), line.other.words(), data, self.buffer)?;
         let mut producer = Producer { source, line, data, buffer: self.buffer };
         producer.wake();
         Some(producer)
@@ -64,7 +68,8 @@ impl Consumes {
         let line = Line::take(name, self.taken, place)?;
         let resource = format!("{name}{}", resource::RING_DATA);
         let data = view(&resource)?;
-        let sink = Sink::new(line.own.words(), line.other.words(), data, self.buffer)?;
+        let begin = if is_successor() { Sink::resume } else { Sink::new };
+        let sink = begin(line.own.words(), line.other.words(), data, self.buffer)?;
         let mut consumer = Consumer { sink, line, data, writable: memory(&resource), buffer: self.buffer };
         consumer.wake();
         Some(consumer)
@@ -137,6 +142,12 @@ impl Producer {
                 self.awake();
             }
         }
+    }
+
+    /// A buffer that a predecessor had when it handed over to this program, by what [`Buffer::leave`] said; `None` if there is no
+    /// such buffer.
+    pub fn held(&self, left: [u64; 2]) -> Option<Buffer<'static>> {
+        self.source.held(left)
     }
 
     /// Hands a buffer over whose first `len` bytes are filled, with a word. The other end sees it after
@@ -216,6 +227,11 @@ impl Consumer {
                 self.awake();
             }
         }
+    }
+
+    /// A buffer that a predecessor had, as [`Producer::held`].
+    pub fn held(&self, left: [u64; 2]) -> Option<Filled<'static>> {
+        self.sink.held(left)
     }
 
     /// The bytes of a buffer to be written in place, if the description lets both ends write.

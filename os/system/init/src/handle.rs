@@ -10,7 +10,7 @@ use pecan::{
 use pecan_manifest::{Badge, Kind};
 use pecan_protocols::{
     Departures, InstancesDispatch, OpenedSession, Report, Reports, ReportsDispatch, SessionError,
-    SessionInfo, Supervisor, SupervisorDispatch, Wish,
+    SessionInfo, Supervisor, SupervisorDispatch, Unfit, Wish,
 };
 use pecan_service::{Answered, CallError, Caller, Dispatch, Refusal, Replies, Writer};
 
@@ -131,6 +131,30 @@ impl Supervisor for System {
 
     fn let_go(&mut self, caller: Caller, places: u64) {
         self.let_go_of_sessions(caller.generation(), places);
+    }
+
+    fn is_replaced(&mut self, caller: Caller) -> bool {
+        System::is_replaced(self, caller.generation())
+    }
+
+    fn state_room(&mut self, caller: Caller, bytes: u64) -> Option<u64> {
+        let id = caller.generation();
+        let priority = self.priority_of(id);
+        self.at_priority(priority, |system| system.state_room(id, bytes))
+    }
+
+    fn hand_over(&mut self, caller: Caller) {
+        System::hand_over(self, caller.generation());
+    }
+
+    fn refuse(&mut self, caller: Caller, why: Unfit) {
+        System::refuse(self, caller.generation(), why);
+    }
+
+    fn take_over(&mut self, caller: Caller) {
+        let id = caller.generation();
+        let priority = self.priority_of(id);
+        self.at_priority(priority, |system| system.take_over(id));
     }
 }
 

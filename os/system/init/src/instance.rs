@@ -117,6 +117,8 @@ pub struct Live {
     pub gone_signal: Option<Cap<Notification>>,
     /// What asks it for a sign of life, if some are expected and it serves.
     pub pulse_signal: Option<Cap<Notification>>,
+    /// What asks it, if it serves, to hand over to another program.
+    pub handover_signal: Option<Cap<Notification>>,
     /// What signals it, if it calls the initial task, that there is something for it.
     pub init_signal: Option<Cap<Notification>>,
     /// What it holds.
@@ -252,6 +254,8 @@ pub struct Channel<'a> {
 pub struct ServerEnd {
     /// Its endpoint.
     pub endpoint: Cap<Endpoint>,
+    /// Its reply objects: one for each client whose answer can wait, and one to receive with.
+    pub replies: Vec<Cap<Reply>>,
     /// For each role, the pages shared with the role's clients, and whether the server may write them.
     pub pages: Vec<(Vec<Cap<SmallPage>>, bool)>,
 }
@@ -288,6 +292,8 @@ pub struct Given<'a> {
     pub log: Option<Vec<Cap<SmallPage>>>,
     /// The pages of the boot archive and its bytes, if it may read that.
     pub archive: Option<(Vec<Cap<SmallPage>>, u64)>,
+    /// The pages of what it is to take over, and the bytes, if it takes its predecessor's place.
+    pub handover: Option<(Vec<Cap<SmallPage>>, u64)>,
     /// Whether it calls the initial task.
     pub is_part: bool,
 }
@@ -381,6 +387,7 @@ pub fn start(
             log_signal: None,
             gone_signal: None,
             pulse_signal: None,
+            handover_signal: None,
             init_signal: None,
             granted: Vec::new(),
             threads: Vec::new(),
@@ -412,11 +419,6 @@ pub fn start(
 /// Thread, address space, CSpace with log2 of its slots, and time.
 type Basics = (Cap<Tcb>, AddressSpace, Cap<CNode>, u32, Cap<SchedContext>);
 
-/// The reply objects of a server: one for each client whose answer can wait, and one to receive with.
-fn replies(component: &Component) -> u64 {
-    if component.places.is_empty() { 0 } else { component.clients() as u64 + 1 }
-}
-
 /// The time of a component.
 fn time(settings: &Settings) -> SchedParams {
     let budget = settings.budget_us();
@@ -432,7 +434,7 @@ fn promise(budget: u64, period: u64) -> SchedParams {
 
 /// Makes thread, address space and CSpace.
 fn prepare(component: &Component, given: &Given<'_>, home: &mut Home) -> Result<Basics, StartError> {
-    let replies = replies(component);
+    let replies = given.service.as_ref().map_or(0, |service| service.replies.len() as u64);
     let settings = &component.settings;
     let caps = given.channels.len() + given.rings.len() + settings.irqs.len() + settings.ports.len();
     let at_once = u64::from(settings.children_time.at_once);
@@ -676,7 +678,7 @@ impl Maker<'_> {
                 });
             }
         }
-        let Some(ServerEnd { endpoint, pages }) = &given.service else { return Ok(()) };
+        let Some(ServerEnd { endpoint, replies, pages }) = &given.service else { return Ok(()) };
         let slot = self.slot();
         slot.copy_from(self.memory.slot_of(*endpoint), CapRights::READ)?;
         self.page.add_cap(resource::SERVICE, slot.index);
@@ -692,17 +694,14 @@ impl Maker<'_> {
                 self.live.granted.push(Granted::RoleMemory { address, bytes, role, writable });
             }
         }
-        let replies = replies(component);
         self.page.add_cap(resource::REPLY, self.next);
-        self.page.add_parameter(resource::REPLIES, replies);
-        for n in 0..replies {
-            let reply = self.objects().make::<Reply>()?;
+        self.page.add_parameter(resource::REPLIES, replies.len() as u64);
+        for (n, reply) in replies.iter().enumerate() {
             let slot = self.slot();
-            // SAFETY: the object was made just now, and its name is not used again.
-            unsafe { slot.move_from(self.memory.slot_of(reply)) }?;
+            slot.copy_from(self.memory.slot_of(*reply), CapRights::ALL)?;
             self.live.granted.push(Granted::Reply { slot: slot.index, caller: n as u16 + 1 });
         }
-        Ok(())
+        self.give_handover(given)
     }
 
     fn give_devices(&mut self, given: &Given<'_>, devices: &mut Devices) -> Result<(), StartError> {
@@ -752,6 +751,8 @@ impl Maker<'_> {
             });
         }
         if given.service.is_some() {
+            let badge = Badge::SIGNAL | 1 << layout::HANDOVER_SIGNAL;
+            self.live.handover_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
             let badge = Badge::SIGNAL | 1 << layout::GONE_SIGNAL;
             self.live.gone_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
             if !self.component.settings.threads.is_empty() {

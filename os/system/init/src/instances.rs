@@ -4,7 +4,8 @@ use alloc::string::String;
 
 use pecan::boot;
 use pecan_protocols::{
-    Arguments, ControlError, Ending, Granted, Instance, Instances, MemoryInfo, Note, State, Stopped, Wish,
+    Arguments, ControlError, Ending, Granted, Instance, Instances, MemoryInfo, Note, State, Stopped, Unfit,
+    Wish,
 };
 use pecan_service::{Caller, Text};
 
@@ -43,6 +44,8 @@ impl System {
             cpu_us,
             restarts: entry.restarts,
             note: entry.note,
+            program: entry.program,
+            handover: entry.handover.as_ref().map(|change| change.info),
         }
     }
 }
@@ -65,7 +68,7 @@ impl Instances for System {
 
     fn stopped(&mut self, _: Caller, from: u64) -> Option<Stopped> {
         let from = usize::try_from(from).ok()?;
-        let ended = |(_, entry): &(usize, &Entry)| entry.state != State::Running;
+        let ended = |(_, e): &(usize, &Entry)| e.state != State::Running || e.handover.is_some();
         let (index, _) = self.entries.iter().enumerate().skip(from).find(ended)?;
         Some(Stopped { index: index as u64, instance: self.known(index) })
     }
@@ -132,6 +135,20 @@ impl Instances for System {
             return Err(ControlError::Running);
         }
         self.at_priority(priority, |system| system.start(index, again))
+    }
+
+    fn ask_handover(&mut self, _: Caller, id: u64, program: u8) -> Result<(), ControlError> {
+        System::ask_handover(self, id, program)
+    }
+
+    fn hand_on(&mut self, caller: Caller, id: u64, unfit: Option<Unfit>) -> Result<(), ControlError> {
+        let priority = self.priority_of(caller.generation());
+        self.at_priority(priority, |system| system.hand_on(id, unfit))
+    }
+
+    fn end_handover(&mut self, caller: Caller, id: u64) {
+        let priority = self.priority_of(caller.generation());
+        self.at_priority(priority, |system| system.end_handover(id));
     }
 
     fn stop(&mut self, _: Caller, id: u64) -> Result<(), ControlError> {

@@ -90,8 +90,7 @@ impl System {
         }
         for Due { index, tcb, endpoint, why } in due {
             let entry = &self.entries[index];
-            let program = self.spec(entry).settings.program();
-            let elf = self.file(&program);
+            let elf = self.program_of(entry).and_then(|program| self.file(&program));
             if calls::answer_in_place(tcb, &[endpoint], elf, why) {
                 self.give_up(index, endpoint);
             }

@@ -118,6 +118,12 @@ impl System {
         self.donors.iter().find(|donor| donor.id == id && !donor.has_ended)
     }
 
+    /// Whether clients have sessions with a server, or it has yet to let go of some.
+    pub fn has_sessions(&self, server: u64) -> bool {
+        let mut sessions = self.donors.iter().flat_map(|donor| &donor.sessions);
+        sessions.any(|s| s.server.1 == server && !matches!(s.phase, Phase::Over))
+    }
+
     /// The end of the session that a component has through a capability.
     pub fn session_end(&self, id: u64, endpoint: u64) -> Option<End> {
         let session = self.donor(id)?.sessions.iter().find(|s| s.client_end.0 == endpoint)?;
@@ -348,7 +354,7 @@ impl System {
     /// Ends the calls that the threads of a component make through a capability.
     fn end_call(&self, id: u64, cptr: u64, error: CallError) {
         let Some(entry) = self.find(id).map(|index| &self.entries[index]) else { return };
-        let elf = self.file(&self.spec(entry).settings.program());
+        let elf = self.program_of(entry).and_then(|program| self.file(&program));
         for tcb in entry.live.iter().flat_map(|live| live.tcbs()) {
             calls::answer_in_place(tcb, &[cptr], elf, error);
         }

@@ -1,6 +1,7 @@
 //! The components of the system, and what becomes of them.
 
 mod departures;
+mod handover;
 
 use alloc::{
     collections::VecDeque,
@@ -12,7 +13,7 @@ use alloc::{
 use pecan::{
     Cap, Message,
     boot::{self, BootInfo},
-    types::{Endpoint, SchedControl, SmallPage},
+    types::{Endpoint, Reply, SchedControl, SmallPage},
     vspace::PAGE_SIZE,
 };
 use pecan_manifest::{Archive, Badge, Rights, Server, Start, layout};
@@ -36,6 +37,7 @@ use crate::{
     rings::Rings,
     sessions::Donor,
 };
+use handover::Change;
 
 /// How many programs' ends are remembered for those who have yet to ask, or to ask again.
 const ENDINGS: usize = 32;
@@ -54,6 +56,10 @@ pub struct Entry {
     pub name: String,
     /// Its place in the description.
     pub spec: usize,
+    /// Which of the programs that its description lists it runs.
+    pub program: u8,
+    /// What it hands over to another program, while it does.
+    pub handover: Option<Change>,
     /// What it is doing.
     pub state: State,
     /// Its status, if it has exited by itself.
@@ -81,6 +87,8 @@ pub struct Entry {
 pub struct Service {
     /// Its endpoint.
     pub endpoint: Cap<Endpoint>,
+    /// Its reply objects, in which callers wait for their answers.
+    replies: Vec<Cap<Reply>>,
     /// The roles that it serves.
     pub roles: Vec<Role>,
     /// What the server is to be told of its clients when it asks.
@@ -174,8 +182,11 @@ impl System {
                 }
                 roles.push(role);
             }
+            let replies = (0..=component.clients()).map(|_| memory.objects().make::<Reply>());
+            let replies = replies.collect::<pecan::Result<_>>()?;
             services.push(Some(Service {
                 endpoint: memory.endpoint()?,
+                replies,
                 roles,
                 departures: Departures::default(),
                 buried: false,
@@ -251,6 +262,8 @@ impl System {
             id: self.next_id,
             name,
             spec,
+            program: 0,
+            handover: None,
             state: State::Failed,
             status: 0,
             begun: false,
@@ -301,6 +314,7 @@ impl System {
                 if again {
                     self.end_calls(index);
                 }
+                self.tell_of_departures(index);
                 if self.rescue.is_open() {
                     self.keep_way_back();
                 }
@@ -323,7 +337,7 @@ impl System {
         let entry = &self.entries[index];
         let (id, spec) = (entry.id, entry.spec);
         let component = &self.archive.system().components[entry.spec];
-        let elf = self.archive.file(&component.settings.program());
+        let elf = self.program_of(entry).and_then(|program| self.archive.file(&program));
         let elf = elf.ok_or(StartError::Program("is not in the archive"))?;
         let mut channels = Vec::new();
         let description = self.archive.system();
@@ -362,10 +376,13 @@ impl System {
             channels.push(Channel { endpoint, badge, page, ..channel });
         }
         let service = self.services[entry.spec].as_mut().map(|service| {
-            // What its predecessor owed is not its business.
-            service.departures = Departures::default();
+            // What its predecessor owed is its business only if it takes over from it.
+            if entry.handover.is_none() {
+                service.departures = Departures::default();
+            }
             ServerEnd {
                 endpoint: service.endpoint,
+                replies: service.replies.clone(),
                 pages: service.roles.iter().map(Role::pages_of_server).collect(),
             }
         });
@@ -385,6 +402,7 @@ impl System {
             signals: self.rings.signals(spec),
             log: component.settings.log.then(|| self.log.clone()),
             archive: component.settings.archive.then(|| self.archive_pages.clone()),
+            handover: entry.handover.as_ref().and_then(Change::state),
             is_part: entry.watch.is_some(),
         };
         let donor = Donor::new(id, &component.settings, &mut self.memory)?;
@@ -398,6 +416,11 @@ impl System {
                 Err(error)
             }
         }
+    }
+
+    /// The name in the archive of the program that an entry runs.
+    pub fn program_of(&self, entry: &Entry) -> Option<String> {
+        program_of(self.description(), entry.spec, entry.program)
     }
 
     /// A file of the archive.
@@ -427,6 +450,7 @@ impl System {
 
     /// Takes a program that does not run off the list.
     pub fn remove_program(&mut self, id: u64) {
+        self.end_handover(id);
         let is_over = |e: &Entry| e.id == id && e.live.is_none() && e.watch.is_none();
         let Some(index) = self.entries.iter().position(is_over) else { return };
         let Entry { spec, state, status, begun, .. } = self.entries.remove(index);
@@ -510,7 +534,7 @@ impl System {
     /// Ends a component that has failed, after taking down of what, with the registers of one of its threads.
     pub fn fail(&mut self, index: usize, thread: u16, cause: Cause, message: &[u64]) {
         let entry = &self.entries[index];
-        let program = self.archive.system().components[entry.spec].settings.program();
+        let program = self.program_of(entry).unwrap_or_default();
         if let Some(live) = &entry.live {
             let died = (live, thread);
             self.reports.take_down((&entry.name, &program), (cause, message), died, &mut self.memory);
@@ -685,8 +709,8 @@ impl System {
         let failures = entry.watch.map_or(entry.note.failures, |watch| watch.failures());
         let again = failures <= calls::AGAIN;
         let description = self.archive.system();
-        for (live, cptrs, _, spec) in clients(&mut self.entries, description, server) {
-            let elf = self.archive.file(&description.components[spec].settings.program());
+        for (live, cptrs, _, program) in clients(&mut self.entries, description, server) {
+            let elf = program.and_then(|program| self.archive.file(&program));
             calls::end(live, &cptrs, elf, generation, again);
         }
         self.end_session_calls(server, CallError::ServerRestarted { generation });
@@ -748,18 +772,26 @@ impl System {
     }
 }
 
-/// Everybody who runs: what each is made of, where it has endpoints of a server, and its number.
+/// The name in the archive of one of the programs that a component can run.
+fn program_of(description: &pecan_manifest::System, spec: usize, number: u8) -> Option<String> {
+    let settings = &description.components.get(spec)?.settings;
+    Some(settings.program_of(settings.packages().nth(number.into())?).into_owned())
+}
+
+/// Everybody who runs: what each is made of, where it has endpoints of a server, its number, and the name of its program.
 fn clients<'a>(
     entries: &'a mut [Entry],
     description: &'a pecan_manifest::System,
     server: usize,
-) -> impl Iterator<Item = (&'a mut Live, Vec<u64>, u64, usize)> {
+) -> impl Iterator<Item = (&'a mut Live, Vec<u64>, u64, Option<String>)> {
     let to = Server::Component(server as u16);
     let leads_there = move |number: usize| description.channels.get(number).is_some_and(|c| c.server == to);
-    let live = entries.iter_mut().filter_map(|entry| Some((entry.id, entry.spec, entry.live.as_mut()?)));
-    live.map(move |(id, spec, live)| {
+    let live = entries
+        .iter_mut()
+        .filter_map(|entry| Some((entry.id, entry.spec, entry.program, entry.live.as_mut()?)));
+    live.map(move |(id, spec, program, live)| {
         let ends = live.channels().filter(|(number, _)| leads_there(*number));
         let cptrs = ends.map(|(_, cptr)| cptr).collect();
-        (live, cptrs, id, spec)
+        (live, cptrs, id, program_of(description, spec, program))
     })
 }

@@ -6,7 +6,7 @@ use pecan_component::{
     manifest::{INIT, IrqSource, Start},
     protocols::{
         Arguments, CapInfo, ComponentInfo, Control, ControlError, Ending, Granted, Instance, MemoryInfo,
-        NAME_MAX, ProgramInfo, State,
+        NAME_MAX, ProgramInfo, ReplaceError, State,
     },
     service::{CallError, Caller, Later, Text},
 };
@@ -201,6 +201,10 @@ impl Control for Supervisor {
         }
         let runs = self.start_with_servers(instance).unwrap_or(false);
         if runs { Ok(()) } else { Err(ControlError::NoResources) }
+    }
+
+    fn replace(&mut self, _: Caller, component: &str, program: &str, later: Later<Result<(), ReplaceError>>) {
+        self.begin_change(component, program, later);
     }
 
     fn gone(&mut self, place: usize) {

@@ -7,6 +7,7 @@ extern crate alloc;
 
 mod control;
 mod policy;
+mod replace;
 
 use alloc::{string::String, vec::Vec};
 
@@ -36,6 +37,8 @@ struct Supervisor {
     archive: Archive<'static>,
     instances: InstancesClient,
     waiters: Vec<Waiter>,
+    /// Servers that hand over to another program, and who asked for it.
+    changes: Vec<replace::Change>,
 }
 
 /// Microseconds since the machine was switched on, as the initial task counts them.
@@ -63,7 +66,7 @@ impl Supervisor {
         Ok(all)
     }
 
-    /// Those that do not run: few, however many there are.
+    /// Those that do not run, or hand over: few, however many there are.
     fn all_stopped(&self) -> Result<Vec<Instance>, CallError> {
         let (mut all, mut from) = (Vec::new(), 0);
         while let Some(Stopped { index, instance }) = self.instances.stopped(from)? {
@@ -83,7 +86,7 @@ impl Supervisor {
             })
             .collect();
         let mut stopped = self.all_stopped()?;
-        stopped.retain(|i| servers.contains(&i.spec) && i.id != of.id && !self.is_part(i));
+        stopped.retain(|i| servers.contains(&i.spec) && i.id != of.id && !i.is_running() && !self.is_part(i));
         Ok(stopped)
     }
 
@@ -124,7 +127,12 @@ impl core::fmt::Display for Failure {
 
 fn main() -> Result<u64, Failure> {
     let archive = Archive::open(archive()).map_err(Failure::Archive)?;
-    let mut supervisor = Supervisor { archive, instances: roles::INSTANCES.client(), waiters: Vec::new() };
+    let mut supervisor = Supervisor {
+        archive,
+        instances: roles::INSTANCES.client(),
+        waiters: Vec::new(),
+        changes: Vec::new(),
+    };
     supervisor.begin().map_err(Failure::Call)?;
     serve::<roles::Dispatch, _>(&mut supervisor, |supervisor, bits| {
         if bits >> INIT_SIGNAL & 1 != 0 {

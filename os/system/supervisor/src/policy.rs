@@ -54,7 +54,7 @@ impl Supervisor {
         for instance in self.all_stopped()? {
             self.look_after(instance)?;
         }
-        let mut next = 0;
+        let mut next = self.next_change().unwrap_or(0);
         for instance in self.all_stopped()? {
             if let Health::BackOff { until } = self.watch(&instance).health()
                 && !self.is_part(&instance)
@@ -68,6 +68,9 @@ impl Supervisor {
 
     /// Does what is to be done about one of them.
     pub fn look_after(&mut self, instance: Instance) -> Result<(), CallError> {
+        if let Some(handover) = instance.handover {
+            return self.go_on_with(instance, handover);
+        }
         if self.is_part(&instance) || instance.is_running() {
             return Ok(());
         }
@@ -166,6 +169,11 @@ impl Supervisor {
         instance.note = Note { for_good, failures, until, started, helped };
         instance.state = state;
         self.instances.note(instance.id, state, instance.note)
+    }
+
+    /// Lets the initial task keep that a component runs.
+    pub fn keep_running(&self, instance: &mut Instance, watch: Watch) -> Result<(), CallError> {
+        self.keep(instance, State::Running, watch)
     }
 
     /// Starts one that does not run; returns whether it runs.

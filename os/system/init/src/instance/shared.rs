@@ -11,8 +11,27 @@ use pecan::{
 use pecan_manifest::layout::resource;
 use pecan_protocols::{Granted, RingPart};
 
-use super::{Given, Maker, StartError};
+use super::{Given, Live, Maker, StartError};
 use crate::rings::End;
+
+impl Live {
+    /// Maps pages that somebody else also has, one behind the other; returns where.
+    pub fn map_copies(
+        &mut self,
+        frames: &[Cap<SmallPage>],
+        rights: CapRights,
+        attributes: u64,
+    ) -> pecan::Result<u64> {
+        let address = self.space.reserve(frames.len() as u64 * PAGE_SIZE, PAGE_SIZE)?;
+        for (n, frame) in frames.iter().enumerate() {
+            let copy = self.home.objects().copy(*frame, rights)?;
+            let (objects, at) = (&mut self.home.objects(), address + n as u64 * PAGE_SIZE);
+            // SAFETY: the initial task accesses frames that are shared with components by atomics only.
+            unsafe { self.space.map(objects, copy, at, rights, attributes) }?;
+        }
+        Ok(address)
+    }
+}
 
 impl Maker<'_> {
     /// Maps pages that somebody else also has, one behind the other; returns where.
@@ -31,12 +50,7 @@ impl Maker<'_> {
         rights: CapRights,
         attributes: u64,
     ) -> Result<u64, StartError> {
-        let address = self.live.space.reserve(frames.len() as u64 * PAGE_SIZE, PAGE_SIZE)?;
-        for (n, frame) in frames.iter().enumerate() {
-            let copy = self.objects().copy(*frame, rights)?;
-            self.map_as(copy, address + n as u64 * PAGE_SIZE, rights, attributes)?;
-        }
-        Ok(address)
+        Ok(self.live.map_copies(frames, rights, attributes)?)
     }
 
     /// The same, with the name that the start page has for it; returns where, and the bytes.
@@ -59,7 +73,18 @@ impl Maker<'_> {
         Ok((address, bytes))
     }
 
-    /// Gives the component its ends of rings, and what it waits on if it serves nothing.
+    /// Gives the component what its predecessor has handed over.
+    pub(super) fn give_handover(&mut self, given: &Given<'_>) -> Result<(), StartError> {
+        let Some((pages, bytes)) = &given.handover else { return Ok(()) };
+        let address = self.map_shared(pages, CapRights::READ)?;
+        let mapped = pages.len() as u64 * PAGE_SIZE;
+        self.page.add_memory(resource::HANDOVER, address, mapped);
+        self.page.add_parameter(resource::HANDOVER, *bytes);
+        self.live.granted.push(Granted::Handover { address, bytes: mapped, writable: false });
+        Ok(())
+    }
+
+    /// Gives the component its ends of rings, and its signals to wait for: a server waits for nothing else while it hands over.
     pub(super) fn give_rings(
         &mut self,
         given: &Given<'_>,
@@ -92,10 +117,6 @@ impl Maker<'_> {
             self.page.add_cap(&name, slot.index);
             self.page.add_parameter(&name, (*bit).into());
             self.live.granted.push(Granted::RingSignal { slot: slot.index, badge: *badge, channel });
-        }
-        if given.service.is_some() {
-            self.live.granted.push(Granted::Signals { slot: 0 });
-            return Ok(());
         }
         let slot = self.slot();
         slot.copy_from(self.memory.slot_of(signals), CapRights::READ)?;

@@ -47,6 +47,14 @@ impl System {
         }
     }
 
+    /// Lets a server that was started know if there is something to be told of its clients.
+    pub(super) fn tell_of_departures(&self, index: usize) {
+        let spec = self.entries[index].spec;
+        if self.services[spec].as_ref().is_some_and(|service| service.departures != Departures::default()) {
+            tell(&self.entries, spec);
+        }
+    }
+
     /// What has become of a server's clients and of their calls since it last asked.
     pub fn departures(&mut self, id: u64) -> Departures {
         let spec = self.find(id).map(|index| self.entries[index].spec);

@@ -1,0 +1,86 @@
+//! Replaces a server again and again while others call it.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::{string::String, vec::Vec};
+
+use pecan_component::{
+    main, println,
+    protocols::{Arguments, Ending, State},
+    service::CallError,
+    startup, ticks,
+};
+
+main!(main);
+
+/// The programs that take each other's places.
+const PROGRAMS: [&str; 2] = ["test-tally-two", "test-tally"];
+/// Who calls meanwhile.
+const CLIENTS: [(&str, &str); 5] =
+    [("teller", "add"), ("teller", "count"), ("teller", "later"), ("teller", "after"), ("pour", "")];
+/// How many buffers come through the ring for each time.
+const BUFFERS: u64 = 200;
+/// The most microseconds between two times.
+const PAUSE: u64 = 15_000;
+
+/// Bytes of memory that nobody has.
+fn free() -> Result<u64, CallError> {
+    Ok(roles::CONTROL.client().memory(0)?.map_or(0, |info| info.left))
+}
+
+fn change(times: u64) -> Result<bool, CallError> {
+    let (control, timer, tally) = (roles::CONTROL.client(), roles::TIMER.client(), roles::TALLY.client());
+    let before = free()?;
+    let mut clients = Vec::new();
+    for (program, argument) in CLIENTS {
+        let buffers = alloc::format!("{}", times * BUFFERS);
+        let argument = if argument.is_empty() { buffers } else { String::from(argument) };
+        match control.run(program, Arguments::new(&(argument + "\0")))? {
+            Ok(id) => clients.push(id),
+            Err(error) => println!("a client cannot be started: {error}"),
+        }
+    }
+    let (mut well, mut random, mut least) = (clients.len() == CLIENTS.len(), ticks(), u64::MAX);
+    for n in 0..times {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        timer.sleep(500 + (random >> 33) % PAUSE)?;
+        let program = PROGRAMS[n as usize % PROGRAMS.len()];
+        if let Err(error) = control.replace("tally", program)? {
+            println!("{program}: {error}");
+            well = false;
+        }
+    }
+    tally.finish()?;
+    for id in clients {
+        while control.name(id)?.is_some() {
+            timer.sleep(1000)?;
+            // Who waits for another call need not wait for ever.
+            tally.count()?;
+        }
+        match control.wait(id)? {
+            Ok(Ending { state: State::Exited, status: 0 }) => {}
+            Ok(Ending { state: State::Exited, status: status @ 1000.. }) => least = least.min(status - 1000),
+            Ok(_) | Err(_) => well = false,
+        }
+    }
+    let busy = least >= times && least < u64::MAX;
+    println!("calls of each client: {}", if busy { "one for each time at least" } else { "few" });
+    let after = free()?;
+    println!("{times} times: {}", if well { "nobody lost anything" } else { "somebody lost something" });
+    println!("memory: {}", if before == after { "all of it is back" } else { "some of it is not back" });
+    Ok(well && busy && before == after)
+}
+
+fn main() -> u64 {
+    let times = startup().arguments().next().and_then(|argument| argument.parse().ok()).unwrap_or(10);
+    match change(times) {
+        Ok(true) => 0,
+        Ok(false) => 1,
+        Err(error) => {
+            println!("{error}");
+            2
+        }
+    }
+}
