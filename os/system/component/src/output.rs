@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use pecan::{Cap, startup::well_known, types::Endpoint};
 use pecan_protocols::{ConsoleClient, SupervisorClient, WRITE_MAX};
+use pecan_runtime::sync::Mutex;
 use pecan_service::CallError;
 
 use crate::role;
@@ -30,6 +31,10 @@ pub fn connect() {
     pecan_service::set_supervisor(endpoint(&SUPERVISOR));
 }
 
+/// Who has it prints: the console owes one answer to all threads of a component together, and a second call would end the first
+/// before there is room for what it wrote.
+static PRINTS: Mutex<()> = Mutex::new(());
+
 /// Prints. What a console that died may not have printed is printed again: rather twice than not at all.
 fn print_through(call: impl Fn() -> Result<(), CallError>) {
     if let Err(CallError::ServerRestarted { .. }) = call() {
@@ -39,6 +44,7 @@ fn print_through(call: impl Fn() -> Result<(), CallError>) {
 }
 
 fn print(bytes: &[u8]) {
+    let _guard = PRINTS.lock();
     let console = endpoint(&CONSOLE);
     for chunk in bytes.chunks(WRITE_MAX) {
         print_through(|| {
@@ -56,6 +62,7 @@ pub fn write(text: &str) {
     let console = endpoint(&CONSOLE);
     let page = role::memory(CONSOLE_ROLE);
     let (Some(page), false) = (page, console.is_null()) else { return print(text.as_bytes()) };
+    let _guard = PRINTS.lock();
     let client = ConsoleClient::new(console);
     let mut rest = text.as_bytes();
     while !rest.is_empty() {

@@ -95,9 +95,10 @@ struct Job {
 
 /// Lets a thread of the description run something.
 ///
-/// Each thread has the priority of its component and a budget of its own. What it prints and what it calls comes from the same
-/// client as what the others do: a server that owes one of them an answer drops that when another of them calls. So let a
-/// channel be used by one thread at a time.
+/// Each thread has the priority of its component and a budget of its own. What it calls comes from the same client as what the
+/// others do: a server that owes one of them an answer drops that when another of them calls. So let a channel be used by one
+/// thread at a time. Threads can all print, one after the other; but what one prints ends the call of another that reads from the
+/// console.
 pub fn spawn<T: Send + 'static>(
     name: &str,
     action: impl FnOnce() -> T + Send + 'static,

@@ -13,7 +13,9 @@ pub fn expected(settings: &pecan_manifest::Settings) -> Expected {
     Expected {
         heartbeat: settings.heartbeat_ms.unwrap_or(0) * 1000,
         overrun: settings.overrun_ms.unwrap_or(0) * 1000,
-        period: settings.period_us(),
+        periods: core::iter::once(settings.period_us())
+            .chain(settings.threads.values().map(|thread| thread.time_us().1))
+            .collect(),
     }
 }
 
@@ -54,11 +56,11 @@ impl System {
             self.fail(index, thread, Cause::Fault { label: message.label() }, message.words());
             return Answered::Later;
         }
-        if !self.entries[index].pulse.used_up(self.clock.now()) {
+        if !self.entries[index].pulse.used_up(thread.into(), self.clock.now()) {
             return Answered::Now;
         }
         let ms = self.spec(&self.entries[index]).settings.overrun_ms.unwrap_or(0);
-        self.fail(index, 0, Cause::Overrun { ms }, &[]);
+        self.fail(index, thread, Cause::Overrun { ms }, &[]);
         Answered::Later
     }
 }

@@ -100,6 +100,9 @@ impl Maker<'_> {
             unsafe {
                 tcb.configure(cspace, self.live.space.cap(), start, buffer)?;
                 tcb.set_sched_params(priorities, sched_context, fault_ep)?;
+                if promised && settings.overrun_ms.is_some() {
+                    tcb.set_timeout_endpoint(fault_ep)?;
+                }
             }
             if !settings.fpu {
                 tcb.set_flags(0, tcb_flag::FPU_DISABLED)?;
