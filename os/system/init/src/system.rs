@@ -4,6 +4,7 @@ mod departures;
 mod handover;
 
 use alloc::{
+    borrow::Cow,
     collections::VecDeque,
     format,
     string::{String, ToString},
@@ -419,8 +420,8 @@ impl System {
     }
 
     /// The name in the archive of the program that an entry runs.
-    pub fn program_of(&self, entry: &Entry) -> Option<String> {
-        program_of(self.description(), entry.spec, entry.program)
+    pub fn program_of(&self, entry: &Entry) -> Option<Cow<'_, str>> {
+        self.description().program(entry.spec, entry.program)
     }
 
     /// A file of the archive.
@@ -534,7 +535,7 @@ impl System {
     /// Ends a component that has failed, after taking down of what, with the registers of one of its threads.
     pub fn fail(&mut self, index: usize, thread: u16, cause: Cause, message: &[u64]) {
         let entry = &self.entries[index];
-        let program = self.program_of(entry).unwrap_or_default();
+        let program = self.archive.system().program(entry.spec, entry.program).unwrap_or_default();
         if let Some(live) = &entry.live {
             let died = (live, thread);
             self.reports.take_down((&entry.name, &program), (cause, message), died, &mut self.memory);
@@ -772,18 +773,12 @@ impl System {
     }
 }
 
-/// The name in the archive of one of the programs that a component can run.
-fn program_of(description: &pecan_manifest::System, spec: usize, number: u8) -> Option<String> {
-    let settings = &description.components.get(spec)?.settings;
-    Some(settings.program_of(settings.packages().nth(number.into())?).into_owned())
-}
-
 /// Everybody who runs: what each is made of, where it has endpoints of a server, its number, and the name of its program.
 fn clients<'a>(
     entries: &'a mut [Entry],
     description: &'a pecan_manifest::System,
     server: usize,
-) -> impl Iterator<Item = (&'a mut Live, Vec<u64>, u64, Option<String>)> {
+) -> impl Iterator<Item = (&'a mut Live, Vec<u64>, u64, Option<Cow<'a, str>>)> {
     let to = Server::Component(server as u16);
     let leads_there = move |number: usize| description.channels.get(number).is_some_and(|c| c.server == to);
     let live = entries
@@ -792,6 +787,6 @@ fn clients<'a>(
     live.map(move |(id, spec, program, live)| {
         let ends = live.channels().filter(|(number, _)| leads_there(*number));
         let cptrs = ends.map(|(_, cptr)| cptr).collect();
-        (live, cptrs, id, program_of(description, spec, program))
+        (live, cptrs, id, description.program(spec, program))
     })
 }

@@ -1,6 +1,6 @@
 //! A system: its components, and the channels between them.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +118,12 @@ impl System {
     /// has ended.
     pub fn is_part(&self, component: usize) -> bool {
         self.channels_of(component).any(|(_, channel)| channel.server == Server::Init)
+    }
+
+    /// The name in the archive of one of the programs that a component can run, by its number.
+    pub fn program(&self, component: usize, number: u8) -> Option<Cow<'_, str>> {
+        let settings = &self.components.get(component)?.settings;
+        Some(settings.program_of(settings.packages().nth(number.into())?))
     }
 
     /// What the client of a channel calls it.

@@ -126,7 +126,13 @@ impl Control for Supervisor {
             cpu_us: instance.cpu_us,
             restarts: instance.restarts,
             wait_ms: waits.saturating_sub(now()) / 1000,
-            about: Text::cut(&settings.about),
+            about: match settings.packages().nth(instance.program.into()) {
+                // It was replaced: the description says what it is for, and not which program does that now.
+                Some(program) if instance.program > 0 => {
+                    Text::cut(&format!("{} ({program})", &*settings.about))
+                }
+                _ => Text::cut(&settings.about),
+            },
             name: instance.name,
         })
     }

@@ -8,7 +8,7 @@ use alloc::{string::String, vec::Vec};
 
 use pecan_component::{
     main, println,
-    protocols::{Arguments, Ending, State},
+    protocols::{Arguments, Ending, ReplaceError, State},
     service::CallError,
     startup, ticks,
 };
@@ -47,9 +47,14 @@ fn change(times: u64) -> Result<bool, CallError> {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         timer.sleep(500 + (random >> 33) % PAUSE)?;
         let program = PROGRAMS[n as usize % PROGRAMS.len()];
-        if let Err(error) = control.replace("tally", program)? {
-            println!("{program}: {error}");
-            well = false;
+        match control.replace("tally", program) {
+            // Who kills the supervisor takes the answer away. Its successor goes on with the handover, and may be at it.
+            Ok(Ok(()) | Err(ReplaceError::Busy)) | Err(CallError::ServerRestarted { .. }) => {}
+            Ok(Err(error)) => {
+                println!("{program}: {error}");
+                well = false;
+            }
+            Err(error) => return Err(error),
         }
     }
     tally.finish()?;
@@ -73,9 +78,31 @@ fn change(times: u64) -> Result<bool, CallError> {
     Ok(well && busy && before == after)
 }
 
+/// Kills the supervisor so many times.
+fn kill(times: u64) -> Result<bool, CallError> {
+    let (control, timer) = (roles::CONTROL.client(), roles::TIMER.client());
+    let mut random = ticks();
+    for _ in 0..times {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        timer.sleep(2000 + (random >> 33) % PAUSE)?;
+        match control.kill("supervisor") {
+            // It takes the answer with it.
+            Ok(Ok(())) | Err(CallError::ServerRestarted { .. }) => {}
+            Ok(Err(error)) => println!("the supervisor cannot be killed: {error}"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
 fn main() -> u64 {
-    let times = startup().arguments().next().and_then(|argument| argument.parse().ok()).unwrap_or(10);
-    match change(times) {
+    let mut arguments = startup().arguments();
+    let first = arguments.next().unwrap_or("10");
+    let done = match first {
+        "kill" => kill(arguments.next().and_then(|argument| argument.parse().ok()).unwrap_or(10)),
+        times => change(times.parse().unwrap_or(10)),
+    };
+    match done {
         Ok(true) => 0,
         Ok(false) => 1,
         Err(error) => {
