@@ -2,6 +2,8 @@
 
 use alloc::{collections::VecDeque, string::String, vec::Vec};
 
+use serde::{Deserialize, Serialize};
+
 use crate::utf8::Decoder;
 
 /// What a byte did.
@@ -40,7 +42,7 @@ const CTRL_W: u8 = 0x17;
 const ESCAPE: u8 = 0x1b;
 const DELETE: u8 = 0x7f;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum State {
     #[default]
     Text,
@@ -52,7 +54,7 @@ enum State {
 }
 
 /// A line editor.
-#[derive(Clone, Debug)]
+#[derive(Serialize, Deserialize, Clone, Debug)]
 pub struct Editor {
     /// The most bytes of a line.
     limit: usize,

@@ -2,8 +2,10 @@
 
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 /// Somebody who waits for input, and what is wanted of it.
-#[derive(Debug)]
+#[derive(Serialize, Deserialize, Debug)]
 pub struct Reader<T> {
     /// The client's place.
     pub client: usize,
@@ -13,7 +15,7 @@ pub struct Reader<T> {
 
 /// Those who wait for input, and whose the keyboard is: its owner's, unless that has lent it to another client. Without an
 /// owner it is everybody's.
-#[derive(Debug)]
+#[derive(Serialize, Deserialize, Debug)]
 pub struct Keyboard<T> {
     readers: Vec<Reader<T>>,
     owner: Option<usize>,
@@ -30,6 +32,14 @@ impl<T> Keyboard<T> {
     /// The keyboard of this client, or everybody's.
     pub const fn new(owner: Option<usize>) -> Self {
         Self { readers: Vec::new(), owner, lent: None, is_known: false, job: 0, interrupted: false }
+    }
+
+    /// The same keyboard, with those who wait taken out and each wish as something else: to hand it over.
+    pub fn drain_as<U>(&mut self, mut into: impl FnMut(T) -> U) -> Keyboard<U> {
+        let Self { owner, lent, is_known, job, interrupted, .. } = *self;
+        let reader = |Reader { client, wants }| Reader { client, wants: into(wants) };
+        let readers = self.readers.drain(..).map(reader).collect();
+        Keyboard { readers, owner, lent, is_known, job, interrupted }
     }
 
     /// A client waits for input, in place of what it waited for before.

@@ -6,6 +6,7 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt::Write;
 
+use serde::{Deserialize, Serialize};
 use unicode_width::UnicodeWidthChar;
 
 /// The most bytes of an unfinished line; a longer one is broken.
@@ -17,7 +18,7 @@ const BACK: &str = "\x08";
 /// The fewest columns that a screen is taken to have.
 const COLUMNS_MIN: usize = 16;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
 struct Client {
     /// Its unfinished line.
     partial: Vec<u8>,
@@ -31,7 +32,7 @@ struct Client {
 ///
 /// What they write is shown as text: a character that does not print is shown as its number (`\x1b`), so that no client
 /// can change what others have written, or make the terminal answer.
-#[derive(Clone, Debug)]
+#[derive(Serialize, Deserialize, Clone, Debug)]
 pub struct Screen {
     clients: Vec<Client>,
     columns: usize,
@@ -53,6 +54,11 @@ impl Screen {
             row: String::new(),
             back: 0,
         }
+    }
+
+    /// For how many clients it is.
+    pub const fn clients(&self) -> usize {
+        self.clients.len()
     }
 
     /// Passes the bytes of a client on as they are, or shows them as text.

@@ -1,7 +1,9 @@
 //! Text out of bytes that come one at a time.
 
+use serde::{Deserialize, Serialize};
+
 /// Puts bytes together to characters.
-#[derive(Clone, Debug)]
+#[derive(Serialize, Deserialize, Clone, Debug)]
 pub struct Decoder {
     bytes: [u8; 4],
     len: usize,

@@ -9,14 +9,15 @@ mod port;
 use alloc::vec::Vec;
 
 use pecan_component::{
-    Irq, LOG_SIGNAL, Serves, clients, irq, log, main, pecan, ports,
-    protocols::{Console, LINE_MAX, READ_MAX},
-    serve,
-    service::{Badge, Bytes, Caller, Later, Owed, shared::StreamReader},
+    Handover, Irq, LOG_SIGNAL, Serves, clients, irq, log, main, pecan, ports,
+    protocols::{Console, LINE_MAX, READ_MAX, Unfit},
+    serve_replaceable,
+    service::{Badge, Bytes, Caller, Later, Owed, Parked, Parking, shared::StreamReader},
     startup, supervisor, ticks, tsc_mhz,
 };
 use pecan_ns16550::{Clock, Ns16550, Output};
 use pecan_terminal::{Editor, Event, Keyboard, Reader, Screen};
+use serde::{Deserialize, Serialize};
 
 use port::Com;
 
@@ -87,6 +88,11 @@ impl Terminal {
     fn pump(&mut self) {
         let flushing = self.flushes.iter().next().is_some();
         let all_gone = self.output.pump(flushing);
+        self.answer(all_gone);
+    }
+
+    /// Answers those who waited for room, or for the end of all output.
+    fn answer(&mut self, all_gone: bool) {
         if self.output.has_room() {
             self.writers.take_if(|_| true).for_each(|later| later.answer(&()));
         }
@@ -284,6 +290,57 @@ impl Console for Terminal {
     }
 }
 
+/// What a console hands over. Of output there is nothing: it is ready when all of that has left the machine.
+#[derive(Serialize, Deserialize)]
+struct State {
+    screen: Screen,
+    input: Vec<u8>,
+    keyboard: Keyboard<ParkedWish>,
+}
+
+/// What a reader wants, on its way to another program.
+#[derive(Serialize, Deserialize)]
+enum ParkedWish {
+    Raw(Parked<Bytes<READ_MAX>>),
+    Line(Parked<Bytes<LINE_MAX>>, Editor),
+}
+
+impl Handover for Terminal {
+    const VERSION: u32 = 1;
+    type State = State;
+
+    fn is_ready(&mut self) -> bool {
+        let all_gone = self.output.pump(true);
+        self.answer(all_gone);
+        all_gone
+    }
+
+    fn save(&mut self) -> State {
+        let park = |wants| match wants {
+            Wanted::Raw(later) => ParkedWish::Raw(later.park()),
+            Wanted::Line(later, editor) => ParkedWish::Line(later.park(), editor),
+        };
+        State {
+            screen: self.screen.clone(),
+            input: core::mem::take(&mut self.input),
+            keyboard: self.keyboard.drain_as(park),
+        }
+    }
+
+    fn restore(&mut self, state: State, parking: &mut Parking) -> Result<(), Unfit> {
+        let State { screen, input, mut keyboard } = state;
+        if screen.clients() != self.screen.clients() {
+            return Err(Unfit::State);
+        }
+        let resume = |wish| match wish {
+            ParkedWish::Raw(later) => Wanted::Raw(parking.resume(later)),
+            ParkedWish::Line(later, editor) => Wanted::Line(parking.resume(later), editor),
+        };
+        (self.screen, self.input, self.keyboard) = (screen, input, keyboard.drain_as(resume));
+        Ok(())
+    }
+}
+
 /// The columns in the argument `columns=N`.
 fn columns() -> Option<usize> {
     startup().arguments().find_map(|a| a.strip_prefix("columns="))?.parse().ok()
@@ -324,8 +381,5 @@ fn main() -> pecan::Result<u64> {
         writers: Owed::new(clients),
         flushes: Owed::new(clients),
     };
-    terminal.show_log();
-    terminal.take_input();
-    terminal.pump();
-    serve::<roles::Dispatch, _>(&mut terminal, Terminal::signal)
+    serve_replaceable::<roles::Dispatch, _>(&mut terminal, Terminal::signal)
 }

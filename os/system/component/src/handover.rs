@@ -25,7 +25,7 @@ pub trait Handover {
     type State: Serialize + DeserializeOwned;
 
     /// Whether it can hand over now. If not, no calls are received until it can, and this is asked again after each signal.
-    fn is_ready(&self) -> bool {
+    fn is_ready(&mut self) -> bool {
         true
     }
 

@@ -75,8 +75,8 @@ pub fn serve<D: Dispatch<S>, S>(server: &mut S, mut signal: impl FnMut(&mut S, u
 
 /// As [`serve`], for a server that can hand over to another program, and take over from one, without that a client notices.
 ///
-/// A program that takes over has its predecessor's state before it receives the first call; then `signal` is told all bits at
-/// once, because signals for the predecessor may be lost.
+/// A program that takes over has its predecessor's state before anything else happens. Before the first call `signal` is told all
+/// bits at once, because signals for a predecessor may be lost.
 ///
 /// # Panics
 /// As [`serve`].
@@ -86,12 +86,10 @@ pub fn serve_replaceable<D: Dispatch<S>, S: Handover>(
 ) -> ! {
     let all = replies();
     let replies = match handover::take_over::<D, S>(server, &all) {
-        Some(replies) => {
-            signal(server, layout::SIGNALS_OF_OTHERS);
-            replies
-        }
+        Some(replies) => replies,
         None => Replies::new(&all),
     };
+    signal(server, layout::SIGNALS_OF_OTHERS);
     self::server(replies).run::<D, S>(server, |server, bits, replies| {
         let mut bits = bits;
         loop {

@@ -277,7 +277,7 @@ impl<F: Form> Handover for Server<F> {
     const VERSION: u32 = F::VERSION;
     type State = F::State;
 
-    fn is_ready(&self) -> bool {
+    fn is_ready(&mut self) -> bool {
         F::before(self.mode);
         self.waits.get() == 0
     }
