@@ -117,3 +117,68 @@ impl Parking {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pecan_manifest::Badge;
+
+    use super::*;
+    use crate::Caller;
+
+    const REPLIES: [Cap<Reply>; 4] = [Cap::NULL; 4];
+
+    fn caller(place: u16) -> Caller {
+        Caller { badge: Badge::call(0, place, 1) }
+    }
+
+    #[test]
+    fn another_program_owes_what_was_parked() {
+        let mut replies = Replies::new(&REPLIES);
+        let (first, second) = (replies.defer::<u64>(caller(7)).unwrap(), replies.defer(caller(2)).unwrap());
+        assert!(first.is_owed() && second.is_owed());
+        let parked: [Parked<u64>; 2] = [first.park(), second.park()];
+        let saved = replies.save();
+        let bytes = postcard::to_allocvec(&(&saved, &parked)).unwrap();
+
+        let (saved, [first, second]): (SavedReplies, [Parked<u64>; 2]) =
+            postcard::from_bytes(&bytes).unwrap();
+        let mut replies = Replies::restore(&REPLIES, &saved).unwrap();
+        assert_eq!(replies.save(), saved);
+        let mut parking = replies.parking();
+        let (first, second) = (parking.resume(first), parking.resume(second));
+        assert!(first.is_owed() && second.is_owed());
+        // All are resumed, so that nobody is told that there is no answer.
+        parking.close();
+        replies.forget(7);
+        assert!(!first.is_owed() && second.is_owed());
+        second.park();
+    }
+
+    #[test]
+    fn what_nobody_parked_is_not_owed() {
+        let mut replies = Replies::new(&REPLIES);
+        let later = replies.defer::<u64>(caller(1)).unwrap();
+        let Parked { at, call, .. } = later.park();
+        let mut parking = replies.parking();
+        for (at, call) in [(at, call + 1), (at, 0), (2, call), (u32::MAX, call)] {
+            assert!(!parking.resume(Parked::<u64> { at, call, of: PhantomData }).is_owed(), "{at} {call}");
+        }
+        let later = parking.resume(Parked::<u64> { at, call, of: PhantomData });
+        assert!(later.is_owed());
+        later.park();
+    }
+
+    #[test]
+    fn each_reply_object_is_named_once() {
+        let saved = Replies::new(&REPLIES).save();
+        assert!(Replies::restore(&REPLIES, &saved).is_some());
+        assert!(Replies::restore(&REPLIES[..3], &saved).is_none());
+        let wrong = [
+            SavedReplies { current: 1, ..saved.clone() },
+            SavedReplies { current: 4, ..saved.clone() },
+            SavedReplies { places: saved.places[..2].to_vec(), ..saved.clone() },
+            SavedReplies { places: [&saved.places[..], &saved.places[..1]].concat(), ..saved },
+        ];
+        assert!(wrong.iter().all(|wrong| Replies::restore(&REPLIES, wrong).is_none()));
+    }
+}

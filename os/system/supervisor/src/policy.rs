@@ -54,6 +54,11 @@ impl Supervisor {
         for instance in self.all_stopped()? {
             self.look_after(instance)?;
         }
+        self.set_alarm()
+    }
+
+    /// Lets the initial task signal when the next is due: one that waits to be started again, or that hands over.
+    fn set_alarm(&self) -> Result<(), CallError> {
         let mut next = self.next_change().unwrap_or(0);
         for instance in self.all_stopped()? {
             if let Health::BackOff { until } = self.watch(&instance).health()
@@ -213,7 +218,7 @@ impl Supervisor {
                     self.keep(&mut instance, State::BackOff, watch)?;
                     let (name, ms) = (&*instance.name, (until - now) / 1000);
                     self.say(&format!("*** {name} is started again in {ms} ms"))?;
-                    return self.instances.alarm(until);
+                    return self.set_alarm();
                 }
                 Next::GiveUp => {
                     let (name, failures) = (&*instance.name, watch.failures());
