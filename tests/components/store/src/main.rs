@@ -3,8 +3,10 @@
 #![no_main]
 
 use pecan_component::{
-    SessionTable, clients, main, serve,
-    service::{Bytes, Caller, Later, Owed, shared::Memory},
+    Handover, SessionTable, clients, main,
+    protocols::Unfit,
+    serve_replaceable,
+    service::{Bytes, Caller, Later, Owed, Parked, Parking, shared::Memory},
     ticks, tsc_mhz,
 };
 use test_store::{KEY_MAX, Store, StoreError, VALUE_MAX};
@@ -95,7 +97,22 @@ impl Store for Server {
     }
 }
 
+impl Handover for Server {
+    const VERSION: u32 = 1;
+    /// To whom it owes an answer. As long as there are sessions, it is not replaced.
+    type State = Owed<Parked<()>>;
+
+    fn save(&mut self) -> Self::State {
+        self.owed.drain_as(Later::park)
+    }
+
+    fn restore(&mut self, state: Self::State, parking: &mut Parking) -> Result<(), Unfit> {
+        self.owed.fill_from(state, |parked| parking.resume(parked));
+        Ok(())
+    }
+}
+
 fn main() {
     let mut server = Server { sessions: SessionTable::new(roles::CLIENTS), owed: Owed::new(clients()) };
-    serve::<roles::Dispatch, _>(&mut server, |_, _| ())
+    serve_replaceable::<roles::Dispatch, _>(&mut server, |_, _| ())
 }

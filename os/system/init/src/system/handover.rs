@@ -67,6 +67,7 @@ impl System {
     /// Asks a server that runs to hand over to another of its programs.
     pub fn ask_handover(&mut self, id: u64, program: u8) -> Result<(), ControlError> {
         let index = self.find(id).ok_or(ControlError::NotRunning)?;
+        let unfit = self.has_sessions(id).then_some(Unfit::Sessions);
         if self.spec(&self.entries[index]).settings.packages().nth(program.into()).is_none() {
             return Err(ControlError::NoSuchProgram);
         }
@@ -76,9 +77,11 @@ impl System {
         }
         let signal = entry.live.as_ref().and_then(|live| live.handover_signal);
         let signal = signal.ok_or(ControlError::NotRunning)?;
-        let info = Handover { stage: Stage::Asked, from: entry.program, to: program, unfit: None };
+        let info = Handover { stage: Stage::Asked, from: entry.program, to: program, unfit };
         entry.handover = Some(Change { info, left: None });
-        signal.signal();
+        if unfit.is_none() {
+            signal.signal();
+        }
         Ok(())
     }
 
@@ -118,6 +121,7 @@ impl System {
         if !self.is_replaced(id) {
             return;
         }
+        // Somebody may have opened one meanwhile.
         if self.has_sessions(id) {
             return self.refuse(id, Unfit::Sessions);
         }
