@@ -57,8 +57,12 @@ pub const PRIORITIES: usize = 256;
 pub const ROUTES: usize = 14;
 /// Words of [`CoreState::latency`] where there are any.
 pub const LATENCY_WORDS: usize = 6;
-/// ASID pools.
+/// ASID pools that there can be.
 pub const ASID_POOLS: usize = 1 << pecan_abi::constants::NUM_ASID_POOLS_BITS;
+/// Ranges of identifiers, one for a pool each, that the words of capabilities have room for. Those from [`ASID_POOLS`] on have
+/// no pool; as they have a place, nobody who looks for an identifier needs to check it.
+pub const ASID_RANGES: usize = (1 << u16::BITS) / crate::vspace::AsidPool::LEN;
+const _: () = assert!(ASID_POOLS <= ASID_RANGES);
 
 /// What an interrupt is used for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -145,8 +149,8 @@ pub struct GlobalState {
     pub irq_slots: [Slot; pecan_arch::MAX_IRQ],
     /// What each interrupt is used for.
     pub irq_states: [Cell<IrqState>; pecan_arch::MAX_IRQ],
-    /// The ASID pools.
-    pub asid_pools: [PoolCell; ASID_POOLS],
+    /// The ASID pools, by the ranges of their identifiers.
+    pub asid_pools: [PoolCell; ASID_RANGES],
     /// What is kept of capabilities that only this architecture has.
     pub arch: ArchState,
     /// The domain schedule.

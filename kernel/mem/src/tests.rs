@@ -483,10 +483,17 @@ fn a_root_has_one_identifier_and_once() {
     assert!(derivation::insert_root(&k, forge(table), slots[5].link()));
     let unassigned = slots[5].words();
     // Not the kernel's, not somebody else's, none that no pool has, and none that there is not.
-    let beyond = (pecan_arch::ASIDS..1 << u16::BITS).map(|asid| asid as u16);
-    for asid in [0, 1, 512].into_iter().chain(beyond) {
+    let beyond = || (pecan_arch::ASIDS..1 << u16::BITS).map(|asid| asid as u16);
+    for asid in [0, 1, 512].into_iter().chain(beyond()) {
         assert!(!vspace::assign(&k, asid, slots[5].link()) && slots[5].words() == unassigned, "{asid}");
     }
+    // Not even if there is a pool that says so.
+    if let Some(base) = beyond().next() {
+        let pool = k.boot_object(ObjectKind::AsidPool { base });
+        assert!(vspace::insert_pool(&k, forge(pool), slots[6].link()));
+        assert!(!vspace::assign(&k, base + 1, slots[5].link()));
+    }
+    assert!(beyond().all(|asid| vspace::find_root(&k, asid).is_none()));
     for slot in [ROOT, POOL, 0, 1, 2, 3] {
         assert!(!vspace::assign(&k, 2, slots[slot].link()));
     }

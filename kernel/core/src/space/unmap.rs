@@ -36,7 +36,7 @@ pub fn delete_asid(k: &mut Kernel, asid: u16, root: Link<PageTable>) {
 
 /// The last capability to an ASID pool goes: its address spaces lose their ASIDs.
 pub fn delete_asid_pool(k: &mut Kernel, base: u16, pool: Link<AsidPool>) {
-    let Some(entry) = k.global().asid_pools.get(base as usize / AsidPool::LEN) else { return };
+    let entry = &k.global().asid_pools[base as usize / AsidPool::LEN];
     if entry.get() != Some(pool) {
         return;
     }

@@ -15,6 +15,7 @@ use crate::{
     link::Link,
     object::PageTable,
     slot::Slot,
+    state::ASID_POOLS,
 };
 
 /// Address spaces by identifier.
@@ -82,11 +83,10 @@ impl PoolCell {
     }
 }
 
-/// The pool that has an identifier.
+/// The pool that has an identifier. None has those beyond the last that there may be ([`register`]).
 #[inline(always)]
 fn pool_of(k: &Kernel, asid: u16) -> Option<&AsidPool> {
-    let pools = &k.global().asid_pools;
-    Some(pools[asid as usize / AsidPool::LEN % pools.len()].get()?.get(k))
+    Some(k.global().asid_pools[asid as usize / AsidPool::LEN].get()?.get(k))
 }
 
 /// The root table of the address space with this identifier.
@@ -96,10 +96,10 @@ pub fn find_root(k: &Kernel, asid: u16) -> Option<Root<'_>> {
     Some(Root { link, asid, _lock: PhantomData })
 }
 
-/// Puts the identifiers of a new pool into use, unless another one has them. Its capability is in a slot.
+/// Puts the identifiers of a new pool into use, unless another one has them or they are beyond the last. Its capability is in a slot.
 pub(crate) fn register(k: &Kernel, pool: Words) {
     if let Cap::AsidPool { pool, base } = Cap::unpack(pool)
-        && let Some(cell) = k.global().asid_pools.get(base as usize / AsidPool::LEN)
+        && let Some(cell) = k.global().asid_pools[..ASID_POOLS].get(base as usize / AsidPool::LEN)
         && cell.get().is_none()
     {
         cell.0.set(Some(pool));
@@ -124,9 +124,7 @@ pub fn assign(k: &Kernel, asid: u16, slot: Link<Slot>) -> bool {
     let words = slot.get(k).words();
     let (Some(pool), Some(table)) = (pool_of(k, asid), words.unassigned_root()) else { return false };
     let (cell, place) = (pool.cell(asid), Mapping { asid, vaddr: 0 });
-    // A word has room for more identifiers than there may be; `pool_of` takes those for others.
-    let exists = asid != 0 && usize::from(asid) / AsidPool::LEN < k.global().asid_pools.len();
-    if !exists || cell.get().is_some() || !settle(k, slot, words, Some(ROOT_LEVEL as u8), Some(place)) {
+    if asid == 0 || cell.get().is_some() || !settle(k, slot, words, Some(ROOT_LEVEL as u8), Some(place)) {
         return false;
     }
     if !has_own_type(ROOT_LEVEL) {

@@ -32,9 +32,7 @@ pub(super) fn decode_control(k: &Kernel, inv: Invocation<'_>) -> Decoded<MakePoo
     }
     let args::AsidControlMakePool { untyped, root, index, depth } =
         args::AsidControlMakePool::decode(k, inv)?;
-    let free = k
-        .global()
-        .asid_pools
+    let free = k.global().asid_pools[..pecan_arch::ASIDS / AsidPool::LEN]
         .iter()
         .position(|pool| pool.get().is_none())
         .ok_or(SyscallError::DeleteFirst)?;
@@ -66,7 +64,7 @@ pub(super) fn decode_pool(k: &Kernel, inv: Invocation<'_>) -> Decoded<Assign> {
     if slot.get(k).words().unassigned_root().is_none() {
         return Err(SyscallError::InvalidCapability(1));
     }
-    match k.global().asid_pools.get(base as usize / AsidPool::LEN).and_then(|pool| pool.get()) {
+    match k.global().asid_pools[base as usize / AsidPool::LEN].get() {
         None => {
             let failure = LookupFailure::InvalidRoot;
             return Err(SyscallError::FailedLookup { source: false, failure });
