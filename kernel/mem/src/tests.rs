@@ -476,6 +476,22 @@ fn a_place_is_lost_when_the_table_gets_another_capability_or_leaves_its_slot() {
 }
 
 #[test]
+fn a_place_is_lost_when_something_else_comes_there() {
+    let (mut k, cnode) = space();
+    let slots = all(&k, cnode);
+    // Another table of the same kind.
+    let other = k.boot_object(ObjectKind::table(ROOT_LEVEL - 1));
+    assert!(derivation::insert_root(&k, forge(other), slots[5].link()));
+    let [first, second] = [&slots[TABLES + ROOT_LEVEL - 1], &slots[5]];
+    let place = |slot: &Slot| TablePlace::find(&k, slot.link(), root(&k), 0).expect("a place");
+    let (late, early) = (place(first), place(second));
+    assert!(early.take(&k));
+    let entry = || Entry::find(&k, root(&k), 0, ROOT_LEVEL).expect("the root's entry").get(&k);
+    let (before, unmapped) = (entry(), first.words());
+    assert!(!late.take(&k) && first.words() == unmapped && entry() == before);
+}
+
+#[test]
 fn a_root_has_one_identifier_and_once() {
     let (mut k, cnode) = space();
     let slots = all(&k, cnode);

@@ -99,12 +99,12 @@ impl<'k> TablePlace<'k> {
         Ok(TablePlace { entry, slot, words, mapping })
     }
 
-    /// Maps the table there. False, and nothing changed, if the slot no longer holds what it did, or another slot a
-    /// capability to the table.
+    /// Maps the table there. False, and nothing changed, if something else has come there, if the slot no longer holds what
+    /// it did, or if another slot holds a capability to the table.
     pub fn take(self, k: &'k Kernel) -> bool {
         let TablePlace { entry, slot, words, mapping } = self;
         let level = entry.table.level - 1;
-        let settled = settle(k, slot, words, Some(level as u8), Some(mapping));
+        let settled = !entry.get(k).is_present() && settle(k, slot, words, Some(level as u8), Some(mapping));
         if settled {
             entry.table.link.get(k).set_entry(entry.index, Pte::table(virt_to_phys(words.table_address())));
             pecan_arch::tables_written();
