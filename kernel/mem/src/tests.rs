@@ -519,6 +519,8 @@ fn a_root_has_one_identifier_and_once() {
     let has_kernel =
         || KERNEL_ROOT_ENTRIES.iter().all(|&i| table.get(&k).entry(i) == pecan_arch::kernel_root_entry(i));
     assert!(has_kernel());
+    // The processor runs in it.
+    k.switch_vspace(vspace::find_root(&k, 2).expect("the root").space());
     // When it loses it, it does not get it again.
     let Cap::AsidPool { pool, .. } = slots[POOL].cap() else { unreachable!() };
     pool.get(&k).release(2);
@@ -530,5 +532,8 @@ fn a_root_has_one_identifier_and_once() {
     if !has_own_type(ROOT_LEVEL) {
         assert!(slots[5].words() == unassigned);
         assert!((0..512).all(|i| !table.get(&k).entry(i).is_present()));
+        // It was cleared after it had been left.
+        let machine = pecan_arch::host::machine();
+        assert_eq!((machine.vspace.get(), machine.incomplete_roots.get()), (None, 0));
     }
 }

@@ -30,6 +30,8 @@ pub struct Machine {
     pub vspace: Cell<Option<(PhysAddr, u16)>>,
     /// Address-space switches that were not to the one in force.
     pub vspace_switches: Cell<u64>,
+    /// Switches away from root tables that lacked one of the kernel's entries by then: a processor would have been lost.
+    pub incomplete_roots: Cell<u64>,
     /// Calls of [`tlb_flush_page`](crate::tlb_flush_page).
     pub page_flushes: Cell<u64>,
     /// Calls of [`tlb_flush_asid`](crate::tlb_flush_asid).

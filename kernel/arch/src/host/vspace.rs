@@ -53,8 +53,22 @@ pub fn switch_kernel_vspace() {
 
 fn set_vspace(v: Option<(PhysAddr, u16)>) {
     let m = machine();
-    if m.vspace.replace(v) != v {
-        m.vspace_switches.set(m.vspace_switches.get() + 1);
+    let old = m.vspace.replace(v);
+    if old == v {
+        return;
+    }
+    m.vspace_switches.set(m.vspace_switches.get() + 1);
+    let (base, len) = m.memory.get();
+    // Tests of the port alone have no tables.
+    if let Some((root, _)) = old.filter(|(root, _)| root.0 < len as u64) {
+        let is_there = |&index: &usize| {
+            let at = base + root.0 as usize + index * size_of::<Pte>();
+            // SAFETY: 1. a root table is a page of the registered memory. 2. Every value is an entry. 3. The kernel writes it
+            // through cells only, on this thread, so that no exclusive reference is alive.
+            unsafe { core::ptr::with_exposed_provenance::<Pte>(at).read() == kernel_root_entry(index) }
+        };
+        let lacks = !KERNEL_ROOT_ENTRIES.iter().all(is_there);
+        m.incomplete_roots.set(m.incomplete_roots.get() + u64::from(lacks));
     }
 }
 
