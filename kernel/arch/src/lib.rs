@@ -110,6 +110,15 @@ pub const MAX_FRAME_LEVEL: usize = Pte::MAX_FRAME_LEVEL;
 /// Entries of a root table that belong to user level; the rest are the kernel's ([`kernel_root_entry`]).
 pub const ROOT_USER_ENTRIES: usize = Pte::ROOT_USER_ENTRIES;
 
+/// Bits of the addresses at which the kernel sees objects; the bits above are copies of the highest of these.
+pub const ADDRESS_BITS: u32 = 48;
+
+/// True if [`ADDRESS_BITS`] say all of an address.
+pub const fn fits_address_bits(address: usize) -> bool {
+    const BEYOND: u32 = u64::BITS - ADDRESS_BITS;
+    ((address as i64) << BEYOND >> BEYOND) as usize == address
+}
+
 /// Bits of address below the part translated by `level`: an entry of that level covers `1 << level_shift` bytes.
 #[inline(always)]
 pub const fn level_shift(level: usize) -> u32 {

@@ -20,6 +20,11 @@ use crate::{BootError, PT_LEVELS, PageTableEntry, PhysAddr, PhysRegion};
 pub const PHYSMAP_BASE: usize = 0xffff_8000_0000_0000;
 /// Bytes of RAM that the physmap can show: one entry of the root table.
 pub const PHYSMAP_SIZE: u64 = 1 << 39;
+const _: () = assert!(
+    crate::fits_address_bits(PHYSMAP_BASE)
+        && crate::fits_address_bits(PHYSMAP_BASE + (PHYSMAP_SIZE - 1) as usize)
+        && crate::fits_address_bits(WINDOW)
+);
 /// Kernel addresses of devices, a page each, and of the image behind them.
 pub const WINDOW: usize = 0xffff_ffff_8000_0000;
 /// Where the image is linked in the window: on a boundary of the large frames that the boot code maps it with.

@@ -17,6 +17,11 @@ use crate::{BootError, PT_LEVELS, PageTableEntry, PhysAddr, PhysRegion, ROOT_USE
 pub const PHYSMAP_BASE: usize = 0xffff_8000_0000_0000;
 /// Bytes of RAM that the physmap can show: one entry of the root table.
 pub const PHYSMAP_SIZE: u64 = 1 << 39;
+const _: () = assert!(
+    crate::fits_address_bits(PHYSMAP_BASE)
+        && crate::fits_address_bits(PHYSMAP_BASE + (PHYSMAP_SIZE - 1) as usize)
+        && crate::fits_address_bits(WINDOW)
+);
 /// Where the linker sees physical address 0 for the kernel image.
 const WINDOW: usize = 0xffff_ffff_8000_0000;
 /// Kernel addresses of devices, a page each: below those of the image, so that one table serves both.

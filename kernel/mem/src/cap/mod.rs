@@ -212,7 +212,7 @@ pub enum Cap {
     },
 }
 
-const ADDR_SHIFT: u32 = 16;
+const ADDR_SHIFT: u32 = u64::BITS - pecan_arch::ADDRESS_BITS;
 const TAG_SHIFT: u32 = 11;
 const OWN_SHIFT: u32 = 0;
 /// Bits of word 0 that are not the address: the tag and the kind's own.
