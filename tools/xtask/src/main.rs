@@ -8,6 +8,7 @@ mod build;
 mod check;
 mod console;
 mod debugger;
+mod doc;
 mod doctor;
 mod fuzz;
 mod generate;
@@ -75,6 +76,8 @@ enum Command {
     Image(image::Args),
     /// Make a component that builds, runs and has a test: a program, a service, a driver, or a program in C.
     New(new::Args),
+    /// Build the documentation of the crates that components are written against.
+    Doc(doc::Args),
     /// Check format, lints, layering, licences and generated files, and print the kernel's figures.
     Check,
     /// Write the files that are generated from the interface description.
@@ -143,6 +146,7 @@ fn main() -> ExitCode {
         Command::Graph(args) => graph::run(&ws, &args),
         Command::Image(args) => image::run(&ws, &args),
         Command::New(args) => new::run(&ws, &args),
+        Command::Doc(args) => doc::run(&ws, &args),
         Command::Check => check::run(&ws),
         Command::Generate => generate::run(&ws),
     });

@@ -14,7 +14,7 @@ use anyhow::Result;
 use pecan_abi::label::{ARCHITECTURES, X86_64};
 
 use crate::{
-    Arch, Outcome, build, doctor, generate,
+    Arch, Outcome, build, doc, doctor, generate,
     paths::Workspace,
     process,
     profile::Profile,
@@ -50,6 +50,7 @@ pub fn run(ws: &Workspace) -> Outcome {
     report.result("everything on the host", everything(ws));
     report.result("the portable kernel for other architectures", other_architectures(ws));
     report.result("documentation", documentation(ws));
+    report.result("documentation of what components are written against", doc::check(ws));
     report.result("lints on bare metal", bare_metal_lints(ws, &toolchain, &house, &metadata));
     figures::print(ws, &files);
     println!("longest chain of uses: {}", layers::longest_chain(&house.core_layers, &files).join(" > "));

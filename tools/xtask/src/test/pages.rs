@@ -5,7 +5,7 @@
 //!
 //! | comment | the block |
 //! | --- | --- |
-//! | `<!-- run -->` | commands, each of which must succeed |
+//! | `<!-- run -->` | commands, each of which must succeed; `<!-- run: FOLDER -->` in another folder than the copy |
 //! | `<!-- prints -->` | what the last of them prints, among other things; `...` stands for any text or any lines |
 //! | `<!-- made: FILE -->` | what a file says |
 //! | `<!-- part: FILE -->` | a part of what a file says |
@@ -22,10 +22,13 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{Tally, scenarios::lines_match};
-use crate::{paths::Workspace, ui};
+use crate::{paths::Workspace, toolchain, ui};
 
 /// The pages, without their `.md`, in the order in which they are gone through: all in one copy of the tree.
-const PAGES: [&str; 4] = ["new-program", "new-service", "new-driver", "new-c"];
+const PAGES: [&str; 6] = ["new-program", "new-service", "new-driver", "new-c", "std", "repository"];
+/// Where the copy is, as the pages name it, and what they put beside it.
+const FOLDER: &str = "target/pages";
+const COPY: &str = "pecan";
 /// How the names of these tests start.
 const PREFIX: &str = "page::";
 /// What is not copied.
@@ -34,7 +37,8 @@ const NOT_COPIED: [&str; 2] = ["target", ".git"];
 /// What a block of a page is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Kind {
-    Run,
+    /// In this folder, from the top folder of the copy.
+    Run(String),
     Prints,
     Made(String),
     Part(String),
@@ -58,8 +62,10 @@ pub fn run(ws: &Workspace, filter: Option<&str>) -> Result<Tally> {
     if pages.is_empty() {
         return Ok(tally);
     }
-    let copy = ws.join("target/pages/tree");
+    let folder = ws.join(FOLDER);
+    let copy = folder.join(COPY);
     synchronise(ws.root(), &copy)?;
+    remove_all_but(&folder, &BTreeSet::from([COPY.into()]))?;
     for page in pages {
         let path = format!("docs/{page}.md");
         let text = fs::read_to_string(ws.join(&path)).with_context(|| format!("cannot read {path}"))?;
@@ -104,8 +110,9 @@ fn blocks(page: &str) -> Result<Vec<Block>> {
 fn kind_of(said: &str) -> Option<Kind> {
     let file = |file: &str| file.trim().to_string();
     Some(match said.split_once(':') {
-        None if said == "run" => Kind::Run,
+        None if said == "run" => Kind::Run(String::new()),
         None if said == "prints" => Kind::Prints,
+        Some(("run", folder)) => Kind::Run(file(folder)),
         Some(("made", path)) => Kind::Made(file(path)),
         Some(("part", path)) => Kind::Part(file(path)),
         Some(("write", path)) => Kind::Write(file(path)),
@@ -121,8 +128,8 @@ fn follow(tree: &Path, blocks: &[Block]) -> Result<()> {
         let read =
             |path: &str| fs::read_to_string(tree.join(path)).with_context(|| format!("cannot read {path}"));
         let done = match &block.kind {
-            Kind::Run => block.text.lines().try_for_each(|line| {
-                printed = call(tree, line)?;
+            Kind::Run(folder) => block.text.lines().try_for_each(|line| {
+                printed = call(tree, &tree.join(folder), line)?;
                 Ok(())
             }),
             Kind::Prints => prints(&block.text, &printed),
@@ -147,18 +154,34 @@ fn follow(tree: &Path, blocks: &[Block]) -> Result<()> {
     Ok(())
 }
 
-/// Carries out a command of a page in the tree; returns what it prints.
-fn call(tree: &Path, line: &str) -> Result<String> {
+/// Carries out a command of a page in a folder; returns what it prints. `cargo xtask` is this program, which works on the tree.
+fn call(tree: &Path, folder: &Path, line: &str) -> Result<String> {
     let words = words(line);
-    let [cargo, xtask, args @ ..] = words.as_slice() else { bail!("`{line}` is not a command") };
-    ensure!(cargo == "cargo" && xtask == "xtask", "`{line}` does not call `cargo xtask`");
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let mut command = match words.as_slice() {
+        ["cargo", "xtask", args @ ..] => {
+            let mut xtask = Command::new(std::env::current_exe()?);
+            xtask.args(args).env("CARGO_MANIFEST_DIR", tree.join("tools/xtask"));
+            xtask
+        }
+        ["cargo", "check"] => {
+            let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            toolchain::clean(&mut cargo);
+            cargo.arg("check");
+            cargo
+        }
+        ["git", "init", folder] => {
+            let mut git = Command::new("git");
+            git.args(["init", "--quiet", folder]);
+            git
+        }
+        _ => bail!("`{line}` is no command that pages give"),
+    };
     if ui::verbose() {
         eprintln!("$ {line}");
     }
-    let out = Command::new(std::env::current_exe()?)
-        .args(args)
-        .current_dir(tree)
-        .env("CARGO_MANIFEST_DIR", tree.join("tools/xtask"))
+    let out = command
+        .current_dir(folder)
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot start `{line}`"))?;
@@ -207,19 +230,10 @@ fn changed(text: &str, change: &str) -> Result<String> {
 /// not built again.
 fn synchronise(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
-    let entries = |dir: &Path| -> Result<BTreeSet<PathBuf>> {
-        let entries = fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))?;
-        let names = entries.map(|e| Ok(PathBuf::from(e?.file_name())));
-        let mut names: BTreeSet<PathBuf> = names.collect::<Result<_>>()?;
-        names.retain(|name| !NOT_COPIED.iter().any(|n| name == Path::new(n)));
-        Ok(names)
-    };
-    let wanted = entries(from)?;
-    for name in entries(to)?.difference(&wanted) {
-        let path = to.join(name);
-        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }
-            .with_context(|| format!("cannot remove {}", path.display()))?;
-    }
+    let mut wanted = entries(from)?;
+    wanted.retain(|name| !NOT_COPIED.iter().any(|n| name == Path::new(n)));
+    let kept = NOT_COPIED.iter().map(PathBuf::from).chain(wanted.iter().cloned());
+    remove_all_but(to, &kept.collect())?;
     for name in wanted {
         let (from, to) = (from.join(&name), to.join(&name));
         if from.is_dir() {
@@ -227,6 +241,22 @@ fn synchronise(from: &Path, to: &Path) -> Result<()> {
         } else if fs::read(&from).ok() != fs::read(&to).ok() {
             fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
         }
+    }
+    Ok(())
+}
+
+/// The names of what is in a folder.
+fn entries(dir: &Path) -> Result<BTreeSet<PathBuf>> {
+    let entries = fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))?;
+    entries.map(|entry| Ok(PathBuf::from(entry?.file_name()))).collect()
+}
+
+/// Removes what is in a folder, but for these.
+fn remove_all_but(dir: &Path, kept: &BTreeSet<PathBuf>) -> Result<()> {
+    for name in entries(dir)?.difference(kept) {
+        let path = dir.join(name);
+        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }
+            .with_context(|| format!("cannot remove {}", path.display()))?;
     }
     Ok(())
 }
@@ -239,8 +269,10 @@ mod tests {
     fn blocks_are_what_the_comments_before_them_say() {
         let page = "# T\n\n<!-- run -->\n```sh\ncargo xtask new a\n```\n\nText.\n\n```\nnot looked at\n```\n<!-- made: a/b -->\n\n```rust\nx\n```\n";
         let block = |line, kind, text: &str| Block { line, kind, text: text.into() };
-        let expected =
-            [block(4, Kind::Run, "cargo xtask new a\n"), block(15, Kind::Made("a/b".into()), "x\n")];
+        let expected = [
+            block(4, Kind::Run(String::new()), "cargo xtask new a\n"),
+            block(15, Kind::Made("a/b".into()), "x\n"),
+        ];
         assert_eq!(blocks(page).unwrap(), expected);
         for wrong in ["nothing", "<!-- what -->\n```\n```\n", "<!-- run -->\ntext\n```\n```\n"] {
             assert!(blocks(wrong).is_err(), "{wrong}");
