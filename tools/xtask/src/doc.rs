@@ -36,7 +36,7 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
         let status = cargo.args(["--open", "--package", first]).status();
         return Ok(u8::from(!status.context("cannot start cargo")?.success()));
     }
-    println!("{}", ws.join(&format!("target/doc/{}/index.html", first.replace('-', "_"))).display());
+    println!("{}", ws.join(format!("target/doc/{}/index.html", first.replace('-', "_"))).display());
     Ok(0)
 }
 

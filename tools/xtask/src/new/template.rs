@@ -143,8 +143,16 @@ pub fn repository(ws: &Workspace, root: &Path) -> Result<Vec<(&'static str, Stri
     let manifest = template!("repository/Cargo.toml")
         .replace("@rust@", env!("CARGO_PKG_RUST_VERSION"))
         .replace("@dependencies@", &dependencies);
-    let config = template!("repository/config.toml")
-        .replace("\"@pecan@/Cargo.toml\"", &quoted(format!("{pecan}/Cargo.toml")));
+    let words =
+        ["run", "--quiet", "--manifest-path", &format!("{pecan}/Cargo.toml"), "--package", "xtask", "--"];
+    // Text where it can be: cargo cannot put a list together with the text in Pecan's own configuration, and reads both where
+    // the folder lies within Pecan's.
+    let command = if words.iter().any(|word| word.contains(char::is_whitespace)) {
+        toml_edit::Array::from_iter(words).to_string()
+    } else {
+        quoted(words.join(" "))
+    };
+    let config = template!("repository/config.toml").replace("@xtask@", &command);
     Ok(vec![
         ("Cargo.toml", manifest),
         (".cargo/config.toml", config),
