@@ -39,8 +39,8 @@ fn exchange_fs(from: &UserContext, to: &UserContext, fs: u64) {
     from.keep_base(reg::TLS_BASE, fs);
     let new = to.get(reg::TLS_BASE);
     if new != fs {
-        // SAFETY: the kernel does not use the segment, and contexts hold only canonical bases; the callers have made sure
-        // that the instruction exists.
+        // SAFETY: the kernel does not use the segment, and contexts hold only bases that the processor accepts: canonical ones,
+        // and those that it had; the callers have made sure that the instruction exists.
         unsafe { asm!("wrfsbase {}", in(reg) new, options(nomem, nostack, preserves_flags)) }
     }
 }
@@ -72,7 +72,7 @@ pub fn load_context(to: &UserContext) {
 #[cold]
 #[inline(never)]
 fn write_bases(to: &UserContext) {
-    // SAFETY: the kernel uses neither segment, and contexts hold only canonical bases.
+    // SAFETY: the kernel uses neither segment, and contexts hold only bases that the processor accepts.
     unsafe {
         cpu::wrmsr(cpu::MSR_FS_BASE, to.get(reg::TLS_BASE));
         cpu::wrmsr(cpu::MSR_GS_BASE, to.get(GS_BASE));

@@ -23,6 +23,7 @@ tests! {
     a_new_thread_has_clean_vector_registers;
     vector_registers_survive_system_calls;
     segment_bases_survive_switches;
+    a_segment_base_that_processors_refuse_harms_nobody;
     flags_survive_system_calls;
     registers_survive_a_send: TcbReadRegisters / NoError;
     vector_registers_are_kept_apart_in_messages_of_every_mix;
@@ -277,6 +278,27 @@ fn segment_bases_survive_switches(env: &Env) {
         assert_eq!(thread.read().fs_base, crate::start::Memory::of(thread.index).tls_base());
     }
     assert_eq!(threads.map(Thread::join), [1; 4]);
+}
+
+fn a_segment_base_that_processors_refuse_harms_nobody(env: &Env) {
+    const BASE: u64 = 1 << 63 | 0x1000;
+    let (go, faults) = (env.notification(), env.endpoint());
+    let thread = env.spawn_faulting(HIGH, faults, move || {
+        let base: u64;
+        // SAFETY: nothing here uses the segment.
+        unsafe { asm!("wrgsbase {}", in(reg) BASE, options(nomem, nostack, preserves_flags)) };
+        raw::wait(go);
+        // SAFETY: reads a register, and sets it to what it was.
+        unsafe {
+            asm!("rdgsbase {0}", "wrgsbase {1}", out(reg) base, in(reg) 0_u64, options(nomem, nostack, preserves_flags))
+        };
+        base
+    });
+    // Processors raise an exception (SDM vol. 2, WRFSBASE/WRGSBASE), which nobody takes here; QEMU 7.2 takes any base.
+    signal(go);
+    assert!(!thread.has_returned() || thread.join() == BASE);
+    // The kernel reads the base of who runs, here and when it is switched to another one.
+    segment_bases_survive_switches(env);
 }
 
 fn flags_survive_system_calls(_: &Env) {
