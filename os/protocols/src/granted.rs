@@ -260,6 +260,39 @@ pub enum Granted {
         /// Whether it may write there.
         writable: bool,
     } = 33,
+    /// The endpoint of the system log, for what it prints.
+    Printing {
+        /// Where.
+        slot: u64,
+        /// What the log knows it by.
+        badge: u64,
+    } = 34,
+    /// The notification of whoever shows the system log.
+    LogSignal {
+        /// Where.
+        slot: u64,
+    } = 35,
+    /// What the initial task has to say.
+    Backlog {
+        /// Its address.
+        address: u64,
+        /// Its bytes.
+        bytes: u64,
+        /// Whether it may write there.
+        writable: bool,
+    } = 36,
+    /// What it keeps of the system log for its successor.
+    LogKept {
+        /// Its address.
+        address: u64,
+        /// Its bytes.
+        bytes: u64,
+    } = 37,
+    /// The serial port, for when nobody shows the system log.
+    LogSerial {
+        /// Where.
+        slot: u64,
+    } = 38,
 }
 
 /// The parts of a ring, as one end sees them.

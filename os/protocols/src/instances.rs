@@ -4,7 +4,6 @@ use pecan_service::{Caller, Text, Wire, service};
 
 use crate::{
     ARGUMENTS_MAX, Arguments, ControlError, Ending, Granted, Handover, MemoryInfo, NAME_MAX, State, Unfit,
-    WRITE_MAX,
 };
 
 /// A component of the description, or a program that runs: what the initial task keeps of it.
@@ -85,7 +84,7 @@ pub enum Wish {
 
 /// Makes components, keeps what is known of each, and takes them apart. Whoever is connected to this is signalled when a
 /// component has ended, when there is a wish, and when the time of the alarm has come.
-#[service(name = "instances", version = 2)]
+#[service(name = "instances", version = 3)]
 pub trait Instances {
     /// What is known of one of them, by its place in the list, from 0.
     #[idempotent]
@@ -141,8 +140,6 @@ pub trait Instances {
     fn alarm(&mut self, caller: Caller, at: u64);
     /// The next wish.
     fn wish(&mut self, caller: Caller) -> Option<Wish>;
-    /// Puts text into the system log as it is.
-    fn say(&mut self, caller: Caller, #[max(WRITE_MAX)] text: &[u8]);
     /// Restarts the machine. Returns only if that does not work.
     fn reboot(&mut self, caller: Caller);
 }

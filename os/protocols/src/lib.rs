@@ -8,6 +8,7 @@ mod control;
 mod granted;
 mod handover;
 mod instances;
+mod log;
 mod reports;
 mod sessions;
 
@@ -17,10 +18,11 @@ pub use control::*;
 pub use granted::{Granted, RingPart};
 pub use handover::*;
 pub use instances::*;
+pub use log::*;
 pub use reports::*;
 pub use sessions::*;
 
-/// The most bytes of text in one message of [`ConsoleClient::write`] and of [`SupervisorClient::log`].
+/// The most bytes of text in one message of [`ConsoleClient::write`] and of [`LogClient::write`].
 pub const WRITE_MAX: usize = 900;
 /// The most bytes of input in one answer of [`ConsoleClient::read`].
 pub const READ_MAX: usize = 256;
@@ -118,10 +120,8 @@ pub struct Departures {
 }
 
 /// The initial task, as every component sees it. It is the same endpoint on which a component exits.
-#[service(name = "supervisor", version = 3)]
+#[service(name = "supervisor", version = 4)]
 pub trait Supervisor {
-    /// Puts text into the system log, under the component's name: for those that have no console.
-    fn log(&mut self, caller: Caller, #[max(WRITE_MAX)] text: &[u8]);
     /// Somebody at the terminal wants the program of a number to end, or with 0 those that somebody waits for. Only who
     /// shows the system log can say so, and no service ends that way.
     fn interrupt(&mut self, caller: Caller, program: u64);
@@ -163,7 +163,7 @@ pub trait Supervisor {
 }
 
 /// What each of the protocols consists of.
-pub const ALL: [Description; 9] = [
+pub const ALL: [Description; 12] = [
     ConsoleClient::DESCRIPTION,
     TimerClient::DESCRIPTION,
     PowerClient::DESCRIPTION,
@@ -173,6 +173,9 @@ pub const ALL: [Description; 9] = [
     ClockClient::DESCRIPTION,
     InstancesClient::DESCRIPTION,
     ReportsClient::DESCRIPTION,
+    LogClient::DESCRIPTION,
+    NoticesClient::DESCRIPTION,
+    BacklogClient::DESCRIPTION,
 ];
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use pecan_service::{Bytes, Caller, Text, Wire, service};
 
-use crate::{NAME_MAX, WRITE_MAX};
+use crate::NAME_MAX;
 
 /// The most return addresses of a report.
 pub const CALLERS_MAX: usize = 32;
@@ -70,13 +70,11 @@ pub fn bytes_of<const N: usize>(words: impl IntoIterator<Item = u64>) -> Bytes<N
 }
 
 /// Reports of faults, for whoever puts them into words. Who is connected to this is signalled when there is one.
-#[service(name = "reports", version = 1)]
+#[service(name = "reports", version = 2)]
 pub trait Reports {
     /// The oldest report after number `done`; those up to it are done with. Who is started again starts from 0, and gets
     /// what its predecessor had not done.
     fn next(&mut self, caller: Caller, done: u64) -> Option<Report>;
-    /// Puts text into the system log as it is.
-    fn say(&mut self, caller: Caller, #[max(WRITE_MAX)] text: &[u8]);
 }
 
 #[cfg(test)]

@@ -119,8 +119,15 @@ impl Picture {
         }
         for (n, component) in system.components.iter().enumerate() {
             let settings = &component.settings;
-            if settings.log {
-                picture.arrows.push((init, n, "system log\nmemory rw, signal".into(), false));
+            match system.log_writer() {
+                Some(writer) if writer == n => {
+                    picture.arrows.push((init, n, "what init has to say\nmemory rw, signal".into(), false));
+                    picture.device(n, "serial port\nwhile nobody shows the system log".into(), "rw");
+                }
+                Some(writer) if settings.log => {
+                    picture.arrows.push((writer, n, "system log\nmemory rw, signal".into(), false));
+                }
+                _ => {}
             }
             for ports in &settings.ports {
                 let device = format!("{}\nI/O ports {:#x} to {:#x}", ports.name, ports.first, ports.last);
@@ -272,9 +279,10 @@ mod tests {
         let picture = Picture::of(manifest);
         let devices: usize =
             manifest.components.iter().map(|c| c.settings.ports.len() + c.settings.irqs.len()).sum();
+        // The log has the serial port, too; and there are the two parts of the system log.
+        let devices = devices + 1;
         assert_eq!(picture.boxes.len(), manifest.components.len() + 1 + devices);
-        // And the system log.
-        assert_eq!(picture.arrows.len(), manifest.channels.len() + devices + 1);
+        assert_eq!(picture.arrows.len(), manifest.channels.len() + devices + 2);
         let dot = picture.dot();
         assert!(dot.contains("label = \"console to clients\\ncall\\npage: client rw, server r\""), "{dot}");
         assert!(dot.contains("label = \"pit\\nI/O ports 0x40 to 0x43\""), "{dot}");

@@ -14,6 +14,7 @@
 
 mod buffers;
 mod life;
+mod lines;
 mod memory;
 mod queue;
 mod stream;
@@ -29,6 +30,7 @@ pub use atomic::AtomicU64;
 
 pub use buffers::{Buffer, Filled, Sink, Source};
 pub use life::RingError;
+pub use lines::Lines;
 pub use memory::{Memory, View};
 pub use queue::{Descriptor, PushError, Receiver, Sender, pair, words_for};
 pub use stream::{StreamReader, StreamWriter, stream_words_for};

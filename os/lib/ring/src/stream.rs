@@ -41,12 +41,16 @@ impl<'m> StreamWriter<'m> {
         Some(Self { own, other, data, written: own[GIVEN].load(Relaxed) })
     }
 
-    /// Writes as many of the bytes as have room; returns how many.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
+    /// How many bytes have room now.
+    pub fn room(&self) -> Result<usize, Broken> {
         // Acquire: the bytes were copied out before they were counted as read.
         let waiting = self.written.wrapping_sub(self.other[TAKEN].load(Acquire));
-        let room = (self.data.len() as u64).checked_sub(waiting).ok_or(Broken)?;
-        let bytes = &bytes[..bytes.len().min(room as usize)];
+        Ok((self.data.len() as u64).checked_sub(waiting).ok_or(Broken)? as usize)
+    }
+
+    /// Writes as many of the bytes as have room; returns how many.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
+        let bytes = &bytes[..bytes.len().min(self.room()?)];
         let [first, second] = pieces(self.data, self.written, bytes.len());
         let (before, after) = bytes.split_at(first.len());
         first.write(before);
@@ -89,15 +93,27 @@ impl<'m> StreamReader<'m> {
 
     /// Reads what waits, as much as there is room for; returns how many bytes.
     pub fn read(&mut self, into: &mut [u8]) -> Result<usize, Broken> {
+        let len = self.peek(into)?;
+        self.skip(len)?;
+        Ok(len)
+    }
+
+    /// The same, and what was read waits all the same, until it is skipped: a reader that dies meanwhile has lost nothing.
+    pub fn peek(&self, into: &mut [u8]) -> Result<usize, Broken> {
         let len = into.len().min(self.waiting()?);
         let [first, second] = pieces(self.data, self.read, len);
         let (before, after) = into[..len].split_at_mut(first.len());
         first.read(before);
         second.read(after);
-        self.read += len as u64;
+        Ok(len)
+    }
+
+    /// Skips as many bytes of what waits; all of it, if that is less.
+    pub fn skip(&mut self, count: usize) -> Result<(), Broken> {
+        self.read += count.min(self.waiting()?) as u64;
         // Release: the bytes were copied before their places are given back.
         self.own[TAKEN].store(self.read, Release);
-        Ok(len)
+        Ok(())
     }
 
     /// Asks to be woken. Returns whether to wait now, as [`crate::Receiver::sleep`]; after the wait, call
@@ -137,6 +153,21 @@ mod tests {
             assert_eq!(reader.read(&mut out), Ok(37));
             assert_eq!(out[..37], bytes);
         }
+    }
+
+    #[test]
+    fn what_is_only_looked_at_waits_for_the_next_reader() {
+        let [a, b] = [const { [const { AtomicU64::new(0) }; WORDS] }; 2];
+        let mut writer = StreamWriter::new(&a, &b).unwrap();
+        assert_eq!((writer.room(), writer.write(b"abcdef"), writer.room()), (Ok(104), Ok(6), Ok(98)));
+        let mut out = [0; 4];
+        assert_eq!(StreamReader::new(&b, &a).unwrap().peek(&mut out), Ok(4));
+        let mut next = StreamReader::new(&b, &a).unwrap();
+        assert_eq!((next.peek(&mut out), out), (Ok(4), *b"abcd"));
+        next.skip(3).unwrap();
+        assert_eq!((next.peek(&mut out), &out[..3]), (Ok(3), &b"def"[..]));
+        next.skip(9).unwrap();
+        assert_eq!((next.peek(&mut out), writer.room()), (Ok(0), Ok(104)));
     }
 
     #[test]

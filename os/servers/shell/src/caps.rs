@@ -101,6 +101,23 @@ impl Shown {
                 let object = format!("{}, the system log", kilobytes(bytes));
                 line(0, "memory", access(writable), object.into())
             }
+            Granted::Printing { slot, badge } => {
+                Self { badge, ..line(slot, "endpoint", "wp", "the system log".into()) }
+            }
+            Granted::LogSignal { slot } => {
+                line(slot, "notification", "w", "signals who shows the system log".into())
+            }
+            Granted::LogSerial { slot } => {
+                line(slot, "I/O ports", "rw", "the serial port, while nobody shows the system log".into())
+            }
+            Granted::Backlog { bytes, writable, .. } => {
+                let object = format!("{}, what init has to say", kilobytes(bytes));
+                line(0, "memory", access(writable), object.into())
+            }
+            Granted::LogKept { bytes, .. } => {
+                let object = format!("{}, lines that have not ended", kilobytes(bytes));
+                line(0, "memory", "rw", object.into())
+            }
             Granted::Handover { bytes, writable, .. } => {
                 line(0, "memory", access(writable), format!("{}K, handed over", kilobytes(bytes)).into())
             }

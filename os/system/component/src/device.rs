@@ -7,7 +7,7 @@ use pecan::{
     types::{IoPort, IrqHandler},
 };
 use pecan_manifest::layout::resource;
-use pecan_service::shared::{Shared, StreamReader};
+use pecan_service::shared::Shared;
 
 use crate::role::{cap, memory};
 
@@ -20,12 +20,15 @@ pub struct Ports {
 
 /// The I/O ports of a name.
 pub fn ports(name: &str) -> Option<Ports> {
-    let name = format!("{}{name}", resource::PORTS);
-    let startup = crate::startup();
-    Some(Ports { cap: cap(&name)?, first: u16::try_from(startup.parameter(&name)?).ok()? })
+    Ports::named(&format!("{}{name}", resource::PORTS))
 }
 
 impl Ports {
+    /// The I/O ports that the start page has under a name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(Self { cap: cap(name)?, first: u16::try_from(crate::startup().parameter(name)?).ok()? })
+    }
+
     /// Reads 8 bits from the port `offset` after the first.
     pub fn read8(&self, offset: u16) -> Result<u8> {
         self.cap.in8(self.first.wrapping_add(offset))
@@ -151,11 +154,6 @@ impl Irq {
     pub fn acknowledge(&self) -> Result<()> {
         self.handler.ack()
     }
-}
-
-/// The system log, if the description lets this component show it.
-pub fn log() -> Option<StreamReader<'static>> {
-    StreamReader::new(memory(resource::LOG_READER)?.words(), memory(resource::LOG)?.words())
 }
 
 /// The boot archive, if the description lets this component read it; empty otherwise.

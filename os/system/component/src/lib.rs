@@ -7,6 +7,7 @@ extern crate alloc;
 mod children;
 mod device;
 mod handover;
+mod log;
 mod output;
 mod ring;
 mod role;
@@ -17,11 +18,12 @@ mod thread;
 
 use pecan::startup::{Startup, well_known};
 use pecan_manifest::layout::{self, resource};
-use pecan_protocols::SupervisorClient;
+use pecan_protocols::{LogClient, SupervisorClient};
 
 pub use children::{estate, program};
-pub use device::{Dma, Irq, Mmio, Ports, archive, dma, file, irq, log, mmio, ports};
+pub use device::{Dma, Irq, Mmio, Ports, archive, dma, file, irq, mmio, ports};
 pub use handover::Handover;
+pub use log::{LogMemory, log, log_memory};
 pub use output::{connect, write};
 pub use pecan;
 pub use pecan_manifest::{
@@ -67,6 +69,9 @@ pub fn startup() -> &'static Startup<'static> {
 
 /// The role that every component has: the initial task is its supervisor.
 pub const SUPERVISOR: Uses<SupervisorClient> = Uses::new(well_known::SUPERVISOR, SupervisorClient::new);
+
+/// The role that every component has at the system log: what it writes there stands under its name.
+pub const LOG: Uses<LogClient> = Uses::new(resource::LOG, LogClient::new);
 
 /// The initial task, as this component sees it.
 pub fn supervisor() -> SupervisorClient {

@@ -3,7 +3,8 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use pecan::{Cap, startup::well_known, types::Endpoint};
-use pecan_protocols::{ConsoleClient, SupervisorClient, WRITE_MAX};
+use pecan_manifest::layout::resource;
+use pecan_protocols::{ConsoleClient, LogClient, WRITE_MAX};
 use pecan_runtime::sync::Mutex;
 use pecan_service::CallError;
 
@@ -14,8 +15,8 @@ const CONSOLE_ROLE: &str = "console";
 
 /// The endpoint of the console, which is looked up once.
 static CONSOLE: AtomicU64 = AtomicU64::new(0);
-/// That of the initial task.
-static SUPERVISOR: AtomicU64 = AtomicU64::new(0);
+/// That of the system log.
+static LOG: AtomicU64 = AtomicU64::new(0);
 
 fn endpoint(of: &AtomicU64) -> Cap<Endpoint> {
     // SAFETY: what is stored is the address of an endpoint that the start page lists, or null.
@@ -26,16 +27,16 @@ fn endpoint(of: &AtomicU64) -> Cap<Endpoint> {
 pub fn connect() {
     let cptr = |name| role::endpoint(name).cptr();
     CONSOLE.store(cptr(CONSOLE_ROLE), Ordering::Relaxed);
-    SUPERVISOR.store(cptr(well_known::SUPERVISOR), Ordering::Relaxed);
+    LOG.store(cptr(resource::LOG), Ordering::Relaxed);
     pecan_runtime::set_console(print);
-    pecan_service::set_supervisor(endpoint(&SUPERVISOR));
+    pecan_service::set_supervisor(role::endpoint(well_known::SUPERVISOR));
 }
 
 /// Who has it prints: the console owes one answer to all threads of a component together, and a second call would end the first
 /// before there is room for what it wrote.
 static PRINTS: Mutex<()> = Mutex::new(());
 
-/// Prints. What a console that died may not have printed is printed again: rather twice than not at all.
+/// Prints. What a console or a log that died may not have printed is printed again: rather twice than not at all.
 fn print_through(call: impl Fn() -> Result<(), CallError>) {
     if let Err(CallError::ServerRestarted { .. }) = call() {
         // There is nobody to tell that printing does not work.
@@ -45,15 +46,13 @@ fn print_through(call: impl Fn() -> Result<(), CallError>) {
 
 fn print(bytes: &[u8]) {
     let _guard = PRINTS.lock();
-    let console = endpoint(&CONSOLE);
+    let (console, log) = (endpoint(&CONSOLE), endpoint(&LOG));
     for chunk in bytes.chunks(WRITE_MAX) {
-        print_through(|| {
-            if console.is_null() {
-                SupervisorClient::new(endpoint(&SUPERVISOR)).log(chunk)
-            } else {
-                ConsoleClient::new(console).write(chunk)
-            }
-        });
+        if !console.is_null() {
+            print_through(|| ConsoleClient::new(console).write(chunk));
+        } else if !log.is_null() {
+            print_through(|| LogClient::new(log).write(chunk));
+        }
     }
 }
 

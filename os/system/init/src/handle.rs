@@ -1,30 +1,25 @@
 //! What the initial task is told: by the kernel of faults, by every component as its supervisor, and by the parts of the
 //! system in the roles that it serves.
 
-use alloc::{format, string::String, vec::Vec};
-
 use pecan::{
     LongMessage, Message,
     startup::{CANCEL_LABEL, EXIT_LABEL, GROW_LABEL, LIMIT_LABEL},
 };
 use pecan_manifest::{Badge, Kind};
 use pecan_protocols::{
-    Departures, InstancesDispatch, OpenedSession, Report, Reports, ReportsDispatch, SessionError,
-    SessionInfo, Supervisor, SupervisorDispatch, Unfit, Wish,
+    Backlog, BacklogDispatch, Departures, InstancesDispatch, NAME_MAX, OpenedSession, Report, Reports,
+    ReportsDispatch, SessionError, SessionInfo, State, Supervisor, SupervisorDispatch, Unfit, Wish,
 };
-use pecan_service::{Answered, CallError, Caller, Dispatch, Refusal, Replies, Writer};
+use pecan_service::{Answered, CallError, Caller, Dispatch, Refusal, Replies, Text, Writer};
 
-use crate::{
-    output::{self, say},
-    system::{Entry, System},
-};
+use crate::system::System;
 
 /// The role in which the initial task is asked to make components and to take them apart.
 pub const INSTANCES: &str = "instances";
 /// The role in which it is asked for reports of faults.
 pub const REPORTS: &str = "reports";
-/// A longer line of a component in the system log is cut in two.
-const LOG_LINE: usize = 400;
+/// The role in which the writer of the system log asks for what it cannot know.
+pub const BACKLOG: &str = "backlog";
 
 impl System {
     /// Handles a message. What is answered now is added to `answer`; or it is a message of its own, which stands in place of
@@ -63,6 +58,9 @@ impl System {
             Some(Kind::Call) if is_role(REPORTS) => {
                 ReportsDispatch::dispatch(self, caller, message, replies, answer).map_err(Refusal::message)
             }
+            Some(Kind::Call) if is_role(BACKLOG) => {
+                BacklogDispatch::dispatch(self, caller, message, replies, answer).map_err(Refusal::message)
+            }
             Some(Kind::Gone) => Err(CallError::Gone.message()),
             Some(Kind::Ended) => Err(CallError::SessionEnded.message()),
             Some(Kind::Signal) => {
@@ -74,28 +72,7 @@ impl System {
     }
 }
 
-/// A text with its control characters as numbers: without a console, it goes to the terminal as it is.
-fn without_controls(text: &str) -> String {
-    let mut shown = String::new();
-    for c in text.chars() {
-        if c.is_control() { shown += &format!("\\x{:02x}", u32::from(c)) } else { shown.push(c) }
-    }
-    shown
-}
-
 impl Supervisor for System {
-    fn log(&mut self, caller: Caller, text: &[u8]) {
-        let Some(index) = self.find(caller.generation()) else { return };
-        let Entry { name, log, .. } = &mut self.entries[index];
-        log.extend_from_slice(text);
-        while let Some(end) =
-            log.iter().position(|b| *b == b'\n').or((log.len() > LOG_LINE).then_some(LOG_LINE))
-        {
-            let line: Vec<u8> = log.drain(..=end).collect();
-            say!("{name}: {}", without_controls(String::from_utf8_lossy(&line).trim_end()));
-        }
-    }
-
     fn interrupt(&mut self, caller: Caller, program: u64) {
         let index = self.find(caller.generation());
         if index.is_some_and(|index| self.spec(&self.entries[index]).settings.log) {
@@ -162,8 +139,19 @@ impl Reports for System {
     fn next(&mut self, _: Caller, done: u64) -> Option<Report> {
         self.reports.next(done)
     }
+}
 
-    fn say(&mut self, _: Caller, text: &[u8]) {
-        output::write(text);
+impl Backlog for System {
+    fn is_shown(&mut self, _: Caller) -> bool {
+        self.entries.iter().any(|e| e.state == State::Running && self.spec(e).settings.log)
+    }
+
+    fn name(&mut self, _: Caller, id: u64) -> Option<Text<NAME_MAX>> {
+        self.entries.iter().find(|e| e.id == id).map(|e| Text::cut(&e.name))
+    }
+
+    fn wake(&mut self, _: Caller) {
+        self.log_waits = true;
+        self.clock.arm(true);
     }
 }

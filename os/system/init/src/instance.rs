@@ -1,6 +1,7 @@
 //! Making a component out of its ELF file and its description, and taking it apart again.
 
 mod described;
+mod log;
 mod program;
 mod sessions;
 mod shared;
@@ -25,6 +26,7 @@ use pecan_supervision::{Piece, Rooms, names};
 use crate::{
     devices::Devices,
     limits::Limit,
+    log::LogPages,
     memory::{Home, Memory},
     rings::End,
 };
@@ -111,8 +113,6 @@ pub struct Live {
     pub tcb: Cap<Tcb>,
     /// Its time.
     pub sched_context: Cap<SchedContext>,
-    /// What signals it that there is something new in the system log.
-    pub log_signal: Option<Cap<Notification>>,
     /// What signals it, if it serves, that clients are gone.
     pub gone_signal: Option<Cap<Notification>>,
     /// What asks it for a sign of life, if some are expected and it serves.
@@ -191,6 +191,14 @@ impl Live {
     pub fn channels(&self) -> impl Iterator<Item = (usize, u64)> {
         self.granted.iter().filter_map(|granted| match granted {
             Granted::Channel { slot, channel, .. } => Some((usize::from(*channel), *slot)),
+            _ => None,
+        })
+    }
+
+    /// The address of the capability through which it prints into the system log.
+    pub fn printing(&self) -> Option<u64> {
+        self.granted.iter().find_map(|granted| match granted {
+            Granted::Printing { slot, .. } => Some(*slot),
             _ => None,
         })
     }
@@ -288,8 +296,12 @@ pub struct Given<'a> {
     pub rings: Vec<End>,
     /// What signals it, if that outlives it.
     pub signals: Option<Cap<Notification>>,
-    /// The pages of the system log, if it shows that.
-    pub log: Option<Vec<Cap<SmallPage>>>,
+    /// The memory of the system log, if it shows that.
+    pub log: Option<LogPages>,
+    /// The same, if it writes that.
+    pub writes_log: Option<LogPages>,
+    /// The endpoint of the system log, for what it prints, and the role there.
+    pub printing: Option<(Cap<Endpoint>, u8)>,
     /// The pages of the boot archive and its bytes, if it may read that.
     pub archive: Option<(Vec<Cap<SmallPage>>, u64)>,
     /// The pages of what it is to take over, and the bytes, if it takes its predecessor's place.
@@ -384,7 +396,6 @@ pub fn start(
             heap_mapped: HEAP,
             tcb,
             sched_context,
-            log_signal: None,
             gone_signal: None,
             pulse_signal: None,
             handover_signal: None,
@@ -440,6 +451,7 @@ fn prepare(component: &Component, given: &Given<'_>, home: &mut Home) -> Result<
     let at_once = u64::from(settings.children_time.at_once);
     let own = if settings.children.is_some() { CHILDREN_SLOTS + at_once } else { 0 };
     let count = layout::SLOTS_OTHERS
+        + given.writes_log.as_ref().map_or(0, |_| layout::SLOTS_LOG)
         + caps as u64
         + layout::slots_of_threads(settings.threads.len() as u64)
         + settings.session_slots()
@@ -483,6 +495,7 @@ impl Maker<'_> {
         self.give_files(given)?;
         self.give_services(given)?;
         self.give_devices(given, devices)?;
+        self.give_log(given)?;
         let cspace = self.give_children(given)?;
         self.give_threads(given, cspace)?;
         self.live.first_session = self.next;
@@ -770,18 +783,6 @@ impl Maker<'_> {
         if given.is_part {
             let badge = Badge::SIGNAL | 1 << layout::INIT_SIGNAL;
             self.live.init_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
-        }
-        if let Some(pages) = &given.log {
-            let (own, reader) = pages.split_at(pages.len() - (layout::LOG_READER_SIZE / PAGE_SIZE) as usize);
-            let parts = [(resource::LOG, own, false), (resource::LOG_READER, reader, true)];
-            for (name, pages, writable) in parts {
-                let rights = if writable { CapRights::READ_WRITE } else { CapRights::READ };
-                let (address, bytes) = (self.map_shared(pages, rights)?, pages.len() as u64 * PAGE_SIZE);
-                self.page.add_memory(name, address, bytes);
-                self.live.granted.push(Granted::Log { address, bytes, writable });
-            }
-            let badge = Badge::SIGNAL | 1 << layout::LOG_SIGNAL;
-            self.live.log_signal = Some(self.objects().mint(notification, CapRights::WRITE, badge)?);
         }
         Ok(())
     }

@@ -10,7 +10,6 @@ use pecan_protocols::{
 use pecan_service::{Caller, Text};
 
 use crate::{
-    output,
     sessions::Donor,
     system::{Entry, System},
 };
@@ -183,10 +182,6 @@ impl Instances for System {
             self.wishes_done();
         }
         wish
-    }
-
-    fn say(&mut self, _: Caller, text: &[u8]) {
-        output::write(text);
     }
 
     fn reboot(&mut self, _: Caller) {

@@ -13,6 +13,7 @@ mod handle;
 mod instance;
 mod instances;
 mod limits;
+mod log;
 mod memory;
 mod output;
 mod places;
@@ -91,7 +92,7 @@ fn main(boot: BootInfo) -> Result<Infallible, Failure> {
     boot::TCB.set_flags(0, tcb_flag::FPU_DISABLED)?;
     let bytes = archive().map_err(Failure::Archive)?;
     let mut system = System::new(&boot, bytes, Archive::open(bytes).map_err(Failure::Archive)?)?;
-    pecan_runtime::set_console(output::write);
+    pecan_runtime::set_console(output::write_last);
     // It answers at once, or never: nobody waits for it.
     let reply = system.memory.objects().make::<Reply>()?;
     let mut replies = Replies::new(&[reply]);

@@ -11,7 +11,7 @@ use pecan::{
     memory::Region,
     thread::{Thread, ThreadParams},
     types::{CNode, Endpoint, SmallPage},
-    vspace::{OwnSpace, Window},
+    vspace::{OwnSpace, PAGE_SIZE, Window},
 };
 use pecan_manifest::layout;
 use pecan_service::shared;
@@ -190,6 +190,11 @@ impl Memory {
         self.rooms.root()
     }
 
+    /// Makes pages that outlive components.
+    pub fn pages(&mut self, bytes: u64) -> Result<Vec<Cap<SmallPage>>> {
+        (0..bytes / PAGE_SIZE).map(|_| self.objects().make::<SmallPage>()).collect()
+    }
+
     /// Maps new pages in the initial task itself; returns the address and the first capability.
     pub fn map_own(&mut self, bytes: u64) -> Result<(u64, Cap<SmallPage>)> {
         let mut objects = Objects::new(&mut self.cspace, core::slice::from_mut(&mut self.shared));
@@ -239,4 +244,4 @@ fn give_back(cspace: &mut CSpace, stock: &mut Stock, pieces: Vec<Piece>) {
     }
 }
 
-const _: () = assert!(layout::LOG_SIZE < 1 << SHARED_BITS);
+const _: () = assert!(layout::LOG_SIZE + layout::BACKLOG_SIZE + layout::LOG_KEPT_SIZE < 1 << SHARED_BITS);

@@ -18,7 +18,7 @@ use crate::{
 pub struct Rings {
     /// For each channel of the description, its ring.
     rings: Vec<Option<Ring>>,
-    /// For each component of the description that has an end of a ring, what signals it.
+    /// For each component of the description that has an end of a ring, or shows the system log, what signals it.
     signals: Vec<Option<Cap<Notification>>>,
 }
 
@@ -65,12 +65,17 @@ impl Rings {
         let mut signals = Vec::new();
         for component in 0..system.components.len() {
             let has_ring = system.rings_of(component).next().is_some();
-            signals.push(if has_ring { Some(memory.objects().make::<Notification>()?) } else { None });
+            let shows_log = system.components[component].settings.log;
+            signals.push(if has_ring || shows_log {
+                Some(memory.objects().make::<Notification>()?)
+            } else {
+                None
+            });
         }
         Ok(Self { rings, signals })
     }
 
-    /// What signals a component that has an end of a ring.
+    /// What signals a component that has an end of a ring, or shows the system log.
     pub fn signals(&self, component: usize) -> Option<Cap<Notification>> {
         self.signals[component]
     }

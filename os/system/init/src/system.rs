@@ -1,5 +1,6 @@
 //! The components of the system, and what becomes of them.
 
+mod clients;
 mod departures;
 mod handover;
 
@@ -17,18 +18,18 @@ use pecan::{
     types::{Endpoint, Reply, SchedControl, SmallPage},
     vspace::PAGE_SIZE,
 };
-use pecan_manifest::{Archive, Badge, Rights, Server, Start, layout};
+use pecan_manifest::{Archive, Badge, Rights, Server, Start};
 use pecan_protocols::{Cause, ControlError, Departures, Ending, Note, State, Wish};
-use pecan_service::{CallError, shared};
+use pecan_service::CallError;
 use pecan_supervision::{BackOff, Health, Next, Pulse, Restart, Watch, Why};
 
 use crate::{
-    calls,
     clock::Clock,
     devices::Devices,
-    handle::{INSTANCES, REPORTS},
+    handle::{BACKLOG, INSTANCES, REPORTS},
     instance::{self, Channel, Given, Live, ServerEnd, StartError},
     limits::Limit,
+    log::LogPages,
     memory::Memory,
     output::{self, say},
     places::{End, Role, end_badge},
@@ -80,8 +81,6 @@ pub struct Entry {
     /// Whether it does what it should, while it runs.
     pub pulse: Pulse,
     args: Vec<String>,
-    /// What it said for the system log since the end of the last line.
-    pub log: Vec<u8>,
 }
 
 /// What outlives a component that serves: its endpoint, and the places in its roles.
@@ -131,7 +130,11 @@ pub struct System {
     priority: u8,
     /// Microseconds of processor time that the initial task has used.
     pub own_cpu_us: u64,
-    log: Vec<Cap<SmallPage>>,
+    log: LogPages,
+    /// Which component of the description writes it.
+    log_writer: Option<usize>,
+    /// Whether the writer of the system log wants to be signalled by the clock.
+    pub log_waits: bool,
     endpoint: Cap<Endpoint>,
     sched_control: Cap<SchedControl>,
     tsc_mhz: u64,
@@ -157,14 +160,8 @@ impl System {
         const COM1: u16 = 0x3f8;
         let described = components.iter().flat_map(|c| &c.settings.ports).find(|p| p.first == COM1);
         let last = described.map_or(COM1 + 7, |p| p.last);
-        output::set_serial(devices.ports(&mut memory.cspace, COM1, last)?, COM1);
-
-        let (log_address, first) = memory.map_own(layout::LOG_SIZE)?;
-        // SAFETY: as many frames were made, one behind the other.
-        let log: Vec<_> = (0..layout::LOG_SIZE / PAGE_SIZE).map(|n| unsafe { first.offset(n) }).collect();
-        // SAFETY: the pages were mapped for this just now, stay mapped, and are reached in no other way.
-        let shared = unsafe { shared::at(log_address as usize, layout::LOG_SIZE as usize) };
-        output::set_log(shared);
+        let serial = (devices.ports(&mut memory.cspace, COM1, last)?, COM1);
+        output::set_serial(serial);
 
         let mut services = Vec::new();
         for component in components {
@@ -194,6 +191,10 @@ impl System {
             }));
         }
         let rings = Rings::new(archive.system(), &mut memory)?;
+        let shows = components.iter().position(|component| component.settings.log);
+        let shows = shows.and_then(|component| rings.signals(component));
+        let log = LogPages::new(&mut memory, serial, shows)?;
+        let log_writer = archive.system().log_writer();
         let tsc_mhz = boot.tsc_mhz().unwrap_or(1000).max(1).into();
         let sched_control = boot.sched_control(0)?;
         let root = memory.root();
@@ -221,6 +222,8 @@ impl System {
             priority: PRIORITY,
             own_cpu_us: 0,
             log,
+            log_writer,
+            log_waits: false,
             next_id: 1,
         })
     }
@@ -275,7 +278,6 @@ impl System {
             watch: is_part.then(|| Watch::new(Restart::Always, PARTS)),
             pulse: Pulse::new(expected, 0),
             args,
-            log: Vec::new(),
         });
         self.next_id += 1;
         self.entries.len() - 1
@@ -300,15 +302,18 @@ impl System {
                 if let Some(watch) = &mut entry.watch {
                     watch.started(now);
                 }
-                if let Some(signal) = live.log_signal {
-                    output::set_console(Some(signal));
+                let spec = entry.spec;
+                if self.log_writer == Some(spec) {
+                    output::set_log(live.init_signal);
                 }
                 if let Some(signal) = live.init_signal {
                     // What its predecessor was signalled for, it does not know.
                     signal.signal();
                 }
                 entry.live = Some(live);
-                let spec = entry.spec;
+                if self.archive.system().components[spec].settings.log {
+                    self.signal(BACKLOG);
+                }
                 if self.services[spec].as_ref().is_some_and(|service| service.buried) {
                     self.unearth(spec);
                 }
@@ -387,6 +392,10 @@ impl System {
                 pages: service.roles.iter().map(Role::pages_of_server).collect(),
             }
         });
+        let writer = self.log_writer.filter(|writer| *writer != spec);
+        let printing = writer.and_then(|writer| {
+            Some((self.services[writer].as_ref()?.endpoint, description.components[writer].printing()?))
+        });
         let given = Given {
             id,
             name: &entry.name,
@@ -402,6 +411,8 @@ impl System {
             rings: self.rings.ends(description, spec, id)?,
             signals: self.rings.signals(spec),
             log: component.settings.log.then(|| self.log.clone()),
+            writes_log: (self.log_writer == Some(spec)).then(|| self.log.clone()),
+            printing,
             archive: component.settings.archive.then(|| self.archive_pages.clone()),
             handover: entry.handover.as_ref().and_then(Change::state),
             is_part: entry.watch.is_some(),
@@ -477,13 +488,12 @@ impl System {
     /// Signals the part of the system that is connected to one of the initial task's roles.
     fn signal(&self, role: &str) {
         let description = self.description();
-        let role = description.init.served(role);
-        for entry in self.entries.iter().filter(|e| e.watch.is_some() && e.state == State::Running) {
-            let mut channels = description.channels_of(entry.spec);
-            let calls = channels.any(|(_, c)| c.server == Server::Init && Some(c.server_role) == role);
-            if let Some(signal) = entry.live.as_ref().and_then(|live| live.init_signal).filter(|_| calls) {
-                signal.signal();
-            }
+        let Some(role) = description.init.served(role) else { return };
+        let part = description.channels.iter().find(|c| c.server == Server::Init && c.server_role == role);
+        let entry = part.and_then(|part| self.entries.iter().find(|e| e.spec == usize::from(part.client)));
+        let live = entry.filter(|entry| entry.state == State::Running).and_then(|entry| entry.live.as_ref());
+        if let Some(signal) = live.and_then(|live| live.init_signal) {
+            signal.signal();
         }
     }
 
@@ -561,11 +571,14 @@ impl System {
         (entry.state, entry.status) = (ending.state, ending.status);
         let id = entry.id;
         if let Some(live) = &entry.live {
-            if live.log_signal.is_some() {
-                output::drain();
-            }
             // It may have ended by itself.
             live.tcbs().for_each(|tcb| _ = tcb.suspend());
+        }
+        let spec = entry.spec;
+        if self.log_writer == Some(spec) {
+            output::set_log(None);
+        } else if self.archive.system().components[spec].settings.log {
+            self.signal(BACKLOG);
         }
         self.leave_services(id);
         self.leave_sessions(id);
@@ -647,8 +660,10 @@ impl System {
         }
         self.end_limited(None);
         self.look_at_sessions(now);
-        let all_said = output::flush();
-        self.clock.arm(!all_said || self.has_to_tick());
+        if core::mem::take(&mut self.log_waits) {
+            self.signal(BACKLOG);
+        }
+        self.clock.arm(self.has_to_tick());
     }
 
     /// Whether there is something to wait for.
@@ -657,6 +672,7 @@ impl System {
         let limits = |e: &Entry| e.live.as_ref().is_some_and(|live| live.limits.iter().any(Limit::is_timed));
         let ticks = |e: &Entry| waits(e) || limits(e) || pulse::is_watched(e);
         self.alarm != 0
+            || self.log_waits
             || self.rescue.is_open()
             || self.donors.iter().any(Donor::waits)
             || self.entries.iter().any(ticks)
@@ -703,67 +719,6 @@ impl System {
         say!("the machine cannot be restarted");
     }
 
-    /// Ends the calls of a server's clients that its predecessor took with it.
-    fn end_calls(&mut self, index: usize) {
-        let (server, generation) = (self.entries[index].spec, self.entries[index].restarts);
-        let entry = &self.entries[index];
-        let failures = entry.watch.map_or(entry.note.failures, |watch| watch.failures());
-        let again = failures <= calls::AGAIN;
-        let description = self.archive.system();
-        for (live, cptrs, _, program) in clients(&mut self.entries, description, server) {
-            let elf = program.and_then(|program| self.archive.file(&program));
-            calls::end(live, &cptrs, elf, generation, again);
-        }
-        self.end_session_calls(server, CallError::ServerRestarted { generation });
-    }
-
-    /// Lets the clients of a server know that it does not come back: the initial task answers in its place.
-    fn bury(&mut self, server: usize) {
-        if let Some(service) = self.services[server].as_mut() {
-            service.buried = true;
-        }
-        let endpoint = self.memory.slot_of(self.endpoint);
-        for (live, cptrs, id, _) in clients(&mut self.entries, self.archive.system(), server) {
-            for cptr in cptrs {
-                let calling = live.calling(cptr);
-                if let Err(error) = live.redirect(cptr, id, endpoint) {
-                    say!("*** a client of a dead server cannot be told: {error}");
-                } else {
-                    // As above: they make their call again, and are answered.
-                    calling.into_iter().for_each(|tcb| _ = tcb.resume());
-                }
-            }
-        }
-        self.end_session_calls(server, CallError::Gone);
-    }
-
-    /// Lets the clients of a server that was started after all call it again.
-    fn unearth(&mut self, server: usize) {
-        let Some(service) = self.services[server].as_mut() else { return };
-        service.buried = false;
-        let endpoint = self.memory.slot_of(service.endpoint);
-        let description = self.archive.system();
-        for (id, live) in self.entries.iter_mut().filter_map(|e| Some((e.id, e.live.as_mut()?))) {
-            let ends: Vec<_> = live.channels().collect();
-            for (number, cptr) in ends {
-                let Some(edge) = description.channels.get(number) else { continue };
-                if edge.server != Server::Component(server as u16) {
-                    continue;
-                }
-                let Some(role) = service.roles.get_mut(usize::from(edge.server_role)) else { continue };
-                let end = (id, End::Channel(number));
-                let Some(place) = role.place(end, description.ring_place(number)) else {
-                    say!("*** a client of a server that is back finds no place");
-                    continue;
-                };
-                let badge = end_badge(description, edge, place, role);
-                if let Err(error) = live.give_back_channel(cptr, badge, endpoint) {
-                    say!("*** a client of a server that is back cannot reach it: {error}");
-                }
-            }
-        }
-    }
-
     /// Whether a server is gone and does not come back by itself.
     fn is_gone(&self, server: usize) -> bool {
         let started = self.entries.iter().find(|e| e.spec == server);
@@ -771,22 +726,4 @@ impl System {
         let on_demand = self.description().components[server].settings.start == Start::Demand;
         started.map_or(on_demand, |e| e.note.for_good)
     }
-}
-
-/// Everybody who runs: what each is made of, where it has endpoints of a server, its number, and the name of its program.
-fn clients<'a>(
-    entries: &'a mut [Entry],
-    description: &'a pecan_manifest::System,
-    server: usize,
-) -> impl Iterator<Item = (&'a mut Live, Vec<u64>, u64, Option<Cow<'a, str>>)> {
-    let to = Server::Component(server as u16);
-    let leads_there = move |number: usize| description.channels.get(number).is_some_and(|c| c.server == to);
-    let live = entries
-        .iter_mut()
-        .filter_map(|entry| Some((entry.id, entry.spec, entry.program, entry.live.as_mut()?)));
-    live.map(move |(id, spec, program, live)| {
-        let ends = live.channels().filter(|(number, _)| leads_there(*number));
-        let cptrs = ends.map(|(_, cptr)| cptr).collect();
-        (live, cptrs, id, description.program(spec, program))
-    })
 }

@@ -7,6 +7,10 @@ pub const PROGRAM_END: u64 = 0x2000_0000;
 pub const LOG_SIZE: u64 = 0x8000;
 /// Of those, the reader's, which come last.
 pub const LOG_READER_SIZE: u64 = 0x1000;
+/// Bytes of what the initial task has to say, a stream that the system log's writer reads: as [`LOG_SIZE`].
+pub const BACKLOG_SIZE: u64 = 0x5000;
+/// Bytes of what the system log's writer keeps for its successor.
+pub const LOG_KEPT_SIZE: u64 = 0x8000;
 /// The most clients of a component, in all its roles together.
 pub const CLIENTS_MAX: u64 = 64;
 /// The most channels of a component.
@@ -15,14 +19,16 @@ pub const CHANNELS_MAX: u64 = 16;
 /// The most slots of a component's CSpace.
 pub const SLOTS_MAX: u64 = 1024;
 /// Slots of a component beside those of its channels, rings, devices, clients and threads: none, its supervisor, its endpoint, its
-/// signals.
-pub const SLOTS_OTHERS: u64 = 4;
+/// signals, the system log.
+pub const SLOTS_OTHERS: u64 = 5;
+/// Slots that only the writer of the system log has beside those: the signal to whoever shows it, and the serial port.
+pub const SLOTS_LOG: u64 = 2;
 /// Slots for so many threads of a component: two for each, and one for all.
 pub const fn slots_of_threads(threads: u64) -> u64 {
     if threads == 0 { 0 } else { 2 * threads + 1 }
 }
 /// The time of the initial task once the system is up, in microseconds: so much in each period.
-pub const INIT_BUDGET: u64 = 10_000;
+pub const INIT_BUDGET: u64 = 8_000;
 /// The period of that.
 pub const INIT_PERIOD: u64 = 40_000;
 /// The most ends of rings of a component.
@@ -98,10 +104,20 @@ pub mod resource {
     pub const REPLIES: &str = "replies";
     /// Parameter: MHz of the time-stamp counter.
     pub const TSC_MHZ: &str = "tsc-mhz";
-    /// Memory, read-only: the system log, a stream.
+    /// Memory: the system log, a stream. As a capability, the endpoint of the component that writes it, for what is printed.
     pub const LOG: &str = "log";
     /// Memory: the reader's page of it.
     pub const LOG_READER: &str = "log.reader";
+    /// Memory, read-only: what the initial task has to say, a stream.
+    pub const BACKLOG: &str = "log.backlog";
+    /// Memory: the reader's page of it.
+    pub const BACKLOG_READER: &str = "log.backlog.reader";
+    /// Memory: what the system log's writer keeps for its successor.
+    pub const LOG_KEPT: &str = "log.kept";
+    /// Capability: signals whoever shows the system log.
+    pub const LOG_SIGNAL: &str = "log.signal";
+    /// Capability: the serial port, for when nobody shows the system log. As a parameter it is the first port.
+    pub const LOG_SERIAL: &str = "log.serial";
     /// Memory, read-only: the boot archive.
     pub const ARCHIVE: &str = "archive";
     /// Beginning of the name of an interrupt. As a capability it is its handler, as a parameter its signal's bit.

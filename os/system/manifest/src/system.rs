@@ -78,6 +78,12 @@ impl Component {
         self.first_place(self.places.len())
     }
 
+    /// Its role for what components print, if it writes the system log.
+    pub fn printing(&self) -> Option<u8> {
+        let role = self.interface.serves.values().position(|served| *served.protocol.name == *LOG)?;
+        u8::try_from(role).ok()
+    }
+
     /// The first place of a role that it serves.
     pub fn first_place(&self, role: usize) -> usize {
         self.places.iter().take(role).map(|places| usize::from(*places)).sum()
@@ -120,6 +126,14 @@ impl System {
         self.channels_of(component).any(|(_, channel)| channel.server == Server::Init)
     }
 
+    /// The component that writes the system log: the one that the initial task tells of it.
+    pub fn log_writer(&self) -> Option<usize> {
+        let role = self.init.serves.values().position(|served| *served.protocol.name == *BACKLOG)?;
+        let edge =
+            self.channels.iter().find(|c| c.server == Server::Init && usize::from(c.server_role) == role);
+        edge.map(|edge| edge.client.into())
+    }
+
     /// The name in the archive of one of the programs that a component can run, by its number.
     pub fn program(&self, component: usize, number: u8) -> Option<Cow<'_, str>> {
         let settings = &self.components.get(component)?.settings;
@@ -151,6 +165,11 @@ impl System {
         (name, interface.serves.keys().nth(channel.server_role.into()).map_or("?", |name| name))
     }
 }
+
+/// The protocol that the writer of the system log speaks with the initial task.
+const BACKLOG: &str = "backlog";
+/// The one by which components print.
+const LOG: &str = "log";
 
 /// The name of the initial task in a description.
 pub const INIT: &str = "init";

@@ -148,7 +148,7 @@ fn backtrace(report: &Report, functions: Option<Functions<'_>>) -> Vec<String> {
 }
 
 fn main() -> Result<u64, CallError> {
-    let reports = roles::REPORTS.client();
+    let (reports, notices) = (roles::REPORTS.client(), roles::NOTICES.client());
     // Without the names of functions there is still something to say.
     let archive = Archive::open(archive()).ok();
     let mut done = 0;
@@ -157,7 +157,10 @@ fn main() -> Result<u64, CallError> {
             let file = format!("{}{}", &*report.program, symbols::SUFFIX);
             let functions = archive.as_ref().and_then(|a| a.file(&file)).and_then(Functions::open);
             for part in text(&report, functions).as_bytes().chunks(WRITE_MAX) {
-                reports.say(part)?;
+                // What a log that died may not have taken down is said again.
+                if let Err(CallError::ServerRestarted { .. }) = notices.say(part) {
+                    notices.say(part)?;
+                }
             }
             done = report.number;
         }

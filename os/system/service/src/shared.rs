@@ -4,7 +4,9 @@
 use core::sync::atomic::AtomicU64;
 
 use pecan::startup::Startup;
-pub use pecan_ring::{Buffer, Filled, Memory, RingError, Sink, Source, StreamReader, StreamWriter, View};
+pub use pecan_ring::{
+    Buffer, Filled, Lines, Memory, RingError, Sink, Source, StreamReader, StreamWriter, View,
+};
 
 /// A piece of memory that is shared as long as the program runs.
 pub type Shared = Memory<'static>;

@@ -15,7 +15,7 @@ use pecan_component::protocols::ControlError;
 use pecan_component::{
     INIT_SIGNAL, archive, main,
     manifest::{Archive, ArchiveError, Component, Server},
-    protocols::{Arguments, Ending, Instance, InstancesClient, Stopped, WRITE_MAX},
+    protocols::{Arguments, Ending, Instance, InstancesClient, NoticesClient, Stopped, WRITE_MAX},
     serve,
     service::{CallError, Later},
     ticks, tsc_mhz,
@@ -36,6 +36,7 @@ struct Waiter {
 struct Supervisor {
     archive: Archive<'static>,
     instances: InstancesClient,
+    notices: NoticesClient,
     waiters: Vec<Waiter>,
     /// Servers that hand over to another program, and who asked for it.
     changes: Vec<replace::Change>,
@@ -104,7 +105,10 @@ impl Supervisor {
     /// Puts a line into the system log.
     fn say(&self, line: &str) -> Result<(), CallError> {
         for part in [line, "\n"].concat().as_bytes().chunks(WRITE_MAX) {
-            self.instances.say(part)?;
+            // What a log that died may not have taken down is said again.
+            if let Err(CallError::ServerRestarted { .. }) = self.notices.say(part) {
+                self.notices.say(part)?;
+            }
         }
         Ok(())
     }
@@ -130,6 +134,7 @@ fn main() -> Result<u64, Failure> {
     let mut supervisor = Supervisor {
         archive,
         instances: roles::INSTANCES.client(),
+        notices: roles::NOTICES.client(),
         waiters: Vec::new(),
         changes: Vec::new(),
     };

@@ -11,10 +11,10 @@ mod messages;
 use alloc::{string::ToString, vec::Vec};
 
 use pecan_component::{
-    main, println,
+    LOG, main, println,
     protocols::{ConsoleClient, ControlClient},
     service::CallError,
-    startup, supervisor, ticks, tsc_mhz,
+    startup, ticks, tsc_mhz,
 };
 
 main!(main);
@@ -42,7 +42,7 @@ fn flood(service: &str, ms: u64) -> Result<(), CallError> {
         }),
         "timer" => for_ms(ms, || roles::TIMER.client().sleep(1).map(drop)),
         "echo" => for_ms(ms, || roles::ECHO.client().ping(1).map(drop)),
-        "log" => for_ms(ms, || supervisor().log(&[b'x'; 39])),
+        "log" => for_ms(ms, || LOG.client().write(&[b'x'; 39])),
         "control" => for_ms(ms, || {
             index = if control.component(index)?.is_some() { index + 1 } else { 0 };
             control.capability("console", index).map(drop)

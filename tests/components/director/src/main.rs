@@ -17,7 +17,7 @@ main!(main);
 
 const CLIENTS: u64 = 4;
 /// Who is killed; those who can do most harm most often.
-const SERVERS: [&str; 10] = [
+const SERVERS: [&str; 11] = [
     "ledger",
     "ledger-2",
     "ledger",
@@ -28,6 +28,7 @@ const SERVERS: [&str; 10] = [
     "echo",
     "supervisor",
     "reporter",
+    "log",
 ];
 /// The most microseconds between two kills.
 const PAUSE: u64 = 4000;

@@ -166,7 +166,7 @@ fn a_component_has_so_many_capabilities() {
         )
     };
     system(1000).unwrap();
-    let error = system(1019).unwrap_err().to_string();
+    let error = system(1018).unwrap_err().to_string();
     assert!(error.contains("`client` has 1025 capabilities; the most is 1024"), "{}", &error[..400]);
 }
 

@@ -488,7 +488,8 @@ fn places(draft: &mut Draft, problems: &mut Vec<Problem>) {
         let uses = component.interface.uses.len() as u64;
         let of_threads = layout::slots_of_threads(threads);
         let sessions = settings.session_slots();
-        let slots = layout::SLOTS_OTHERS + uses + rings + devices + replies + of_threads + sessions;
+        let log = if draft.system.log_writer() == Some(n) { layout::SLOTS_LOG } else { 0 };
+        let slots = layout::SLOTS_OTHERS + log + uses + rings + devices + replies + of_threads + sessions;
         if slots > layout::SLOTS_MAX {
             let title = format!("`{name}` has {slots} capabilities; the most is {}", layout::SLOTS_MAX);
             problems.push(

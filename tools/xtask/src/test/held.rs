@@ -108,10 +108,24 @@ fn described(system: &System, number: usize, component: &Component) -> Vec<Strin
             add("memory", rights.names()[1], format!("{}K, shared with those who call {role}", places * 4));
         }
     }
-    if settings.log {
-        let reader = layout::LOG_READER_SIZE >> 10;
-        add("memory", "r", format!("{}K, the system log", (layout::LOG_SIZE >> 10) - reader));
+    let reader = layout::LOG_READER_SIZE >> 10;
+    let writer = system.log_writer();
+    let writes_log = writer == Some(number);
+    if settings.log || writes_log {
+        let rights = if writes_log { "rw" } else { "r" };
+        add("memory", rights, format!("{}K, the system log", (layout::LOG_SIZE >> 10) - reader));
         add("memory", "rw", format!("{reader}K, the system log"));
+    }
+    if writes_log {
+        add("memory", "r", format!("{}K, what init has to say", (layout::BACKLOG_SIZE >> 10) - reader));
+        add("memory", "rw", format!("{reader}K, what init has to say"));
+        add("memory", "rw", format!("{}K, lines that have not ended", layout::LOG_KEPT_SIZE >> 10));
+        if system.components.iter().any(|component| component.settings.log) {
+            add("notification", "w", "signals who shows the system log".into());
+        }
+        add("I/O ports", "rw", "the serial port, while nobody shows the system log".into());
+    } else if writer.is_some() {
+        add("endpoint", "wp", "the system log".into());
     }
     for mmio in &settings.mmio {
         let kilobytes = mmio.bytes.0 >> 10;
