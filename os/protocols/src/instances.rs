@@ -118,8 +118,11 @@ pub trait Instances {
         #[max(NAME_MAX)] name: &str,
         #[max(ARGUMENTS_MAX)] arguments: Arguments<'_>,
     ) -> Result<u64, ControlError>;
-    /// Makes one that does not run, and lets it run; `again` counts as a restart.
+    /// Begins to make one of which nothing is made; `again` counts as a restart. [`Instances::go_on`] makes the rest, in steps.
     fn start(&mut self, caller: Caller, id: u64, again: bool) -> Result<(), ControlError>;
+    /// Goes on with one that is being made, by some pages; whether it is made and runs now. After an error, or where nobody
+    /// goes on, what there is of it is to be taken apart.
+    fn go_on(&mut self, caller: Caller, id: u64) -> Result<bool, ControlError>;
     /// Asks a server that runs to hand over to another of the programs that it can run. From then on there is a
     /// [`Handover`], until it is said to be over.
     fn ask_handover(&mut self, caller: Caller, id: u64, program: u8) -> Result<(), ControlError>;
@@ -130,9 +133,9 @@ pub trait Instances {
     fn end_handover(&mut self, caller: Caller, id: u64);
     /// Ends one that runs. A part of the system, which calls the initial task, is started again at once.
     fn stop(&mut self, caller: Caller, id: u64) -> Result<(), ControlError>;
-    /// Takes one apart that has ended. This is done at the priority of who asks.
-    fn clear(&mut self, caller: Caller, id: u64);
-    /// Takes a program that has ended, or was never started, off the list.
+    /// Takes one apart that has ended, by some capabilities, at the priority of who asks; whether nothing is left of it.
+    fn clear(&mut self, caller: Caller, id: u64) -> bool;
+    /// Takes a program of which nothing is made, or nothing is left, off the list.
     fn remove(&mut self, caller: Caller, id: u64);
     /// Keeps a note.
     fn note(&mut self, caller: Caller, id: u64, state: State, note: Note);

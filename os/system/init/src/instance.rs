@@ -1,13 +1,20 @@
 //! Making a component out of its ELF file and its description, and taking it apart again.
 
 mod described;
+mod listed;
 mod log;
+mod pages;
 mod program;
 mod sessions;
 mod shared;
 mod threads;
 
-use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    format,
+    string::String,
+    vec::Vec,
+};
 use core::fmt;
 
 use pecan::{
@@ -15,7 +22,7 @@ use pecan::{
     abi::constants::{LARGE_PAGE_BITS, max_extra_refills, tcb_flag, vm_attributes},
     alloc::Objects,
     boot,
-    startup::{Content, StartupError, well_known},
+    startup::{StartupError, well_known},
     types::{CNode, Endpoint, LargePage, Notification, Reply, SchedContext, SchedControl, SmallPage, Tcb},
     vspace::{AddressSpace, PAGE_SIZE},
 };
@@ -30,6 +37,8 @@ use crate::{
     memory::{Home, Memory},
     rings::End,
 };
+use listed::Listed;
+use pages::Pages;
 pub use sessions::session_address;
 use threads::OtherThread;
 
@@ -129,6 +138,8 @@ pub struct Live {
     pub limits: Vec<Limit>,
     /// Its pages.
     frames: BTreeMap<u64, Cap<SmallPage>>,
+    /// What is still to be mapped before it runs.
+    to_do: VecDeque<Pages>,
     /// The lowest address of its program, where its stack is.
     bottom: u64,
     /// Its CSpace, and log2 of the slots of that.
@@ -235,6 +246,11 @@ impl Live {
         Ok(())
     }
 
+    /// Destroys some of what it is made of, if that is much; whether the rest can be destroyed at once.
+    pub fn shrink(&mut self) -> bool {
+        self.home.shrink()
+    }
+
     /// Destroys it and gives back all it was made of.
     pub fn dismantle(self, memory: &mut Memory) {
         memory.give_back_pieces(self.children);
@@ -281,7 +297,7 @@ pub struct Given<'a> {
     /// Where its files are.
     pub files: &'a Archive<'static>,
     /// Its program.
-    pub elf: &'a [u8],
+    pub elf: &'static [u8],
     /// The initial task's endpoint.
     pub supervisor: Cap<Endpoint>,
     /// Authority over time.
@@ -320,49 +336,8 @@ struct Maker<'a> {
     page: Listed,
 }
 
-/// What the start page is to list.
-#[derive(Default)]
-struct Listed {
-    caps: Vec<(String, u64)>,
-    memory: Vec<(String, u64, u64)>,
-    parameters: Vec<(String, u64)>,
-}
-
-impl Listed {
-    fn add_cap(&mut self, name: &str, cptr: u64) {
-        self.caps.push((name.into(), cptr));
-    }
-
-    fn add_memory(&mut self, name: &str, address: u64, bytes: u64) {
-        self.memory.push((name.into(), address, bytes));
-    }
-
-    fn add_parameter(&mut self, name: &str, value: u64) {
-        self.parameters.push((name.into(), value));
-    }
-
-    /// The bytes of the page.
-    fn write(&self, name: &str, ipc_buffer: u64, arguments: &[String]) -> Result<Vec<u8>, StartError> {
-        let caps: Vec<_> = self.caps.iter().map(|(n, cptr)| (n.as_str(), *cptr)).collect();
-        let memory: Vec<_> =
-            self.memory.iter().map(|(n, address, bytes)| (n.as_str(), *address, *bytes)).collect();
-        let parameters: Vec<_> = self.parameters.iter().map(|(n, value)| (n.as_str(), *value)).collect();
-        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        let content = Content {
-            name,
-            ipc_buffer,
-            caps: &caps,
-            memory: &memory,
-            parameters: &parameters,
-            arguments: &arguments,
-        };
-        let mut page = alloc::vec![0; content.bytes()];
-        content.write(&mut page)?;
-        Ok(page)
-    }
-}
-
-/// Makes a component and lets it run. What was made of one that cannot be started is destroyed.
+/// Makes a component that has yet to get its pages, in steps ([`Live::go_on`]), and to be let run. What was made of one that
+/// cannot be started is destroyed.
 pub fn start(
     component: &Component,
     given: &Given<'_>,
@@ -404,6 +379,7 @@ pub fn start(
             threads: Vec::new(),
             limits: Vec::new(),
             frames: BTreeMap::new(),
+            to_do: VecDeque::new(),
             bottom: 0,
             cnode,
             cnode_bits,
@@ -491,7 +467,7 @@ impl Maker<'_> {
         }
 
         let entry = self.load(given.elf)?;
-        self.give_heap()?;
+        self.give_heap();
         self.give_files(given)?;
         self.give_services(given)?;
         self.give_devices(given, devices)?;
@@ -512,11 +488,11 @@ impl Maker<'_> {
             let frame = self.frame(address, CapRights::READ, Some(part.to_vec()))?;
             self.live.frames.insert(address, frame);
         }
-        self.run(given, cspace, fault_ep, (buffer, ipc_frame), (entry, start))
+        self.make_ready(given, cspace, fault_ep, (buffer, ipc_frame), (entry, start))
     }
 
-    /// Lets the thread run.
-    fn run(
+    /// Makes the thread ready to run.
+    fn make_ready(
         &mut self,
         given: &Given<'_>,
         cspace: CSpaceRoot,
@@ -544,7 +520,7 @@ impl Maker<'_> {
         }
         let registers = UserContext { rip: entry, rflags: RFLAGS, rdi: start_page, ..UserContext::default() };
         // SAFETY: as above.
-        unsafe { tcb.write_registers(true, &registers) }?;
+        unsafe { tcb.write_registers(false, &registers) }?;
         Ok(())
     }
 
@@ -592,9 +568,7 @@ impl Maker<'_> {
             self.page.add_parameter(&name, bytes.ilog2().into());
         }
         let address = self.live.space.reserve(given.elf.len() as u64, PAGE_SIZE)?;
-        for (n, page) in given.elf.chunks(PAGE_SIZE as usize).enumerate() {
-            self.frame(address + n as u64 * PAGE_SIZE, CapRights::READ, Some(page.to_vec()))?;
-        }
+        self.live.to_do.push_back(Pages::of_file(address, given.elf));
         self.page.add_memory(names::PROGRAM, address, given.elf.len() as u64);
         self.page.add_parameter(names::ROOMS, CHILDREN_ROOMS_BITS.into());
         self.page.add_parameter(names::FIRST_SLOT, self.next);
@@ -625,7 +599,7 @@ impl Maker<'_> {
     ) -> Result<Cap<SmallPage>, StartError> {
         let frame = self.objects().make::<SmallPage>()?;
         if let Some(content) = content {
-            self.memory.write_frame(frame, &content)?;
+            self.memory.write_frame(frame, 0, &content)?;
         }
         self.map(frame, address, rights)?;
         Ok(frame)

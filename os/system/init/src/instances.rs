@@ -3,6 +3,7 @@
 use alloc::string::String;
 
 use pecan::boot;
+use pecan_manifest::layout;
 use pecan_protocols::{
     Arguments, ControlError, Ending, Granted, Instance, Instances, MemoryInfo, Note, State, Stopped, Unfit,
     Wish,
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// What the initial task itself may do.
-const OWN: [Granted; 9] = [
+const OWN: [Granted; 8] = [
     Granted::Thread { slot: boot::TCB.cptr(), vectors: false },
     Granted::CSpace { slot: boot::CNODE.cptr() },
     Granted::VSpace { slot: boot::VSPACE.cptr() },
@@ -24,7 +25,6 @@ const OWN: [Granted; 9] = [
     Granted::AsidPool { slot: boot::ASID_POOL.cptr() },
     Granted::PortControl { slot: boot::IO_PORT_CONTROL.cptr() },
     Granted::DomainControl { slot: boot::DOMAIN.cptr() },
-    Granted::Time { slot: boot::SCHED_CONTEXT.cptr(), budget: 0, period: 0 },
 ];
 
 impl System {
@@ -79,7 +79,9 @@ impl Instances for System {
     fn granted(&mut self, _: Caller, id: u64, index: u64) -> Option<Granted> {
         let index = usize::try_from(index).ok()?;
         if id == 0 {
-            return OWN.get(index).copied();
+            let (budget, period) = (layout::INIT_BUDGET, layout::INIT_PERIOD);
+            let time = Granted::Time { slot: self.time.cptr(), budget, period };
+            return OWN.iter().chain([&time]).nth(index).copied();
         }
         let live = self.entries.iter().find(|e| e.id == id)?.live.as_ref()?;
         live.granted.get(index).copied()
@@ -105,7 +107,7 @@ impl Instances for System {
 
     fn consumed(&mut self, _: Caller) -> u64 {
         // A count that cannot be read stays as it is.
-        self.own_cpu_us += boot::SCHED_CONTEXT.consumed().unwrap_or(0);
+        self.own_cpu_us += self.time.consumed().unwrap_or(0);
         self.own_cpu_us
     }
 
@@ -133,7 +135,13 @@ impl Instances for System {
         if self.entries[index].live.is_some() {
             return Err(ControlError::Running);
         }
-        self.at_priority(priority, |system| system.start(index, again))
+        self.at_priority(priority, |system| system.begin(index, again))
+    }
+
+    fn go_on(&mut self, caller: Caller, id: u64) -> Result<bool, ControlError> {
+        let priority = self.priority_of(caller.generation());
+        let index = self.entries.iter().position(|e| e.id == id).ok_or(ControlError::NoSuchComponent)?;
+        self.at_priority(priority, |system| system.go_on(index))
     }
 
     fn ask_handover(&mut self, _: Caller, id: u64, program: u8) -> Result<(), ControlError> {
@@ -156,15 +164,13 @@ impl Instances for System {
         Ok(())
     }
 
-    fn clear(&mut self, caller: Caller, id: u64) {
+    fn clear(&mut self, caller: Caller, id: u64) -> bool {
         let priority = self.priority_of(caller.generation());
-        if let Some(index) = self.entries.iter().position(|e| e.id == id && e.state != State::Running) {
-            self.at_priority(priority, |system| system.clear(index));
-        }
+        let index = self.entries.iter().position(|e| e.id == id && e.state != State::Running);
+        index.is_none_or(|index| self.at_priority(priority, |system| system.clear(index)))
     }
 
-    fn remove(&mut self, caller: Caller, id: u64) {
-        Instances::clear(self, caller, id);
+    fn remove(&mut self, _: Caller, id: u64) {
         self.remove_program(id);
     }
 

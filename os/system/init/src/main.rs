@@ -28,9 +28,9 @@ use core::convert::Infallible;
 
 use pecan::{
     LongMessage, SchedParams,
-    abi::constants::{MIN_SCHED_CONTEXT_BITS, max_extra_refills, tcb_flag},
+    abi::constants::{max_extra_refills, tcb_flag},
     boot::{self, BootInfo},
-    types::Reply,
+    types::{Reply, SchedContext},
 };
 use pecan_manifest::{Archive, ArchiveError, Badge, layout};
 use pecan_service::{Answered, CallError, Replies, Writer};
@@ -43,9 +43,13 @@ pecan_runtime::root_task!(main);
 /// than this from others. To start a component takes it some 3 ms.
 const TIME: SchedParams = SchedParams {
     sporadic: true,
-    extra_refills: max_extra_refills(MIN_SCHED_CONTEXT_BITS) as u64,
+    extra_refills: max_extra_refills(TIME_BITS) as u64,
     ..SchedParams::new(layout::INIT_BUDGET, layout::INIT_PERIOD)
 };
+
+/// log2 of the bytes of the scheduling context with that time. It works in many small pieces, each of which takes a refill: where
+/// there are too few, what was used long ago comes back only with what was used last.
+const TIME_BITS: u32 = 11;
 
 /// Where the boot archive is: its address and its length. `cargo xtask` fills it in when it puts archive and initial
 /// task together; as the compiler must not know what it reads here, it is read as volatile.
@@ -97,7 +101,10 @@ fn main(boot: BootInfo) -> Result<Infallible, Failure> {
     let reply = system.memory.objects().make::<Reply>()?;
     let mut replies = Replies::new(&[reply]);
     system.start_parts();
-    boot.sched_control(0)?.configure(boot::SCHED_CONTEXT, TIME)?;
+    let time = system.memory.objects().make_sized::<SchedContext>(TIME_BITS)?;
+    boot.sched_control(0)?.configure(time, TIME)?;
+    system.clock.exchange_time(time);
+    system.time = time;
 
     let endpoint = system.endpoint();
     let (mut question, mut answer) = (LongMessage::new(0), Writer::new(0));

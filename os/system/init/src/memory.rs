@@ -28,6 +28,9 @@ const ROOMS_BITS: u32 = 12;
 /// Slots of the initial task's own room: for what outlives components, and two for each piece of memory.
 const OWN_SLOTS: u64 = 1 << 14;
 
+/// How many capabilities to what a component is made of are deleted at once.
+const STEP: u64 = 256;
+
 /// All that components are made of.
 pub struct Memory {
     /// Free slots of the initial task's own room.
@@ -56,6 +59,19 @@ impl Home {
     /// Where objects are made of it.
     pub fn objects(&mut self) -> Objects<'_> {
         Objects::new(&mut self.room.slots, &mut self.regions)
+    }
+
+    /// Deletes some of what was made of it, the last first; whether so little is left that it can be given back at once.
+    pub fn shrink(&mut self) -> bool {
+        let SlotRegion { start, end } = self.room.slots.used();
+        for index in ((start + STEP).max(end.saturating_sub(STEP))..end).rev() {
+            let slot = self.room.slots.slot_of(index);
+            // SAFETY: the component has ended, and is only taken apart from now on: the names of what it was made of are used
+            // for that. What cannot be deleted goes when its memory is revoked.
+            let _ = unsafe { slot.delete() };
+            self.room.slots.give_back(slot);
+        }
+        self.room.slots.used().len() <= STEP
     }
 
     /// All of its bytes, and what is left of them.
@@ -201,12 +217,14 @@ impl Memory {
         self.space.map_new(&mut objects, bytes)
     }
 
-    /// Writes to the start of a frame of a component that does not run yet.
-    pub fn write_frame(&mut self, frame: Cap<SmallPage>, content: &[u8]) -> Result<()> {
+    /// Writes to a frame of a component that does not run yet, from a place in it on.
+    pub fn write_frame(&mut self, frame: Cap<SmallPage>, at: usize, content: &[u8]) -> Result<()> {
         let mut objects = Objects::new(&mut self.cspace, core::slice::from_mut(&mut self.shared));
         // SAFETY: nobody else has the frame yet.
         unsafe {
-            self.window.with(&mut objects, frame, |page| page[..content.len()].copy_from_slice(content))
+            self.window.with(&mut objects, frame, |page| {
+                page[at..at + content.len()].copy_from_slice(content);
+            })
         }
     }
 

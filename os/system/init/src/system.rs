@@ -3,11 +3,11 @@
 mod clients;
 mod departures;
 mod handover;
+mod start;
 
 use alloc::{
     borrow::Cow,
     collections::VecDeque,
-    format,
     string::{String, ToString},
     vec::Vec,
 };
@@ -15,11 +15,11 @@ use alloc::{
 use pecan::{
     Cap, Message,
     boot::{self, BootInfo},
-    types::{Endpoint, Reply, SchedControl, SmallPage},
+    types::{Endpoint, Reply, SchedContext, SchedControl, SmallPage},
     vspace::PAGE_SIZE,
 };
-use pecan_manifest::{Archive, Badge, Rights, Server, Start};
-use pecan_protocols::{Cause, ControlError, Departures, Ending, Note, State, Wish};
+use pecan_manifest::{Archive, Server, Start};
+use pecan_protocols::{Cause, Departures, Ending, Note, State, Wish};
 use pecan_service::CallError;
 use pecan_supervision::{BackOff, Health, Next, Pulse, Restart, Watch, Why};
 
@@ -27,12 +27,12 @@ use crate::{
     clock::Clock,
     devices::Devices,
     handle::{BACKLOG, INSTANCES, REPORTS},
-    instance::{self, Channel, Given, Live, ServerEnd, StartError},
+    instance::Live,
     limits::Limit,
     log::LogPages,
     memory::Memory,
     output::{self, say},
-    places::{End, Role, end_badge},
+    places::Role,
     pulse,
     report::Waiting,
     rescue::Rescue,
@@ -70,6 +70,8 @@ pub struct Entry {
     pub begun: bool,
     /// What it is made of, while it runs and until that is taken apart.
     pub live: Option<Live>,
+    /// While it is being made, whether that counts as a restart.
+    making: Option<bool>,
     /// Microseconds of processor time of all its lives.
     pub cpu_us: u64,
     /// How often it was started again.
@@ -128,6 +130,8 @@ pub struct System {
     archive_pages: (Vec<Cap<SmallPage>>, u64),
     /// The priority at which the initial task works just now.
     priority: u8,
+    /// The initial task's own time.
+    pub time: Cap<SchedContext>,
     /// Microseconds of processor time that the initial task has used.
     pub own_cpu_us: u64,
     log: LogPages,
@@ -220,6 +224,7 @@ impl System {
             reports: Waiting::default(),
             archive_pages,
             priority: PRIORITY,
+            time: boot::SCHED_CONTEXT,
             own_cpu_us: 0,
             log,
             log_writer,
@@ -272,6 +277,7 @@ impl System {
             status: 0,
             begun: false,
             live: None,
+            making: None,
             cpu_us: 0,
             restarts: 0,
             note: Note::default(),
@@ -281,153 +287,6 @@ impl System {
         });
         self.next_id += 1;
         self.entries.len() - 1
-    }
-
-    /// Makes the component of an entry, which does not run, and lets it run.
-    pub fn start(&mut self, index: usize, again: bool) -> Result<(), ControlError> {
-        self.entries[index].restarts += u64::from(again);
-        let result = self.try_start(index);
-        let now = self.clock.now();
-        let expected = pulse::expected(&self.spec(&self.entries[index]).settings);
-        let entry = &mut self.entries[index];
-        match result {
-            Ok(live) => {
-                entry.state = State::Running;
-                entry.begun = true;
-                entry.note.for_good = false;
-                entry.pulse = Pulse::new(expected, now);
-                if entry.pulse.is_watched() {
-                    self.clock.arm(true);
-                }
-                if let Some(watch) = &mut entry.watch {
-                    watch.started(now);
-                }
-                let spec = entry.spec;
-                if self.log_writer == Some(spec) {
-                    output::set_log(live.init_signal);
-                }
-                if let Some(signal) = live.init_signal {
-                    // What its predecessor was signalled for, it does not know.
-                    signal.signal();
-                }
-                entry.live = Some(live);
-                if self.archive.system().components[spec].settings.log {
-                    self.signal(BACKLOG);
-                }
-                if self.services[spec].as_ref().is_some_and(|service| service.buried) {
-                    self.unearth(spec);
-                }
-                if again {
-                    self.end_calls(index);
-                }
-                self.tell_of_departures(index);
-                if self.rescue.is_open() {
-                    self.keep_way_back();
-                }
-                Ok(())
-            }
-            Err(error) => {
-                entry.state = State::Failed;
-                say!("*** {} cannot be started: {error}", entry.name);
-                self.leave_services(self.entries[index].id);
-                Err(if matches!(error, StartError::TooLong) {
-                    ControlError::TooLong
-                } else {
-                    ControlError::NoResources
-                })
-            }
-        }
-    }
-
-    fn try_start(&mut self, index: usize) -> Result<Live, StartError> {
-        let entry = &self.entries[index];
-        let (id, spec) = (entry.id, entry.spec);
-        let component = &self.archive.system().components[entry.spec];
-        let elf = self.program_of(entry).and_then(|program| self.archive.file(&program));
-        let elf = elf.ok_or(StartError::Program("is not in the archive"))?;
-        let mut channels = Vec::new();
-        let description = self.archive.system();
-        for (number, edge) in description.channels_of(entry.spec) {
-            let (role, endpoint) = (description.client_role(edge), self.endpoint);
-            let channel = Channel { number, role, endpoint, badge: Badge::gone(id), gone: false, page: None };
-            let server = match edge.server {
-                Server::Init => {
-                    let place = self.own.place_or_more((id, End::Channel(number))) as u16;
-                    channels.push(Channel { badge: Badge::call(edge.server_role, place, id), ..channel });
-                    continue;
-                }
-                Server::Component(server) => usize::from(server),
-            };
-            if self.is_gone(server) {
-                if let Some(service) = self.services[server].as_mut() {
-                    service.buried = true;
-                }
-                channels.push(Channel { gone: true, ..channel });
-                continue;
-            }
-            let (name, server_role) = description.server_name(edge);
-            let no_place = || StartError::NoPlace(format!("{name}.{server_role}"));
-            let service = self.services.get_mut(server).and_then(Option::as_mut).ok_or_else(no_place)?;
-            let endpoint = service.endpoint;
-            let served = service.roles.get_mut(usize::from(edge.server_role)).ok_or_else(no_place)?;
-            let end = (id, End::Channel(number));
-            let place = served.place(end, description.ring_place(number)).ok_or_else(no_place)?;
-            let client_writes = served.rights.is_some_and(Rights::client_writes);
-            let page = served.pages.get(place).map(|page| (*page, client_writes));
-            if let Some((page, _)) = page {
-                // Nothing is left of who had the place before.
-                self.memory.with_mapped_frame(page, |page| page.clear())?;
-            }
-            let badge = end_badge(description, edge, place, served);
-            channels.push(Channel { endpoint, badge, page, ..channel });
-        }
-        let service = self.services[entry.spec].as_mut().map(|service| {
-            // What its predecessor owed is its business only if it takes over from it.
-            if entry.handover.is_none() {
-                service.departures = Departures::default();
-            }
-            ServerEnd {
-                endpoint: service.endpoint,
-                replies: service.replies.clone(),
-                pages: service.roles.iter().map(Role::pages_of_server).collect(),
-            }
-        });
-        let writer = self.log_writer.filter(|writer| *writer != spec);
-        let printing = writer.and_then(|writer| {
-            Some((self.services[writer].as_ref()?.endpoint, description.components[writer].printing()?))
-        });
-        let given = Given {
-            id,
-            name: &entry.name,
-            args: &entry.args,
-            spec,
-            files: &self.archive,
-            elf,
-            supervisor: self.endpoint,
-            sched_control: self.sched_control,
-            tsc_mhz: self.tsc_mhz,
-            channels,
-            service,
-            rings: self.rings.ends(description, spec, id)?,
-            signals: self.rings.signals(spec),
-            log: component.settings.log.then(|| self.log.clone()),
-            writes_log: (self.log_writer == Some(spec)).then(|| self.log.clone()),
-            printing,
-            archive: component.settings.archive.then(|| self.archive_pages.clone()),
-            handover: entry.handover.as_ref().and_then(Change::state),
-            is_part: entry.watch.is_some(),
-        };
-        let donor = Donor::new(id, &component.settings, &mut self.memory)?;
-        match instance::start(component, &given, &mut self.memory, &mut self.devices) {
-            Ok(live) => {
-                self.donors.extend(donor);
-                Ok(live)
-            }
-            Err(error) => {
-                donor.into_iter().for_each(|donor| donor.dissolve(&mut self.memory));
-                Err(error)
-            }
-        }
     }
 
     /// The name in the archive of the program that an entry runs.
@@ -584,12 +443,24 @@ impl System {
         self.leave_sessions(id);
     }
 
-    /// Takes a component apart that has ended.
-    pub fn clear(&mut self, index: usize) {
+    /// Takes a component apart that does not run, by so much that it takes a bounded time; whether nothing is left of it. What
+    /// it had memory of its own for, to make others, is taken back at once.
+    pub fn clear(&mut self, index: usize) -> bool {
         self.settle_sessions(|_| false);
+        let entry = &mut self.entries[index];
+        if entry.making.take().is_some() {
+            let id = entry.id;
+            self.leave_services(id);
+            self.leave_sessions(id);
+        }
+        let live = self.entries[index].live.as_mut();
+        if live.is_some_and(|live| !live.shrink()) {
+            return false;
+        }
         if let Some(live) = self.entries[index].live.take() {
             live.dismantle(&mut self.memory);
         }
+        true
     }
 
     /// Ends a component that runs. The supervisor does what its description says comes then; a part of the system is started
@@ -603,7 +474,8 @@ impl System {
         let priority = self.spec(&self.entries[index]).settings.priority;
         let why = if ending.state == State::Killed { Why::Operator } else { Why::Failed };
         self.at_priority(priority, |system| {
-            system.clear(index);
+            // It is a few steps: a part of the system is small.
+            while !system.clear(index) {}
             system.follow(index, why);
         });
     }

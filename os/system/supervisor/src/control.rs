@@ -96,7 +96,7 @@ impl Supervisor {
         let name = names.find(|name| answered(self.instances.named(name)).is_none());
         let name = name.filter(|name| name.len() <= NAME_MAX).ok_or(ControlError::NoResources)?;
         let id = done(self.add(spec, &name, arguments))?;
-        let started = done(self.instances.start(id, false));
+        let started = done(self.make(id, false));
         if started.is_err() {
             answered(self.instances.remove(id));
         }

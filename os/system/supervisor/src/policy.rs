@@ -80,7 +80,7 @@ impl Supervisor {
             return Ok(());
         }
         if instance.made {
-            self.instances.clear(instance.id)?;
+            self.take_apart(instance.id)?;
         }
         if self.spec(&instance).settings.start == Start::Demand {
             return self.program_ended(&instance);
@@ -184,7 +184,11 @@ impl Supervisor {
     /// Starts one that does not run; returns whether it runs.
     pub fn start(&self, instance: &mut Instance, again: bool) -> Result<bool, CallError> {
         let mut watch = self.watch(instance);
-        let runs = self.instances.start(instance.id, again)?.is_ok();
+        if instance.made {
+            // A predecessor may have begun to make it.
+            self.take_apart(instance.id)?;
+        }
+        let runs = self.make(instance.id, again)?.is_ok();
         if runs {
             watch.started(now());
             self.keep(instance, State::Running, watch)?;
@@ -269,11 +273,11 @@ impl Supervisor {
             self.start_with_servers(server)?;
         }
         if instance.made {
-            self.instances.clear(instance.id)?;
+            self.take_apart(instance.id)?;
         }
         let mut watch = self.watch(&instance);
         watch.forgive();
-        let runs = self.instances.start(instance.id, false)?.is_ok();
+        let runs = self.make(instance.id, false)?.is_ok();
         if runs {
             watch.started(now());
             self.keep(&mut instance, State::Running, watch)?;

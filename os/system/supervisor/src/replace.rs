@@ -128,7 +128,7 @@ impl Supervisor {
     /// Starts the program that is to take over; or the one that left the state, if the other is unfit.
     fn hand_on(&mut self, instance: Instance, unfit: Option<Unfit>) -> Result<(), CallError> {
         if instance.made {
-            self.instances.clear(instance.id)?;
+            self.take_apart(instance.id)?;
         }
         if self.instances.hand_on(instance.id, unfit)?.is_err() {
             return match unfit {
@@ -146,7 +146,7 @@ impl Supervisor {
     /// What was left is lost: it is started again as one that has failed.
     fn lose(&mut self, instance: Instance, why: Unfit) -> Result<(), CallError> {
         if instance.made {
-            self.instances.clear(instance.id)?;
+            self.take_apart(instance.id)?;
         }
         self.end_change(instance, Err(ReplaceError::Lost { why }))
     }

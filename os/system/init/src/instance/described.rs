@@ -2,11 +2,11 @@
 
 use alloc::format;
 
-use pecan::{CapRights, abi::constants::vm_attributes, types::LargePage, vspace::PAGE_SIZE};
+use pecan::{CapRights, abi::constants::vm_attributes, vspace::PAGE_SIZE};
 use pecan_manifest::layout::resource;
 use pecan_protocols::Granted;
 
-use super::{Given, HEAP, LARGE_PAGE, Maker, StartError};
+use super::{Given, HEAP, Maker, Pages, StartError};
 use crate::devices::Devices;
 
 /// A heap of so many bytes is made of large pages. The first takes an aligned place, and what lies before that is lost.
@@ -14,24 +14,11 @@ const LARGE_HEAP: u64 = 8 << 20;
 
 impl Maker<'_> {
     /// Maps the part of its heap that its description promises.
-    pub(super) fn give_heap(&mut self) -> Result<(), StartError> {
+    pub(super) fn give_heap(&mut self) {
         let bytes = self.component.settings.heap.map_or(0, |heap| heap.0);
         let end = HEAP + bytes.next_multiple_of(PAGE_SIZE);
-        let mut at = HEAP;
-        while at < end {
-            if bytes >= LARGE_HEAP
-                && end - at >= LARGE_PAGE
-                && let Ok(frame) = self.objects().make::<LargePage>()
-            {
-                self.map(frame, at, CapRights::READ_WRITE)?;
-                at += LARGE_PAGE;
-            } else {
-                self.frame(at, CapRights::READ_WRITE, None)?;
-                at += PAGE_SIZE;
-            }
-        }
+        self.live.to_do.push_back(Pages::zero(HEAP, end, bytes >= LARGE_HEAP));
         self.live.heap_mapped = end;
-        Ok(())
     }
 
     /// Gives it copies of its files.
@@ -41,9 +28,7 @@ impl Maker<'_> {
             let bytes = given.files.file(&settings.file(file));
             let bytes = bytes.ok_or(StartError::Program("has a file that is not in the archive"))?;
             let address = self.live.space.reserve(bytes.len() as u64, PAGE_SIZE)?;
-            for (n, page) in bytes.chunks(PAGE_SIZE as usize).enumerate() {
-                self.frame(address + n as u64 * PAGE_SIZE, CapRights::READ, Some(page.to_vec()))?;
-            }
+            self.live.to_do.push_back(Pages::of_file(address, bytes));
             self.page.add_memory(&format!("{}{}", resource::FILE, file.name), address, bytes.len() as u64);
         }
         Ok(())

@@ -11,7 +11,7 @@ use pecan::{
 use pecan_manifest::layout::resource;
 use pecan_protocols::{Granted, RingPart};
 
-use super::{Given, Live, Maker, StartError};
+use super::{Given, Live, Maker, Pages, StartError};
 use crate::rings::End;
 
 impl Live {
@@ -24,17 +24,27 @@ impl Live {
     ) -> pecan::Result<u64> {
         let address = self.space.reserve(frames.len() as u64 * PAGE_SIZE, PAGE_SIZE)?;
         for (n, frame) in frames.iter().enumerate() {
-            let copy = self.home.objects().copy(*frame, rights)?;
-            let (objects, at) = (&mut self.home.objects(), address + n as u64 * PAGE_SIZE);
-            // SAFETY: the initial task accesses frames that are shared with components by atomics only.
-            unsafe { self.space.map(objects, copy, at, rights, attributes) }?;
+            self.map_copy(*frame, address + n as u64 * PAGE_SIZE, rights, attributes)?;
         }
         Ok(address)
+    }
+
+    /// Maps a page that somebody else also has.
+    pub(super) fn map_copy(
+        &mut self,
+        frame: Cap<SmallPage>,
+        address: u64,
+        rights: CapRights,
+        attributes: u64,
+    ) -> pecan::Result<()> {
+        let copy = self.home.objects().copy(frame, rights)?;
+        // SAFETY: the initial task accesses frames that are shared with components by atomics only.
+        unsafe { self.space.map(&mut self.home.objects(), copy, address, rights, attributes) }
     }
 }
 
 impl Maker<'_> {
-    /// Maps pages that somebody else also has, one behind the other; returns where.
+    /// Maps pages that somebody else also has, one behind the other, before the component runs; returns where.
     pub(super) fn map_shared(
         &mut self,
         frames: &[Cap<SmallPage>],
@@ -50,7 +60,9 @@ impl Maker<'_> {
         rights: CapRights,
         attributes: u64,
     ) -> Result<u64, StartError> {
-        Ok(self.live.map_copies(frames, rights, attributes)?)
+        let address = self.live.space.reserve(frames.len() as u64 * PAGE_SIZE, PAGE_SIZE)?;
+        self.live.to_do.push_back(Pages::copies(address, frames, rights, attributes));
+        Ok(address)
     }
 
     /// The same, with the name that the start page has for it; returns where, and the bytes.

@@ -12,7 +12,7 @@ use pecan::{
 use pecan_manifest::{Badge, layout::resource};
 use pecan_protocols::Granted;
 
-use super::{Given, Live, Maker, SCHED_CONTEXT_BITS, StartError, promise};
+use super::{Given, Live, Maker, Pages, SCHED_CONTEXT_BITS, StartError, promise};
 
 /// A thread of a component beside its first.
 pub struct OtherThread {
@@ -82,10 +82,7 @@ impl Maker<'_> {
             let start = self.live.space.reserve(bytes, PAGE_SIZE)?;
             let buffer = self.frame(start, CapRights::READ_WRITE, None)?;
             self.live.frames.insert(start, buffer);
-            for address in (2..2 + pages).map(|page| start + page * PAGE_SIZE) {
-                let frame = self.frame(address, CapRights::READ_WRITE, None)?;
-                self.live.frames.insert(address, frame);
-            }
+            self.live.to_do.push_back(Pages::zero(start + 2 * PAGE_SIZE, start + bytes, false));
             let tcb = self.objects().make::<Tcb>()?;
             let sched_context = self.objects().make_sized::<SchedContext>(SCHED_CONTEXT_BITS)?;
             let done = self.objects().make::<Notification>()?;

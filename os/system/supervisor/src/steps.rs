@@ -1,0 +1,61 @@
+//! Components are made and taken apart in steps, of which the initial task does one at a time. They are done at such a pace that
+//! the initial task has time left for everybody else.
+
+use core::cell::Cell;
+
+use pecan_component::{manifest::layout, pecan::raw, protocols::ControlError, service::CallError};
+
+use crate::{Supervisor, now};
+
+/// How much of the initial task's time the steps may take, in each of its periods.
+const SHARE: u64 = layout::INIT_BUDGET / 2;
+
+/// How much time the steps have taken.
+#[derive(Default)]
+pub struct Pace {
+    /// When the period began in which that is counted.
+    since: Cell<u64>,
+    /// Microseconds.
+    spent: Cell<u64>,
+}
+
+impl Supervisor {
+    /// Makes a component of which nothing is made, and lets it run. Where that fails, nothing is left of it.
+    pub fn make(&self, id: u64, again: bool) -> Result<Result<(), ControlError>, CallError> {
+        if let Err(error) = self.step(|| self.instances.start(id, again))? {
+            return Ok(Err(error));
+        }
+        loop {
+            match self.step(|| self.instances.go_on(id))? {
+                Ok(true) => return Ok(Ok(())),
+                Ok(false) => {}
+                Err(error) => {
+                    self.take_apart(id)?;
+                    return Ok(Err(error));
+                }
+            }
+        }
+    }
+
+    /// Takes a component apart that does not run.
+    pub fn take_apart(&self, id: u64) -> Result<(), CallError> {
+        while !self.step(|| self.instances.clear(id))? {}
+        Ok(())
+    }
+
+    /// Lets the initial task do a step. If there were many, the next one comes in the next period.
+    fn step<T>(&self, action: impl FnOnce() -> T) -> T {
+        let Pace { since, spent } = &self.pace;
+        let before = now();
+        if before - since.get() >= layout::INIT_PERIOD {
+            since.set(before);
+            spent.set(0);
+        }
+        let result = action();
+        spent.set(spent.get() + (now() - before));
+        if spent.get() >= SHARE {
+            raw::yield_now();
+        }
+        result
+    }
+}
