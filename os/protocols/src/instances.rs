@@ -66,6 +66,19 @@ pub struct Note {
     pub helped: bool,
 }
 
+/// What is left of one that is taken apart.
+#[repr(u64)]
+#[derive(Wire, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Remains {
+    /// Nothing.
+    #[default]
+    Nothing = 0,
+    /// Something: ask again.
+    Something = 1,
+    /// Memory of which it has made others. That is revoked meanwhile, which may take a while: ask again later.
+    Others = 2,
+}
+
 /// What somebody else than a client of the supervisor wants of it.
 #[repr(u64)]
 #[derive(Wire, Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,8 +146,8 @@ pub trait Instances {
     fn end_handover(&mut self, caller: Caller, id: u64);
     /// Ends one that runs. A part of the system, which calls the initial task, is started again at once.
     fn stop(&mut self, caller: Caller, id: u64) -> Result<(), ControlError>;
-    /// Takes one apart that has ended, by some capabilities, at the priority of who asks; whether nothing is left of it.
-    fn clear(&mut self, caller: Caller, id: u64) -> bool;
+    /// Takes one apart that has ended, by some capabilities, at the priority of who asks; returns what is left of it.
+    fn clear(&mut self, caller: Caller, id: u64) -> Remains;
     /// Takes a program of which nothing is made, or nothing is left, off the list.
     fn remove(&mut self, caller: Caller, id: u64);
     /// Keeps a note.

@@ -147,6 +147,8 @@ pub struct Live {
     cnode_bits: u32,
     /// The memory of which it may make components of its own.
     children: Vec<Piece>,
+    /// The time that it may hand on to them.
+    children_times: Vec<Cap<SchedContext>>,
     /// The first of the slots of its CSpace for sessions.
     first_session: u64,
 }
@@ -249,6 +251,17 @@ impl Live {
     /// Destroys some of what it is made of, if that is much; whether the rest can be destroyed at once.
     pub fn shrink(&mut self) -> bool {
         self.home.shrink()
+    }
+
+    /// Stops it, and those that it has made: they have no other time than what it has handed on. It may have ended by itself.
+    pub fn stop(&self) {
+        self.tcbs().for_each(|tcb| _ = tcb.suspend());
+        self.children_times.iter().for_each(|time| _ = time.unbind());
+    }
+
+    /// The memory of which it may have made others.
+    pub const fn children(&mut self) -> &mut Vec<Piece> {
+        &mut self.children
     }
 
     /// Destroys it and gives back all it was made of.
@@ -384,6 +397,7 @@ pub fn start(
             cnode,
             cnode_bits,
             children,
+            children_times: Vec::new(),
             first_session: 0,
         },
         Err(error) => {
@@ -553,6 +567,7 @@ impl Maker<'_> {
         for n in 0..time.at_once {
             let sched_context = self.objects().make_sized::<SchedContext>(SCHED_CONTEXT_BITS)?;
             given.sched_control.configure(sched_context, promise(budget, period).with_badge(given.id))?;
+            self.live.children_times.push(sched_context);
             let from = self.memory.slot_of(sched_context);
             self.give_copy(from, &format!("{}{n}", names::TIME), |slot| Granted::Time {
                 slot,

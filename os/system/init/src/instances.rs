@@ -5,8 +5,8 @@ use alloc::string::String;
 use pecan::boot;
 use pecan_manifest::layout;
 use pecan_protocols::{
-    Arguments, ControlError, Ending, Granted, Instance, Instances, MemoryInfo, Note, State, Stopped, Unfit,
-    Wish,
+    Arguments, ControlError, Ending, Granted, Instance, Instances, MemoryInfo, Note, Remains, State, Stopped,
+    Unfit, Wish,
 };
 use pecan_service::{Caller, Text};
 
@@ -164,10 +164,10 @@ impl Instances for System {
         Ok(())
     }
 
-    fn clear(&mut self, caller: Caller, id: u64) -> bool {
+    fn clear(&mut self, caller: Caller, id: u64) -> Remains {
         let priority = self.priority_of(caller.generation());
         let index = self.entries.iter().position(|e| e.id == id && e.state != State::Running);
-        index.is_none_or(|index| self.at_priority(priority, |system| system.clear(index)))
+        index.map_or(Remains::Nothing, |index| self.at_priority(priority, |system| system.clear(index)))
     }
 
     fn remove(&mut self, _: Caller, id: u64) {

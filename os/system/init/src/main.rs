@@ -20,6 +20,7 @@ mod places;
 mod pulse;
 mod report;
 mod rescue;
+mod revoker;
 mod rings;
 mod sessions;
 mod system;
@@ -44,7 +45,7 @@ pecan_runtime::root_task!(main);
 const TIME: SchedParams = SchedParams {
     sporadic: true,
     extra_refills: max_extra_refills(TIME_BITS) as u64,
-    ..SchedParams::new(layout::INIT_BUDGET, layout::INIT_PERIOD)
+    ..SchedParams::new(layout::INIT_BUDGET - layout::REVOKE_BUDGET, layout::INIT_PERIOD)
 };
 
 /// log2 of the bytes of the scheduling context with that time. It works in many small pieces, each of which takes a refill: where

@@ -19,7 +19,7 @@ use pecan::{
     vspace::PAGE_SIZE,
 };
 use pecan_manifest::{Archive, Server, Start};
-use pecan_protocols::{Cause, Departures, Ending, Note, State, Wish};
+use pecan_protocols::{Cause, Departures, Ending, Note, Remains, State, Wish};
 use pecan_service::CallError;
 use pecan_supervision::{BackOff, Health, Next, Pulse, Restart, Watch, Why};
 
@@ -36,6 +36,7 @@ use crate::{
     pulse,
     report::Waiting,
     rescue::Rescue,
+    revoker::Revoker,
     rings::Rings,
     sessions::Donor,
 };
@@ -145,6 +146,7 @@ pub struct System {
     next_id: u64,
     /// The time.
     pub clock: Clock,
+    revoker: Revoker,
     /// The command line for when there is no other.
     pub rescue: Rescue,
 }
@@ -203,11 +205,13 @@ impl System {
         let sched_control = boot.sched_control(0)?;
         let root = memory.root();
         let clock = Clock::new(&mut memory, root, sched_control, tsc_mhz)?;
+        let revoker = Revoker::new(&mut memory, sched_control)?;
         Ok(Self {
             endpoint: memory.endpoint()?,
             sched_control,
             tsc_mhz,
             clock,
+            revoker,
             rescue: Rescue::default(),
             archive,
             memory,
@@ -430,8 +434,7 @@ impl System {
         (entry.state, entry.status) = (ending.state, ending.status);
         let id = entry.id;
         if let Some(live) = &entry.live {
-            // It may have ended by itself.
-            live.tcbs().for_each(|tcb| _ = tcb.suspend());
+            live.stop();
         }
         let spec = entry.spec;
         if self.log_writer == Some(spec) {
@@ -443,9 +446,8 @@ impl System {
         self.leave_sessions(id);
     }
 
-    /// Takes a component apart that does not run, by so much that it takes a bounded time; whether nothing is left of it. What
-    /// it had memory of its own for, to make others, is taken back at once.
-    pub fn clear(&mut self, index: usize) -> bool {
+    /// Takes a component apart that does not run, by so much that it takes a bounded time; returns what is left of it.
+    pub fn clear(&mut self, index: usize) -> Remains {
         self.settle_sessions(|_| false);
         let entry = &mut self.entries[index];
         if entry.making.take().is_some() {
@@ -453,14 +455,34 @@ impl System {
             self.leave_services(id);
             self.leave_sessions(id);
         }
-        let live = self.entries[index].live.as_mut();
-        if live.is_some_and(|live| !live.shrink()) {
-            return false;
+        let Some(live) = &mut self.entries[index].live else { return Remains::Nothing };
+        // What it has made comes first: where the last names of that are deleted, it is.
+        if let Some(piece) = live.children().pop() {
+            if !self.revoker.revoke(piece.untyped().cptr()) {
+                live.children().push(piece);
+                return Remains::Others;
+            }
+            self.memory.give_back_pieces(alloc::vec![piece]);
+            return Remains::Something;
+        }
+        if !live.shrink() {
+            return Remains::Something;
         }
         if let Some(live) = self.entries[index].live.take() {
             live.dismantle(&mut self.memory);
         }
-        true
+        Remains::Nothing
+    }
+
+    /// Takes a component apart that does not run, however long that takes.
+    fn clear_all(&mut self, index: usize) {
+        loop {
+            let children = self.entries[index].live.as_mut().map(|live| core::mem::take(live.children()));
+            self.memory.give_back_pieces(children.unwrap_or_default());
+            if self.clear(index) == Remains::Nothing {
+                return;
+            }
+        }
     }
 
     /// Ends a component that runs. The supervisor does what its description says comes then; a part of the system is started
@@ -475,7 +497,7 @@ impl System {
         let why = if ending.state == State::Killed { Why::Operator } else { Why::Failed };
         self.at_priority(priority, |system| {
             // It is a few steps: a part of the system is small.
-            while !system.clear(index) {}
+            system.clear_all(index);
             system.follow(index, why);
         });
     }

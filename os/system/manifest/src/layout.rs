@@ -29,6 +29,8 @@ pub const fn slots_of_threads(threads: u64) -> u64 {
 }
 /// The time of the initial task once the system is up, in microseconds: so much in each period.
 pub const INIT_BUDGET: u64 = 8_000;
+/// Of that, the time in which it revokes what components have made of their own memory.
+pub const REVOKE_BUDGET: u64 = 2_000;
 /// The period of that.
 pub const INIT_PERIOD: u64 = 40_000;
 /// The most ends of rings of a component.

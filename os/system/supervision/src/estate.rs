@@ -184,7 +184,7 @@ impl Estate {
     }
 
     /// Takes memory for a child, with at least so many slots that are made of it.
-    pub(crate) fn home(&mut self, bytes: u64, slots: u64) -> Result<Home> {
+    pub fn home(&mut self, bytes: u64, slots: u64) -> Result<Home> {
         let pieces = self.take(bytes)?;
         let mut regions: Vec<_> = pieces.iter().map(Piece::region).collect();
         let scratch = self.cspace.take(1);
@@ -204,7 +204,7 @@ impl Estate {
     }
 
     /// Destroys all that was made of a child's memory, and takes the memory back.
-    pub(crate) fn give_back_home(&mut self, home: Home) -> Result<()> {
+    pub fn give_back_home(&mut self, home: Home) -> Result<()> {
         self.give_back(home.pieces)?;
         self.rooms.give_back(home.room);
         Ok(())

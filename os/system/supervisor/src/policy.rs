@@ -11,6 +11,9 @@ use pecan_component::{
 
 use crate::{Supervisor, now};
 
+/// When one that could not be taken apart at once is looked after again, in microseconds.
+const AGAIN: u64 = 20_000;
+
 impl Supervisor {
     /// Starts what was not started yet of that which is started with the system; then looks after all.
     pub fn begin(&mut self) -> Result<(), CallError> {
@@ -61,6 +64,11 @@ impl Supervisor {
     fn set_alarm(&self) -> Result<(), CallError> {
         let mut next = self.next_change().unwrap_or(0);
         for instance in self.all_stopped()? {
+            if instance.made && !self.is_part(&instance) && instance.handover.is_none() {
+                // It is still taken apart.
+                next = now() + AGAIN;
+                break;
+            }
             if let Health::BackOff { until } = self.watch(&instance).health()
                 && !self.is_part(&instance)
                 && (next == 0 || until < next)
@@ -79,8 +87,9 @@ impl Supervisor {
         if self.is_part(&instance) || instance.is_running() {
             return Ok(());
         }
-        if instance.made {
-            self.take_apart(instance.id)?;
+        if instance.made && !self.take_apart_soon(instance.id)? {
+            // The alarm comes back to it.
+            return Ok(());
         }
         if self.spec(&instance).settings.start == Start::Demand {
             return self.program_ended(&instance);
@@ -131,9 +140,10 @@ impl Supervisor {
         // It may have ended by itself.
         let _ = self.instances.stop(instance.id)?;
         match self.instances.of_id(instance.id)? {
-            Some(instance) => self.look_after(instance),
-            None => Ok(()),
+            Some(instance) => self.look_after(instance)?,
+            None => return Ok(()),
         }
+        self.set_alarm()
     }
 
     /// How a component does, as its policy sees it.

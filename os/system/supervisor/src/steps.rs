@@ -3,12 +3,20 @@
 
 use core::cell::Cell;
 
-use pecan_component::{manifest::layout, pecan::raw, protocols::ControlError, service::CallError};
+use pecan_component::{
+    manifest::layout,
+    pecan::raw,
+    protocols::{ControlError, Remains},
+    service::CallError,
+};
 
 use crate::{Supervisor, now};
 
 /// How much of the initial task's time the steps may take, in each of its periods.
-const SHARE: u64 = layout::INIT_BUDGET / 2;
+const SHARE: u64 = (layout::INIT_BUDGET - layout::REVOKE_BUDGET) / 2;
+
+/// For how many periods others wait for the revocation of what a component has made.
+const PATIENCE: u32 = 4;
 
 /// How much time the steps have taken.
 #[derive(Default)]
@@ -39,8 +47,25 @@ impl Supervisor {
 
     /// Takes a component apart that does not run.
     pub fn take_apart(&self, id: u64) -> Result<(), CallError> {
-        while !self.step(|| self.instances.clear(id))? {}
+        while !self.take_apart_soon(id)? {}
         Ok(())
+    }
+
+    /// The same, unless what it has made of its own memory takes long to revoke: whether nothing is left of it.
+    pub fn take_apart_soon(&self, id: u64) -> Result<bool, CallError> {
+        let mut patience = PATIENCE;
+        while patience > 0 {
+            match self.step(|| self.instances.clear(id))? {
+                Remains::Nothing => return Ok(true),
+                Remains::Something => {}
+                Remains::Others => {
+                    // The rest of this period's budget: it goes on with the next period.
+                    raw::yield_now();
+                    patience -= 1;
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Lets the initial task do a step. If there were many, the next one comes in the next period.

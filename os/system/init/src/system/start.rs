@@ -25,7 +25,7 @@ impl System {
                 Ok(false) => {}
                 Ok(true) => return Ok(()),
                 Err(error) => {
-                    while !self.clear(index) {}
+                    self.clear_all(index);
                     return Err(error);
                 }
             }
