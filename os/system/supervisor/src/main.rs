@@ -41,7 +41,6 @@ struct Supervisor {
     waiters: Vec<Waiter>,
     /// Servers that hand over to another program, and who asked for it.
     changes: Vec<replace::Change>,
-    pace: steps::Pace,
 }
 
 /// Microseconds since the machine was switched on, as the initial task counts them.
@@ -139,7 +138,6 @@ fn main() -> Result<u64, Failure> {
         notices: roles::NOTICES.client(),
         waiters: Vec::new(),
         changes: Vec::new(),
-        pace: steps::Pace::default(),
     };
     supervisor.begin().map_err(Failure::Call)?;
     serve::<roles::Dispatch, _>(&mut supervisor, |supervisor, bits| {

@@ -1,8 +1,6 @@
 //! Components are made and taken apart in steps, of which the initial task does one at a time. They are done at such a pace that
 //! the initial task has time left for everybody else.
 
-use core::cell::Cell;
-
 use pecan_component::{
     manifest::layout,
     pecan::raw,
@@ -18,23 +16,45 @@ const SHARE: u64 = (layout::INIT_BUDGET - layout::REVOKE_BUDGET) / 2;
 /// For how many periods others wait for the revocation of what a component has made.
 const PATIENCE: u32 = 4;
 
-/// How much time the steps have taken.
-#[derive(Default)]
-pub struct Pace {
+/// How much time the steps for one component have taken. Those for a small one are few, and nobody waits for them.
+struct Pace {
     /// When the period began in which that is counted.
-    since: Cell<u64>,
+    since: u64,
     /// Microseconds.
-    spent: Cell<u64>,
+    spent: u64,
+}
+
+impl Pace {
+    /// Nothing so far.
+    fn new() -> Self {
+        Self { since: now(), spent: 0 }
+    }
+
+    /// Lets the initial task do a step. If there were many, the next one comes in the next period.
+    fn step<T>(&mut self, action: impl FnOnce() -> T) -> T {
+        let before = now();
+        if before - self.since >= layout::INIT_PERIOD {
+            *self = Self { since: before, spent: 0 };
+        }
+        let result = action();
+        self.spent += now() - before;
+        if self.spent >= SHARE {
+            // It may go on before that, if it has been waiting for some of its time: then one step more is done.
+            raw::yield_now();
+        }
+        result
+    }
 }
 
 impl Supervisor {
     /// Makes a component of which nothing is made, and lets it run. Where that fails, nothing is left of it.
     pub fn make(&self, id: u64, again: bool) -> Result<Result<(), ControlError>, CallError> {
-        if let Err(error) = self.step(|| self.instances.start(id, again))? {
+        let mut pace = Pace::new();
+        if let Err(error) = pace.step(|| self.instances.start(id, again))? {
             return Ok(Err(error));
         }
         loop {
-            match self.step(|| self.instances.go_on(id))? {
+            match pace.step(|| self.instances.go_on(id))? {
                 Ok(true) => return Ok(Ok(())),
                 Ok(false) => {}
                 Err(error) => {
@@ -53,9 +73,9 @@ impl Supervisor {
 
     /// The same, unless what it has made of its own memory takes long to revoke: whether nothing is left of it.
     pub fn take_apart_soon(&self, id: u64) -> Result<bool, CallError> {
-        let mut patience = PATIENCE;
+        let (mut pace, mut patience) = (Pace::new(), PATIENCE);
         while patience > 0 {
-            match self.step(|| self.instances.clear(id))? {
+            match pace.step(|| self.instances.clear(id))? {
                 Remains::Nothing => return Ok(true),
                 Remains::Something => {}
                 Remains::Others => {
@@ -66,21 +86,5 @@ impl Supervisor {
             }
         }
         Ok(false)
-    }
-
-    /// Lets the initial task do a step. If there were many, the next one comes in the next period.
-    fn step<T>(&self, action: impl FnOnce() -> T) -> T {
-        let Pace { since, spent } = &self.pace;
-        let before = now();
-        if before - since.get() >= layout::INIT_PERIOD {
-            since.set(before);
-            spent.set(0);
-        }
-        let result = action();
-        spent.set(spent.get() + (now() - before));
-        if spent.get() >= SHARE {
-            raw::yield_now();
-        }
-        result
     }
 }
