@@ -24,7 +24,7 @@ pub use children::{estate, program};
 pub use device::{Dma, Irq, Mmio, Ports, archive, dma, file, irq, mmio, ports};
 pub use handover::Handover;
 pub use log::{LogMemory, log, log_memory};
-pub use output::{connect, write};
+pub use output::{connect, insist, write};
 pub use pecan;
 pub use pecan_manifest::{
     self as manifest,

@@ -36,12 +36,24 @@ pub fn connect() {
 /// before there is room for what it wrote.
 static PRINTS: Mutex<()> = Mutex::new(());
 
-/// Prints. What a console or a log that died may not have printed is printed again: rather twice than not at all.
-fn print_through(call: impl Fn() -> Result<(), CallError>) {
-    if let Err(CallError::ServerRestarted { .. }) = call() {
-        // There is nobody to tell that printing does not work.
-        let _ = call();
+/// How often something is said to servers that die one after the other.
+const TRIES: u32 = 16;
+
+/// Makes a call that says something, and makes it again if the server has died meanwhile: rather twice than not at all.
+pub fn insist(call: impl Fn() -> Result<(), CallError>) -> Result<(), CallError> {
+    for _ in 1..TRIES {
+        match call() {
+            Err(CallError::ServerRestarted { .. }) => {}
+            said => return said,
+        }
     }
+    call()
+}
+
+/// Prints.
+fn print_through(call: impl Fn() -> Result<(), CallError>) {
+    // There is nobody to tell that printing does not work.
+    let _ = insist(call);
 }
 
 fn print(bytes: &[u8]) {

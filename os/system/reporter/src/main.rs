@@ -9,7 +9,7 @@ use alloc::{format, string::String, vec::Vec};
 use core::fmt::Write;
 
 use pecan_component::{
-    archive, main,
+    archive, insist, main,
     manifest::{
         Archive,
         symbols::{self, Functions},
@@ -157,10 +157,7 @@ fn main() -> Result<u64, CallError> {
             let file = format!("{}{}", &*report.program, symbols::SUFFIX);
             let functions = archive.as_ref().and_then(|a| a.file(&file)).and_then(Functions::open);
             for part in text(&report, functions).as_bytes().chunks(WRITE_MAX) {
-                // What a log that died may not have taken down is said again.
-                if let Err(CallError::ServerRestarted { .. }) = notices.say(part) {
-                    notices.say(part)?;
-                }
+                insist(|| notices.say(part))?;
             }
             done = report.number;
         }

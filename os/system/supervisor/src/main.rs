@@ -14,7 +14,7 @@ use alloc::{string::String, vec::Vec};
 
 use pecan_component::protocols::ControlError;
 use pecan_component::{
-    INIT_SIGNAL, archive, main,
+    INIT_SIGNAL, archive, insist, main,
     manifest::{Archive, ArchiveError, Component, Server},
     protocols::{Arguments, Ending, Instance, InstancesClient, NoticesClient, Stopped, WRITE_MAX},
     serve,
@@ -106,10 +106,7 @@ impl Supervisor {
     /// Puts a line into the system log.
     fn say(&self, line: &str) -> Result<(), CallError> {
         for part in [line, "\n"].concat().as_bytes().chunks(WRITE_MAX) {
-            // What a log that died may not have taken down is said again.
-            if let Err(CallError::ServerRestarted { .. }) = self.notices.say(part) {
-                self.notices.say(part)?;
-            }
+            insist(|| self.notices.say(part))?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ extern crate alloc;
 
 use alloc::{format, string::String};
 
-use pecan_component::{LOG, main, print, println, service::CallError, startup, ticks, tsc_mhz};
+use pecan_component::{LOG, insist, main, print, println, service::CallError, startup, ticks, tsc_mhz};
 
 main!(main);
 
@@ -29,10 +29,7 @@ fn main() -> Result<(), CallError> {
         Some("count") => {
             for n in 1..=20 {
                 for part in ["line ", &format!("{n}\n")] {
-                    // What a log that died may not have taken down is written again.
-                    if let Err(CallError::ServerRestarted { .. }) = LOG.client().write(part.as_bytes()) {
-                        LOG.client().write(part.as_bytes())?;
-                    }
+                    insist(|| LOG.client().write(part.as_bytes()))?;
                     pause();
                 }
             }
