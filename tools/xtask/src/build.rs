@@ -34,7 +34,7 @@ pub fn kernel(ws: &Workspace, toolchain: &Toolchain, name: &str) -> Result<Kerne
     let profile = Profile::load(ws, name)?;
     let arch = toolchain.arch();
     let dir = kernel_dir(ws, arch, name);
-    let mut cargo = toolchain.cargo(ws, "build", Purpose::Kernel, &dir);
+    let mut cargo = toolchain.cargo(ws, "build", Purpose::Kernel, &dir)?;
     cargo.env("PECAN_PROFILE", name);
     set_hardware_debug(&mut cargo, profile.hardware_debug);
     cargo.args([
@@ -158,7 +158,7 @@ fn programs_for(
     for ((purpose, folder), packages) in parts {
         let kind = if purpose == Purpose::UserWithoutFpu { ", without vector registers" } else { "" };
         let place = folder.as_ref().map(|f| format!(", the part in {}", f.display())).unwrap_or_default();
-        let mut cargo = toolchain.cargo(ws, "build", purpose, &dir);
+        let mut cargo = toolchain.cargo(ws, "build", purpose, &dir)?;
         if let Some(folder) = &folder {
             outside::configure(ws, &mut cargo, folder)?;
         }

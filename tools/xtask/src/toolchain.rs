@@ -1,12 +1,14 @@
 //! Which compiler builds for bare metal, and how it is called.
 //!
-//! The libraries `core` and `alloc` are built from their sources, on every machine alike: those that rustup installs for
-//! a target (`rustup target add`) have the code model and the instructions of that target, which are not those of
-//! programs, and linking the two together fails. The sources are rustup's component `rust-src`, or Debian's package
+//! The libraries `core` and `alloc` are built from their sources, on every machine alike ([`libraries`]): those that rustup
+//! installs for a target (`rustup target add`) have the code model and the instructions of that target, which are not those
+//! of programs, and linking the two together fails. The sources are rustup's component `rust-src`, or Debian's package
 //! `rust-web-src`. The code itself is stable Rust; building the libraries is what needs `RUSTC_BOOTSTRAP`.
 //!
 //! Of the toolchains here the first that is complete is taken: the one that runs `cargo xtask`, so that
 //! `cargo +VERSION xtask` chooses, and then Debian's. One that is newer than what was tried (`versions.toml`) comes last.
+
+mod libraries;
 
 use std::{
     path::{Path, PathBuf},
@@ -17,6 +19,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::{Arch, paths::Workspace, process};
+use libraries::Libraries;
 
 /// A version of Rust: its first two numbers.
 type Version = (u32, u32);
@@ -132,7 +135,7 @@ impl Toolchain {
 
     /// The version, as the compiler says it.
     pub fn version(&self) -> String {
-        process::output(Command::new(self.bin.join("rustc")).arg("--version"))
+        process::output(rustc(&self.bin).arg("--version"))
             .map_or_else(|_| "a compiler that does not say its version".into(), |v| v.trim().to_string())
     }
 
@@ -155,8 +158,30 @@ impl Toolchain {
     }
 
     /// `cargo SUBCOMMAND` for bare metal, with a fixed set of flags so that caches hit; `target_dir` is one for each
-    /// set of flags. Nothing of the caller's environment that could change the result gets through.
-    pub fn cargo(&self, ws: &Workspace, subcommand: &str, purpose: Purpose, target_dir: &Path) -> Command {
+    /// set of flags. Nothing of the caller's environment that could change the result gets through. Rust's libraries for the
+    /// target are built first if they are not there.
+    pub fn cargo(
+        &self,
+        ws: &Workspace,
+        subcommand: &str,
+        purpose: Purpose,
+        target_dir: &Path,
+    ) -> Result<Command> {
+        let sysroot = Libraries::of(purpose).sysroot(ws, self)?;
+        let mut flags = self.flags(ws, purpose);
+        flags.push(format!("--sysroot={}", sysroot.display()));
+        Ok(self.cargo_for(ws, subcommand, purpose, target_dir, &flags))
+    }
+
+    /// [`Toolchain::cargo`], with these flags for the compiler.
+    fn cargo_for(
+        &self,
+        ws: &Workspace,
+        subcommand: &str,
+        purpose: Purpose,
+        target_dir: &Path,
+        flags: &[String],
+    ) -> Command {
         let mut command = if subcommand == "clippy" {
             // Called by its path: cargo would take the first cargo-clippy on the search path, maybe another toolchain's.
             let mut c = Command::new(self.bin.join("cargo-clippy"));
@@ -170,7 +195,7 @@ impl Toolchain {
         clean(&mut command);
         command.current_dir(ws.root());
         command.env("CARGO", self.bin.join("cargo")).env("RUSTC", self.bin.join("rustc"));
-        command.env("CARGO_ENCODED_RUSTFLAGS", self.flags(ws, purpose).join("\u{1f}"));
+        command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
         command.arg("--target").arg(purpose.target(ws, self.arch)).arg("--target-dir").arg(target_dir);
         command.env("RUSTC_BOOTSTRAP", "1").arg("-Zjson-target-spec");
         // What later compilers will refuse in the libraries is not ours to mend.
@@ -180,8 +205,6 @@ impl Toolchain {
         let soft_float = if purpose == Purpose::User { "" } else { " -mgeneral-regs-only" };
         command.env("TARGET_CC", std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
         command.env("TARGET_CFLAGS", format!("{C_FLAGS}{soft_float}"));
-        let crates = if purpose == Purpose::Kernel { "core" } else { "core,alloc" };
-        command.arg(format!("-Zbuild-std={crates}")).arg("-Zbuild-std-features=compiler-builtins-mem");
         if ui_color() {
             command.args(["--color", "always"]);
         }
@@ -195,28 +218,31 @@ impl Toolchain {
         command
     }
 
-    fn flags(&self, ws: &Workspace, purpose: Purpose) -> Vec<String> {
+    /// What every build says to the compiler, that of the libraries too.
+    fn common_flags(&self, ws: &Workspace) -> Vec<String> {
         let mut flags = vec!["-Crelocation-model=static".to_string()];
         if self.system_linker {
             flags.push("-Clinker=ld.lld".into());
         }
+        flags.push(format!("--remap-path-prefix={}=.", ws.root().display()));
+        flags
+    }
+
+    fn flags(&self, ws: &Workspace, purpose: Purpose) -> Vec<String> {
+        let mut flags = self.common_flags(ws);
+        flags.push(format!("-Ccode-model={}", Libraries::of(purpose).code_model(self.arch)));
         match purpose {
             // No indirect jumps (docs/side-channels.md): a `match` becomes comparisons. Names as the linker script expects
             // them, whatever this compiler would choose.
             Purpose::Kernel => {
-                // Of AArch64's models the small one serves at any address.
-                let model = if self.arch == Arch::X86_64 { "kernel" } else { "small" };
-                flags.push(format!("-Ccode-model={model}"));
                 flags.extend(["-Cjump-tables=no", "-Csymbol-mangling-version=v0"].map(String::from));
             }
             // Frame pointers let the supervisor walk the stack of a component that died. The crate `getrandom` is to ask the
             // runtime (`user/runtime/src/crates.rs`).
             Purpose::User | Purpose::UserWithoutFpu => flags.extend(
-                ["-Ccode-model=small", "-Cforce-frame-pointers=yes", "--cfg=getrandom_backend=\"custom\""]
-                    .map(String::from),
+                ["-Cforce-frame-pointers=yes", "--cfg=getrandom_backend=\"custom\""].map(String::from),
             ),
         }
-        flags.push(format!("--remap-path-prefix={}=.", ws.root().display()));
         flags
     }
 }
@@ -256,11 +282,16 @@ pub fn comes_with_linker() -> bool {
     candidates().iter().filter_map(|b| rustlib(b)).any(|rustlib| own_linker(&rustlib))
 }
 
-/// The toolchain's `lib/rustlib`, as its compiler says.
-fn rustlib(bin: &Path) -> Option<PathBuf> {
+/// The compiler of a toolchain.
+fn rustc(bin: &Path) -> Command {
     let mut rustc = Command::new(bin.join("rustc"));
     clean(&mut rustc);
-    let sysroot = process::output(rustc.args(["--print", "sysroot"])).ok()?;
+    rustc
+}
+
+/// The toolchain's `lib/rustlib`, as its compiler says.
+fn rustlib(bin: &Path) -> Option<PathBuf> {
+    let sysroot = process::output(rustc(bin).args(["--print", "sysroot"])).ok()?;
     Some(Path::new(sysroot.trim()).join("lib/rustlib"))
 }
 
@@ -322,16 +353,6 @@ mod tests {
     }
 
     #[test]
-    fn every_build_has_its_libraries_built() {
-        let toolchain = Toolchain { bin: "/usr/bin".into(), system_linker: true, arch: Arch::X86_64 };
-        let ws = Workspace::find().unwrap();
-        for purpose in [Purpose::Kernel, Purpose::User, Purpose::UserWithoutFpu] {
-            let cargo = process::shown(&toolchain.cargo(&ws, "build", purpose, Path::new("target")));
-            assert!(cargo.contains("-Zbuild-std=core"), "{cargo}");
-        }
-    }
-
-    #[test]
     fn a_toolchain_of_rustups_is_known_by_its_folder() {
         if process::which("rustup").is_some() {
             let bin = Path::new("/home/me/.rustup/toolchains/stable-x86_64-unknown-linux-gnu/bin");
@@ -341,13 +362,13 @@ mod tests {
     }
 
     #[test]
-    fn kernel_and_programs_get_their_own_code_model() {
+    fn the_kernel_has_no_jump_tables_and_programs_have_frame_pointers() {
         let toolchain = Toolchain { bin: "/usr/bin".into(), system_linker: true, arch: Arch::X86_64 };
         let ws = Workspace::find().unwrap();
-        let of = |purpose| toolchain.flags(&ws, purpose);
-        assert!(of(Purpose::Kernel).contains(&"-Ccode-model=kernel".to_string()));
-        assert!(of(Purpose::User).contains(&"-Ccode-model=small".to_string()));
-        assert!(of(Purpose::UserWithoutFpu).contains(&"-Ccode-model=small".to_string()));
-        assert!(of(Purpose::User).contains(&"-Clinker=ld.lld".to_string()));
+        let has = |purpose, flag: &str| toolchain.flags(&ws, purpose).contains(&flag.to_string());
+        assert!(has(Purpose::Kernel, "-Cjump-tables=no") && !has(Purpose::User, "-Cjump-tables=no"));
+        assert!(has(Purpose::User, "-Cforce-frame-pointers=yes"));
+        assert!(has(Purpose::UserWithoutFpu, "-Cforce-frame-pointers=yes"));
+        assert!(has(Purpose::User, "-Clinker=ld.lld"));
     }
 }

@@ -166,7 +166,7 @@ fn bare_metal_lints(ws: &Workspace, toolchain: &Toolchain, house: &House, metada
         if packages.is_empty() {
             continue;
         }
-        let mut cargo = toolchain.cargo(ws, "clippy", purpose, &ws.bare().join(dir));
+        let mut cargo = toolchain.cargo(ws, "clippy", purpose, &ws.bare().join(dir))?;
         if purpose == Purpose::Kernel {
             cargo.args(["--profile", build::cargo_profile(&Profile::load(ws, "default")?)]);
         } else {
