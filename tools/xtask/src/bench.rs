@@ -226,7 +226,7 @@ impl<'a> Bench<'a> {
         let boot = self.boot(&machine);
         let mut figures = count_once_or_twice(&boot, filter)?;
         if filter.chooses_any(&SYSTEM_ROWS) {
-            let system = crate::run::assemble(self.ws, &self.toolchain, SYSTEM)?;
+            let system = crate::run::assemble(self.ws, &self.toolchain, SYSTEM, build::Form::Release)?;
             figures.extend(count_once_or_twice(&Boot { root_task: Some(&system), ..boot }, filter)?);
         }
         Ok(figures)

@@ -107,6 +107,30 @@ pub fn purpose(package: &str) -> Purpose {
     if WITHOUT_FPU.contains(&package) { Purpose::UserWithoutFpu } else { Purpose::User }
 }
 
+/// How programs are built.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// To be worked on: quickly, with checks of overflow and all other assertions, and with all names for debuggers.
+    Develop,
+    /// To be used: small and fast. What is measured has this form.
+    Release,
+}
+
+impl Form {
+    /// The one to work on if an option `--develop` is there.
+    pub fn of(develop: bool) -> Self {
+        if develop { Form::Develop } else { Form::Release }
+    }
+
+    /// The name: that of cargo's profile for it, and of folders.
+    pub fn name(self) -> &'static str {
+        match self {
+            Form::Develop => "develop",
+            Form::Release => "release",
+        }
+    }
+}
+
 /// A user-level package, and what its program is built for.
 #[derive(Clone, Copy, Debug)]
 pub struct Package<'a> {
@@ -125,14 +149,15 @@ impl<'a> Package<'a> {
     }
 }
 
-/// Builds user-level packages, each for its purpose; returns the path of each program.
+/// Builds user-level packages, each for its purpose, in a form; returns the path of each program.
 pub fn programs(
     ws: &Workspace,
     toolchain: &Toolchain,
     what: &str,
     packages: &[Package],
+    form: Form,
 ) -> Result<BTreeMap<(String, Purpose), PathBuf>> {
-    programs_for(ws, toolchain, what, packages, false)
+    programs_for(ws, toolchain, what, packages, form, false)
 }
 
 /// [`programs`], for kernels with or without hardware breakpoints: the labels of invocations differ.
@@ -141,6 +166,7 @@ fn programs_for(
     toolchain: &Toolchain,
     what: &str,
     packages: &[Package],
+    form: Form,
     hardware_debug: bool,
 ) -> Result<BTreeMap<(String, Purpose), PathBuf>> {
     // One folder for all purposes: what only runs while building is built once.
@@ -163,7 +189,7 @@ fn programs_for(
             outside::configure(ws, &mut cargo, folder)?;
         }
         set_hardware_debug(&mut cargo, hardware_debug);
-        cargo.args(["--release", "--message-format=json-render-diagnostics"]);
+        cargo.args(["--profile", form.name(), "--message-format=json-render-diagnostics"]);
         for package in packages {
             cargo.args(["--package", package]);
         }
@@ -173,7 +199,7 @@ fn programs_for(
     Ok(found)
 }
 
-/// Builds packages of root tasks for kernels with or without hardware breakpoints; returns the path of each program by
+/// Builds packages of root tasks, in the form that is used, for kernels with or without hardware breakpoints; returns the path of each program by
 /// its name.
 pub fn root_tasks(
     ws: &Workspace,
@@ -183,7 +209,7 @@ pub fn root_tasks(
     hardware_debug: bool,
 ) -> Result<BTreeMap<String, PathBuf>> {
     let packages: Vec<_> = packages.iter().map(|p| Package::of_pecan(p, purpose(p))).collect();
-    let programs = programs_for(ws, toolchain, what, &packages, hardware_debug)?;
+    let programs = programs_for(ws, toolchain, what, &packages, Form::Release, hardware_debug)?;
     Ok(programs.into_iter().map(|((name, _), path)| (name, path)).collect())
 }
 

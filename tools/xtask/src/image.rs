@@ -4,7 +4,13 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 
-use crate::{Outcome, Target, absolute, build, doctor, paths::Workspace, process, qemu, run};
+use crate::{
+    Outcome, Target, absolute,
+    build::{self, Form},
+    doctor,
+    paths::Workspace,
+    process, qemu, run,
+};
 
 /// Options of `cargo xtask image`.
 #[derive(clap::Args)]
@@ -43,7 +49,7 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     doctor::image_tools()?;
     let root_task = match &args.root_task {
         Some(path) => qemu::existing(path)?,
-        None => run::assemble(ws, &toolchain, &args.system)?,
+        None => run::assemble(ws, &toolchain, &args.system, Form::Release)?,
     };
     let kernel = build::kernel(ws, &toolchain, &args.target.profile)?;
     let tree = ws.bare().join("image");

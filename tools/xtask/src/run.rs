@@ -6,7 +6,9 @@ use anyhow::{Context, Result, bail};
 use regex_lite::Regex;
 
 use crate::{
-    Outcome, Target, build, debugger, doctor,
+    Outcome, Target,
+    build::{self, Form},
+    debugger, doctor,
     paths::Workspace,
     process,
     profile::Profile,
@@ -27,6 +29,10 @@ pub struct Args {
     /// The system to boot: a file of systems/, without its `.toml`, or the path of a description somewhere else.
     #[arg(long, value_name = "NAME|PATH", default_value = "default")]
     system: String,
+    /// Build the programs of the system to be worked on: more quickly, with checks of overflow, and with all names for
+    /// debuggers.
+    #[arg(long, conflicts_with_all = ["root_task", "package"])]
+    develop: bool,
     /// Type these commands at the shell and end with the status of the last.
     #[arg(long, value_name = "CMD; CMD", conflicts_with = "until")]
     exec: Option<String>,
@@ -70,7 +76,7 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     let root_task = || match (&args.root_task, &args.package) {
         (Some(path), _) => qemu::existing(path),
         (None, Some(package)) => build::root_task(ws, &toolchain, package),
-        (None, None) => assemble(ws, &toolchain, &args.system),
+        (None, None) => assemble(ws, &toolchain, &args.system, Form::of(args.develop)),
     };
     let kernel = || match &args.kernel {
         Some(elf) => build::given_kernel(ws, arch, &qemu::existing(elf)?),
@@ -125,15 +131,15 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     }
 }
 
-/// Builds a system and puts it together into a root task.
-pub fn assemble(ws: &Workspace, toolchain: &Toolchain, name: &str) -> Result<PathBuf> {
+/// Builds a system, with programs of a form, and puts it together into a root task.
+pub fn assemble(ws: &Workspace, toolchain: &Toolchain, name: &str, form: Form) -> Result<PathBuf> {
     let system = System::load(ws, name)?;
     if system.has_c() {
         doctor::cc()?;
     }
     let programs =
-        build::programs(ws, toolchain, &format!("building the system {name}"), &system.packages())?;
-    let dir = ws.bare().join("systems").join(folder_of(ws, name)?);
+        build::programs(ws, toolchain, &format!("building the system {name}"), &system.packages(), form)?;
+    let dir = ws.bare().join("systems").join(form.name()).join(folder_of(ws, name)?);
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
     system.assemble(&programs, &dir)
 }

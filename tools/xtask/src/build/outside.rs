@@ -14,7 +14,7 @@ use crate::{paths::Workspace, process, toolchain::Toolchain};
 
 /// The profiles that a program is built with. They are Pecan's, whatever the other workspace says: what a supervisor
 /// makes of a program that died depends on them.
-const PROFILES: [&str; 1] = ["release"];
+const PROFILES: [&str; 2] = ["release", "develop"];
 
 /// The folder of the workspace that a package is of, by the package's `Cargo.toml`.
 pub fn workspace(toolchain: &Toolchain, manifest: &Path) -> Result<PathBuf> {

@@ -16,7 +16,7 @@ use std::fmt;
 
 use anyhow::{Result, bail};
 
-use crate::{Outcome, doctor, paths::Workspace, ui};
+use crate::{Outcome, build::Form, doctor, paths::Workspace, ui};
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -50,6 +50,9 @@ pub struct Args {
     /// Instead of running tests, print which test of the suite `conformance` covers which error of which invocation.
     #[arg(long)]
     matrix: bool,
+    /// Build the programs of the scenarios to be worked on: more quickly, with checks of overflow.
+    #[arg(long)]
+    develop: bool,
     /// Run the scenarios of a system somewhere else: those of the folder `scenarios` beside its description.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["suite", "latency", "asan", "miri", "matrix", "quick"])]
     system: Option<String>,
@@ -177,7 +180,15 @@ pub fn run(ws: &Workspace, args: &Args) -> Outcome {
     if let Some(system) = &args.system {
         let (toolchain, _) = (doctor::toolchain(ws)?, doctor::qemu()?);
         return Ok(finish(
-            scenarios::of_system(ws, &toolchain, &args.profile, system, filter, args.long)?,
+            scenarios::of_system(
+                ws,
+                &toolchain,
+                &args.profile,
+                system,
+                Form::of(args.develop),
+                filter,
+                args.long,
+            )?,
             filter,
         ));
     }
@@ -235,6 +246,7 @@ fn chosen(ws: &Workspace, asked: Option<Suite>) -> Result<Vec<Suite>> {
 
 fn run_suite(ws: &Workspace, suite: Suite, args: &Args) -> Result<Tally> {
     let (profile, filter, length) = (args.profile(), args.filter.as_deref(), args.length());
+    let form = Form::of(args.develop);
     match suite {
         Suite::Host if args.asan => return host::run_sanitized(ws, filter),
         Suite::Host if args.miri => return host::run_miri(ws, filter, length == Length::Long),
@@ -250,7 +262,7 @@ fn run_suite(ws: &Workspace, suite: Suite, args: &Args) -> Result<Tally> {
     doctor::qemu()?;
     tally.add(match suite {
         Suite::Conformance => conformance::run(ws, &toolchain, profile, filter, length)?,
-        Suite::Scenarios => scenarios::run(ws, &toolchain, profile, filter, length)?,
+        Suite::Scenarios => scenarios::run(ws, &toolchain, profile, form, filter, length)?,
         Suite::Fuzz => fuzz::run(ws, &toolchain, profile, filter, length)?,
         Suite::Host | Suite::Spec => unreachable!("these do not need the toolchain"),
     });

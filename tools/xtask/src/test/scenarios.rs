@@ -22,7 +22,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{Length, Tally, held, leave_out, pages};
 use crate::{
-    build::{self, Kernel},
+    build::{self, Form, Kernel},
     console::PROMPT,
     paths::Workspace,
     qemu::{Boot, Machine},
@@ -62,6 +62,7 @@ pub fn run(
     ws: &Workspace,
     toolchain: &Toolchain,
     profile: &str,
+    form: Form,
     filter: Option<&str>,
     length: Length,
 ) -> Result<Tally> {
@@ -69,14 +70,14 @@ pub fn run(
     let machine = Machine::counting();
     let mut tally = Tally::default();
     let files = chosen(files(ws)?, filter, length == Length::Long);
-    tally.add(play_files(ws, toolchain, &kernel, "default", files)?);
-    let default = run::assemble(ws, toolchain, "default")?;
+    tally.add(play_files(ws, toolchain, &kernel, "default", form, files)?);
+    let default = run::assemble(ws, toolchain, "default", form)?;
     for system in HELD {
         let name = format!("held_{system}");
         if filter.is_some_and(|filter| !name.contains(filter)) {
             continue;
         }
-        let compared = run::assemble(ws, toolchain, system).and_then(|root_task| {
+        let compared = run::assemble(ws, toolchain, system, form).and_then(|root_task| {
             let boot =
                 Boot { machine: &machine, kernel: &kernel.image, root_task: Some(&root_task), gdb: None };
             held::compare(System::load(ws, system)?.manifest(), &boot)
@@ -107,13 +108,14 @@ pub fn of_system(
     toolchain: &Toolchain,
     profile: &str,
     system: &str,
+    form: Form,
     filter: Option<&str>,
     long: bool,
 ) -> Result<Tally> {
     let description = system::find(ws, system)?;
     let folder = description.with_file_name("scenarios");
     let kernel = build::kernel(ws, toolchain, profile)?;
-    play_files(ws, toolchain, &kernel, system, chosen(files_in(&folder)?, filter, long))
+    play_files(ws, toolchain, &kernel, system, form, chosen(files_in(&folder)?, filter, long))
 }
 
 fn name_of(file: &Path) -> String {
@@ -133,6 +135,7 @@ fn play_files(
     toolchain: &Toolchain,
     kernel: &Kernel,
     system: &str,
+    form: Form,
     files: Vec<PathBuf>,
 ) -> Result<Tally> {
     let mut root_tasks = BTreeMap::new();
@@ -143,7 +146,7 @@ fn play_files(
         let ready = parse(&text).and_then(|scenario| {
             let system = scenario.system.as_deref().unwrap_or(system);
             if !root_tasks.contains_key(system) {
-                let built = run::assemble(ws, toolchain, system)?;
+                let built = run::assemble(ws, toolchain, system, form)?;
                 root_tasks.insert(system.to_string(), built);
             }
             Ok((scenario.steps, root_tasks[system].clone()))
