@@ -116,7 +116,9 @@ pub(crate) fn start_registers(entry: u64, argument: u64, top: u64, block: u64) -
     UserContext { rip: entry, rsp, rflags: RFLAGS, rdi: argument, fs_base: block, ..UserContext::default() }
 }
 
-/// Stops the thread with an invalid instruction, which its fault handler is told of.
+/// Stops the thread with an invalid instruction, which its fault handler is told of. That is in the function that calls this:
+/// a report says that a program panicked where it is the panic handler.
+#[inline(always)]
 pub fn stop() -> ! {
     // SAFETY: the instruction does nothing but raise an exception.
     unsafe { asm!("ud2", options(noreturn, nomem, nostack)) }
