@@ -223,8 +223,7 @@ pub fn root_task(ws: &Workspace, toolchain: &Toolchain, package: &str) -> Result
 /// The programs that cargo reports to have built, by name.
 pub fn executables(report: &str) -> Result<BTreeMap<String, PathBuf>> {
     let mut found = BTreeMap::new();
-    for line in report.lines().filter(|l| l.starts_with('{')) {
-        let message: serde_json::Value = serde_json::from_str(line).context("cargo's report is not JSON")?;
+    for message in process::artifacts(report)? {
         if let (Some(path), Some(name)) = (message["executable"].as_str(), message["target"]["name"].as_str())
         {
             found.insert(name.to_string(), PathBuf::from(path));

@@ -62,6 +62,12 @@ pub fn step(what: &str, command: &mut Command) -> Result<String> {
     Ok(followed(what, command)?.0)
 }
 
+/// What cargo reports to have built, of its report with `--message-format=json-render-diagnostics`.
+pub fn artifacts(report: &str) -> Result<Vec<serde_json::Value>> {
+    let lines = report.lines().filter(|l| l.starts_with('{'));
+    lines.map(|line| serde_json::from_str(line).context("cargo's report is not JSON")).collect()
+}
+
 /// Runs a command as a step that fails when the command warns, too.
 pub fn strict_step(what: &str, command: &mut Command) -> Result<()> {
     let (_, warned) = followed(what, command)?;

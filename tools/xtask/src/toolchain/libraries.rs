@@ -133,9 +133,7 @@ impl Libraries {
         let mut cargo = self.command(ws, toolchain, folder);
         let report = process::step(&format!("building Rust's libraries for {target}"), &mut cargo)?;
         let mut found = Vec::new();
-        for line in report.lines().filter(|l| l.starts_with('{')) {
-            let message: serde_json::Value =
-                serde_json::from_str(line).context("cargo's report is not JSON")?;
+        for message in process::artifacts(&report)? {
             let files = message["filenames"].as_array().into_iter().flatten().filter_map(|f| f.as_str());
             found.extend(files.filter(|f| f.ends_with(".rlib")).map(PathBuf::from));
         }
