@@ -30,7 +30,7 @@ struct Output {
     lost: u64,
 }
 
-/// Shared by everything in the initial task but its clock.
+/// Shared by everything in the initial task but its clock and its revoker.
 struct Global(RefCell<Output>);
 
 // SAFETY: the initial task has one thread that prints.
